@@ -1,0 +1,2 @@
+//! `yunwei-agent`: a worker on a host.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The `base` room of Yunwei.

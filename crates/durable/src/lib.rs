@@ -1,0 +1,1 @@
+//! The `durable` room of Yunwei.

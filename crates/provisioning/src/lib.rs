@@ -1,0 +1,1 @@
+//! The `provisioning` room of Yunwei.
