@@ -1,1 +1,36 @@
-//! The `gate` room of Yunwei.
+//! The gate: the one door through which everything is done.
+//!
+//! A use case is an [`Action`]: a value with a name, a typed input and the
+//! function that runs it inside a transaction [`Tx`]. The gate decides by
+//! policy whether the actor in [`Cx`] may, runs it, and commits the change,
+//! its facts and its audit entry together. A refusal is recorded too.
+//!
+//! Architecture invariants:
+//! - there is no transaction without an actor and a scope;
+//! - an object is read for use only through [`Tx::load`], which decides;
+//!   changing a record wants the [`Granted`] that it gave;
+//! - an action touches nothing outside the database: it may be run again.
+//!
+//! Not here: who has which role and how people sign in (`access`), routes (`web`).
+
+mod action;
+pub mod audit;
+mod cx;
+mod decide;
+mod facts;
+mod kind;
+mod run;
+pub mod shape;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+mod tx;
+
+pub use action::{Action, AnyAction, Catalogue, Effect};
+pub use cx::{Actor, Cx, Relation};
+pub use decide::Policies;
+pub use facts::{Fact, RecordFact};
+pub use kind::{Kind, Page, StateMachine, Verb, free};
+pub use run::{Gate, Reactions};
+pub use tx::{Granted, Tx};

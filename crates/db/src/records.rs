@@ -1,0 +1,528 @@
+//! Records: one stored document with its tenant, revision and life-cycle state.
+//!
+//! Invariants:
+//! - `revision` counts changes from 1; a change names the revision it was made
+//!   on and is refused as `Stale` when that has moved (`update`).
+//! - every earlier revision stays readable (`at_revision`), after deletion too.
+//! - `record_keys` holds exactly the declared paths of the present revision.
+//!
+//! Not here: who may see a record (`gate`), what a body may hold (the rooms'
+//! shapes), routes (`web`).
+
+use std::collections::BTreeSet;
+
+use base::id::TenantId;
+use base::time::Timestamp;
+use base::{Error, Result, limits};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use crate::conn::{Conn, Row};
+use crate::value::{AsValue, FromValue, Value};
+use crate::args;
+
+/// How far a record may be seen and how carefully it is handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Seen by the tenants below its own as well: what is on offer.
+    Public,
+    /// Seen inside its tenant.
+    Internal,
+    /// Business secrets.
+    Confidential,
+    /// Data about a natural person.
+    Personal,
+    /// Keys and the like.
+    Secret,
+}
+
+impl Class {
+    /// The word that is stored.
+    pub fn word(self) -> &'static str {
+        match self {
+            Class::Public => "public",
+            Class::Internal => "internal",
+            Class::Confidential => "confidential",
+            Class::Personal => "personal",
+            Class::Secret => "secret",
+        }
+    }
+}
+
+impl AsValue for Class {
+    fn as_value(&self) -> Value<'_> {
+        Value::Text(self.word().into())
+    }
+}
+
+impl FromValue for Class {
+    fn from_value(value: Value<'static>) -> Option<Self> {
+        let Value::Text(text) = value else { return None };
+        [Class::Public, Class::Internal, Class::Confidential, Class::Personal, Class::Secret].into_iter().find(|c| c.word() == text)
+    }
+}
+
+/// A stored document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Globally unique.
+    pub id: String,
+    /// The TMF resource name, for example `productOrder`.
+    pub kind: String,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Counts changes from 1.
+    pub revision: i64,
+    /// Life-cycle state, where the kind has one.
+    pub state: Option<String>,
+    /// How carefully it is handled.
+    pub class: Class,
+    /// All attributes but `id` and `href`.
+    pub body: Map<String, Json>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it was last changed.
+    pub updated: Timestamp,
+}
+
+impl Record {
+    /// The body as a typed value.
+    ///
+    /// # Errors
+    /// `Bug`: bodies are checked before they are stored.
+    pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
+        T::deserialize(Json::Object(self.body.clone()))
+            .map_err(|e| Error::bug("record.body", format!("{} {} does not read as expected: {e}", self.kind, self.id)).because(e))
+    }
+
+    /// The value at a dotted path. Where the path crosses a list, its first entry that has one.
+    pub fn at(&self, path: &str) -> Option<&Json> {
+        self.values(path).first().copied()
+    }
+
+    /// All values at a dotted path; a list on the way is entered entry by entry.
+    pub fn values(&self, path: &str) -> Vec<&Json> {
+        let mut parts = path.split('.');
+        let Some(found) = parts.next().and_then(|first| self.body.get(first)) else { return Vec::new() };
+        let mut level = flatten(found);
+        for part in parts {
+            level = level.into_iter().filter_map(|json| json.get(part)).flat_map(flatten).collect();
+        }
+        level
+    }
+}
+
+fn flatten(json: &Json) -> Vec<&Json> {
+    match json {
+        Json::Array(entries) => entries.iter().flat_map(flatten).collect(),
+        other => vec![other],
+    }
+}
+
+/// What kind of value a declared path holds; decides how it sorts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyType {
+    /// Compared by bytes.
+    Text,
+    /// An exact decimal.
+    Number,
+    /// An instant.
+    Time,
+    /// `true` or `false`.
+    Flag,
+}
+
+/// A path that a kind declares for filtering and sorting.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Dotted, for example `relatedParty.id`.
+    pub path: &'static str,
+    /// What it holds.
+    pub of: KeyType,
+}
+
+impl Key {
+    /// A path that holds text.
+    pub const fn text(path: &'static str) -> Key {
+        Key { path, of: KeyType::Text }
+    }
+    /// A path that holds an instant.
+    pub const fn time(path: &'static str) -> Key {
+        Key { path, of: KeyType::Time }
+    }
+    /// A path that holds a number.
+    pub const fn number(path: &'static str) -> Key {
+        Key { path, of: KeyType::Number }
+    }
+    /// A path that holds true or false.
+    pub const fn flag(path: &'static str) -> Key {
+        Key { path, of: KeyType::Flag }
+    }
+}
+
+/// The sortable text of a value; `None` where it is not of that type.
+pub fn sortable(of: KeyType, json: &Json) -> Option<String> {
+    match (of, json) {
+        (KeyType::Text, Json::String(text)) => Some(cut(text).to_owned()),
+        (KeyType::Text, Json::Number(number)) => Some(number.to_string()),
+        (KeyType::Text | KeyType::Flag, Json::Bool(flag)) => Some(flag.to_string()),
+        (KeyType::Flag, Json::String(text)) if text == "true" || text == "false" => Some(text.clone()),
+        (KeyType::Time, Json::String(text)) => text.parse::<Timestamp>().ok().map(|at| format!("{:020}", i128::from(base::time::micros(at)) + (1 << 62))),
+        (KeyType::Number, value) => base::money::decimal(value, "").ok().map(sortable_number),
+        _ => None,
+    }
+}
+
+/// Fixed width, so that the order of the texts is the order of the numbers.
+fn sortable_number(value: rust_decimal::Decimal) -> String {
+    let micro = value.checked_mul(1_000_000.into()).and_then(|v| i128::try_from(v.trunc()).ok()).unwrap_or(i128::MAX / 4);
+    format!("{:039}", micro + (1 << 120))
+}
+
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(limits::TEXT_INDEXED_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+const COLUMNS: &str = "r.id, r.kind, r.tenant, r.revision, r.state, r.class, r.body, r.created_at, r.updated_at";
+
+fn read(row: &Row) -> Result<Record> {
+    let body: String = row.get(6)?;
+    Ok(Record {
+        id: row.get(0)?,
+        kind: row.get(1)?,
+        tenant: row.get(2)?,
+        revision: row.get(3)?,
+        state: row.get(4)?,
+        class: row.get(5)?,
+        body: serde_json::from_str(&body).map_err(|e| Error::bug("record.damaged", "a stored record is not JSON").because(e))?,
+        created: row.get(7)?,
+        updated: row.get(8)?,
+    })
+}
+
+/// Stores a new record.
+///
+/// # Errors
+/// `Conflict` (`record.duplicate`) where the id is taken, `Invalid` where the body is too large.
+pub fn insert(conn: &mut Conn<'_>, record: &Record, keys: &[Key]) -> Result<()> {
+    let body = body_text(record)?;
+    conn.execute(
+        "INSERT INTO records (id, kind, tenant, revision, state, class, body, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        args![record.id, record.kind, record.tenant, record.revision, record.state, record.class, body, record.created, record.updated],
+    )
+    .map_err(|e| match e.code() {
+        "db.duplicate" => Error::conflict("record.duplicate", format!("there is a {} with the id {} already", record.kind, record.id)).at("id"),
+        _ => e,
+    })?;
+    write_keys(conn, record, keys)?;
+    count(conn, record, 1)
+}
+
+/// Replaces a record's body and state; `record.revision` is the revision that the
+/// caller saw, and comes back one higher.
+///
+/// # Errors
+/// `Stale` (`record.stale`) where the record has moved on, `Invalid` where the body is too large.
+pub fn update(conn: &mut Conn<'_>, record: &mut Record, keys: &[Key], now: Timestamp) -> Result<()> {
+    let body = body_text(record)?;
+    archive(conn, record)?;
+    let changed = conn.execute(
+        "UPDATE records SET revision = revision + 1, state = $3, class = $4, body = $5, updated_at = $6 WHERE id = $1 AND revision = $2",
+        args![record.id, record.revision, record.state, record.class, body, now],
+    )?;
+    if changed == 0 {
+        return Err(stale(&record.kind, &record.id));
+    }
+    record.revision += 1;
+    record.updated = now;
+    conn.execute("DELETE FROM record_keys WHERE id = $1", args![record.id])?;
+    write_keys(conn, record, keys)
+}
+
+/// Removes a record from sight; its revisions stay.
+///
+/// # Errors
+/// `Stale` where the record has moved on.
+pub fn delete(conn: &mut Conn<'_>, record: &Record) -> Result<()> {
+    archive(conn, record)?;
+    let changed = conn.execute("DELETE FROM records WHERE id = $1 AND revision = $2", args![record.id, record.revision])?;
+    if changed == 0 {
+        return Err(stale(&record.kind, &record.id));
+    }
+    conn.execute("DELETE FROM record_keys WHERE id = $1", args![record.id])?;
+    count(conn, record, -1)
+}
+
+/// The record of that kind and id, whoever it belongs to: the gate decides who sees it.
+///
+/// # Errors
+/// Those of the database.
+pub fn load(conn: &mut Conn<'_>, kind: &str, id: &str) -> Result<Option<Record>> {
+    conn.query_opt(&format!("SELECT {COLUMNS} FROM records r WHERE r.id = $1 AND r.kind = $2"), args![id, kind], read)
+}
+
+/// What the record was at `revision`, also when it has been deleted since.
+///
+/// # Errors
+/// Those of the database.
+pub fn at_revision(conn: &mut Conn<'_>, kind: &str, id: &str, revision: i64) -> Result<Option<Record>> {
+    if let Some(record) = load(conn, kind, id)?.filter(|r| r.revision == revision) {
+        return Ok(Some(record));
+    }
+    conn.query_opt(
+        &format!("SELECT {COLUMNS} FROM record_revisions r WHERE r.id = $1 AND r.kind = $2 AND r.revision = $3"),
+        args![id, kind, revision],
+        read,
+    )
+}
+
+fn stale(kind: &str, id: &str) -> Error {
+    Error::stale("record.stale", format!("{kind} {id} has been changed meanwhile; read it again and repeat the change"))
+}
+
+fn body_text(record: &Record) -> Result<String> {
+    let text = serde_json::to_string(&record.body).map_err(|e| Error::bug("record.body", "a record cannot be written as JSON").because(e))?;
+    if text.len() > limits::RECORD_BYTES_MAX {
+        return Err(Error::invalid("record.too_large", format!("the document is larger than {} KiB", limits::RECORD_BYTES_MAX / 1024)));
+    }
+    Ok(text)
+}
+
+fn archive(conn: &mut Conn<'_>, record: &Record) -> Result<()> {
+    conn.execute(
+        "INSERT INTO record_revisions (id, revision, kind, tenant, state, class, body, created_at, updated_at)
+         SELECT id, revision, kind, tenant, state, class, body, created_at, updated_at FROM records WHERE id = $1 AND revision = $2",
+        args![record.id, record.revision],
+    )?;
+    Ok(())
+}
+
+fn write_keys(conn: &mut Conn<'_>, record: &Record, keys: &[Key]) -> Result<()> {
+    for key in keys {
+        let mut values: BTreeSet<String> = record.values(key.path).into_iter().filter_map(|json| sortable(key.of, json)).collect();
+        if values.is_empty() {
+            values.insert(String::new());
+        }
+        for value in values {
+            conn.execute(
+                "INSERT INTO record_keys (id, path, value, kind, tenant) VALUES ($1, $2, $3, $4, $5)",
+                args![record.id, key.path, value, record.kind, record.tenant],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn count(conn: &mut Conn<'_>, record: &Record, by: i64) -> Result<()> {
+    let shard = i64::from(record.id.bytes().next_back().unwrap_or(0) & 7);
+    conn.execute(
+        "INSERT INTO record_counts (kind, tenant, shard, number) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (kind, tenant, shard) DO UPDATE SET number = record_counts.number + excluded.number",
+        args![record.kind, record.tenant, shard, by],
+    )?;
+    Ok(())
+}
+
+/// Whose records a list may show. Made by the gate from who is asking.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scope {
+    /// Everybody's.
+    All,
+    /// Those of `own`, and the public ones of `above`.
+    Tenants {
+        /// The acting tenant and those below it.
+        own: Vec<TenantId>,
+        /// The tenants above it.
+        above: Vec<TenantId>,
+    },
+}
+
+/// How a condition compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op {
+    /// Equal.
+    Eq,
+    /// Greater.
+    Gt,
+    /// Greater or equal.
+    Gte,
+    /// Less.
+    Lt,
+    /// Less or equal.
+    Lte,
+}
+
+impl Op {
+    fn sql(self) -> &'static str {
+        match self {
+            Op::Eq => "=",
+            Op::Gt => ">",
+            Op::Gte => ">=",
+            Op::Lt => "<",
+            Op::Lte => "<=",
+        }
+    }
+}
+
+/// One condition on a declared path, its value already [`sortable`]. Several
+/// values of one condition are alternatives.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    /// A declared path, or `id`.
+    pub path: String,
+    /// How.
+    pub op: Op,
+    /// With what; any of them.
+    pub values: Vec<String>,
+}
+
+/// A question for a page of records.
+#[derive(Debug, Clone)]
+pub struct Query<'a> {
+    /// Which kind.
+    pub kind: &'a str,
+    /// Whose.
+    pub scope: &'a Scope,
+    /// All must hold.
+    pub conditions: Vec<Condition>,
+    /// A declared path to sort by; by id (that is, by age) where absent.
+    pub sort: Option<&'a str>,
+    /// Largest first.
+    pub descending: bool,
+    /// Continue after this entry: its sort value (empty when sorting by id) and its id.
+    pub after: Option<(String, String)>,
+    /// Skip so many.
+    pub offset: u64,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Text of a statement and its parameters, grown together.
+struct Statement {
+    sql: String,
+    args: Vec<Value<'static>>,
+}
+
+impl Statement {
+    fn push(&mut self, text: &str) -> &mut Self {
+        self.sql.push_str(text);
+        self
+    }
+
+    fn arg(&mut self, value: impl Into<String>) -> &mut Self {
+        self.args.push(Value::Text(value.into().into()));
+        self.sql.push_str(&format!("${}", self.args.len()));
+        self
+    }
+
+    fn list(&mut self, values: impl IntoIterator<Item = String>) -> &mut Self {
+        self.push("(");
+        for (n, value) in values.into_iter().enumerate() {
+            if n > 0 {
+                self.push(", ");
+            }
+            self.arg(value);
+        }
+        self.push(")")
+    }
+}
+
+/// A page of records, each with the sort value that a cursor needs.
+///
+/// # Errors
+/// Those of the database.
+pub fn list(conn: &mut Conn<'_>, query: &Query<'_>) -> Result<Vec<(Record, String)>> {
+    let mut s = Statement { sql: String::new(), args: Vec::new() };
+    let key = if query.sort.is_some() { "k.value" } else { "''" };
+    s.push(&format!("SELECT {COLUMNS}, {key} FROM "));
+    restrict(&mut s, query);
+    let (direction, beyond) = if query.descending { ("DESC", "<") } else { ("ASC", ">") };
+    let order = if query.sort.is_some() { format!("k.value {direction}, k.id {direction}") } else { format!("r.id {direction}") };
+    if let Some((value, id)) = &query.after {
+        if query.sort.is_some() {
+            s.push(&format!(" AND (k.value, k.id) {beyond} (")).arg(value).push(", ").arg(id).push(")");
+        } else {
+            s.push(&format!(" AND r.id {beyond} ")).arg(id);
+        }
+    }
+    s.push(&format!(" ORDER BY {order} LIMIT {} OFFSET {}", query.limit, query.offset));
+    conn.query(&s.sql, &s.args, |row| Ok((read(row)?, row.get(9)?)))
+}
+
+/// How many records match: exact where it is cheap, `None` where there are more
+/// than [`limits::COUNT_EXACT_MAX`] and counting them would take long.
+///
+/// # Errors
+/// Those of the database.
+pub fn total(conn: &mut Conn<'_>, query: &Query<'_>) -> Result<Option<u64>> {
+    let whole = matches!(query.scope, Scope::All) || matches!(query.scope, Scope::Tenants { above, .. } if above.is_empty());
+    let mut s = Statement { sql: String::new(), args: Vec::new() };
+    if query.conditions.is_empty() && whole {
+        s.push("SELECT CAST(COALESCE(SUM(number), 0) AS BIGINT) FROM record_counts WHERE kind = ").arg(query.kind);
+        if let Scope::Tenants { own, .. } = query.scope {
+            s.push(" AND tenant IN ").list(own.iter().map(ToString::to_string));
+        }
+        return conn.query_one(&s.sql, &s.args, |row| row.get(0)).map(Some);
+    }
+    s.push("SELECT COUNT(*) FROM (SELECT 1 FROM ");
+    restrict(&mut s, &Query { sort: None, ..query.clone() });
+    s.push(&format!(" LIMIT {}) AS counted", limits::COUNT_EXACT_MAX + 1));
+    let found: u64 = conn.query_one(&s.sql, &s.args, |row| row.get(0))?;
+    Ok((found <= limits::COUNT_EXACT_MAX).then_some(found))
+}
+
+/// FROM and WHERE: kind, scope, conditions.
+fn restrict(s: &mut Statement, query: &Query<'_>) {
+    match query.sort {
+        Some(path) => {
+            s.push("record_keys k JOIN records r ON r.id = k.id WHERE k.kind = ").arg(query.kind).push(" AND k.path = ").arg(path);
+        }
+        None => {
+            s.push("records r WHERE r.kind = ").arg(query.kind);
+        }
+    }
+    let side = if query.sort.is_some() { "k" } else { "r" };
+    if let Scope::Tenants { own, above } = query.scope {
+        s.push(&format!(" AND ({side}.tenant "));
+        in_list(s, own);
+        if !above.is_empty() {
+            s.push(&format!(" OR ({side}.tenant "));
+            in_list(s, above);
+            s.push(" AND r.class = 'public')");
+        }
+        s.push(")");
+    }
+    for condition in &query.conditions {
+        let (open, column, close) = if condition.path == "id" {
+            s.push(" AND ");
+            ("(", "r.id", ")")
+        } else {
+            s.push(" AND EXISTS (SELECT 1 FROM record_keys c WHERE c.id = r.id AND c.kind = ").arg(query.kind).push(" AND c.path = ").arg(condition.path.as_str());
+            (" AND c.value <> '' AND (", "c.value", "))")
+        };
+        s.push(open);
+        for (n, value) in condition.values.iter().enumerate() {
+            if n > 0 {
+                s.push(" OR ");
+            }
+            s.push(&format!("{column} {} ", condition.op.sql())).arg(value.as_str());
+        }
+        s.push(close);
+    }
+}
+
+fn in_list(s: &mut Statement, tenants: &[TenantId]) {
+    match tenants {
+        [one] => {
+            s.push("= ").arg(one.to_string());
+        }
+        many => {
+            s.push("IN ").list(many.iter().map(ToString::to_string));
+        }
+    }
+}

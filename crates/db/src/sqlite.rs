@@ -1,0 +1,272 @@
+//! SQLite: one writer thread whose transactions share commits, and a reading
+//! connection per thread.
+//!
+//! A write runs inside a savepoint of the group's transaction, so one that
+//! fails takes nothing of its neighbours with it. Nobody is told of success
+//! before the group's commit has reached the disk (WAL, `synchronous=FULL`).
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use base::{Error, Result, limits};
+use rusqlite::{Connection, OpenFlags, ffi};
+
+use crate::conn::{Conn, Inner, Row};
+use crate::value::Value;
+use crate::{Done, Job, migrate};
+
+pub(crate) struct Sqlite {
+    serial: u64,
+    path: PathBuf,
+    read_only: bool,
+    queue: Mutex<Option<SyncSender<(Job, Done)>>>,
+    writer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    _lock: Option<File>,
+}
+
+static SERIAL: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// Reading connections of this thread, by the database's serial number.
+    static READERS: RefCell<HashMap<u64, Connection>> = RefCell::default();
+}
+
+impl Sqlite {
+    pub(crate) fn open(directory: &Path) -> Result<Self> {
+        std::fs::create_dir_all(directory).map_err(|e| unusable(directory, e))?;
+        restrict(directory)?;
+        let lock = claim(directory)?;
+        let path = directory.join("yunwei.db");
+        let mut conn = connect(&path, false)?;
+        migrate::sqlite(&mut conn)?;
+        let (sender, receiver) = sync_channel(limits::WRITE_QUEUE_MAX);
+        let writer = std::thread::Builder::new()
+            .name("db-writer".into())
+            .spawn(move || serve(&conn, &receiver))
+            .map_err(|e| unusable(directory, e))?;
+        Ok(Sqlite {
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            path,
+            read_only: false,
+            queue: Mutex::new(Some(sender)),
+            writer: Mutex::new(Some(writer)),
+            _lock: Some(lock),
+        })
+    }
+
+    pub(crate) fn open_read_only(directory: &Path) -> Result<Self> {
+        let path = directory.join("yunwei.db");
+        if !path.is_file() {
+            return Err(Error::not_found("data.absent", format!("{} holds no yunwei.db", directory.display())));
+        }
+        let conn = connect(&path, true)?;
+        migrate::expect_current(&conn)?;
+        Ok(Sqlite {
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            path,
+            read_only: true,
+            queue: Mutex::new(None),
+            writer: Mutex::new(None),
+            _lock: None,
+        })
+    }
+
+    pub(crate) fn submit(&self, job: Job, done: Done) {
+        let sender = self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let Some(sender) = sender else {
+            let reason = if self.read_only { "the data directory is open for reading only" } else { "the database is shutting down" };
+            return done(Err(Error::unavailable("db.closed", reason)));
+        };
+        match sender.try_send((job, done)) {
+            Ok(()) => {}
+            Err(TrySendError::Full((_, done))) => done(Err(Error::unavailable("db.busy", "too many writes are waiting")
+                .retry_after(std::time::Duration::from_secs(1)))),
+            Err(TrySendError::Disconnected((_, done))) => done(Err(Error::unavailable("db.closed", "the database is shutting down"))),
+        }
+    }
+
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&mut Conn<'_>) -> Result<T>) -> Result<T> {
+        // Taken out for the while, so that a read inside a read gets a connection of its own.
+        let kept = READERS.with_borrow_mut(|readers| readers.remove(&self.serial));
+        let conn = match kept {
+            Some(conn) => conn,
+            None => connect(&self.path, true)?,
+        };
+        conn.prepare_cached("BEGIN").and_then(|mut s| s.execute([])).map_err(translate)?;
+        let result = work(&mut Conn(Inner::Sqlite(&conn)));
+        let ended = conn.prepare_cached("COMMIT").and_then(|mut s| s.execute([])).map_err(translate);
+        if ended.is_ok() {
+            READERS.with_borrow_mut(|readers| readers.insert(self.serial, conn));
+        }
+        let value = result?;
+        ended?;
+        Ok(value)
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        let sender = self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        drop(sender);
+        let writer = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        // A job's own callback may hold the last handle; a thread cannot wait for itself.
+        if let Some(writer) = writer.filter(|w| w.thread().id() != std::thread::current().id()) {
+            let _ = writer.join();
+        }
+        READERS.with_borrow_mut(|readers| readers.remove(&self.serial));
+    }
+}
+
+/// The writer: takes what has gathered, runs it as one transaction, then tells everybody.
+fn serve(conn: &Connection, queue: &Receiver<(Job, Done)>) {
+    while let Ok(first) = queue.recv() {
+        let mut outcomes = Vec::new();
+        let began = run(conn, "BEGIN IMMEDIATE");
+        let mut next = Some(first);
+        while let Some((mut job, done)) = next {
+            let result = began.clone().and_then(|()| guarded(conn, &mut job));
+            outcomes.push((done, result));
+            next = if outcomes.len() < limits::GROUP_COMMIT_MAX { queue.try_recv().ok() } else { None };
+        }
+        let committed = began.and_then(|()| run(conn, "COMMIT"));
+        if committed.is_err() {
+            let _ = run(conn, "ROLLBACK");
+        }
+        for (done, result) in outcomes {
+            done(result.and(committed.clone()));
+        }
+    }
+}
+
+/// One job inside its savepoint. A panic in it is that job's error, not the writer's end.
+fn guarded(conn: &Connection, job: &mut Job) -> Result<()> {
+    run(conn, "SAVEPOINT job")?;
+    let attempt = std::panic::AssertUnwindSafe(|| job(&mut Conn(Inner::Sqlite(conn))));
+    let result = std::panic::catch_unwind(attempt)
+        .unwrap_or_else(|_| Err(Error::bug("db.panic", "a transaction stopped on a broken invariant")));
+    if result.is_err() {
+        run(conn, "ROLLBACK TO job")?;
+    }
+    run(conn, "RELEASE job")?;
+    result
+}
+
+fn run(conn: &Connection, sql: &str) -> Result<()> {
+    conn.prepare_cached(sql).and_then(|mut s| s.raw_execute()).map(drop).map_err(translate)
+}
+
+fn connect(path: &Path, read_only: bool) -> Result<Connection> {
+    let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags |= if read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE };
+    let conn = Connection::open_with_flags(path, flags).map_err(translate)?;
+    conn.set_prepared_statement_cache_capacity(256);
+    conn.busy_timeout(std::time::Duration::from_secs(10)).map_err(translate)?;
+    if !read_only {
+        conn.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-16000;")
+            .map_err(translate)?;
+    }
+    Ok(conn)
+}
+
+/// Takes the lock that keeps a second server away from the directory.
+fn claim(directory: &Path) -> Result<File> {
+    let lock = File::options().create(true).truncate(false).write(true).open(directory.join("yunwei.lock")).map_err(|e| unusable(directory, e))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Error::conflict(
+            "data.in_use",
+            format!("{} is in use by another yunwei process; stop it first, or use a command that works beside a server", directory.display()),
+        )),
+        Err(TryLockError::Error(e)) => Err(unusable(directory, e)),
+    }
+}
+
+/// The directory is nobody else's to read: it holds password hashes and keys.
+fn restrict(directory: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700)).map_err(|e| unusable(directory, e))
+}
+
+fn unusable(directory: &Path, e: std::io::Error) -> Error {
+    Error::unavailable("data.unusable", format!("cannot use the data directory {}: {e}", directory.display())).because(e)
+}
+
+pub(crate) fn execute(conn: &Connection, sql: &str, args: &[Value<'_>]) -> Result<u64> {
+    let mut statement = conn.prepare_cached(sql).map_err(translate)?;
+    bind(&mut statement, args)?;
+    statement.raw_execute().map(|n| n as u64).map_err(translate)
+}
+
+pub(crate) fn each(conn: &Connection, sql: &str, args: &[Value<'_>], mut see: impl FnMut(&Row) -> Result<()>) -> Result<()> {
+    let mut statement = conn.prepare_cached(sql).map_err(translate)?;
+    bind(&mut statement, args)?;
+    let width = statement.column_count();
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next().map_err(translate)? {
+        let cells = (0..width).map(|column| cell(row, column)).collect::<Result<_>>()?;
+        see(&Row(cells))?;
+    }
+    Ok(())
+}
+
+fn cell(row: &rusqlite::Row<'_>, column: usize) -> Result<Value<'static>> {
+    use rusqlite::types::ValueRef;
+    Ok(match row.get_ref(column).map_err(translate)? {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(n) => Value::Int(n),
+        ValueRef::Real(_) => return Err(Error::bug("db.real", "no column of ours holds a float")),
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned().into()),
+        ValueRef::Blob(bytes) => Value::Bytes(bytes.to_vec().into()),
+    })
+}
+
+fn bind(statement: &mut rusqlite::CachedStatement<'_>, args: &[Value<'_>]) -> Result<()> {
+    const NAMES: [&str; 32] = [
+        "$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16", "$17", "$18", "$19", "$20", "$21",
+        "$22", "$23", "$24", "$25", "$26", "$27", "$28", "$29", "$30", "$31", "$32",
+    ];
+    for (number, value) in args.iter().enumerate() {
+        let long;
+        let name = match NAMES.get(number) {
+            Some(name) => *name,
+            None => {
+                long = format!("${}", number + 1);
+                &long
+            }
+        };
+        // A parameter that the text does not mention is allowed, as in PostgreSQL.
+        let Some(index) = statement.parameter_index(name).map_err(translate)? else { continue };
+        match value {
+            Value::Null => statement.raw_bind_parameter(index, rusqlite::types::Null),
+            Value::Int(n) => statement.raw_bind_parameter(index, n),
+            Value::Text(text) => statement.raw_bind_parameter(index, &**text),
+            Value::Bytes(bytes) => statement.raw_bind_parameter(index, &**bytes),
+        }
+        .map_err(translate)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn translate(e: rusqlite::Error) -> Error {
+    let code = e.sqlite_error().map_or(0, |inner| inner.extended_code);
+    let base = match code & 0xff {
+        ffi::SQLITE_FULL => Error::unavailable("db.full", "the disk under the data directory is full"),
+        ffi::SQLITE_IOERR | ffi::SQLITE_CANTOPEN | ffi::SQLITE_READONLY => Error::unavailable("db.io", "the data directory cannot be read or written"),
+        ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => Error::contended("db.busy", "the database is busy"),
+        ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB => Error::unavailable("db.corrupt", "the database file is damaged; restore it from a backup"),
+        ffi::SQLITE_CONSTRAINT => match code {
+            ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
+                Error::conflict("db.duplicate", "there is one like it already")
+            }
+            ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Error::dangling("db.reference", "it refers to something that does not exist"),
+            _ => Error::conflict("db.check", "a rule of the database forbids it"),
+        },
+        _ => Error::bug("db.statement", format!("SQLite refused a statement: {e}")),
+    };
+    base.because(e)
+}

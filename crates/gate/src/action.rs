@@ -1,0 +1,136 @@
+//! Actions as values.
+
+use std::collections::BTreeMap;
+
+use base::{Error, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use crate::{Cx, Gate, Kind, Tx};
+
+/// Whether an action changes anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Reads only; leaves an audit entry only when refused.
+    Read,
+    /// Makes something new.
+    Create,
+    /// Changes something.
+    Change,
+    /// Removes something.
+    Delete,
+}
+
+/// A use case: everything that a person or a program may do is one of these.
+///
+/// `name` is permission, audit verb and documentation key in one: `noun.verb`.
+pub struct Action<I: 'static, O: 'static> {
+    /// `noun.verb`, for example `flow.retry`.
+    pub name: &'static str,
+    /// One sentence for the API documentation.
+    pub summary: &'static str,
+    /// Whether it changes anything.
+    pub effect: Effect,
+    /// What it does: rows and facts, nothing outside the database.
+    pub run: fn(&mut Tx<'_>, &I) -> Result<O>,
+}
+
+/// An action without its types: for routes, approvals, documentation.
+pub trait AnyAction: Sync {
+    /// `noun.verb`.
+    fn name(&self) -> &'static str;
+    /// One sentence.
+    fn summary(&self) -> &'static str;
+    /// Whether it changes anything.
+    fn effect(&self) -> Effect;
+    /// JSON schema of the input.
+    fn input_schema(&self, generator: &mut schemars::SchemaGenerator) -> schemars::Schema;
+    /// JSON schema of what comes back.
+    fn output_schema(&self, generator: &mut schemars::SchemaGenerator) -> schemars::Schema;
+    /// Runs it on JSON. Blocks until the result is durable.
+    ///
+    /// # Errors
+    /// `Invalid` where the input does not read, else those of the action.
+    fn run_json(&'static self, gate: &Gate, cx: &Cx, input: Json) -> Result<Json>;
+}
+
+impl<I, O> AnyAction for Action<I, O>
+where
+    I: DeserializeOwned + Serialize + schemars::JsonSchema + Send + Sync + 'static,
+    O: Serialize + schemars::JsonSchema + Send + 'static,
+{
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn summary(&self) -> &'static str {
+        self.summary
+    }
+    fn effect(&self) -> Effect {
+        self.effect
+    }
+    fn input_schema(&self, generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        generator.subschema_for::<I>()
+    }
+    fn output_schema(&self, generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        generator.subschema_for::<O>()
+    }
+    fn run_json(&'static self, gate: &Gate, cx: &Cx, input: Json) -> Result<Json> {
+        let output = gate.run(cx, self, read_input(input)?)?;
+        serde_json::to_value(output).map_err(|e| Error::bug("action.output", "a result cannot be written as JSON").because(e))
+    }
+}
+
+/// Reads an action's input; the error names what does not fit.
+pub(crate) fn read_input<I: DeserializeOwned>(input: Json) -> Result<I> {
+    I::deserialize(input).map_err(|e| Error::invalid("input.malformed", e.to_string()))
+}
+
+/// All that can be done: the registered actions and the kinds of record.
+#[derive(Default)]
+pub struct Catalogue {
+    actions: BTreeMap<&'static str, &'static dyn AnyAction>,
+    kinds: Vec<&'static Kind>,
+}
+
+impl Catalogue {
+    /// Adds a room's actions.
+    ///
+    /// # Panics
+    /// Where two actions have one name: the program is then wrong and must not start.
+    #[must_use]
+    pub fn actions(mut self, actions: &[&'static dyn AnyAction]) -> Self {
+        for action in actions {
+            assert!(self.actions.insert(action.name(), *action).is_none(), "two actions are called {}", action.name());
+        }
+        self
+    }
+
+    /// Adds a room's kinds of record.
+    #[must_use]
+    pub fn kinds(mut self, kinds: &[&'static Kind]) -> Self {
+        self.kinds.extend(kinds);
+        self
+    }
+
+    /// The registered kinds.
+    pub fn all_kinds(&self) -> &[&'static Kind] {
+        &self.kinds
+    }
+
+    /// The registered actions by name.
+    pub fn all_actions(&self) -> impl Iterator<Item = &'static dyn AnyAction> + '_ {
+        self.actions.values().copied()
+    }
+
+    /// The action of that name.
+    pub fn find(&self, name: &str) -> Option<&'static dyn AnyAction> {
+        self.actions.get(name).copied()
+    }
+
+    /// Every name that a policy may speak of.
+    pub fn names(&self) -> Vec<String> {
+        let of_kinds = self.kinds.iter().flat_map(|kind| kind.verbs.iter().map(|verb| kind.action(*verb)));
+        self.actions.keys().map(ToString::to_string).chain(of_kinds).collect()
+    }
+}

@@ -1,0 +1,208 @@
+//! The context: who acts, in which tenant, how far they see.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use base::id::{AccountId, HostId, TenantId};
+use db::records::Scope;
+
+/// Who does it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Actor {
+    /// Somebody who has not shown who they are.
+    Nobody,
+    /// A person's or a program's account.
+    Account(AccountId),
+    /// The agent of a host.
+    Agent(HostId),
+    /// The platform itself, by the name of its worker.
+    System(&'static str),
+}
+
+impl Actor {
+    /// The Cedar entity type, and the first word of the actor in the audit log.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Actor::Nobody => "Nobody",
+            Actor::Account(_) => "Account",
+            Actor::Agent(_) => "Agent",
+            Actor::System(_) => "System",
+        }
+    }
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Actor::Nobody => f.write_str("nobody"),
+            Actor::Account(id) => id.fmt(f),
+            Actor::Agent(id) => id.fmt(f),
+            Actor::System(name) => write!(f, "system:{name}"),
+        }
+    }
+}
+
+/// Where an object's tenant stands, seen from the acting tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Relation {
+    /// The acting tenant itself.
+    Own,
+    /// Below it in the tree, and within the actor's reach.
+    Below,
+    /// Above it in the tree.
+    Above,
+    /// None of its business.
+    Elsewhere,
+}
+
+impl Relation {
+    /// The word that policies compare with.
+    pub fn word(self) -> &'static str {
+        match self {
+            Relation::Own => "own",
+            Relation::Below => "below",
+            Relation::Above => "above",
+            Relation::Elsewhere => "elsewhere",
+        }
+    }
+}
+
+/// Who acts, in which tenant, with which roles, and how far they see. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Cx(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    actor: Actor,
+    tenant: TenantId,
+    scope: Scope,
+    roles: BTreeSet<String>,
+    roles_key: u64,
+    request: String,
+    address: Option<IpAddr>,
+    session: Option<String>,
+    reason: String,
+}
+
+impl Cx {
+    /// A context. Made by `access` after it has authenticated somebody, and by
+    /// [`Cx::system`] for the platform's own workers.
+    pub fn new(actor: Actor, tenant: TenantId, scope: Scope, roles: BTreeSet<String>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (actor.kind(), &roles).hash(&mut hasher);
+        let roles_key = hasher.finish();
+        let (request, reason) = (String::new(), String::new());
+        Cx(Arc::new(Inner { actor, tenant, scope, roles, roles_key, request, address: None, session: None, reason }))
+    }
+
+    /// A worker of the platform acting on behalf of `tenant`; sees everything.
+    pub fn system(name: &'static str, tenant: TenantId) -> Self {
+        Cx::new(Actor::System(name), tenant, Scope::All, BTreeSet::new())
+    }
+
+    /// Somebody unknown, who may do what is open to everybody.
+    pub fn nobody(operator: TenantId) -> Self {
+        Cx::new(Actor::Nobody, operator, Scope::Tenants { own: vec![], above: vec![] }, BTreeSet::new())
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Inner)) -> Self {
+        let i = &*self.0;
+        let mut inner = Inner {
+            actor: i.actor.clone(),
+            tenant: i.tenant,
+            scope: i.scope.clone(),
+            roles: i.roles.clone(),
+            roles_key: i.roles_key,
+            request: i.request.clone(),
+            address: i.address,
+            session: i.session.clone(),
+            reason: i.reason.clone(),
+        };
+        change(&mut inner);
+        Cx(Arc::new(inner))
+    }
+
+    /// The same, for one request from one address.
+    #[must_use]
+    pub fn for_request(&self, request: impl Into<String>, address: Option<IpAddr>) -> Self {
+        self.with(|inner| {
+            inner.request = request.into();
+            inner.address = address;
+        })
+    }
+
+    /// The same, inside the session or under the token of that identifier.
+    #[must_use]
+    pub fn in_session(&self, session: impl Into<String>) -> Self {
+        self.with(|inner| inner.session = Some(session.into()))
+    }
+
+    /// The same, with the reason that the actor gave (a ticket, a sentence).
+    #[must_use]
+    pub fn because(&self, reason: impl Into<String>) -> Self {
+        self.with(|inner| inner.reason = reason.into())
+    }
+
+    /// Who acts.
+    pub fn actor(&self) -> &Actor {
+        &self.0.actor
+    }
+    /// The account that acts, if it is one.
+    pub fn account(&self) -> Option<AccountId> {
+        match self.0.actor {
+            Actor::Account(id) => Some(id),
+            _ => None,
+        }
+    }
+    /// In which tenant they act; what they make belongs to it.
+    pub fn tenant(&self) -> TenantId {
+        self.0.tenant
+    }
+    /// Whose records they may be shown.
+    pub fn scope(&self) -> &Scope {
+        &self.0.scope
+    }
+    /// The roles they hold in the acting tenant.
+    pub fn roles(&self) -> &BTreeSet<String> {
+        &self.0.roles
+    }
+    /// Whether they hold a role.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.0.roles.contains(role)
+    }
+    /// Same for contexts that every policy treats alike.
+    pub(crate) fn roles_key(&self) -> u64 {
+        self.0.roles_key
+    }
+    /// The identifier of the request, for logs and error pages.
+    pub fn request(&self) -> &str {
+        &self.0.request
+    }
+    /// Where the request came from.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.0.address
+    }
+    /// The session or token.
+    pub fn session(&self) -> Option<&str> {
+        self.0.session.as_deref()
+    }
+    /// Why, in the actor's words.
+    pub fn reason(&self) -> &str {
+        &self.0.reason
+    }
+
+    /// Where an object of `owner` stands, seen from here.
+    pub fn relation(&self, owner: TenantId) -> Relation {
+        if owner == self.0.tenant {
+            return Relation::Own;
+        }
+        match &self.0.scope {
+            Scope::All => Relation::Below,
+            Scope::Tenants { own, .. } if own.contains(&owner) => Relation::Below,
+            Scope::Tenants { above, .. } if above.contains(&owner) => Relation::Above,
+            Scope::Tenants { .. } => Relation::Elsewhere,
+        }
+    }
+}

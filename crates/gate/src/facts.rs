@@ -1,0 +1,45 @@
+//! Facts: what happened, past tense, by id and revision.
+
+use std::any::Any;
+
+use base::id::TenantId;
+
+/// Something that happened. Stated inside the transaction that made it so;
+/// reactions to it run in the same transaction.
+pub trait Fact: Any + std::fmt::Debug {
+    /// Past tense, for example `OrderAccepted`.
+    fn name(&self) -> &'static str;
+    /// The object's kind and id.
+    fn object(&self) -> (&str, &str);
+    /// The object's revision, 0 where it has none.
+    fn revision(&self) -> i64 {
+        0
+    }
+}
+
+/// What happens to any record; TM Forum notifications are made from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordFact {
+    /// `RecordCreated`, `RecordChanged`, `RecordStateChanged` or `RecordDeleted`.
+    pub name: &'static str,
+    /// The kind, for example `productOrder`.
+    pub kind: &'static str,
+    /// The record.
+    pub id: String,
+    /// Its revision after the change (before it, for a deletion).
+    pub revision: i64,
+    /// Whose it is.
+    pub tenant: TenantId,
+}
+
+impl Fact for RecordFact {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn object(&self) -> (&str, &str) {
+        (self.kind, &self.id)
+    }
+    fn revision(&self) -> i64 {
+        self.revision
+    }
+}

@@ -1,0 +1,210 @@
+//! Running actions: decide, run, audit, commit.
+
+use std::sync::{Arc, OnceLock, RwLock};
+
+use base::id::{Ids, TenantId};
+use base::time::{Clock, Timestamp};
+use base::{Error, Kind as ErrorKind, Result};
+use db::{Class, Conn, Db};
+use serde::Serialize;
+
+use crate::tx::Touched;
+use crate::{Action, Catalogue, Cx, Effect, Fact, Policies, Relation, Tx, audit};
+
+/// What the house does about a fact, in the fact's own transaction.
+pub type Reactions = Box<dyn Fn(&mut Tx<'_>, &dyn Fact) -> Result<()> + Send + Sync>;
+
+/// The gate itself. Cheap to clone.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+pub(crate) struct Inner {
+    db: Db,
+    clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) policies: Policies,
+    catalogue: Catalogue,
+    pub(crate) reactions: OnceLock<Reactions>,
+    operator: RwLock<Option<TenantId>>,
+}
+
+impl Inner {
+    pub(crate) fn operator(&self, conn: &mut Conn<'_>) -> Result<TenantId> {
+        if let Some(id) = *self.operator.read().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            return Ok(id);
+        }
+        let found: Option<TenantId> = conn.query_opt("SELECT id FROM tenants WHERE parent IS NULL", &[], |row| row.get(0))?;
+        let id = found.ok_or_else(|| Error::conflict("operator.absent", "there is no operator yet; run `yunwei admin init` first"))?;
+        Ok(id)
+    }
+}
+
+impl Gate {
+    /// A gate over an open database.
+    ///
+    /// # Errors
+    /// `Invalid` where the policies have any fault or leave an action unmentioned.
+    pub fn new(db: Db, clock: Clock, ids: Ids, policies: &str, catalogue: Catalogue) -> Result<Self> {
+        let names = catalogue.names();
+        let policies = Policies::parse(policies, &names)?;
+        if let Some(forgotten) = names.iter().find(|name| !policies.mentions(name)) {
+            return Err(Error::invalid("policy.incomplete", format!("no policy speaks of {forgotten}")));
+        }
+        Ok(Gate(Arc::new(Inner { db, clock, ids, policies, catalogue, reactions: OnceLock::new(), operator: RwLock::new(None) })))
+    }
+
+    /// Installs the reactions, once, before the first action runs.
+    pub fn react_with(&self, reactions: Reactions) {
+        let _ = self.0.reactions.set(reactions);
+    }
+
+    /// The registered actions and kinds.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.0.catalogue
+    }
+
+    /// The database, for what is not an action: sequencers, reconcilers, readiness.
+    pub fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    /// The clock of the house.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// The clock itself.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Where identifiers come from.
+    pub fn ids(&self) -> &Ids {
+        &self.0.ids
+    }
+
+    /// The operator's tenant.
+    ///
+    /// # Errors
+    /// `Conflict` (`operator.absent`) before `yunwei admin init`.
+    pub fn operator(&self) -> Result<TenantId> {
+        if let Some(id) = *self.0.operator.read().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            return Ok(id);
+        }
+        let inner = self.0.clone();
+        let id = self.0.db.read(move |conn| inner.operator(conn))?;
+        *self.0.operator.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(id);
+        Ok(id)
+    }
+
+    /// Runs an action and waits until its result is durable. Not for async tasks.
+    ///
+    /// # Errors
+    /// Those of the decision, the action and the database.
+    pub fn run<I, O>(&self, cx: &Cx, action: &'static Action<I, O>, input: I) -> Result<O>
+    where
+        I: Serialize + Send + Sync + 'static,
+        O: Send + 'static,
+    {
+        let digest = audit::digest(&input);
+        self.perform(cx, action.name, action.effect, digest, move |tx| (action.run)(tx, &input))
+    }
+
+    /// [`Gate::run`] for async tasks. Reads run on a blocking thread.
+    ///
+    /// # Errors
+    /// As [`Gate::run`].
+    pub async fn call<I, O>(&self, cx: &Cx, action: &'static Action<I, O>, input: I) -> Result<O>
+    where
+        I: Serialize + Send + Sync + 'static,
+        O: Send + 'static,
+    {
+        let (gate, cx) = (self.clone(), cx.clone());
+        blocking(move || gate.run(&cx, action, input)).await
+    }
+
+    /// Runs `work` as the action called `name`: the one way in, beneath all others.
+    ///
+    /// # Errors
+    /// As [`Gate::run`].
+    pub fn perform<O, F>(&self, cx: &Cx, name: &str, effect: Effect, digest: [u8; 32], mut work: F) -> Result<O>
+    where
+        O: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<O> + Send + 'static,
+    {
+        let result = if effect == Effect::Read {
+            let (inner, cx, name) = (self.0.clone(), cx.clone(), name.to_owned());
+            self.0.db.read(move |conn| {
+                let mut tx = Tx::new(conn.reborrow(), &cx, &inner, inner.clock.now());
+                inner.open(&cx, &name)?;
+                work(&mut tx)
+            })
+        } else {
+            let (inner, cx, name) = (self.0.clone(), cx.clone(), name.to_owned());
+            self.0.db.write(move |conn| {
+                let now = inner.clock.now();
+                let mut tx = Tx::new(conn.reborrow(), &cx, &inner, now);
+                inner.open(&cx, &name)?;
+                let value = work(&mut tx)?;
+                let after = std::mem::take(&mut tx.after);
+                let touched = tx.touched.clone();
+                drop(tx);
+                audit::append(conn, &entry(&cx, &name, &touched, "done", digest, now))?;
+                Ok((value, after))
+            })
+            .map(|(value, after)| {
+                after.into_iter().for_each(|work| work());
+                value
+            })
+        };
+        if let Err(e) = &result
+            && matches!(e.kind(), ErrorKind::Forbidden | ErrorKind::Unauthenticated)
+        {
+            self.record_refusal(cx, name, e, digest);
+        }
+        result
+    }
+
+    /// A refusal is an entry of its own, in a transaction of its own.
+    fn record_refusal(&self, cx: &Cx, name: &str, error: &Error, digest: [u8; 32]) {
+        let (inner, cx, name, code) = (self.0.clone(), cx.clone(), name.to_owned(), error.code().to_owned());
+        let outcome = format!("refused:{code}");
+        self.0.db.submit(
+            move |conn| audit::append(conn, &entry(&cx, &name, &Touched::default(), &outcome, digest, inner.clock.now())),
+            |result| {
+                if let Err(e) = result {
+                    tracing::error!(error = ?e, "a refusal could not be recorded");
+                }
+            },
+        );
+    }
+}
+
+impl Inner {
+    /// The first decision: may the actor do this at all, in the acting tenant?
+    /// An action that only makes sense on objects below decides again on each.
+    fn open(&self, cx: &Cx, name: &str) -> Result<()> {
+        self.policies.decide(cx, name, "tenant", Class::Internal, Relation::Own)
+    }
+}
+
+fn entry<'a>(cx: &'a Cx, action: &'a str, touched: &'a Touched, outcome: &'a str, digest: [u8; 32], at: Timestamp) -> audit::Entry<'a> {
+    audit::Entry {
+        at,
+        cx,
+        action,
+        object_kind: &touched.kind,
+        object_id: &touched.id,
+        object_tenant: touched.tenant.unwrap_or(cx.tenant()),
+        revision: touched.revision,
+        outcome,
+        digest,
+    }
+}
+
+/// Runs blocking work for an async task.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|e| Err(Error::bug("task.panic", "a task stopped on a broken invariant").because(e)))
+}

@@ -1,0 +1,194 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+
+use base::id::TenantId;
+use base::{Error, Kind as ErrorKind};
+use db::records::{Key, Query, Scope};
+use db::Class;
+use serde_json::{Map, Value as Json, json};
+
+use crate::shape::{Field, Shape, Type};
+use crate::testing::{gate, somebody};
+use crate::{Action, Catalogue, Cx, Effect, Gate, Kind, Policies, StateMachine, Verb, free};
+
+static PART: Shape = Shape { name: "Part", fields: &[Field::new("id", Type::Text), Field::new("size", Type::Integer).required()] };
+static THING: Kind = Kind {
+    name: "thing",
+    prefix: "thg",
+    path: "/thing",
+    class: Class::Internal,
+    shape: &Shape {
+        name: "Thing",
+        fields: &[
+            Field::new("name", Type::Text).required(),
+            Field::new("state", Type::Text),
+            Field::new("part", Type::Part(&PART)).many(),
+            Field::new("other", Type::Ref(&["thing"])),
+            Field::new("weight", Type::Number),
+        ],
+    },
+    keys: &[Key::text("name"), Key::text("state"), Key::number("weight")],
+    states: Some(&StateMachine { attribute: "state", initial: "new", moves: &[("new", &["old"]), ("old", &[])] }),
+    verbs: Verb::ALL,
+    before_create: free::create,
+    before_update: free::update,
+    before_delete: free::delete,
+};
+
+static FAIL: Action<String, ()> = Action {
+    name: "thing.fail",
+    summary: "Writes, then fails.",
+    effect: Effect::Change,
+    run: |tx, name| {
+        THING.create_in(tx, body(json!({ "name": name })).as_ref())?;
+        Err(Error::conflict("thing.failed", "as asked"))
+    },
+};
+
+struct Body(Map<String, Json>);
+impl AsRef<Map<String, Json>> for Body {
+    fn as_ref(&self) -> &Map<String, Json> {
+        &self.0
+    }
+}
+fn body(json: Json) -> Body {
+    Body(json.as_object().unwrap().clone())
+}
+fn object(json: Json) -> Map<String, Json> {
+    json.as_object().unwrap().clone()
+}
+fn catalogue() -> Catalogue {
+    Catalogue::default().kinds(&[&THING]).actions(&[&FAIL])
+}
+fn audit(gate: &Gate) -> Vec<(String, String)> {
+    gate.db().read(|conn| conn.query("SELECT action, outcome FROM audit_entries ORDER BY seq", &[], |row| Ok((row.get(0)?, row.get(1)?)))).unwrap()
+}
+fn page<'s>(scope: &'s Scope, sort: Option<&'static str>) -> Query<'s> {
+    Query { kind: "thing", scope, conditions: vec![], sort, descending: false, after: None, offset: 0, limit: 100 }
+}
+
+#[test]
+fn a_record_lives_through_create_change_and_delete_with_its_facts_and_entries() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let gate = gate(db, catalogue());
+        let cx = somebody(TenantId(1));
+        let made = THING.create(&gate, &cx, object(json!({"name": "a", "weight": 2.5}))).unwrap();
+        assert_eq!((made.revision, made.state.as_deref()), (1, Some("new")), "{engine}");
+        let changed = THING.update(&gate, &cx, &made.id, Some(1), object(json!({"weight": null, "state": "old"}))).unwrap();
+        assert_eq!((changed.revision, changed.body.get("weight")), (2, None));
+        assert_eq!(THING.update(&gate, &cx, &made.id, Some(1), object(json!({"name": "b"}))).unwrap_err().kind(), ErrorKind::Stale);
+        assert_eq!(THING.update(&gate, &cx, &made.id, None, object(json!({"state": "new"}))).unwrap_err().kind(), ErrorKind::Conflict);
+        THING.delete(&gate, &cx, &made.id, Some(2)).unwrap();
+        assert_eq!(THING.get(&gate, &cx, &made.id).unwrap_err().kind(), ErrorKind::NotFound);
+        let first = { let id = made.id.clone(); gate.db().read(move |c| db::records::at_revision(c, "thing", &id, 1)).unwrap().unwrap() };
+        assert_eq!(first.body, made.body);
+        let facts: Vec<String> = gate.db().read(|c| c.query("SELECT name FROM facts ORDER BY seq", &[], |r| r.get(0))).unwrap();
+        assert_eq!(facts, ["RecordCreated", "RecordStateChanged", "RecordDeleted"]);
+        let entries: Vec<String> = audit(&gate).into_iter().map(|(action, _)| action).collect();
+        assert_eq!(entries, ["thing.create", "thing.update", "thing.delete"]);
+    }
+}
+
+#[test]
+fn a_failing_action_leaves_nothing_and_its_neighbours_stay() {
+    for (_, db, _keep) in db::testing::databases() {
+        let gate = gate(db, catalogue());
+        let cx = somebody(TenantId(1));
+        std::thread::scope(|s| {
+            for n in 0..20 {
+                let (gate, cx) = (gate.clone(), cx.clone());
+                s.spawn(move || match n % 2 {
+                    0 => drop(THING.create(&gate, &cx, object(json!({"name": format!("n{n}")}))).unwrap()),
+                    _ => assert_eq!(gate.run(&cx, &FAIL, format!("n{n}")).unwrap_err().code(), "thing.failed"),
+                });
+            }
+        });
+        let found = THING.list(&gate, &cx, true, |scope| page(scope, Some("name"))).unwrap();
+        assert_eq!((found.total, found.records.len()), (Some(10), 10));
+        assert!(found.records.windows(2).all(|w| w[0].1 < w[1].1));
+    }
+}
+
+#[test]
+fn another_tenants_record_does_not_exist() {
+    for (_, db, _keep) in db::testing::databases() {
+        let gate = gate(db, catalogue());
+        let made = THING.create(&gate, &somebody(TenantId(1)), object(json!({"name": "a"}))).unwrap();
+        let stranger = somebody(TenantId(2));
+        for error in [
+            THING.get(&gate, &stranger, &made.id).unwrap_err(),
+            THING.update(&gate, &stranger, &made.id, None, object(json!({"name": "b"}))).unwrap_err(),
+            THING.delete(&gate, &stranger, &made.id, None).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::NotFound);
+        }
+        assert!(THING.list(&gate, &stranger, true, |scope| page(scope, None)).unwrap().records.is_empty());
+        let pointing = THING.create(&gate, &stranger, object(json!({"name": "x", "other": {"id": made.id}}))).unwrap_err();
+        assert_eq!((pointing.kind(), pointing.attribute()), (ErrorKind::Dangling, Some("other.id")));
+    }
+}
+
+#[test]
+fn nobody_is_refused_and_the_refusal_is_recorded() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let gate = gate(db, catalogue());
+    let error = THING.create(&gate, &Cx::nobody(TenantId(1)), object(json!({"name": "a"}))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+    // The entry is written behind the answer; a later write has it before itself.
+    THING.create(&gate, &somebody(TenantId(1)), object(json!({"name": "a"}))).unwrap();
+    assert_eq!(audit(&gate)[0], ("thing.create".to_owned(), "refused:session.required".to_owned()));
+}
+
+#[test]
+fn wrong_documents_name_the_attribute() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let gate = gate(db, catalogue());
+    let cx = somebody(TenantId(1));
+    for (document, attribute, kind) in [
+        (json!({}), "name", ErrorKind::Invalid),
+        (json!({"name": 7}), "name", ErrorKind::Invalid),
+        (json!({"name": "a", "nmae": 1}), "nmae", ErrorKind::Invalid),
+        (json!({"name": "a", "part": {}}), "part", ErrorKind::Invalid),
+        (json!({"name": "a", "part": [{"size": 1}, {"size": 1.5}]}), "part[1].size", ErrorKind::Invalid),
+        (json!({"name": "a", "state": "gone"}), "state", ErrorKind::Invalid),
+        (json!({"name": "a", "other": {"id": "nowhere"}}), "other.id", ErrorKind::Dangling),
+    ] {
+        let error = THING.create(&gate, &cx, object(document.clone())).unwrap_err();
+        assert_eq!((error.attribute(), error.kind()), (Some(attribute), kind), "{document}");
+    }
+    let extended = THING.create(&gate, &cx, object(json!({"name": "a", "@type": "MyThing", "colour": "red"}))).unwrap();
+    assert_eq!(extended.body["colour"], "red");
+}
+
+#[test]
+fn reactions_run_in_the_same_transaction() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let gate = gate(db, catalogue());
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = seen.clone();
+    gate.react_with(Box::new(move |tx, fact| {
+        count.fetch_add(1, Ordering::SeqCst);
+        let (_, id) = fact.object();
+        let record = tx.peek(&THING, id)?;
+        if record.body["name"] == "forbidden" { Err(Error::conflict("thing.name", "not that name")) } else { Ok(()) }
+    }));
+    let cx = somebody(TenantId(1));
+    THING.create(&gate, &cx, object(json!({"name": "fine"}))).unwrap();
+    assert!(THING.create(&gate, &cx, object(json!({"name": "forbidden"}))).is_err());
+    assert_eq!(seen.load(Ordering::SeqCst), 2);
+    assert_eq!(THING.list(&gate, &cx, true, |scope| page(scope, None)).unwrap().total, Some(1));
+}
+
+#[test]
+fn policies_are_refused_as_a_whole_on_any_error() {
+    let actions = ["thing.create".to_owned()];
+    for (text, complaint) in [
+        ("permit(principal, action, resource);", "names no action"),
+        ("permit(principal, action == Action::\"thing.burn\", resource);", "thing.burn"),
+        ("permit(principal, action == Action::\"thing.create\", resource) when { principal.rols.contains(\"x\") };", "rols"),
+        ("permit(principal", "parse"),
+    ] {
+        let error = Policies::parse(text, &actions).map(drop).unwrap_err();
+        assert!(error.message().contains(complaint), "{text}: {}", error.message());
+    }
+}

@@ -1,0 +1,231 @@
+//! The transaction: a connection with an actor, a scope, a clock and identifiers.
+
+use std::ops::{Deref, DerefMut};
+
+use base::id::{Ids, TenantId};
+use base::time::Timestamp;
+use base::{Error, Result};
+use db::{Class, Conn, Record};
+
+use crate::run::Inner;
+use crate::{Cx, Fact, Kind, RecordFact, Relation, Verb};
+
+/// A transaction in which an action runs. Dereferences to the connection, so
+/// that a room's `store.rs` writes plain SQL with it.
+pub struct Tx<'t> {
+    conn: Conn<'t>,
+    cx: &'t Cx,
+    gate: &'t Inner,
+    /// The instant of this transaction: the only clock an action may use.
+    pub now: Timestamp,
+    pub(crate) touched: Touched,
+    pub(crate) after: Vec<Box<dyn FnOnce() + Send>>,
+    reacting: u8,
+}
+
+/// What the audit entry will say was acted upon: the first object that was loaded, made or named.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Touched {
+    pub kind: String,
+    pub id: String,
+    pub tenant: Option<TenantId>,
+    pub revision: i64,
+}
+
+/// A record that the actor may use in the way that was asked for.
+#[derive(Debug, Clone)]
+pub struct Granted<T> {
+    value: T,
+}
+
+impl<T> Granted<T> {
+    /// The value itself, with the proof given up.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+}
+
+impl<T> Deref for Granted<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// Only the attributes of the value can be changed through it; which object it is stays.
+impl Granted<Record> {
+    /// The body, to be changed before [`Tx::save`].
+    pub fn body_mut(&mut self) -> &mut serde_json::Map<String, serde_json::Value> {
+        &mut self.value.body
+    }
+
+    /// Sets the life-cycle state, in the column and in the body's `attribute`.
+    pub fn set_state(&mut self, attribute: &str, state: &str) {
+        self.value.state = Some(state.to_owned());
+        self.value.body.insert(attribute.to_owned(), state.into());
+    }
+}
+
+impl<'t> Tx<'t> {
+    pub(crate) fn new(conn: Conn<'t>, cx: &'t Cx, gate: &'t Inner, now: Timestamp) -> Self {
+        Tx { conn, cx, gate, now, touched: Touched::default(), after: Vec::new(), reacting: 0 }
+    }
+
+    /// Who acts.
+    pub fn cx(&self) -> &'t Cx {
+        self.cx
+    }
+
+    /// Where identifiers come from.
+    pub fn ids(&self) -> &'t Ids {
+        &self.gate.ids
+    }
+
+    /// The operator's tenant, the root of the tree.
+    ///
+    /// # Errors
+    /// `Conflict` (`operator.absent`) before `yunwei admin init`.
+    pub fn operator(&mut self) -> Result<TenantId> {
+        self.gate.operator(&mut self.conn)
+    }
+
+    /// Decides about an object that is not a record (a host, a run, a tenant),
+    /// which the caller has just read and which belongs to `owner`.
+    ///
+    /// # Errors
+    /// `Forbidden`, or `NotFound` where the object's existence is none of the actor's business.
+    pub fn grant<T>(&mut self, action: &str, kind: &str, id: &str, owner: TenantId, class: Class, value: T) -> Result<Granted<T>> {
+        let relation = self.cx.relation(owner);
+        self.touch(kind, id, owner, 0);
+        if relation == Relation::Elsewhere || (relation == Relation::Above && class != Class::Public) {
+            return Err(Error::not_found(format!("{kind}.not_found"), format!("there is no {kind} {id}")));
+        }
+        self.gate.policies.decide(self.cx, action, kind, class, relation)?;
+        Ok(Granted { value })
+    }
+
+    /// Reads a record for the action called `action` and decides whether the actor may.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none or it is none of the actor's business; `Forbidden`.
+    pub fn load_for(&mut self, action: &str, kind: &Kind, id: &str) -> Result<Granted<Record>> {
+        let record = db::records::load(&mut self.conn, kind.name, id)?
+            .ok_or_else(|| Error::not_found(format!("{}.not_found", kind.name), format!("there is no {} {id}", kind.name)))?;
+        let (owner, class, revision) = (record.tenant, record.class, record.revision);
+        let granted = self.grant(action, kind.name, id, owner, class, record)?;
+        self.touched.revision = self.touched.revision.max(revision);
+        Ok(granted)
+    }
+
+    /// [`Tx::load_for`] the kind's own `get`, `update` or `delete`.
+    ///
+    /// # Errors
+    /// As [`Tx::load_for`].
+    pub fn load(&mut self, kind: &Kind, verb: Verb, id: &str) -> Result<Granted<Record>> {
+        self.load_for(&kind.action(verb), kind, id)
+    }
+
+    /// Looks at a record as the platform itself, for rules and reactions that
+    /// need it whoever acts. What is returned must not be shown to the actor.
+    ///
+    /// # Errors
+    /// `Dangling` where there is none.
+    pub fn peek(&mut self, kind: &Kind, id: &str) -> Result<Granted<Record>> {
+        let record = db::records::load(&mut self.conn, kind.name, id)?
+            .ok_or_else(|| Error::dangling(format!("{}.absent", kind.name), format!("there is no {} {id}", kind.name)))?;
+        Ok(Granted { value: record })
+    }
+
+    /// Writes a changed record, checks its state machine and states the fact.
+    ///
+    /// # Errors
+    /// `Conflict` for an illegal life-cycle move, `Stale` where the record has moved on.
+    pub fn save(&mut self, kind: &'static Kind, record: &mut Granted<Record>) -> Result<()> {
+        let before = db::records::load(&mut self.conn, kind.name, &record.id)?;
+        let was = before.as_ref().and_then(|r| r.state.clone());
+        kind.check_move(was.as_deref(), record.state.as_deref())?;
+        let now = self.now;
+        db::records::update(&mut self.conn, &mut record.value, kind.keys, now)?;
+        let name = if was == record.state { "RecordChanged" } else { "RecordStateChanged" };
+        self.record_fact(name, kind, &record.value.clone())
+    }
+
+    /// Stores a new record that the caller has checked, and states the fact.
+    ///
+    /// # Errors
+    /// As [`db::records::insert`].
+    pub fn insert(&mut self, kind: &'static Kind, record: Record) -> Result<Granted<Record>> {
+        db::records::insert(&mut self.conn, &record, kind.keys)?;
+        self.touch(kind.name, &record.id.clone(), record.tenant, record.revision);
+        self.record_fact("RecordCreated", kind, &record)?;
+        Ok(Granted { value: record })
+    }
+
+    /// Removes a record from sight, and states the fact.
+    ///
+    /// # Errors
+    /// As [`db::records::delete`].
+    pub fn remove(&mut self, kind: &'static Kind, record: &Granted<Record>) -> Result<()> {
+        db::records::delete(&mut self.conn, record)?;
+        self.record_fact("RecordDeleted", kind, record)
+    }
+
+    fn record_fact(&mut self, name: &'static str, kind: &'static Kind, record: &Record) -> Result<()> {
+        self.fact(RecordFact { name, kind: kind.name, id: record.id.clone(), revision: record.revision, tenant: record.tenant }, record.tenant)
+    }
+
+    /// States a fact about an object of `tenant`, and lets the house react in this same transaction.
+    ///
+    /// # Errors
+    /// Those of the reactions; `Bug` where reactions set each other off without end.
+    pub fn fact(&mut self, fact: impl Fact, tenant: TenantId) -> Result<()> {
+        let (kind, id) = fact.object();
+        let now = self.now;
+        self.conn.execute(
+            "INSERT INTO facts (name, tenant, object_kind, object_id, revision, at) VALUES ($1, $2, $3, $4, $5, $6)",
+            db::args![fact.name(), tenant, kind, id, fact.revision(), now],
+        )?;
+        if self.reacting > 16 {
+            return Err(Error::bug("fact.loop", format!("reactions to {} set each other off without end", fact.name())));
+        }
+        self.reacting += 1;
+        let gate = self.gate;
+        let result = gate.reactions.get().map_or(Ok(()), |react| react(self, &fact));
+        self.reacting -= 1;
+        result
+    }
+
+    /// Says what the audit entry is about; the first object that an action touches counts.
+    pub fn touch(&mut self, kind: &str, id: &str, tenant: TenantId, revision: i64) {
+        if self.touched.kind.is_empty() {
+            self.touched = Touched { kind: kind.to_owned(), id: id.to_owned(), tenant: Some(tenant), revision };
+        }
+    }
+
+    /// Something to do once this transaction is durable: wake a worker, tell a
+    /// live page. Must be quick and must not fail; it is lost in a crash.
+    pub fn after_commit(&mut self, work: impl FnOnce() + Send + 'static) {
+        self.after.push(Box::new(work));
+    }
+
+    /// Decides without an object: may the actor do `action` in the acting tenant?
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn require(&self, action: &str) -> Result<()> {
+        self.gate.policies.decide(self.cx, action, "tenant", Class::Internal, Relation::Own)
+    }
+}
+
+impl<'t> Deref for Tx<'t> {
+    type Target = Conn<'t>;
+    fn deref(&self) -> &Conn<'t> {
+        &self.conn
+    }
+}
+
+impl<'t> DerefMut for Tx<'t> {
+    fn deref_mut(&mut self) -> &mut Conn<'t> {
+        &mut self.conn
+    }
+}

@@ -1,0 +1,50 @@
+-- Records: every document that TM Forum's Open APIs define, one row each.
+CREATE TABLE records (
+    id         TEXT PRIMARY KEY,
+    kind       TEXT NOT NULL,
+    tenant     TEXT NOT NULL,
+    revision   BIGINT NOT NULL CHECK (revision > 0),
+    state      TEXT,
+    class      TEXT NOT NULL,
+    body       TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE INDEX records_by_kind ON records (kind, id);
+CREATE INDEX records_by_tenant ON records (kind, tenant, id);
+
+-- What a record was before each change; its present form is in `records`.
+CREATE TABLE record_revisions (
+    id         TEXT NOT NULL,
+    revision   BIGINT NOT NULL,
+    kind       TEXT NOT NULL,
+    tenant     TEXT NOT NULL,
+    state      TEXT,
+    class      TEXT NOT NULL,
+    body       TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    PRIMARY KEY (id, revision)
+);
+
+-- The declared paths of each record, for filtering and sorting. A path that the
+-- record lacks is kept as '', so that sorting by it leaves nobody out.
+CREATE TABLE record_keys (
+    id     TEXT NOT NULL,
+    path   TEXT NOT NULL,
+    value  TEXT NOT NULL,
+    kind   TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    PRIMARY KEY (id, path, value)
+);
+CREATE INDEX record_keys_by_value ON record_keys (kind, path, value, id);
+CREATE INDEX record_keys_by_tenant ON record_keys (kind, path, tenant, value, id);
+
+-- How many records there are, in shards so that writers do not queue for one row.
+CREATE TABLE record_counts (
+    kind   TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    shard  BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    PRIMARY KEY (kind, tenant, shard)
+);
