@@ -1,0 +1,124 @@
+//! Catalog, orders and services.
+
+super::messages! {
+    /// From the catalog to a running service.
+    Ordering {
+        hello: "{}，您好", "Hello, {}";
+        home_lead: "這裡是您目前的服務與費用。", "Your services and what they cost, right now.";
+        running_services: "使用中的服務", "Services in use";
+        of_services: "共 {} 項", "of {}";
+        open_orders: "處理中的訂單", "Orders in progress";
+        month_so_far: "本期至今", "This period so far";
+        before_tax: "未稅，依目前用量計算", "before tax, from usage so far";
+        last_bill: "最近一期帳單", "Latest bill";
+        no_bill_yet: "尚無帳單", "No bill yet";
+        recent_orders: "最近的訂單", "Recent orders";
+        your_services: "服務狀態", "Your services";
+        start_title: "從服務型錄開始", "Start with the catalog";
+        start_body: "挑選一項服務、設定規格、送出訂單，然後看著它一步步開通。", "Pick a service, choose its size, place the order, and watch it come up step by step.";
+        browse: "瀏覽服務型錄", "Browse the catalog";
+
+        catalog_lead: "選擇服務，價格透明，按用量計費。", "Choose a service. Prices are plain, and you pay for what you use.";
+        catalog_empty: "目前沒有可訂購的服務", "Nothing is on sale yet";
+        catalog_empty_body: "服務上架後會出現在這裡。", "Offerings appear here as soon as they are launched.";
+        order_this: "訂購", "Order";
+        from_price: "起", "from";
+        free: "免費", "Free";
+        per: "每 {}", "per {}";
+        one_time: "一次性", "one-time";
+        recurring: "定期", "recurring";
+        usage: "依用量", "by usage";
+        unit_hour: "小時", "hour";
+        unit_minute: "分鐘", "minute";
+        unit_second: "秒", "second";
+        unit_day: "天", "day";
+        unit_month: "月", "month";
+        unit_year: "年", "year";
+
+        order_title: "訂購 {}", "Order {}";
+        order_lead: "設定規格，右側會即時計算價格。", "Choose the size. The price beside it follows.";
+        configuration: "規格", "Configuration";
+        service_name: "服務名稱", "Name of the service";
+        service_name_hint: "讓您和同事認得它，例如「官網」。", "So that you and your colleagues recognise it, for example “web site”.";
+        your_price: "價格", "Price";
+        price_one_time: "一次性費用", "Once";
+        price_running: "執行中的費用", "While it runs";
+        price_month_estimate: "約每月（持續執行 30 天）", "About per month (30 days of running)";
+        tax_added: "價格未含 5% 營業稅，於帳單上加計。", "Prices exclude 5 % business tax, which the bill adds.";
+        place_order: "送出訂單", "Place the order";
+        agree: "送出後立即開通並開始計費，您可隨時停止或刪除。", "It is set up and billed from now on. You can stop or delete it at any time.";
+        range_between: "{} 到 {}", "From {} to {}";
+        at_least: "至少 {}", "At least {}";
+        at_most: "最多 {}", "At most {}";
+        default_is: "預設 {}", "default {}";
+        not_a_number: "請輸入數字", "Enter a number";
+
+        orders_lead: "每一張訂單，以及它進行到哪裡。", "Every order, and how far it has come.";
+        orders_empty: "還沒有訂單", "No orders yet";
+        orders_empty_body: "您送出的訂單會出現在這裡，可以即時看到進度。", "Orders you place appear here, with their progress live.";
+        order: "訂單", "Order";
+        what: "內容", "What";
+        placed: "下單時間", "Placed";
+        placed_by: "下單人", "Placed by";
+        progress: "進度", "Progress";
+        order_placed: "訂單已送出，正在為您開通。", "Your order has been placed. We are setting it up.";
+        progress_of: "第 {} 步，共 {} 步", "Step {} of {}";
+        progress_done: "全部完成", "All done";
+        progress_failed: "未能完成", "Could not be completed";
+        order_items: "訂購內容", "What was ordered";
+        agreed_price: "下單時的價格", "Price when ordered";
+        cancel_order: "取消訂單", "Cancel the order";
+        cancel_order_title: "取消這張訂單？", "Cancel this order?";
+        cancel_order_body: "已完成的步驟會復原，保留的資源會釋放。這個動作無法收回。", "Finished steps are undone and reserved capacity is released. This cannot be taken back.";
+        order_cancelling: "正在取消訂單。", "The order is being cancelled.";
+        order_failed_title: "這張訂單沒有完成", "This order was not completed";
+        order_failed_body: "已完成的步驟都復原了，沒有產生費用。您可以重新訂購；若再次失敗，請聯絡我們。", "Finished steps have been undone and nothing is billed. You can order again; if it fails again, contact us.";
+        order_stuck_title: "我們的人員正在處理", "Our staff are on it";
+        order_stuck_body: "有一個步驟無法自動完成，已通知作業人員。您不需要做任何事。", "One step could not finish by itself and our operations staff have been told. You need do nothing.";
+        order_ready_title: "您的服務已可使用", "Your service is ready";
+        open_service: "查看服務", "View the service";
+        why: "說明", "Why";
+
+        services_lead: "您使用中的服務。", "The services you use.";
+        services_empty: "還沒有服務", "No services yet";
+        service: "服務", "Service";
+        address: "位址", "Address";
+        open_page: "開啟", "Open";
+        since: "啟用時間", "Since";
+        kind: "類型", "Kind";
+        start: "啟動", "Start";
+        stop: "停止", "Stop";
+        restart: "重新啟動", "Restart";
+        delete: "刪除", "Delete";
+        console: "主控台紀錄", "Console log";
+        console_lead: "機器開機後寫到序列埠的最後內容。", "The last of what the machine wrote to its serial port.";
+        console_empty: "還沒有輸出", "No output yet";
+        console_empty_body: "機器啟動後，這裡會顯示它的開機訊息。", "Once the machine starts, its boot messages appear here.";
+        characteristics: "規格", "Characteristics";
+        usage_so_far: "本期用量", "Usage this period";
+        usage_lead: "由機器實際觀測到的執行時間計算。", "Counted from the machine's life as observed.";
+        usage_none: "本期還沒有用量。", "No usage in this period yet.";
+        usage_unknown: "有 {} 的用量尚未確認，確認之前不會計費。", "{} of usage is not yet known, and is not billed until it is.";
+        starting_now: "正在啟動。", "Starting.";
+        stopping_now: "正在停止。", "Stopping.";
+        restarting_now: "正在重新啟動。", "Restarting.";
+        deleting_now: "正在刪除。", "Deleting.";
+        delete_title: "刪除 {}？", "Delete {}?";
+        delete_body: "機器與磁碟上的資料都會刪除，無法復原。已使用的部分仍會計費。", "The machine and the data on its disks are deleted and cannot be brought back. What was used is still billed.";
+        delete_confirm: "輸入服務名稱以確認", "Type the name of the service to confirm";
+        delete_confirm_hint: "請輸入：{}", "Type: {}";
+        delete_mismatch: "名稱不相符", "The name does not match";
+        delete_forever: "永久刪除", "Delete for good";
+        stop_title: "停止 {}？", "Stop {}?";
+        stop_body: "機器會關機。磁碟資料會保留，儲存費用照計。", "The machine shuts down. Its disks are kept, and storage is still billed.";
+        danger_zone: "刪除服務", "Delete this service";
+        danger_body: "刪除後，機器與磁碟資料都無法復原。", "Afterwards the machine and its disks cannot be brought back.";
+        machine: "機器", "Machine";
+        host: "主機", "Host";
+        from_order: "來自訂單", "From order";
+        last_seen: "最後確認", "Last observed";
+        characteristic_cpu: "vCPU", "vCPU";
+        characteristic_memory: "記憶體", "Memory";
+        characteristic_disk: "磁碟", "Disk";
+    }
+}
