@@ -252,6 +252,7 @@ impl Kind {
         let mut changed = (*record).clone();
         (self.before_update)(tx, &before, &mut changed)?;
         *record.body_mut() = changed.body;
+        record.set_class(changed.class);
         if let (Some(states), Some(state)) = (self.states, changed.state) {
             record.set_state(states.attribute, &state);
         }

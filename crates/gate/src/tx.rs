@@ -20,6 +20,7 @@ pub struct Tx<'t> {
     pub now: Timestamp,
     pub(crate) touched: Touched,
     pub(crate) after: Vec<Box<dyn FnOnce() + Send>>,
+    once_stored: Vec<(Box<dyn Fact>, TenantId)>,
     reacting: u8,
 }
 
@@ -59,6 +60,11 @@ impl Granted<Record> {
         &mut self.value.body
     }
 
+    /// Sets how far the record may be seen.
+    pub fn set_class(&mut self, class: Class) {
+        self.value.class = class;
+    }
+
     /// Sets the life-cycle state, in the column and in the body's `attribute`.
     pub fn set_state(&mut self, attribute: &str, state: &str) {
         self.value.state = Some(state.to_owned());
@@ -68,7 +74,7 @@ impl Granted<Record> {
 
 impl<'t> Tx<'t> {
     pub(crate) fn new(conn: Conn<'t>, cx: &'t Cx, gate: &'t Inner, now: Timestamp) -> Self {
-        Tx { conn, cx, gate, now, touched: Touched::default(), after: Vec::new(), reacting: 0 }
+        Tx { conn, cx, gate, now, touched: Touched::default(), after: Vec::new(), once_stored: Vec::new(), reacting: 0 }
     }
 
     /// Who acts.
@@ -158,7 +164,16 @@ impl<'t> Tx<'t> {
         db::records::insert(&mut self.conn, &record, kind.keys)?;
         self.touch(kind.name, &record.id.clone(), record.tenant, record.revision);
         self.record_fact("RecordCreated", kind, &record)?;
+        for (fact, tenant) in std::mem::take(&mut self.once_stored) {
+            self.state(&*fact, tenant)?;
+        }
         Ok(Granted { value: record })
+    }
+
+    /// For `before_create`: states a fact about the record that is being made
+    /// right after it is stored, so that reactions find it there.
+    pub fn fact_once_stored(&mut self, fact: impl Fact, tenant: TenantId) {
+        self.once_stored.push((Box::new(fact), tenant));
     }
 
     /// Removes a record from sight, and states the fact.
@@ -179,6 +194,10 @@ impl<'t> Tx<'t> {
     /// # Errors
     /// Those of the reactions; `Bug` where reactions set each other off without end.
     pub fn fact(&mut self, fact: impl Fact, tenant: TenantId) -> Result<()> {
+        self.state(&fact, tenant)
+    }
+
+    fn state(&mut self, fact: &dyn Fact, tenant: TenantId) -> Result<()> {
         let (kind, id) = fact.object();
         let now = self.now;
         self.conn.execute(
@@ -190,7 +209,7 @@ impl<'t> Tx<'t> {
         }
         self.reacting += 1;
         let gate = self.gate;
-        let result = gate.reactions.get().map_or(Ok(()), |react| react(self, &fact));
+        let result = gate.reactions.get().map_or(Ok(()), |react| react(self, fact));
         self.reacting -= 1;
         result
     }
