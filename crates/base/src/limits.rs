@@ -34,3 +34,29 @@ pub const CONTENTION_RETRIES_MAX: u32 = 20;
 pub const ORDER_ITEMS_MAX: usize = 50;
 /// Decisions kept in the cache.
 pub const DECISIONS_CACHED_MAX: usize = 100_000;
+/// Virtual processors of one machine.
+pub const MACHINE_VCPUS_MAX: u32 = 512;
+/// Memory of one machine, in MiB.
+pub const MACHINE_MEMORY_MIB_MAX: u64 = 16 << 20;
+/// Least memory of one machine, in MiB.
+pub const MACHINE_MEMORY_MIB_MIN: u64 = 16;
+/// Disks of one machine.
+pub const MACHINE_DISKS_MAX: usize = 16;
+/// Size of one disk, in MiB.
+pub const DISK_MIB_MAX: u64 = 64 << 20;
+/// Network interfaces of one machine.
+pub const MACHINE_NETWORKS_MAX: usize = 8;
+/// Forwarded ports of one network interface.
+pub const FORWARDS_MAX: usize = 64;
+/// Each document of a machine's seed, in bytes.
+pub const SEED_BYTES_MAX: usize = 128 << 10;
+/// Size of one image, in bytes.
+pub const IMAGE_BYTES_MAX: u64 = 1 << 40;
+/// Observations in one report of an agent.
+pub const REPORT_OBSERVATIONS_MAX: usize = 500;
+/// Console requests in one answer to an agent.
+pub const CONSOLE_REQUESTS_MAX: usize = 32;
+/// Console output that is handed over at once, in bytes.
+pub const CONSOLE_BYTES_MAX: u32 = 256 << 10;
+/// How long an agent remembers that something must not exist, in hours.
+pub const TOMBSTONE_HOURS: i64 = 24 * 90;

@@ -5,4 +5,9 @@
 //!
 //! **Not here.** Business. Nothing in this crate knows a tenant, an order or a price.
 
+pub mod converge;
+pub mod hypervisor;
+pub mod mail;
+pub mod moment;
+pub mod seed;
 pub mod wire;

@@ -1,6 +1,6 @@
 //! How a host becomes known, and how it stays so.
 
-use jiff::Timestamp;
+use base::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

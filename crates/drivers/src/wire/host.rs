@@ -1,6 +1,6 @@
 //! The host itself.
 
-use jiff::Timestamp;
+use base::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

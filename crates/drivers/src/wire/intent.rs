@@ -1,5 +1,8 @@
 //! What the server wants on a host.
 
+use std::collections::HashSet;
+
+use base::{Error, Result, limits};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +86,41 @@ pub struct MachineSpec {
 }
 
 impl MachineSpec {
+    /// Whether this machine can be made at all by this version.
+    ///
+    /// # Errors
+    /// `Invalid` naming the attribute.
+    pub fn check(&self) -> Result<()> {
+        within("vcpus", u64::from(self.vcpus), 1, u64::from(limits::MACHINE_VCPUS_MAX))?;
+        within("memoryMib", self.memory_mib, limits::MACHINE_MEMORY_MIB_MIN, limits::MACHINE_MEMORY_MIB_MAX)?;
+        within("disks", self.disks.len() as u64, 1, limits::MACHINE_DISKS_MAX as u64)?;
+        within("networks", self.networks.len() as u64, 0, limits::MACHINE_NETWORKS_MAX as u64)?;
+        let mut names = HashSet::new();
+        for (at, disk) in self.disks.iter().enumerate() {
+            disk.check().map_err(|e| e.at(format!("disks.{at}")))?;
+            if !names.insert(disk.name.as_str()) {
+                let message = format!("two disks are called `{}`", disk.name);
+                return Err(Error::invalid("machine.disk_name_taken", message).at(format!("disks.{at}.name")));
+            }
+        }
+        let mut host_ports = HashSet::new();
+        for (at, network) in self.networks.iter().enumerate() {
+            network.check(&mut host_ports).map_err(|e| e.at(format!("networks.{at}")))?;
+        }
+        let documents = [&self.cloud_init.user_data, &self.cloud_init.meta_data];
+        for text in documents.into_iter().chain(&self.cloud_init.network_config) {
+            within("cloudInit", text.len() as u64, 0, limits::SEED_BYTES_MAX as u64)?;
+        }
+        if let Some(Check::Http { port, path }) = &self.check {
+            let clean = path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic());
+            if *port == 0 || !clean || path.len() > limits::TEXT_INDEXED_MAX {
+                let message = "a check needs a port and a path that begins with / and has no blanks";
+                return Err(Error::invalid("machine.check_malformed", message).at("check"));
+            }
+        }
+        Ok(())
+    }
+
     /// The images that this machine's disks are made from.
     pub fn images(&self) -> impl Iterator<Item = &ImageRef> {
         self.disks.iter().filter_map(|disk| match &disk.source {
@@ -102,6 +140,73 @@ pub struct DiskSpec {
     pub size_mib: u64,
     /// What it holds at first. It is looked at once, when the disk is made.
     pub source: DiskSource,
+}
+
+impl DiskSpec {
+    fn check(&self) -> Result<()> {
+        let tail = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let named = self.name.starts_with(|c: char| c.is_ascii_lowercase()) && self.name.bytes().all(tail);
+        if !named || self.name.len() > 20 || self.name == "seed" {
+            let message = "a disk's name is at most 20 lower-case letters, digits and -, and not `seed`";
+            return Err(Error::invalid("machine.disk_name_malformed", message));
+        }
+        within("sizeMib", self.size_mib, 1, limits::DISK_MIB_MAX)?;
+        match &self.source {
+            DiskSource::Image { image } if image.format == ImageFormat::Unknown => Err(unsupported("an image")),
+            DiskSource::Image { image } => within("image.bytes", image.bytes, 1, limits::IMAGE_BYTES_MAX),
+            DiskSource::Blank { .. } => Ok(()),
+            DiskSource::Unknown => Err(unsupported("a disk's source")),
+        }
+    }
+}
+
+impl NetworkSpec {
+    fn check<'a>(&'a self, host_ports: &mut HashSet<(u16, &'a Transport)>) -> Result<()> {
+        match self {
+            NetworkSpec::User { forwards, .. } => {
+                within("forwards", forwards.len() as u64, 0, limits::FORWARDS_MAX as u64)?;
+                let fresh = |f: &'a Forward, ports: &mut HashSet<_>| ports.insert((f.host_port, &f.transport));
+                if forwards.iter().any(|f| f.host_port == 0 || f.guest_port == 0 || !fresh(f, host_ports)) {
+                    let message = "every forward needs two ports, and a host's port leads to one place";
+                    return Err(Error::invalid("machine.forward_malformed", message));
+                }
+                Ok(())
+            }
+            NetworkSpec::Bridge { bridge, addresses, .. } => {
+                let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+                let named = bridge.starts_with(|c: char| c.is_ascii_alphanumeric()) && bridge.bytes().all(plain);
+                if !named || bridge.len() > 15 {
+                    return Err(Error::invalid("machine.bridge_malformed", "that cannot be a bridge's name"));
+                }
+                if addresses.iter().any(|address| address_of(address).is_none()) {
+                    let message = "an address is written with its prefix length, such as 192.0.2.7/24";
+                    return Err(Error::invalid("machine.address_malformed", message));
+                }
+                Ok(())
+            }
+            NetworkSpec::Unknown => Err(unsupported("a network")),
+        }
+    }
+}
+
+/// The address in `192.0.2.7/24`.
+pub fn address_of(text: &str) -> Option<std::net::IpAddr> {
+    let (address, prefix) = text.split_once('/')?;
+    let address: std::net::IpAddr = address.parse().ok()?;
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    (prefix.parse::<u8>().ok()? <= bits).then_some(address)
+}
+
+fn within(attribute: &str, value: u64, least: u64, most: u64) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    let message = format!("must be from {least} to {most}, is {value}");
+    Err(Error::invalid("machine.out_of_bounds", message).at(attribute))
+}
+
+fn unsupported(what: &str) -> Error {
+    Error::invalid("machine.unsupported", format!("this version of the agent does not know {what} of that kind"))
 }
 
 /// What a new disk holds.
@@ -160,6 +265,12 @@ pub enum ImageFormat {
     Qcow2,
     /// The disk's bytes as they are.
     Raw,
+    /// A tar archive with `disk.qcow2` or `disk.raw`, and beside it `kernel`, `initrd` and `cmdline`: the machine
+    /// boots from these directly, without a boot loader. Only for the first disk.
+    DirectBoot,
+    /// A format that this version does not know. Reported as failed.
+    #[serde(other)]
+    Unknown,
 }
 
 /// One network interface of a machine.
@@ -243,7 +354,8 @@ pub struct CloudInit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Power {
-    /// It runs; when it stops by itself it is started again, with growing pauses.
+    /// It runs. When it dies it is started again, with growing pauses; when the guest shuts itself
+    /// down in good order, that is respected until the next generation.
     #[default]
     Running,
     /// It is made but does not run.

@@ -43,7 +43,7 @@ pub use enrol::{EnrolAnswer, EnrolRequest, RenewAnswer, RenewRequest};
 pub use host::{Accelerator, HostReport};
 pub use intent::{
     Check, CloudInit, ConsoleRequest, Desired, DiskSource, DiskSpec, Filesystem, Forward,
-    ImageFormat, ImageRef, Intent, Intents, MachineSpec, NetworkSpec, Power, Transport,
+    ImageFormat, ImageRef, Intent, Intents, MachineSpec, NetworkSpec, Power, Transport, address_of,
 };
 pub use name::{IntentId, Mac, Sha256};
 pub use observation::{

@@ -100,3 +100,14 @@ checked_text!(
             && u8::from_str_radix(octets[0], 16).is_ok_and(|first| first & 1 == 0)
     }
 );
+
+impl Mac {
+    /// The station address of a machine's interface number `at` where none was given: from QEMU's own
+    /// range, always the same for the same intent.
+    pub fn derived(id: &IntentId, at: usize) -> Self {
+        let text = format!("{id}/{at}");
+        let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+        let tail: Vec<String> = digest.as_ref().iter().take(3).map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("52:54:00:{}", tail.join(":")))
+    }
+}

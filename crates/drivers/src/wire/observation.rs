@@ -1,6 +1,6 @@
 //! What the agent found on its host.
 
-use jiff::Timestamp;
+use base::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
