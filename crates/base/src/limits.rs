@@ -24,6 +24,8 @@ pub const FILTERS_MAX: usize = 16;
 pub const SUBTREE_MAX: usize = 1_000;
 /// Deepest tenant tree.
 pub const TENANT_DEPTH_MAX: usize = 8;
+/// Moves of one ledger batch.
+pub const LEDGER_BATCH_MAX: usize = 256;
 /// Write transactions that share one commit.
 pub const GROUP_COMMIT_MAX: usize = 512;
 /// Writes that may wait for the writer before new ones are turned away.
