@@ -1,1 +1,3 @@
 //! The `billing` room of Yunwei.
+
+pub mod shapes;

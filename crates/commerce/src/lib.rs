@@ -1,1 +1,3 @@
 //! The `commerce` room of Yunwei.
+
+pub mod shapes;

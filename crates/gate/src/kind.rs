@@ -149,11 +149,23 @@ impl Kind {
     /// # Errors
     /// `Invalid` naming the attribute, `Dangling` for references that lead nowhere.
     pub fn create_in(&'static self, tx: &mut Tx<'_>, body: &Map<String, Json>) -> Result<Granted<Record>> {
-        self.check_body(tx, body)?;
-        let mut record = self.draft(tx, body.clone());
+        let mut body = body.clone();
+        self.shape.prune(&mut body);
+        self.check_body(tx, &body)?;
+        let mut record = self.draft(tx, body);
         self.check_state(record.state.as_deref())?;
         (self.before_create)(tx, &mut record)?;
         tx.insert(self, record)
+    }
+
+    /// [`Kind::create_in`] for a document that a caller sent, who may not say
+    /// what only the platform sets.
+    ///
+    /// # Errors
+    /// `Invalid` (`attribute.read_only`), and as [`Kind::create_in`].
+    pub fn request_in(&'static self, tx: &mut Tx<'_>, body: &Map<String, Json>) -> Result<Granted<Record>> {
+        self.shape.check_new(body)?;
+        self.create_in(tx, body)
     }
 
     fn check_body(&self, tx: &mut Tx<'_>, body: &Map<String, Json>) -> Result<()> {
@@ -190,7 +202,7 @@ impl Kind {
     /// As [`Kind::create_in`], and the gate's.
     pub fn create(&'static self, gate: &Gate, cx: &Cx, body: Map<String, Json>) -> Result<Record> {
         let digest = audit::digest(&body);
-        gate.perform(cx, &self.action(Verb::Create), Effect::Create, digest, move |tx| self.create_in(tx, &body).map(Granted::into_inner))
+        gate.perform(cx, &self.action(Verb::Create), Effect::Create, digest, move |tx| self.request_in(tx, &body).map(Granted::into_inner))
     }
 
     /// GET: reads a record.
@@ -224,16 +236,26 @@ impl Kind {
     /// `Stale` where the revision has moved, `Conflict` for illegal moves, as [`Kind::create_in`].
     pub fn update(&'static self, gate: &Gate, cx: &Cx, id: &str, expected: Option<i64>, patch: Map<String, Json>) -> Result<Record> {
         let (id, digest) = (id.to_owned(), audit::digest(&patch));
-        gate.perform(cx, &self.action(Verb::Update), Effect::Change, digest, move |tx| self.update_in(tx, &id, expected, &patch).map(Granted::into_inner))
+        gate.perform(cx, &self.action(Verb::Update), Effect::Change, digest, move |tx| {
+            let record = tx.load(self, Verb::Update, &id)?;
+            expect_revision(&record, expected)?;
+            self.shape.check_change(&record.body, &patch)?;
+            self.change_in(tx, record, &patch).map(Granted::into_inner)
+        })
     }
 
-    /// [`Kind::update`] inside a transaction.
+    /// [`Kind::update`] inside a transaction, by the platform's own rules: it
+    /// may also change what callers may not.
     ///
     /// # Errors
     /// As [`Kind::update`].
     pub fn update_in(&'static self, tx: &mut Tx<'_>, id: &str, expected: Option<i64>, patch: &Map<String, Json>) -> Result<Granted<Record>> {
-        let mut record = tx.load(self, Verb::Update, id)?;
+        let record = tx.load(self, Verb::Update, id)?;
         expect_revision(&record, expected)?;
+        self.change_in(tx, record, patch)
+    }
+
+    fn change_in(&'static self, tx: &mut Tx<'_>, mut record: Granted<Record>, patch: &Map<String, Json>) -> Result<Granted<Record>> {
         let before = (*record).clone();
         for (name, value) in patch {
             if matches!(name.as_str(), "id" | "href") {
@@ -241,6 +263,7 @@ impl Kind {
             }
             merge(record.body_mut(), name, value);
         }
+        self.shape.prune(record.body_mut());
         self.check_body(tx, &record.body)?;
         if let Some(states) = self.states {
             let state = record.body.get(states.attribute).and_then(Json::as_str).map(str::to_owned);

@@ -1,5 +1,12 @@
 //! Shapes: what attributes a TM Forum document has, their types, which are
 //! mandatory and what they refer to. Checked the same way for every kind.
+//!
+//! What a caller may say is decided here too: an attribute that only the
+//! platform sets ([`Field::read_only`]) or that stays as it was made
+//! ([`Field::fixed`]) is refused by [`Shape::check_new`] and
+//! [`Shape::check_change`] before the document is looked at as a whole.
+
+pub mod parts;
 
 use base::{Error, Result, limits};
 use db::Record;
@@ -28,6 +35,8 @@ pub struct Field {
     pub required: bool,
     /// Whether only the platform sets it; what a caller sends is refused.
     pub read_only: bool,
+    /// Whether it stays as it was when the record was made.
+    pub fixed: bool,
     /// What it holds.
     pub of: Type,
 }
@@ -54,12 +63,65 @@ pub enum Type {
     /// A reference object: `id` is mandatory and, where kinds are named, a
     /// record of one of them must exist within sight of the actor's tenant.
     Ref(&'static [&'static str]),
+    /// Text: the identifier of a record of one of these kinds, which must exist
+    /// within sight. Where there are several kinds, an `@referredType` beside it
+    /// says which; one that is none of them points to something kept elsewhere.
+    Id(&'static [&'static str]),
+}
+
+/// Text.
+pub const fn text(name: &'static str) -> Field {
+    Field::new(name, Type::Text)
+}
+/// Text, one of `words`.
+pub const fn word(name: &'static str, words: &'static [&'static str]) -> Field {
+    Field::new(name, Type::Word(words))
+}
+/// A number.
+pub const fn number(name: &'static str) -> Field {
+    Field::new(name, Type::Number)
+}
+/// A whole number.
+pub const fn integer(name: &'static str) -> Field {
+    Field::new(name, Type::Integer)
+}
+/// True or false.
+pub const fn flag(name: &'static str) -> Field {
+    Field::new(name, Type::Flag)
+}
+/// A date and time.
+pub const fn time(name: &'static str) -> Field {
+    Field::new(name, Type::Time)
+}
+/// Anything.
+pub const fn any(name: &'static str) -> Field {
+    Field::new(name, Type::Any)
+}
+/// An object of that shape.
+pub const fn part(name: &'static str, shape: &'static Shape) -> Field {
+    Field::new(name, Type::Part(shape))
+}
+/// A list of objects of that shape.
+pub const fn parts(name: &'static str, shape: &'static Shape) -> Field {
+    part(name, shape).many()
+}
+/// A reference to a record of one of `kinds`; to anything where none is named.
+pub const fn reference(name: &'static str, kinds: &'static [&'static str]) -> Field {
+    Field::new(name, Type::Ref(kinds))
+}
+/// A list of references.
+pub const fn refs(name: &'static str, kinds: &'static [&'static str]) -> Field {
+    reference(name, kinds).many()
+}
+/// The identifier of a record of one of `kinds`.
+pub const fn id_of(name: &'static str, kinds: &'static [&'static str]) -> Field {
+    Field::new(name, Type::Id(kinds))
 }
 
 impl Field {
     /// An optional attribute.
     pub const fn new(name: &'static str, of: Type) -> Field {
-        Field { name, many: false, required: false, read_only: false, of }
+        Field { name, many: false, required: false, read_only: false, fixed: false, of }
     }
     /// A list.
     pub const fn many(self) -> Field {
@@ -72,6 +134,10 @@ impl Field {
     /// Set by the platform only.
     pub const fn read_only(self) -> Field {
         Field { read_only: true, ..self }
+    }
+    /// Stays as it was made.
+    pub const fn fixed(self) -> Field {
+        Field { fixed: true, ..self }
     }
 }
 
@@ -96,8 +162,11 @@ impl Shape {
                     return Err(Error::invalid("attribute.missing", format!("`{}` is mandatory", field.name)).at(join(at, field.name)));
                 }
                 None | Some(Json::Null) => {}
-                Some(json) => field.check(json, &join(at, field.name), references)?,
+                Some(json) => field.check(json, body, &join(at, field.name), references)?,
             }
+        }
+        if let Some(name) = META.iter().find(|name| body.get(**name).is_some_and(|json| !json.is_string())) {
+            return Err(Error::invalid("attribute.type", "text is needed here").at(join(at, name)));
         }
         let extended = body.get("@type").and_then(Json::as_str).is_some_and(|name| name != self.name);
         let unknown = body.keys().find(|name| !META.contains(&name.as_str()) && self.fields.iter().all(|f| f.name != name.as_str()));
@@ -111,10 +180,57 @@ impl Shape {
         }
     }
 
+    /// Takes out attributes that are `null`: absent and `null` are the same.
+    pub fn prune(&self, body: &mut Map<String, Json>) {
+        body.retain(|_, json| !json.is_null());
+        for field in self.fields {
+            let Type::Part(shape) = field.of else { continue };
+            match body.get_mut(field.name) {
+                Some(Json::Object(inner)) => shape.prune(inner),
+                Some(Json::Array(entries)) => entries.iter_mut().filter_map(Json::as_object_mut).for_each(|inner| shape.prune(inner)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Checks what a caller sends to make a record: nothing that only the
+    /// platform sets. `id`, `href` and `lastUpdate` are let through, to be
+    /// overwritten, so that a document read elsewhere can be sent as it is.
+    ///
+    /// # Errors
+    /// `Invalid` (`attribute.read_only`) naming the attribute.
+    pub fn check_new(&self, body: &Map<String, Json>) -> Result<()> {
+        match self.fields.iter().find(|field| field.read_only && field.name != LAST_UPDATE && body.contains_key(field.name)) {
+            Some(field) => Err(set_by_platform(field)),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks a merge patch against what the record is: what only the platform
+    /// sets and what is fixed may be repeated, not changed.
+    ///
+    /// # Errors
+    /// `Invalid` (`attribute.read_only`) naming the attribute.
+    pub fn check_change(&self, before: &Map<String, Json>, patch: &Map<String, Json>) -> Result<()> {
+        let changes = |field: &&Field| (field.read_only || field.fixed) && patch.get(field.name).is_some_and(|new| new != before.get(field.name).unwrap_or(&Json::Null));
+        match self.fields.iter().find(changes) {
+            Some(field) if field.read_only => Err(set_by_platform(field)),
+            Some(field) => Err(Error::invalid("attribute.read_only", format!("`{}` stays as it was made", field.name)).at(field.name)),
+            None => Ok(()),
+        }
+    }
+
     /// The field of that name.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|f| f.name == name)
     }
+}
+
+/// The attribute that says when a record was last changed; kept by [`Tx`] where a shape has it.
+pub(crate) const LAST_UPDATE: &str = "lastUpdate";
+
+fn set_by_platform(field: &Field) -> Error {
+    Error::invalid("attribute.read_only", format!("`{}` is set by the platform", field.name)).at(field.name)
 }
 
 /// A reference found in a document.
@@ -129,17 +245,20 @@ pub struct Reference<'j> {
 }
 
 impl Field {
-    fn check<'j>(&self, json: &'j Json, at: &str, references: &mut Vec<Reference<'j>>) -> Result<()> {
+    /// `within` is the object that the attribute stands in.
+    fn check<'j>(&self, json: &'j Json, within: &Map<String, Json>, at: &str, references: &mut Vec<Reference<'j>>) -> Result<()> {
         match (self.many, json) {
-            (true, Json::Array(entries)) => entries.iter().enumerate().try_for_each(|(n, entry)| self.of.check(entry, &format!("{at}[{n}]"), references)),
+            (true, Json::Array(entries)) => {
+                entries.iter().enumerate().try_for_each(|(n, entry)| self.of.check(entry, within, &format!("{at}[{n}]"), references))
+            }
             (true, _) => Err(Error::invalid("attribute.type", "a list is needed here").at(at)),
-            (false, one) => self.of.check(one, at, references),
+            (false, one) => self.of.check(one, within, at, references),
         }
     }
 }
 
 impl Type {
-    fn check<'j>(self, json: &'j Json, at: &str, references: &mut Vec<Reference<'j>>) -> Result<()> {
+    fn check<'j>(self, json: &'j Json, within: &Map<String, Json>, at: &str, references: &mut Vec<Reference<'j>>) -> Result<()> {
         let wrong = |needed: &str| Err(Error::invalid("attribute.type", format!("{needed} is needed here")).at(at));
         match (self, json) {
             (Type::Any, _) | (Type::Number, Json::Number(_)) | (Type::Flag, Json::Bool(_)) | (Type::Text, Json::String(_)) => Ok(()),
@@ -147,8 +266,12 @@ impl Type {
             (Type::Time, Json::String(text)) => base::time::parse(text, at).map(drop),
             (Type::Word(words), Json::String(text)) if words.contains(&text.as_str()) => Ok(()),
             (Type::Part(shape), Json::Object(body)) => shape.object(body, at, references),
-            (Type::Ref(kinds), Json::Object(body)) => reference(kinds, body, at, references),
-            (Type::Text, _) => wrong("text"),
+            (Type::Ref(kinds), Json::Object(body)) => check_reference(kinds, body, at, references),
+            (Type::Id(kinds), Json::String(id)) => {
+                refer(kinds, within, id, at.to_owned(), references);
+                Ok(())
+            }
+            (Type::Text | Type::Id(_), _) => wrong("text"),
             (Type::Number, _) => wrong("a number"),
             (Type::Integer, _) => wrong("a whole number"),
             (Type::Flag, _) => wrong("true or false"),
@@ -159,7 +282,7 @@ impl Type {
     }
 }
 
-fn reference<'j>(kinds: &'static [&'static str], body: &'j Map<String, Json>, at: &str, references: &mut Vec<Reference<'j>>) -> Result<()> {
+fn check_reference<'j>(kinds: &'static [&'static str], body: &'j Map<String, Json>, at: &str, references: &mut Vec<Reference<'j>>) -> Result<()> {
     let Some(Json::String(id)) = body.get("id") else {
         return Err(Error::invalid("attribute.missing", "a reference needs the `id` of what it points to").at(join(at, "id")));
     };
@@ -167,10 +290,22 @@ fn reference<'j>(kinds: &'static [&'static str], body: &'j Map<String, Json>, at
     if let Some(name) = body.keys().find(|name| !extended && !META.contains(&name.as_str()) && !REF.contains(&name.as_str())) {
         return Err(Error::invalid("attribute.unknown", format!("a reference has no attribute `{name}`")).at(join(at, name)));
     }
-    if !kinds.is_empty() {
-        references.push(Reference { at: join(at, "id"), kinds, id });
-    }
+    refer(kinds, body, id, join(at, "id"), references);
     Ok(())
+}
+
+/// Notes a reference to be looked up; which of several kinds it means, `@referredType` may say.
+fn refer<'j>(kinds: &'static [&'static str], within: &Map<String, Json>, id: &'j str, at: String, references: &mut Vec<Reference<'j>>) {
+    let kinds = match within.get("@referredType").and_then(Json::as_str) {
+        Some(named) if kinds.len() > 1 => match kinds.iter().position(|kind| kind.eq_ignore_ascii_case(named)) {
+            Some(found) => &kinds[found..=found],
+            None => &[],
+        },
+        _ => kinds,
+    };
+    if !kinds.is_empty() {
+        references.push(Reference { at, kinds, id });
+    }
 }
 
 fn join(at: &str, name: &str) -> String {

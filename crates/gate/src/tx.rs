@@ -8,6 +8,7 @@ use base::{Error, Result};
 use db::{Class, Conn, Record};
 
 use crate::run::Inner;
+use crate::shape::LAST_UPDATE;
 use crate::{Cx, Fact, Kind, RecordFact, Relation, Verb};
 
 /// A transaction in which an action runs. Dereferences to the connection, so
@@ -151,6 +152,7 @@ impl<'t> Tx<'t> {
         let was = before.as_ref().and_then(|r| r.state.clone());
         kind.check_move(was.as_deref(), record.state.as_deref())?;
         let now = self.now;
+        stamp(kind, &mut record.value, now);
         db::records::update(&mut self.conn, &mut record.value, kind.keys, now)?;
         let name = if was == record.state { "RecordChanged" } else { "RecordStateChanged" };
         self.record_fact(name, kind, &record.value.clone())
@@ -160,7 +162,8 @@ impl<'t> Tx<'t> {
     ///
     /// # Errors
     /// As [`db::records::insert`].
-    pub fn insert(&mut self, kind: &'static Kind, record: Record) -> Result<Granted<Record>> {
+    pub fn insert(&mut self, kind: &'static Kind, mut record: Record) -> Result<Granted<Record>> {
+        stamp(kind, &mut record, self.now);
         db::records::insert(&mut self.conn, &record, kind.keys)?;
         self.touch(kind.name, &record.id.clone(), record.tenant, record.revision);
         self.record_fact("RecordCreated", kind, &record)?;
@@ -233,6 +236,13 @@ impl<'t> Tx<'t> {
     /// `Forbidden`.
     pub fn require(&self, action: &str) -> Result<()> {
         self.gate.policies.decide(self.cx, action, "tenant", Class::Internal, Relation::Own)
+    }
+}
+
+/// Keeps `lastUpdate` for the kinds that have one.
+fn stamp(kind: &Kind, record: &mut Record, now: Timestamp) {
+    if kind.shape.field(LAST_UPDATE).is_some() {
+        record.body.insert(LAST_UPDATE.to_owned(), now.to_string().into());
     }
 }
 

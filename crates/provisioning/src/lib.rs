@@ -1,1 +1,3 @@
 //! The `provisioning` room of Yunwei.
+
+pub mod shapes;

@@ -1,1 +1,3 @@
 //! The `resources` room of Yunwei.
+
+pub mod shapes;
