@@ -1,3 +1,5 @@
 //! The `commerce` room of Yunwei.
 
+// Rows of attributes, packed by hand.
+#[rustfmt::skip]
 pub mod shapes;

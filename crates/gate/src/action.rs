@@ -53,6 +53,12 @@ pub trait AnyAction: Sync {
     /// # Errors
     /// `Invalid` where the input does not read, else those of the action.
     fn run_json(&'static self, gate: &Gate, cx: &Cx, input: Json) -> Result<Json>;
+    /// Runs it on JSON inside a transaction that was opened for it
+    /// ([`Gate::perform`] under this action's name).
+    ///
+    /// # Errors
+    /// As [`AnyAction::run_json`].
+    fn run_in(&self, tx: &mut Tx<'_>, input: &Json) -> Result<Json>;
 }
 
 impl<I, O> AnyAction for Action<I, O>
@@ -76,14 +82,21 @@ where
         generator.subschema_for::<O>()
     }
     fn run_json(&'static self, gate: &Gate, cx: &Cx, input: Json) -> Result<Json> {
-        let output = gate.run(cx, self, read_input(input)?)?;
-        serde_json::to_value(output).map_err(|e| Error::bug("action.output", "a result cannot be written as JSON").because(e))
+        write_output(gate.run(cx, self, read_input(input)?)?)
+    }
+    fn run_in(&self, tx: &mut Tx<'_>, input: &Json) -> Result<Json> {
+        write_output((self.run)(tx, &read_input(input.clone())?)?)
     }
 }
 
 /// Reads an action's input; the error names what does not fit.
 pub(crate) fn read_input<I: DeserializeOwned>(input: Json) -> Result<I> {
     I::deserialize(input).map_err(|e| Error::invalid("input.malformed", e.to_string()))
+}
+
+fn write_output(output: impl Serialize) -> Result<Json> {
+    serde_json::to_value(output)
+        .map_err(|e| Error::bug("action.output", "a result cannot be written as JSON").because(e))
 }
 
 /// All that can be done: the registered actions and the kinds of record.

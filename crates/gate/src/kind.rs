@@ -237,11 +237,25 @@ impl Kind {
     pub fn update(&'static self, gate: &Gate, cx: &Cx, id: &str, expected: Option<i64>, patch: Map<String, Json>) -> Result<Record> {
         let (id, digest) = (id.to_owned(), audit::digest(&patch));
         gate.perform(cx, &self.action(Verb::Update), Effect::Change, digest, move |tx| {
-            let record = tx.load(self, Verb::Update, &id)?;
-            expect_revision(&record, expected)?;
-            self.shape.check_change(&record.body, &patch)?;
-            self.change_in(tx, record, &patch).map(Granted::into_inner)
+            self.patch_in(tx, &id, expected, &patch).map(Granted::into_inner)
         })
+    }
+
+    /// [`Kind::update`] inside a transaction, for a patch that a caller sent.
+    ///
+    /// # Errors
+    /// As [`Kind::update`].
+    pub fn patch_in(
+        &'static self,
+        tx: &mut Tx<'_>,
+        id: &str,
+        expected: Option<i64>,
+        patch: &Map<String, Json>,
+    ) -> Result<Granted<Record>> {
+        let record = tx.load(self, Verb::Update, id)?;
+        expect_revision(&record, expected)?;
+        self.shape.check_change(&record.body, patch)?;
+        self.change_in(tx, record, patch)
     }
 
     /// [`Kind::update`] inside a transaction, by the platform's own rules: it
@@ -290,11 +304,19 @@ impl Kind {
     pub fn delete(&'static self, gate: &Gate, cx: &Cx, id: &str, expected: Option<i64>) -> Result<()> {
         let id = id.to_owned();
         gate.perform(cx, &self.action(Verb::Delete), Effect::Delete, audit::digest(&id), move |tx| {
-            let record = tx.load(self, Verb::Delete, &id)?;
-            expect_revision(&record, expected)?;
-            (self.before_delete)(tx, &record)?;
-            tx.remove(self, &record)
+            self.delete_in(tx, &id, expected)
         })
+    }
+
+    /// [`Kind::delete`] inside a transaction.
+    ///
+    /// # Errors
+    /// As [`Kind::delete`].
+    pub fn delete_in(&'static self, tx: &mut Tx<'_>, id: &str, expected: Option<i64>) -> Result<()> {
+        let record = tx.load(self, Verb::Delete, id)?;
+        expect_revision(&record, expected)?;
+        (self.before_delete)(tx, &record)?;
+        tx.remove(self, &record)
     }
 }
 

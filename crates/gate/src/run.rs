@@ -124,39 +124,79 @@ impl Gate {
     }
 
     /// Runs `work` as the action called `name`: the one way in, beneath all others.
+    /// Blocks; for async tasks there is [`Gate::perform_async`].
     ///
     /// # Errors
     /// As [`Gate::run`].
-    pub fn perform<O, F>(&self, cx: &Cx, name: &str, effect: Effect, digest: [u8; 32], mut work: F) -> Result<O>
+    pub fn perform<O, F>(&self, cx: &Cx, name: &str, effect: Effect, digest: [u8; 32], work: F) -> Result<O>
     where
         O: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<O> + Send + 'static,
     {
         let result = if effect == Effect::Read {
-            let (inner, cx, name) = (self.0.clone(), cx.clone(), name.to_owned());
-            self.0.db.read(move |conn| {
-                let mut tx = Tx::new(conn.reborrow(), &cx, &inner, inner.clock.now());
-                inner.open(&cx, &name)?;
-                work(&mut tx)
-            })
+            self.0.db.read(self.reading(cx, name, work))
         } else {
-            let (inner, cx, name) = (self.0.clone(), cx.clone(), name.to_owned());
-            self.0.db.write(move |conn| {
-                let now = inner.clock.now();
-                let mut tx = Tx::new(conn.reborrow(), &cx, &inner, now);
-                inner.open(&cx, &name)?;
-                let value = work(&mut tx)?;
-                let after = std::mem::take(&mut tx.after);
-                let touched = tx.touched.clone();
-                drop(tx);
-                audit::append(conn, &entry(&cx, &name, &touched, "done", digest, now))?;
-                Ok((value, after))
-            })
-            .map(|(value, after)| {
-                after.into_iter().for_each(|work| work());
-                value
-            })
+            self.0.db.write(self.writing(cx, name, digest, work)).map(finish)
         };
+        self.noting_refusal(cx, name, digest, result)
+    }
+
+    /// [`Gate::perform`] for async tasks. A read runs right here on SQLite, so
+    /// it must be a short one, a look-up by key; longer ones belong on a
+    /// blocking thread, with [`Gate::perform`].
+    ///
+    /// # Errors
+    /// As [`Gate::run`].
+    pub async fn perform_async<O, F>(&self, cx: &Cx, name: &str, effect: Effect, digest: [u8; 32], work: F) -> Result<O>
+    where
+        O: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<O> + Send + 'static,
+    {
+        let result = if effect == Effect::Read {
+            self.0.db.read_async(self.reading(cx, name, work)).await
+        } else {
+            self.0.db.write_async(self.writing(cx, name, digest, work)).await.map(finish)
+        };
+        self.noting_refusal(cx, name, digest, result)
+    }
+
+    fn reading<O, F>(&self, cx: &Cx, name: &str, mut work: F) -> impl FnOnce(&mut Conn<'_>) -> Result<O> + Send + use<O, F>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<O> + Send + 'static,
+    {
+        let (inner, cx, name) = (self.0.clone(), cx.clone(), name.to_owned());
+        move |conn| {
+            let mut tx = Tx::new(conn.reborrow(), &cx, &inner, inner.clock.now());
+            inner.open(&cx, &name)?;
+            work(&mut tx)
+        }
+    }
+
+    fn writing<O, F>(
+        &self,
+        cx: &Cx,
+        name: &str,
+        digest: [u8; 32],
+        mut work: F,
+    ) -> impl FnMut(&mut Conn<'_>) -> Result<(O, Vec<After>)> + Send + use<O, F>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<O> + Send + 'static,
+    {
+        let (inner, cx, name) = (self.0.clone(), cx.clone(), name.to_owned());
+        move |conn| {
+            let now = inner.clock.now();
+            let mut tx = Tx::new(conn.reborrow(), &cx, &inner, now);
+            inner.open(&cx, &name)?;
+            let value = work(&mut tx)?;
+            let after = std::mem::take(&mut tx.after);
+            let touched = tx.touched.clone();
+            drop(tx);
+            audit::append(conn, &entry(&cx, &name, &touched, "done", digest, now))?;
+            Ok((value, after))
+        }
+    }
+
+    fn noting_refusal<O>(&self, cx: &Cx, name: &str, digest: [u8; 32], result: Result<O>) -> Result<O> {
         if let Err(e) = &result
             && matches!(e.kind(), ErrorKind::Forbidden | ErrorKind::Unauthenticated)
         {
@@ -178,6 +218,14 @@ impl Gate {
             },
         );
     }
+}
+
+/// What [`Tx::after_commit`] keeps until the transaction is durable.
+type After = Box<dyn FnOnce() + Send>;
+
+fn finish<O>((value, after): (O, Vec<After>)) -> O {
+    after.into_iter().for_each(|work| work());
+    value
 }
 
 impl Inner {

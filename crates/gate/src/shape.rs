@@ -6,6 +6,8 @@
 //! ([`Field::fixed`]) is refused by [`Shape::check_new`] and
 //! [`Shape::check_change`] before the document is looked at as a whole.
 
+// Rows of attributes, packed by hand.
+#[rustfmt::skip]
 pub mod parts;
 
 use base::{Error, Result, limits};

@@ -1,3 +1,5 @@
 //! The `provisioning` room of Yunwei.
 
+// Rows of attributes, packed by hand.
+#[rustfmt::skip]
 pub mod shapes;

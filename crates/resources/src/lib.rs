@@ -1,3 +1,5 @@
 //! The `resources` room of Yunwei.
 
+// Rows of attributes, packed by hand.
+#[rustfmt::skip]
 pub mod shapes;
