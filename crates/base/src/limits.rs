@@ -62,3 +62,7 @@ pub const CONSOLE_REQUESTS_MAX: usize = 32;
 pub const CONSOLE_BYTES_MAX: u32 = 256 << 10;
 /// How long an agent remembers that something must not exist, in hours.
 pub const TOMBSTONE_HOURS: i64 = 24 * 90;
+/// Usage entries of one meter that one bill takes.
+pub const BILL_ENTRIES_MAX: usize = 100_000;
+/// Accounts that one call of `bill.run` bills.
+pub const BILL_RUN_ACCOUNTS_MAX: u32 = 200;

@@ -1,0 +1,222 @@
+//! What the house calls when something happens to a service or a machine, and
+//! the step from what is known to the ledger.
+
+use base::Result;
+use base::time::Timestamp;
+use db::Conn;
+use gate::Tx;
+
+use super::kinds;
+use super::life::LifeSeen;
+use super::pieces::{Piece, Stretch, pieces};
+use super::store;
+use super::types::{Basis, Entry, Meter, MeterStart, Sizes, Terms, Unknown, after, measured};
+use crate::rating::{Calendar, Charge, Price};
+use crate::{Fact, accounts};
+
+/// Attaches a meter to a service that has become active. The same service again
+/// changes nothing, so that a repeated step does no harm.
+///
+/// # Errors
+/// `Invalid` (`price.currency`) for a price that the account cannot pay, `Dangling`
+/// for an account that does not exist.
+pub fn start(tx: &mut Tx<'_>, new: &MeterStart) -> Result<()> {
+    if store::of_service(tx, &new.service)?.is_some() {
+        return Ok(());
+    }
+    let account = match &new.account {
+        Some(id) => accounts::by_id(tx, id)?,
+        None => accounts::open(tx, new.tenant, None)?,
+    };
+    let prices = distinct(&new.prices);
+    accounts::payable(&account, &prices)?;
+    let meter = Meter {
+        id: tx.ids().text("mtr", tx.now),
+        account: account.id,
+        tenant: new.tenant,
+        product: new.product.clone(),
+        service: new.service.clone(),
+        name: new.name.clone(),
+        started: new.at,
+        ended: None,
+        machines: new.machines.clone(),
+        terms: vec![Terms { version: 1, from: new.at, sizes: measured(&new.sizes), prices }],
+    };
+    store::insert(tx, &meter)?;
+    once(tx, &meter, &meter.terms[0].prices, new.at)?;
+    tx.fact(Fact::MeterStarted { meter: meter.id.clone() }, meter.tenant)
+}
+
+/// Notes that a service has other sizes or prices from `at` on. What is in the
+/// ledger already stays as it was; a change that comes late counts from there.
+///
+/// # Errors
+/// `Invalid` (`price.currency`) for a price that the account cannot pay.
+pub fn change(tx: &mut Tx<'_>, service: &str, at: Timestamp, sizes: &Sizes, prices: &[Price]) -> Result<()> {
+    let Some(meter) = store::of_service(tx, service)? else { return Ok(()) };
+    let Some(present) = meter.terms.last().cloned() else { return Ok(()) };
+    let prices = distinct(prices);
+    let sizes = measured(sizes);
+    if meter.ended.is_some() || (present.sizes == sizes && present.prices == prices) {
+        return Ok(());
+    }
+    accounts::payable(&accounts::by_id(tx, &meter.account)?, &prices)?;
+    let settled = after(meter.started, store::done_us(tx, Basis::Held, &meter.id, 0)?)?;
+    let from = at.max(present.from).max(settled);
+    let added: Vec<Price> = prices.iter().filter(|price| present.prices.iter().all(|old| old.key != price.key)).cloned().collect();
+    let terms = Terms { version: present.version + 1, from, sizes, prices };
+    store::insert_terms(tx, &meter.id, &terms)?;
+    let meter = Meter { terms: [meter.terms, vec![terms]].concat(), ..meter };
+    once(tx, &meter, &added, from)
+}
+
+/// Notes that a service has ended, and settles its meter.
+///
+/// # Errors
+/// Those of the database.
+pub fn end(tx: &mut Tx<'_>, service: &str, at: Timestamp) -> Result<()> {
+    let Some(meter) = store::of_service(tx, service)?.filter(|meter| meter.ended.is_none()) else { return Ok(()) };
+    let at = at.max(meter.started);
+    store::end(tx, &meter.id, at)?;
+    let meter = Meter { ended: Some(at), ..meter };
+    let (calendar, now) = (accounts::calendar(tx)?, tx.now);
+    settle(tx, &meter, now, &calendar)?;
+    tx.fact(Fact::MeterEnded { meter: meter.id.clone() }, meter.tenant)
+}
+
+/// Takes in an account of a machine's life, in any order and as often as it
+/// comes. A life that is over is written to the ledger at once.
+///
+/// # Errors
+/// Those of the database.
+pub fn life_seen(tx: &mut Tx<'_>, seen: &LifeSeen) -> Result<()> {
+    let mut life = seen.clone();
+    life.ran_us = life.ran_us.max(0);
+    match store::known_life(tx, &seen.machine, seen.life)? {
+        Some(known) => {
+            life.absorb(&known);
+            if life == known {
+                return Ok(());
+            }
+        }
+        None => {}
+    }
+    store::keep_life(tx, &life)?;
+    if life.end.is_none() {
+        return Ok(());
+    }
+    let Some(meter) = store::of_machine(tx, &life.machine)? else { return Ok(()) };
+    let (calendar, now) = (accounts::calendar(tx)?, tx.now);
+    let done = store::done_us(tx, Basis::Run, &life.machine, life.life)?;
+    let found = pieces(&meter, &Stretch::of_life(&life), done, now, &calendar)?;
+    write(tx, &meter, found)
+}
+
+/// What is known of a meter by now and not yet in the ledger, up to `until`.
+pub(crate) fn open_pieces(conn: &mut Conn<'_>, meter: &Meter, until: Timestamp, now: Timestamp, calendar: &Calendar) -> Result<Vec<Piece>> {
+    let mut stretches = vec![Stretch::of_holding(meter, now)];
+    for machine in &meter.machines {
+        stretches.extend(store::lives_of(conn, machine)?.iter().map(Stretch::of_life));
+    }
+    let mut found = Vec::new();
+    for stretch in stretches {
+        let done = store::done_us(conn, stretch.basis, &stretch.origin, stretch.epoch)?;
+        found.extend(pieces(meter, &stretch, done, until.min(now), calendar)?);
+    }
+    found.retain(|piece| piece.basis != Basis::Held || matters(meter, piece));
+    Ok(found)
+}
+
+/// Whether any price looks at a holding; what none looks at is not worth an entry.
+fn matters(meter: &Meter, piece: &Piece) -> bool {
+    let prices = meter.terms_of(piece.version).map_or(&[][..], |terms| &terms.prices);
+    prices.iter().any(|price| match &price.charge {
+        Charge::OneTime => false,
+        Charge::Recurring { .. } => true,
+        Charge::Usage { measure, .. } => piece.sizes.contains_key(measure),
+    })
+}
+
+/// Writes to the ledger what is known of a meter up to `until`.
+pub(crate) fn settle(tx: &mut Tx<'_>, meter: &Meter, until: Timestamp, calendar: &Calendar) -> Result<()> {
+    let now = tx.now;
+    let found = open_pieces(tx, meter, until, now, calendar)?;
+    write(tx, meter, found)
+}
+
+fn write(tx: &mut Tx<'_>, meter: &Meter, found: Vec<Piece>) -> Result<()> {
+    for piece in found {
+        let entry = piece.into_entry(tx.ids().text("usg", tx.now), &meter.id, tx.now);
+        store::append(tx, &entry)?;
+        kinds::record(tx, meter, &entry)?;
+    }
+    Ok(())
+}
+
+/// The stretches up to `until` of which nobody can say whether the machines ran.
+pub(crate) fn unknown(conn: &mut Conn<'_>, meter: &Meter, until: Timestamp) -> Result<Vec<Unknown>> {
+    let mut found = Vec::new();
+    let until = meter.ended.map_or(until, |ended| ended.min(until));
+    for machine in &meter.machines {
+        for life in store::lives_of(conn, machine)? {
+            let since = after(life.started, life.ran_us)?.max(meter.started);
+            let (open_until, forgone) = match life.end {
+                None => (until, false),
+                Some(end) if !end.certain => (end.at.min(until), true),
+                Some(_) => continue,
+            };
+            if since < open_until {
+                found.push(Unknown { service: meter.service.clone(), machine: machine.clone(), since, until: open_until, forgone });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Marks the TMF635 usage behind a bill as billed.
+pub(crate) fn bill_records(tx: &mut Tx<'_>, entries: &[&Entry]) -> Result<()> {
+    entries.iter().try_for_each(|entry| kinds::mark_billed(tx, entry))
+}
+
+/// An entry for one-time prices: activation, or a change that adds some.
+fn once(tx: &mut Tx<'_>, meter: &Meter, prices: &[Price], at: Timestamp) -> Result<()> {
+    let Some(terms) = meter.terms.last() else { return Ok(()) };
+    if !prices.iter().any(|price| price.charge == Charge::OneTime) {
+        return Ok(());
+    }
+    let month = accounts::calendar(tx)?.month(at)?.label;
+    let entry = Entry {
+        id: tx.ids().text("usg", tx.now),
+        meter: meter.id.clone(),
+        version: terms.version,
+        basis: Basis::Once,
+        origin: meter.id.clone(),
+        epoch: terms.version,
+        from_us: 0,
+        until_us: 0,
+        from: at,
+        until: at,
+        month,
+        sign: 1,
+        // The one-time prices that this entry stands for, by key: a later version does not charge the earlier ones again.
+        sizes: prices.iter().filter(|p| p.charge == Charge::OneTime).map(|p| (p.key.clone(), 1.into())).collect(),
+        corrects: None,
+        reason: String::new(),
+        recorded: tx.now,
+    };
+    store::append(tx, &entry)
+}
+
+/// Prices whose keys tell them apart.
+fn distinct(prices: &[Price]) -> Vec<Price> {
+    let mut out: Vec<Price> = Vec::with_capacity(prices.len());
+    for price in prices {
+        let mut price = price.clone();
+        let same = out.iter().filter(|other| other.key == price.key || other.key.starts_with(&format!("{}#", price.key))).count();
+        if same > 0 {
+            price.key = format!("{}#{}", price.key, same + 1);
+        }
+        out.push(price);
+    }
+    out
+}
