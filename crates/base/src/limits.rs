@@ -32,8 +32,32 @@ pub const GROUP_COMMIT_MAX: usize = 512;
 pub const WRITE_QUEUE_MAX: usize = 10_000;
 /// Times that a transaction is run again after a serialisation failure.
 pub const CONTENTION_RETRIES_MAX: u32 = 20;
-/// Items of one order.
+/// Items of one order, each piece of several counted.
 pub const ORDER_ITEMS_MAX: usize = 50;
+/// Pieces that one item of an order may ask for.
+pub const ORDER_QUANTITY_MAX: i64 = 20;
+/// Longest id of an order's item, in bytes.
+pub const ORDER_ITEM_ID_MAX: usize = 64;
+/// Longest name that a customer gives a product, in bytes.
+pub const PRODUCT_NAME_MAX: usize = 256;
+/// Characteristics of one specification.
+pub const CHARACTERISTICS_MAX: usize = 100;
+/// Longest name of a characteristic, in bytes.
+pub const CHARACTERISTIC_NAME_MAX: usize = 128;
+/// Largest value of a characteristic, in bytes of JSON.
+pub const CHARACTERISTIC_BYTES_MAX: usize = 32 << 10;
+/// Values of a characteristic that may have several.
+pub const CHARACTERISTIC_VALUES_MAX: usize = 100;
+/// Compiled size of a regular expression in a specification, in bytes.
+pub const REGEX_BYTES_MAX: usize = 256 << 10;
+/// Specifications directly below another one.
+pub const CHILD_SPECIFICATIONS_MAX: usize = 16;
+/// Longest expression, in bytes.
+pub const EXPRESSION_BYTES_MAX: usize = 1 << 10;
+/// Parts of an expression.
+pub const EXPRESSION_NODES_MAX: usize = 200;
+/// Expressions kept compiled.
+pub const EXPRESSIONS_CACHED_MAX: usize = 1_000;
 /// Decisions kept in the cache.
 pub const DECISIONS_CACHED_MAX: usize = 100_000;
 /// Virtual processors of one machine.
