@@ -19,6 +19,8 @@ pub mod products;
 // Rows of attributes, packed by hand.
 #[rustfmt::skip]
 pub mod shapes;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 use gate::{AnyAction, Kind};
 
@@ -76,12 +78,16 @@ impl gate::Fact for Fact {
     }
     fn object(&self) -> (&str, &str) {
         match self {
-            Fact::OrderAccepted { order, .. } | Fact::OrderCancellationRequested { order, .. } | Fact::OrderEnded { order, .. } => ("productOrder", order),
+            Fact::OrderAccepted { order, .. }
+            | Fact::OrderCancellationRequested { order, .. }
+            | Fact::OrderEnded { order, .. } => ("productOrder", order),
         }
     }
     fn revision(&self) -> i64 {
         match self {
-            Fact::OrderAccepted { revision, .. } | Fact::OrderCancellationRequested { revision, .. } | Fact::OrderEnded { revision, .. } => *revision,
+            Fact::OrderAccepted { revision, .. }
+            | Fact::OrderCancellationRequested { revision, .. }
+            | Fact::OrderEnded { revision, .. } => *revision,
         }
     }
 }

@@ -298,8 +298,13 @@ fn archive(conn: &mut Conn<'_>, record: &Record) -> Result<()> {
         "INSERT INTO record_revisions (id, revision, kind, tenant, state, class, body, created_at, updated_at)
          SELECT id, revision, kind, tenant, state, class, body, created_at, updated_at FROM records WHERE id = $1 AND revision = $2",
         args![record.id, record.revision],
-    )?;
-    Ok(())
+    )
+    .map(drop)
+    .map_err(|e| match e.code() {
+        // Two transactions change the same revision: PostgreSQL tells the later one by this key first.
+        "db.duplicate" => Error::contended("record.contended", format!("{} {} is being changed by somebody else", record.kind, record.id)),
+        _ => e,
+    })
 }
 
 fn write_keys(conn: &mut Conn<'_>, record: &Record, keys: &[Key]) -> Result<()> {

@@ -144,9 +144,9 @@ impl Field {
 }
 
 /// Attributes that every TMF document and part may carry.
-const META: [&str; 5] = ["id", "href", "@type", "@baseType", "@schemaLocation"];
+const META: [&str; 6] = ["id", "href", "@type", "@baseType", "@schemaLocation", "@referredType"];
 /// And those of every reference.
-const REF: [&str; 6] = ["name", "role", "version", "@referredType", "description", "number"];
+const REF: [&str; 5] = ["name", "role", "version", "description", "number"];
 
 impl Shape {
     /// Checks a document; collects its references for [`check_references`].

@@ -108,13 +108,20 @@ impl Specification {
                 let at = format!("{list}[{n}]");
                 let one = Characteristic::read(entry, values, &at)?;
                 if characteristics.iter().any(|known| known.name == one.name) {
-                    return Err(Error::invalid("characteristic.duplicate", format!("there are two characteristics called `{}`", one.name)).at(format!("{at}.name")));
+                    return Err(Error::invalid(
+                        "characteristic.duplicate",
+                        format!("there are two characteristics called `{}`", one.name),
+                    )
+                    .at(format!("{at}.name")));
                 }
                 characteristics.push(one);
             }
         }
         if characteristics.len() > limits::CHARACTERISTICS_MAX {
-            return Err(Error::invalid("characteristic.too_many", format!("a specification has at most {} characteristics", limits::CHARACTERISTICS_MAX)));
+            return Err(Error::invalid(
+                "characteristic.too_many",
+                format!("a specification has at most {} characteristics", limits::CHARACTERISTICS_MAX),
+            ));
         }
         Ok(Specification { name, characteristics })
     }
@@ -138,7 +145,11 @@ impl Specification {
             let at = format!("prodSpecCharValueUse[{n}]");
             let name = text(entry, "name");
             let Some(known) = self.characteristics.iter_mut().find(|c| c.name == name) else {
-                return Err(Error::invalid("characteristic.unknown", format!("{} has no characteristic `{name}`", self.name)).at(format!("{at}.name")));
+                return Err(Error::invalid(
+                    "characteristic.unknown",
+                    format!("{} has no characteristic `{name}`", self.name),
+                )
+                .at(format!("{at}.name")));
             };
             let values = read_values(entry, "productSpecCharacteristicValue", &at)?;
             if !values.is_empty() {
@@ -159,7 +170,11 @@ impl Specification {
     pub fn complete(&self, given: &Map<String, Json>, by: Given) -> Result<Map<String, Json>> {
         if let Some(name) = given.keys().find(|name| self.find(name).is_none()) {
             let known: Vec<&str> = self.characteristics.iter().map(|c| c.name.as_str()).collect();
-            return Err(Error::invalid("characteristic.unknown", format!("{} has no characteristic `{name}`; it has {}", self.name, known.join(", "))).at(name));
+            return Err(Error::invalid(
+                "characteristic.unknown",
+                format!("{} has no characteristic `{name}`; it has {}", self.name, known.join(", ")),
+            )
+            .at(name));
         }
         let mut complete = Map::new();
         for one in &self.characteristics {
@@ -167,12 +182,19 @@ impl Specification {
             if let Some(value) = chosen {
                 one.check(value)?;
                 if by == Given::ByCustomer && !one.configurable && one.default().as_ref() != Some(value) {
-                    return Err(Error::invalid("characteristic.fixed", format!("`{}` cannot be chosen here", one.name)).at(&one.name));
+                    return Err(Error::invalid(
+                        "characteristic.fixed",
+                        format!("`{}` cannot be chosen here", one.name),
+                    )
+                    .at(&one.name));
                 }
             }
             match chosen.cloned().or_else(|| one.default()) {
                 Some(value) => drop(complete.insert(one.name.clone(), value)),
-                None if one.min > 0 => return Err(Error::invalid("characteristic.missing", format!("{} needs `{}`", self.name, one.name)).at(&one.name)),
+                None if one.min > 0 => {
+                    return Err(Error::invalid("characteristic.missing", format!("{} needs `{}`", self.name, one.name))
+                        .at(&one.name));
+                }
                 None => {}
             }
         }
@@ -184,10 +206,16 @@ impl Characteristic {
     fn read(entry: &Json, values: &str, at: &str) -> Result<Self> {
         let name = text(entry, "name").to_owned();
         if name.is_empty() || name.len() > limits::CHARACTERISTIC_NAME_MAX {
-            return Err(Error::invalid("characteristic.name", format!("a characteristic needs a name of at most {} bytes", limits::CHARACTERISTIC_NAME_MAX)).at(format!("{at}.name")));
+            return Err(Error::invalid(
+                "characteristic.name",
+                format!("a characteristic needs a name of at most {} bytes", limits::CHARACTERISTIC_NAME_MAX),
+            )
+            .at(format!("{at}.name")));
         }
         let flag = |name: &str, otherwise: bool| entry.get(name).and_then(Json::as_bool).unwrap_or(otherwise);
-        let count = |name: &str, otherwise: usize| entry.get(name).and_then(Json::as_u64).map_or(otherwise, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        let count = |name: &str, otherwise: usize| {
+            entry.get(name).and_then(Json::as_u64).map_or(otherwise, |n| usize::try_from(n).unwrap_or(usize::MAX))
+        };
         let one = Characteristic {
             of: ValueType::read(text(entry, "valueType")),
             description: text(entry, "description").to_owned(),
@@ -200,9 +228,19 @@ impl Characteristic {
             name,
         };
         match one.default() {
-            Some(value) => one.check(&value).map_err(|e| Error::invalid("characteristic.default", format!("the default of `{}` is not allowed by itself: {}", one.name, e.message())).at(at))?,
+            Some(value) => one.check(&value).map_err(|e| {
+                Error::invalid(
+                    "characteristic.default",
+                    format!("the default of `{}` is not allowed by itself: {}", one.name, e.message()),
+                )
+                .at(at)
+            })?,
             None if !one.configurable && one.min > 0 => {
-                return Err(Error::invalid("characteristic.default", format!("`{}` is mandatory and cannot be chosen, so it needs a default", one.name)).at(at));
+                return Err(Error::invalid(
+                    "characteristic.default",
+                    format!("`{}` is mandatory and cannot be chosen, so it needs a default", one.name),
+                )
+                .at(at));
             }
             None => {}
         }
@@ -211,7 +249,8 @@ impl Characteristic {
 
     /// What holds where nothing was chosen.
     pub fn default(&self) -> Option<Json> {
-        let mut marked = self.values.iter().filter(|allowed| allowed.default).filter_map(|allowed| allowed.value.clone());
+        let mut marked =
+            self.values.iter().filter(|allowed| allowed.default).filter_map(|allowed| allowed.value.clone());
         if self.max > 1 {
             let all: Vec<Json> = marked.collect();
             return if all.is_empty() { None } else { Some(all.into()) };
@@ -226,14 +265,22 @@ impl Characteristic {
     pub fn check(&self, value: &Json) -> Result<()> {
         let fault = |code: &'static str, message: String| Err(Error::invalid(code, message).at(&self.name));
         if value.to_string().len() > limits::CHARACTERISTIC_BYTES_MAX {
-            return fault("characteristic.too_large", format!("`{}` is larger than {} bytes", self.name, limits::CHARACTERISTIC_BYTES_MAX));
+            return fault(
+                "characteristic.too_large",
+                format!("`{}` is larger than {} bytes", self.name, limits::CHARACTERISTIC_BYTES_MAX),
+            );
         }
         if self.max == 1 {
             return self.check_one(value);
         }
-        let Json::Array(entries) = value else { return fault("characteristic.type", format!("`{}` is a list", self.name)) };
+        let Json::Array(entries) = value else {
+            return fault("characteristic.type", format!("`{}` is a list", self.name));
+        };
         if entries.len() < self.min || entries.len() > self.max {
-            return fault("characteristic.cardinality", format!("`{}` takes from {} to {} values", self.name, self.min, self.max));
+            return fault(
+                "characteristic.cardinality",
+                format!("`{}` takes from {} to {} values", self.name, self.min, self.max),
+            );
         }
         entries.iter().try_for_each(|entry| self.check_one(entry))
     }
@@ -324,11 +371,12 @@ fn read_regex(entry: &Json, at: &str) -> Result<Option<Regex>> {
     if pattern.is_empty() {
         return Ok(None);
     }
-    regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
-        .size_limit(limits::REGEX_BYTES_MAX)
-        .build()
-        .map(Some)
-        .map_err(|e| Error::invalid("characteristic.regex", format!("`{pattern}` is not a usable regular expression: {e}")).at(format!("{at}.regex")))
+    regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(limits::REGEX_BYTES_MAX).build().map(Some).map_err(
+        |e| {
+            Error::invalid("characteristic.regex", format!("`{pattern}` is not a usable regular expression: {e}"))
+                .at(format!("{at}.regex"))
+        },
+    )
 }
 
 fn read_values(entry: &Json, list: &str, at: &str) -> Result<Vec<Allowed>> {
@@ -359,7 +407,8 @@ pub fn read_list(list: Option<&Json>, at: &str) -> Result<Map<String, Json>> {
     for (n, entry) in list.and_then(Json::as_array).into_iter().flatten().enumerate() {
         let (name, value) = (text(entry, "name"), entry.get("value").cloned().unwrap_or(Json::Null));
         if values.insert(name.to_owned(), value).is_some() {
-            return Err(Error::invalid("characteristic.duplicate", format!("`{name}` is given twice")).at(format!("{at}[{n}].name")));
+            return Err(Error::invalid("characteristic.duplicate", format!("`{name}` is given twice"))
+                .at(format!("{at}[{n}].name")));
         }
     }
     Ok(values)
@@ -375,5 +424,9 @@ pub fn write_list(values: &Map<String, Json>) -> Json {
         Json::Array(_) => "array",
         _ => "object",
     };
-    values.iter().map(|(name, value)| serde_json::json!({ "name": name, "valueType": kind(value), "value": value })).collect::<Vec<Json>>().into()
+    values
+        .iter()
+        .map(|(name, value)| serde_json::json!({ "name": name, "valueType": kind(value), "value": value }))
+        .collect::<Vec<Json>>()
+        .into()
 }

@@ -21,6 +21,9 @@ fn environment() -> &'static Arc<Env> {
     ENVIRONMENT.get_or_init(|| Arc::new(Env::stdlib()))
 }
 
+/// What an expression may speak of.
+const VARIABLES: [&str; 2] = ["parent", "order"];
+
 fn wrong(text: &str, why: impl std::fmt::Display) -> Error {
     let shown: String = text.chars().take(80).collect();
     Error::invalid("expression.invalid", format!("the expression `{shown}` cannot be used: {why}"))
@@ -41,6 +44,9 @@ pub fn compile(text: &str) -> Result<Arc<Program>> {
         return Err(wrong(text, format_args!("it is longer than {} bytes", limits::EXPRESSION_BYTES_MAX)));
     }
     let program = environment().compile(text).map_err(|e| wrong(text, e))?;
+    if let Some(name) = program.references().variables().into_iter().find(|name| !VARIABLES.contains(name)) {
+        return Err(wrong(text, format_args!("it speaks of `{name}`; there is only {}", VARIABLES.join(" and "))));
+    }
     let nodes = count(program.expression()).map_err(|why| wrong(text, why))?;
     if nodes > limits::EXPRESSION_NODES_MAX {
         return Err(wrong(text, format_args!("it has more than {} parts", limits::EXPRESSION_NODES_MAX)));
@@ -72,7 +78,13 @@ pub fn evaluate(text: &str, variables: &[(&str, &Map<String, Json>)]) -> Result<
 
 /// Counts nodes; says what is not allowed.
 fn count(at: &IdedExpr) -> std::result::Result<usize, &'static str> {
-    let sum = |parts: &mut dyn Iterator<Item = &IdedExpr>| parts.try_fold(1, |total, part| count(part).map(|n| total + n));
+    let sum = |parts: &mut dyn Iterator<Item = &IdedExpr>| {
+        let mut total = 1;
+        for part in parts {
+            total += count(part)?;
+        }
+        Ok(total)
+    };
     match &at.expr {
         Expr::Comprehension(_) => Err("loops (all, exists, map, filter) are not allowed"),
         Expr::Struct(_) => Err("objects of a named type are not known here"),
@@ -94,10 +106,14 @@ fn to_cel(json: &Json) -> Value {
     match json {
         Json::Null => Value::Null,
         Json::Bool(flag) => Value::Bool(*flag),
-        Json::Number(number) => number.as_i64().map_or_else(|| Value::Float(number.as_f64().unwrap_or(f64::NAN)), Value::Int),
+        Json::Number(number) => {
+            number.as_i64().map_or_else(|| Value::Float(number.as_f64().unwrap_or(f64::NAN)), Value::Int)
+        }
         Json::String(text) => Value::String(Arc::new(text.clone())),
         Json::Array(entries) => Value::List(Arc::new(entries.iter().map(to_cel).collect())),
-        Json::Object(body) => body.iter().map(|(name, value)| (name.clone(), to_cel(value))).collect::<HashMap<String, Value>>().into(),
+        Json::Object(body) => {
+            body.iter().map(|(name, value)| (name.clone(), to_cel(value))).collect::<HashMap<String, Value>>().into()
+        }
     }
 }
 
@@ -110,7 +126,12 @@ fn from_cel(value: &Value) -> Option<Json> {
         Value::Float(number) => serde_json::Number::from_f64(*number)?.into(),
         Value::String(text) => text.as_str().into(),
         Value::List(entries) => entries.iter().map(from_cel).collect::<Option<Vec<Json>>>()?.into(),
-        Value::Map(map) => map.map.iter().map(|(key, value)| Some((key.to_string(), from_cel(value)?))).collect::<Option<Map<String, Json>>>()?.into(),
+        Value::Map(map) => map
+            .map
+            .iter()
+            .map(|(key, value)| Some((key.to_string(), from_cel(value)?)))
+            .collect::<Option<Map<String, Json>>>()?
+            .into(),
         _ => return None,
     })
 }

@@ -73,13 +73,19 @@ pub fn children(body: &Map<String, Json>, attribute: &str) -> Result<Vec<Child>>
     let Some(entries) = body.get(attribute).and_then(Json::as_array) else { return Ok(Vec::new()) };
     if entries.len() > limits::CHILD_SPECIFICATIONS_MAX {
         let most = limits::CHILD_SPECIFICATIONS_MAX;
-        return Err(Error::invalid("specification.too_many_children", format!("a specification has at most {most} below it")).at(attribute));
+        return Err(Error::invalid(
+            "specification.too_many_children",
+            format!("a specification has at most {most} below it"),
+        )
+        .at(attribute));
     }
     let mut found = Vec::with_capacity(entries.len());
     for (n, entry) in entries.iter().enumerate() {
         let at = format!("{attribute}[{n}]");
-        let child = Child::deserialize(entry)
-            .map_err(|e| Error::invalid("mapping.malformed", format!("a rule needs `name` and one of `from`, `cel`, `value`: {e}")).at(format!("{at}.characteristicMapping")))?;
+        let child = Child::deserialize(entry).map_err(|e| {
+            Error::invalid("mapping.malformed", format!("a rule needs `name` and one of `from`, `cel`, `value`: {e}"))
+                .at(format!("{at}.characteristicMapping"))
+        })?;
         for (n, rule) in child.rules.iter().enumerate() {
             if let Source::Cel(text) = &rule.source {
                 expression::compile(text).map_err(|e| e.at(format!("{at}.characteristicMapping[{n}].cel")))?;
@@ -95,7 +101,12 @@ pub fn children(body: &Map<String, Json>, attribute: &str) -> Result<Vec<Child>>
 /// # Errors
 /// `Invalid` naming the characteristic, `Conflict` (`mapping.unknown_characteristic`)
 /// where a rule names one that the child does not have.
-pub fn apply(child: &Child, parent: &Map<String, Json>, order: &Map<String, Json>, specification: &Specification) -> Result<Map<String, Json>> {
+pub fn apply(
+    child: &Child,
+    parent: &Map<String, Json>,
+    order: &Map<String, Json>,
+    specification: &Specification,
+) -> Result<Map<String, Json>> {
     let mut given = Map::new();
     for characteristic in specification.characteristics() {
         if let Some(value) = parent.get(&characteristic.name) {
@@ -104,7 +115,10 @@ pub fn apply(child: &Child, parent: &Map<String, Json>, order: &Map<String, Json
     }
     for rule in &child.rules {
         if specification.find(&rule.name).is_none() {
-            return Err(Error::conflict("mapping.unknown_characteristic", format!("{} has no characteristic `{}` for the rule of its parent", specification.name, rule.name)));
+            return Err(Error::conflict(
+                "mapping.unknown_characteristic",
+                format!("{} has no characteristic `{}` for the rule of its parent", specification.name, rule.name),
+            ));
         }
         let value = match &rule.source {
             Source::From(name) => parent.get(name).cloned(),

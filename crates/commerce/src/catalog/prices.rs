@@ -82,26 +82,43 @@ impl Price {
             "oneTime" => PriceType::OneTime,
             "recurring" => PriceType::Recurring,
             "usage" => PriceType::Usage,
-            other => return Err(Error::invalid("price.type", format!("`{other}` is not a kind of price (oneTime, recurring, usage)")).at("priceType")),
+            other => {
+                return Err(Error::invalid(
+                    "price.type",
+                    format!("`{other}` is not a kind of price (oneTime, recurring, usage)"),
+                )
+                .at("priceType"));
+            }
         };
         let money = body.get("price").cloned().unwrap_or_default();
         let amount = decimal(money.get("value").unwrap_or(&Json::Null), "price.value")?;
         if amount.is_sign_negative() && !amount.is_zero() {
-            return Err(Error::invalid("price.negative", "a price is not negative; a discount is a price alteration").at("price.value"));
+            return Err(Error::invalid("price.negative", "a price is not negative; a discount is a price alteration")
+                .at("price.value"));
         }
         let currency = money.get("unit").and_then(Json::as_str).unwrap_or_default();
         let currency = currency.parse::<Currency>().map_err(|e| e.at("price.unit"))?;
         let measure = body.get("unitOfMeasure");
-        let per = measure.and_then(|m| m.get("amount")).map_or(Ok(Decimal::ONE), |amount| decimal(amount, "unitOfMeasure.amount"))?;
+        let per = measure
+            .and_then(|m| m.get("amount"))
+            .map_or(Ok(Decimal::ONE), |amount| decimal(amount, "unitOfMeasure.amount"))?;
         let unit = measure.and_then(|m| m.get("units")).and_then(Json::as_str).unwrap_or_default().to_owned();
         if per <= Decimal::ZERO {
-            return Err(Error::invalid("price.unit_amount", "a price is for more than no units").at("unitOfMeasure.amount"));
+            return Err(
+                Error::invalid("price.unit_amount", "a price is for more than no units").at("unitOfMeasure.amount")
+            );
         }
         if kind == PriceType::Usage && unit.is_empty() {
-            return Err(Error::invalid("price.unit_missing", "a price by usage says what is counted, for example vCPU-hour").at("unitOfMeasure.units"));
+            return Err(Error::invalid(
+                "price.unit_missing",
+                "a price by usage says what is counted, for example vCPU-hour",
+            )
+            .at("unitOfMeasure.units"));
         }
         let taxes = body.get("tax").and_then(Json::as_array).into_iter().flatten().filter_map(|tax| tax.get("taxRate"));
-        let tax_rate = taxes.map(|rate| decimal(rate, "tax.taxRate")).try_fold(None, |sum: Option<Decimal>, rate| rate.map(|rate| Some(sum.unwrap_or_default() + rate)))?;
+        let tax_rate = taxes
+            .map(|rate| decimal(rate, "tax.taxRate"))
+            .try_fold(None, |sum: Option<Decimal>, rate| rate.map(|rate| Some(sum.unwrap_or_default() + rate)))?;
         Ok(Price {
             id: record.id.clone(),
             name: word("name").to_owned(),
@@ -133,7 +150,9 @@ impl Price {
         self.amount
             .checked_mul(quantity)
             .filter(|amount| !amount.is_sign_negative() && *amount < Decimal::from(AMOUNT_MAX))
-            .ok_or_else(|| Error::invalid("price.too_large", "the price comes to more than can be billed").at(name.clone()))
+            .ok_or_else(|| {
+                Error::invalid("price.too_large", "the price comes to more than can be billed").at(name.clone())
+            })
     }
 
     /// What an order line, and later the product, keeps of it: TMF's `OrderPrice`.
@@ -167,9 +186,12 @@ const AMOUNT_MAX: i64 = 1_000_000_000_000;
 
 fn period(body: &Map<String, Json>) -> Result<String> {
     let word = body.get("recurringChargePeriodType").and_then(Json::as_str).unwrap_or_default().to_ascii_lowercase();
-    let word = word.strip_suffix("ly").map_or_else(|| word.clone(), |stem| if stem == "dai" { "day".to_owned() } else { stem.to_owned() });
+    let word = word
+        .strip_suffix("ly")
+        .map_or_else(|| word.clone(), |stem| if stem == "dai" { "day".to_owned() } else { stem.to_owned() });
     if !PERIODS.contains(&word.as_str()) {
-        return Err(Error::invalid("price.period", format!("a recurring price is for one of {}", PERIODS.join(", "))).at("recurringChargePeriodType"));
+        return Err(Error::invalid("price.period", format!("a recurring price is for one of {}", PERIODS.join(", ")))
+            .at("recurringChargePeriodType"));
     }
     match body.get("recurringChargePeriodLength").map_or(Some(1), Json::as_i64) {
         Some(1) => Ok(word),
@@ -204,14 +226,24 @@ pub fn totals<'j>(frozen: impl IntoIterator<Item = &'j Json>) -> Result<Vec<Json
         let amount = decimal(money.get("value").unwrap_or(&Json::Null), "price.dutyFreeAmount.value")?;
         match sums.iter_mut().find(|sum| sum.0 == kind && sum.1 == period) {
             Some(sum) if sum.2 != currency => {
-                return Err(Error::invalid("price.currencies", format!("one order cannot be priced in both {} and {currency}", sum.2)));
+                return Err(Error::invalid(
+                    "price.currencies",
+                    format!("one order cannot be priced in both {} and {currency}", sum.2),
+                ));
             }
-            Some(sum) => sum.3 = sum.3.checked_add(amount).filter(|s| *s < Decimal::from(AMOUNT_MAX)).ok_or_else(|| Error::invalid("price.too_large", "the sum is too large to be billed"))?,
+            Some(sum) => {
+                sum.3 = sum
+                    .3
+                    .checked_add(amount)
+                    .filter(|s| *s < Decimal::from(AMOUNT_MAX))
+                    .ok_or_else(|| Error::invalid("price.too_large", "the sum is too large to be billed"))?
+            }
             None => sums.push((kind, period, currency, amount)),
         }
     }
     let line = |(kind, period, currency, amount): (String, String, String, Decimal)| {
-        let mut line = json!({ "priceType": kind, "price": { "dutyFreeAmount": { "unit": currency, "value": number(amount) } } });
+        let mut line =
+            json!({ "priceType": kind, "price": { "dutyFreeAmount": { "unit": currency, "value": number(amount) } } });
         if !period.is_empty() {
             line["recurringChargePeriod"] = period.into();
         }

@@ -36,7 +36,8 @@ pub(super) fn update(tx: &mut Tx<'_>, _: &Record, record: &mut Record) -> Result
 
 pub(super) fn delete(_: &mut Tx<'_>, record: &Record) -> Result<()> {
     if is_on_sale(record.state.as_deref()) {
-        return Err(Error::conflict("catalog.on_sale", "what is on sale cannot be deleted; retire it first").at("lifecycleStatus"));
+        return Err(Error::conflict("catalog.on_sale", "what is on sale cannot be deleted; retire it first")
+            .at("lifecycleStatus"));
     }
     Ok(())
 }
@@ -60,14 +61,22 @@ fn launchable(tx: &mut Tx<'_>, record: &Record) -> Result<()> {
     let id = specification_of(record)?;
     let specification = tx.peek(&PRODUCT_SPECIFICATION, &id)?;
     if !is_on_sale(specification.state.as_deref()) {
-        return Err(Error::conflict("offering.specification_not_ready", "the offering's specification is not active yet").at("productSpecification.id"));
+        return Err(Error::conflict(
+            "offering.specification_not_ready",
+            "the offering's specification is not active yet",
+        )
+        .at("productSpecification.id"));
     }
     Specification::read(&specification.body)?.narrow(record.body.get("prodSpecCharValueUse"))
 }
 
 fn specification_of(offering: &Record) -> Result<String> {
     offering.at("productSpecification.id").and_then(Json::as_str).map(str::to_owned).ok_or_else(|| {
-        Error::conflict("offering.incomplete", "the offering names no product specification, so there is nothing to deliver").at("productSpecification")
+        Error::conflict(
+            "offering.incomplete",
+            "the offering names no product specification, so there is nothing to deliver",
+        )
+        .at("productSpecification")
     })
 }
 
@@ -89,7 +98,8 @@ pub struct Offer {
 /// # Errors
 /// `Dangling` (`offering.absent`), `Conflict` where it is not on sale.
 pub fn offer(tx: &mut Tx<'_>, id: &str) -> Result<Offer> {
-    let absent = || Error::dangling("offering.absent", format!("there is no product offering {id}")).at("productOffering.id");
+    let absent =
+        || Error::dangling("offering.absent", format!("there is no product offering {id}")).at("productOffering.id");
     let offering = tx.peek(&PRODUCT_OFFERING, id).map_err(|_| absent())?.into_inner();
     match tx.cx().relation(offering.tenant) {
         Relation::Own | Relation::Below => {}
@@ -99,7 +109,11 @@ pub fn offer(tx: &mut Tx<'_>, id: &str) -> Result<Offer> {
     let sellable = offering.body.get("isSellable").and_then(Json::as_bool).unwrap_or(true);
     if !is_on_sale(offering.state.as_deref()) || !sellable || !in_season(tx, &offering)? {
         let state = offering.state.as_deref().unwrap_or("unknown");
-        return Err(Error::conflict("offering.not_on_sale", format!("{} is not on sale (it is {state})", name(&offering))).at("productOffering.id"));
+        return Err(Error::conflict(
+            "offering.not_on_sale",
+            format!("{} is not on sale (it is {state})", name(&offering)),
+        )
+        .at("productOffering.id"));
     }
     prepare(tx, offering)
 }
@@ -110,7 +124,8 @@ pub fn offer(tx: &mut Tx<'_>, id: &str) -> Result<Offer> {
 /// `Conflict` (`offering.incomplete`) where it names no specification.
 pub fn prepare(tx: &mut Tx<'_>, offering: Record) -> Result<Offer> {
     if offering.body.get("isBundle").and_then(Json::as_bool) == Some(true) {
-        return Err(Error::conflict("offering.bundle", "a bundle is not ordered itself; order the offerings in it").at("productOffering.id"));
+        return Err(Error::conflict("offering.bundle", "a bundle is not ordered itself; order the offerings in it")
+            .at("productOffering.id"));
     }
     let specification = tx.peek(&PRODUCT_SPECIFICATION, &specification_of(&offering)?)?.into_inner();
     let mut choices = Specification::read(&specification.body)?;
@@ -136,5 +151,6 @@ fn in_season(tx: &Tx<'_>, record: &Record) -> Result<bool> {
         Some(text) => base::time::parse(text, path).map(Some),
         None => Ok(None),
     };
-    Ok(edge("validFor.startDateTime")?.is_none_or(|start| start <= tx.now) && edge("validFor.endDateTime")?.is_none_or(|end| tx.now < end))
+    Ok(edge("validFor.startDateTime")?.is_none_or(|start| start <= tx.now)
+        && edge("validFor.endDateTime")?.is_none_or(|end| tx.now < end))
 }

@@ -49,14 +49,24 @@ fn spread(items: Vec<Json>) -> Result<Vec<Json>> {
     }
     let mut spread: Vec<Json> = Vec::new();
     for (n, mut item) in items.into_iter().enumerate() {
-        let fault = |code: &'static str, message: String, at: &str| Err(Error::invalid(code, message).at(format!("productOrderItem[{n}].{at}")));
+        let fault = |code: &'static str, message: String, at: &str| {
+            Err(Error::invalid(code, message).at(format!("productOrderItem[{n}].{at}")))
+        };
         let id = text(&item, "id").to_owned();
         let quantity = item.get("quantity").map_or(Some(1), Json::as_i64).unwrap_or(0);
         if id.is_empty() || id.len() > limits::ORDER_ITEM_ID_MAX {
-            return fault("order.item_id", format!("an item's id has from 1 to {} bytes", limits::ORDER_ITEM_ID_MAX), "id");
+            return fault(
+                "order.item_id",
+                format!("an item's id has from 1 to {} bytes", limits::ORDER_ITEM_ID_MAX),
+                "id",
+            );
         }
         if !(1..=limits::ORDER_QUANTITY_MAX).contains(&quantity) {
-            return fault("order.quantity", format!("from 1 to {} can be ordered in one item", limits::ORDER_QUANTITY_MAX), "quantity");
+            return fault(
+                "order.quantity",
+                format!("from 1 to {} can be ordered in one item", limits::ORDER_QUANTITY_MAX),
+                "quantity",
+            );
         }
         if quantity > 1 && text(&item, "action") != "add" {
             return fault("order.quantity", "only what is added can be ordered several times".to_owned(), "quantity");
@@ -69,12 +79,20 @@ fn spread(items: Vec<Json>) -> Result<Vec<Json>> {
                 item["productOrderItemRelationship"] = json!([{ "id": id, "relationshipType": "copyOf" }]);
             }
             if spread.iter().any(|other| text(other, "id") == text(&item, "id")) {
-                return fault("order.item_duplicate", format!("there are two items with the id `{}`", text(&item, "id")), "id");
+                return fault(
+                    "order.item_duplicate",
+                    format!("there are two items with the id `{}`", text(&item, "id")),
+                    "id",
+                );
             }
             spread.push(item);
         }
         if spread.len() > limits::ORDER_ITEMS_MAX {
-            return fault("order.too_many_items", format!("an order has at most {} items, each piece counted", limits::ORDER_ITEMS_MAX), "id");
+            return fault(
+                "order.too_many_items",
+                format!("an order has at most {} items, each piece counted", limits::ORDER_ITEMS_MAX),
+                "id",
+            );
         }
     }
     Ok(spread)
@@ -82,15 +100,24 @@ fn spread(items: Vec<Json>) -> Result<Vec<Json>> {
 
 fn one(tx: &mut Tx<'_>, order: &Record, mut item: Json) -> Result<Json> {
     if item.get("productOrderItem").and_then(Json::as_array).is_some_and(|inner| !inner.is_empty()) {
-        return Err(Error::invalid("order.nested", "items within items are not taken; order each by itself").at("productOrderItem"));
+        return Err(Error::invalid("order.nested", "items within items are not taken; order each by itself")
+            .at("productOrderItem"));
     }
     match text(&item, "action") {
         "add" => add(tx, order, &mut item)?,
         "delete" => end(tx, order, &mut item)?,
         "modify" => {
-            return Err(Error::invalid("order.modify_unsupported", "a product is not changed by an order yet; order another and end this one").at("action"));
+            return Err(Error::invalid(
+                "order.modify_unsupported",
+                "a product is not changed by an order yet; order another and end this one",
+            )
+            .at("action"));
         }
-        other => return Err(Error::invalid("order.action", format!("there is nothing to do for the action `{other}`")).at("action")),
+        other => {
+            return Err(
+                Error::invalid("order.action", format!("there is nothing to do for the action `{other}`")).at("action")
+            );
+        }
     }
     item["state"] = "acknowledged".into();
     Ok(item)
@@ -113,20 +140,27 @@ pub(super) fn price(offer: &Offer, chosen: &Map<String, Json>) -> Result<Priced>
 fn add(tx: &mut Tx<'_>, order: &Record, item: &mut Json) -> Result<()> {
     let id = item.get("productOffering").map(|offering| text(offering, "id").to_owned()).unwrap_or_default();
     if id.is_empty() {
-        return Err(Error::invalid("attribute.missing", "an item that adds names its product offering").at("productOffering.id"));
+        return Err(Error::invalid("attribute.missing", "an item that adds names its product offering")
+            .at("productOffering.id"));
     }
     let mut product = item.get("product").and_then(Json::as_object).cloned().unwrap_or_default();
     if product.contains_key("id") {
-        return Err(Error::invalid("order.product_given", "an item that adds makes a product; it cannot name one").at("product.id"));
+        return Err(Error::invalid("order.product_given", "an item that adds makes a product; it cannot name one")
+            .at("product.id"));
     }
     let offer = catalog::offer(tx, &id)?;
     let chosen = characteristics::read_list(product.get("productCharacteristic"), "product.productCharacteristic")?;
     let priced = price(&offer, &chosen).map_err(|e| within(e, "product.productCharacteristic"))?;
     let called = |record: &Record| record.body.get("name").cloned().unwrap_or_default();
-    let name = product.get("name").and_then(Json::as_str).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+    let name =
+        product.get("name").and_then(Json::as_str).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
     let name = name.unwrap_or_else(|| called(&offer.offering).as_str().unwrap_or_default().to_owned());
     if name.len() > limits::PRODUCT_NAME_MAX {
-        return Err(Error::invalid("product.name_too_long", format!("a product's name has at most {} bytes", limits::PRODUCT_NAME_MAX)).at("product.name"));
+        return Err(Error::invalid(
+            "product.name_too_long",
+            format!("a product's name has at most {} bytes", limits::PRODUCT_NAME_MAX),
+        )
+        .at("product.name"));
     }
     product.insert("name".to_owned(), name.into());
     product.insert("productCharacteristic".to_owned(), characteristics::write_list(&priced.characteristics));

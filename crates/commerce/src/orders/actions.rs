@@ -69,7 +69,11 @@ pub static ORDER_PRICE: Action<PriceInput, PriceOutput> = Action {
     effect: Effect::Read,
     run: |tx, input| {
         if input.items.is_empty() || input.items.len() > limits::ORDER_ITEMS_MAX {
-            return Err(Error::invalid("order.items", format!("from 1 to {} things can be priced at once", limits::ORDER_ITEMS_MAX)).at("items"));
+            return Err(Error::invalid(
+                "order.items",
+                format!("from 1 to {} things can be priced at once", limits::ORDER_ITEMS_MAX),
+            )
+            .at("items"));
         }
         let items = input.items.iter().map(|item| price(tx, item)).collect::<Result<Vec<PricedItem>>>()?;
         let total = prices::totals(items.iter().flat_map(|item| &item.total))?;
@@ -79,7 +83,11 @@ pub static ORDER_PRICE: Action<PriceInput, PriceOutput> = Action {
 
 fn price(tx: &mut Tx<'_>, item: &PriceItem) -> Result<PricedItem> {
     if !(1..=limits::ORDER_QUANTITY_MAX).contains(&i64::from(item.quantity)) {
-        return Err(Error::invalid("order.quantity", format!("from 1 to {} can be ordered in one item", limits::ORDER_QUANTITY_MAX)).at("quantity"));
+        return Err(Error::invalid(
+            "order.quantity",
+            format!("from 1 to {} can be ordered in one item", limits::ORDER_QUANTITY_MAX),
+        )
+        .at("quantity"));
     }
     let offer = catalog::offer(tx, &item.product_offering)?;
     // Characteristics come from a form: a name that is twice in JSON is its last value.

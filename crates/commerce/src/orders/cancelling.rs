@@ -17,7 +17,8 @@ pub(super) fn request(tx: &mut Tx<'_>, request: &mut Record) -> Result<()> {
     let mut order = tx.load_for("cancelProductOrder.create", &PRODUCT_ORDER, &id)?;
     let items = items(&order)?;
     let states = items.iter().map(|item| (item.state.as_str(), item.action == ItemAction::Delete));
-    rules::cancellable(order.state.as_deref().unwrap_or_default(), states).map_err(|(code, why)| Error::conflict(code, why).at("productOrder.id"))?;
+    rules::cancellable(order.state.as_deref().unwrap_or_default(), states)
+        .map_err(|(code, why)| Error::conflict(code, why).at("productOrder.id"))?;
     let reason = request.body.get("cancellationReason").cloned();
     progress::begin_cancellation(tx, &mut order, &request.id, reason.as_ref())?;
     request.tenant = order.tenant;

@@ -43,8 +43,17 @@ use crate::shapes;
 
 pub use actions::{ORDER_PRICE, PriceInput, PriceItem, PriceOutput, PricedItem};
 
-const OPEN: &[&str] =
-    &["pending", "held", "inProgress", "assessingCancellation", "pendingCancellation", "completed", "failed", "partial", "cancelled"];
+const OPEN: &[&str] = &[
+    "pending",
+    "held",
+    "inProgress",
+    "assessingCancellation",
+    "pendingCancellation",
+    "completed",
+    "failed",
+    "partial",
+    "cancelled",
+];
 
 /// TMF622 `productOrder`.
 pub static PRODUCT_ORDER: Kind = Kind {
@@ -58,12 +67,24 @@ pub static PRODUCT_ORDER: Kind = Kind {
         attribute: "state",
         initial: "acknowledged",
         moves: &[
-            ("acknowledged", &["rejected", "pending", "held", "inProgress", "assessingCancellation", "pendingCancellation", "failed", "cancelled"]),
+            (
+                "acknowledged",
+                &[
+                    "rejected",
+                    "pending",
+                    "held",
+                    "inProgress",
+                    "assessingCancellation",
+                    "pendingCancellation",
+                    "failed",
+                    "cancelled",
+                ],
+            ),
             ("pending", OPEN),
             ("held", OPEN),
             ("inProgress", OPEN),
             ("assessingCancellation", &["inProgress", "pendingCancellation"]),
-            ("pendingCancellation", &["cancelled", "failed", "partial", "completed"]),
+            ("pendingCancellation", &["inProgress", "cancelled", "failed", "partial", "completed"]),
             ("completed", &[]),
             ("failed", &[]),
             ("partial", &[]),
@@ -102,12 +123,23 @@ pub static CANCEL_PRODUCT_ORDER: Kind = Kind {
 };
 
 /// Attributes of an order that are settled when it is accepted.
-const SETTLED: [&str; 7] =
-    ["productOrderItem", "orderTotalPrice", "orderDate", "completionDate", "expectedCompletionDate", "billingAccount", "state"];
+const SETTLED: [&str; 7] = [
+    "productOrderItem",
+    "orderTotalPrice",
+    "orderDate",
+    "completionDate",
+    "expectedCompletionDate",
+    "billingAccount",
+    "state",
+];
 
 fn keep_what_was_accepted(_: &mut Tx<'_>, before: &Record, after: &mut Record) -> Result<()> {
     match SETTLED.iter().find(|name| before.body.get(**name) != after.body.get(**name)) {
-        Some(name) => Err(Error::conflict("order.settled", format!("`{name}` was settled when the order was accepted; cancel it, or order again")).at(*name)),
+        Some(name) => Err(Error::conflict(
+            "order.settled",
+            format!("`{name}` was settled when the order was accepted; cancel it, or order again"),
+        )
+        .at(*name)),
         None => Ok(()),
     }
 }
@@ -115,6 +147,10 @@ fn keep_what_was_accepted(_: &mut Tx<'_>, before: &Record, after: &mut Record) -
 fn only_ended(_: &mut Tx<'_>, record: &Record) -> Result<()> {
     match record.state.as_deref() {
         Some("cancelled" | "failed" | "rejected") => Ok(()),
-        _ => Err(Error::conflict("order.kept", "an order that is open or was delivered is kept; cancel it, or end its products").at("state")),
+        _ => Err(Error::conflict(
+            "order.kept",
+            "an order that is open or was delivered is kept; cancel it, or end its products",
+        )
+        .at("state")),
     }
 }

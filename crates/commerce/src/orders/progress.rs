@@ -76,7 +76,10 @@ pub fn end(tx: &mut Tx<'_>, order: &mut Granted<Record>, item: &str, end: &End) 
         return Ok(());
     }
     if !rules::item_may_go(&known.state, state) {
-        return Err(base::Error::bug("order.item_move", format!("item {item} of {} cannot go from {} to {state}", order.id, known.state)));
+        return Err(base::Error::bug(
+            "order.item_move",
+            format!("item {item} of {} cannot go from {} to {state}", order.id, known.state),
+        ));
     }
     if known.action == ItemAction::Delete
         && let Some(product) = &known.product
@@ -147,7 +150,9 @@ fn settle(tx: &mut Tx<'_>, order: &mut Granted<Record>) -> Result<()> {
 
 /// The request to cancel is done where the order was cancelled, else it came too late.
 fn end_cancellation(tx: &mut Tx<'_>, order: &Record, state: &str) -> Result<()> {
-    let Some(id) = order.body.get("cancelProductOrder").and_then(|link| link.get("id")).and_then(Json::as_str) else { return Ok(()) };
+    let Some(id) = order.body.get("cancelProductOrder").and_then(|link| link.get("id")).and_then(Json::as_str) else {
+        return Ok(());
+    };
     let mut request = tx.peek(&CANCEL_PRODUCT_ORDER, id)?;
     let now = tx.now.to_string();
     request.body_mut().insert("effectiveCancellationDate".to_owned(), now.into());
@@ -157,7 +162,12 @@ fn end_cancellation(tx: &mut Tx<'_>, order: &Record, state: &str) -> Result<()> 
 
 /// Marks every item that has not ended as being cancelled; gives the items that
 /// nobody has begun, which are cancelled at once.
-pub(super) fn begin_cancellation(tx: &mut Tx<'_>, order: &mut Granted<Record>, request: &str, reason: Option<&Json>) -> Result<()> {
+pub(super) fn begin_cancellation(
+    tx: &mut Tx<'_>,
+    order: &mut Granted<Record>,
+    request: &str,
+    reason: Option<&Json>,
+) -> Result<()> {
     let items: Vec<Item> = super::types::items(order)?;
     for item in items.iter().filter(|item| !rules::is_ended(&item.state)) {
         set_item(order, &item.id, |json| json["state"] = "pendingCancellation".into())?;

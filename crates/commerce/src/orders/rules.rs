@@ -54,16 +54,26 @@ pub fn item_may_go(from: &str, to: &str) -> bool {
 ///
 /// # Errors
 /// The code and the sentence that say why not.
-pub fn cancellable<'s>(order: &str, items: impl IntoIterator<Item = (&'s str, bool)>) -> Result<(), (&'static str, &'static str)> {
+pub fn cancellable<'s>(
+    order: &str,
+    items: impl IntoIterator<Item = (&'s str, bool)>,
+) -> Result<(), (&'static str, &'static str)> {
     match order {
-        "pendingCancellation" | "assessingCancellation" => return Err(("order.already_cancelling", "the order is being cancelled already")),
+        "pendingCancellation" | "assessingCancellation" => {
+            return Err(("order.already_cancelling", "the order is being cancelled already"));
+        }
         "cancelled" => return Err(("order.already_cancelled", "the order has been cancelled already")),
-        ended if is_ended(ended) => return Err(("order.ended", "the order has come to its end; end its products instead")),
+        ended if is_ended(ended) => {
+            return Err(("order.ended", "the order has come to its end; end its products instead"));
+        }
         _ => {}
     }
     for (state, ends_product) in items {
         if state == "completed" || (ends_product && state != "acknowledged") {
-            return Err(("order.past_no_return", "part of the order can no longer be taken back; end its products instead"));
+            return Err((
+                "order.past_no_return",
+                "part of the order can no longer be taken back; end its products instead",
+            ));
         }
     }
     Ok(())

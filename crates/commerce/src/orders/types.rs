@@ -55,14 +55,20 @@ pub fn find(order: &Record, id: &str) -> Result<Item> {
 
 /// The items as they are stored.
 pub(super) fn raw(order: &Record) -> Result<&Vec<Json>> {
-    order.body.get("productOrderItem").and_then(Json::as_array).ok_or_else(|| Error::bug("order.items", format!("order {} has no items", order.id)))
+    order
+        .body
+        .get("productOrderItem")
+        .and_then(Json::as_array)
+        .ok_or_else(|| Error::bug("order.items", format!("order {} has no items", order.id)))
 }
 
 fn item(json: &Json) -> Result<Item> {
     let action = match text(json, "action") {
         "add" => ItemAction::Add,
         "delete" => ItemAction::Delete,
-        other => return Err(Error::bug("order.action", format!("an accepted order has an item with the action `{other}`"))),
+        other => {
+            return Err(Error::bug("order.action", format!("an accepted order has an item with the action `{other}`")));
+        }
     };
     let product = json.get("product").cloned().unwrap_or_default();
     let inner = |name: &str| product.get(name).map(|part| text(part, "id").to_owned()).unwrap_or_default();

@@ -24,7 +24,12 @@ pub static ORGANIZATION: Kind = Kind {
     path: "/tmf-api/party/v4/organization",
     class: Class::Internal,
     shape: &shapes::ORGANIZATION,
-    keys: &[Key::text("tradingName"), Key::text("name"), Key::text("status"), Key::text("organizationIdentification.identificationId")],
+    keys: &[
+        Key::text("tradingName"),
+        Key::text("name"),
+        Key::text("status"),
+        Key::text("organizationIdentification.identificationId"),
+    ],
     states: Some(&StateMachine {
         attribute: "status",
         initial: "initialized",

@@ -37,7 +37,13 @@ pub static PRODUCT: Kind = Kind {
     path: "/tmf-api/productInventory/v4/product",
     class: Class::Internal,
     shape: &shapes::PRODUCT,
-    keys: &[Key::text("name"), Key::text("status"), Key::text("productOffering.id"), Key::time("startDate"), Key::text("billingAccount.id")],
+    keys: &[
+        Key::text("name"),
+        Key::text("status"),
+        Key::text("productOffering.id"),
+        Key::time("startDate"),
+        Key::text("billingAccount.id"),
+    ],
     states: Some(&StateMachine {
         attribute: "status",
         initial: "created",
@@ -58,12 +64,26 @@ pub static PRODUCT: Kind = Kind {
 };
 
 fn only_names(_: &mut Tx<'_>, before: &Record, after: &mut Record) -> Result<()> {
-    let settled = ["productPrice", "productOffering", "productSpecification", "productCharacteristic", "realizingService", "productOrderItem", "startDate"];
+    let settled = [
+        "productPrice",
+        "productOffering",
+        "productSpecification",
+        "productCharacteristic",
+        "realizingService",
+        "productOrderItem",
+        "startDate",
+    ];
     if before.state != after.state {
-        return Err(Error::conflict("product.by_order", "a product's status moves by product orders; order its end instead").at("status"));
+        return Err(Error::conflict(
+            "product.by_order",
+            "a product's status moves by product orders; order its end instead",
+        )
+        .at("status"));
     }
     match settled.iter().find(|name| before.body.get(**name) != after.body.get(**name)) {
-        Some(name) => Err(Error::conflict("product.settled", format!("`{name}` was settled by the product's order")).at(*name)),
+        Some(name) => {
+            Err(Error::conflict("product.settled", format!("`{name}` was settled by the product's order")).at(*name))
+        }
         None => Ok(()),
     }
 }
@@ -79,7 +99,12 @@ fn only_ended(_: &mut Tx<'_>, record: &Record) -> Result<()> {
 ///
 /// # Errors
 /// Those of the database; `Bug` where the item has no product in it.
-pub fn activate(tx: &mut Tx<'_>, order: &Record, item: &Json, services: &[(String, String)]) -> Result<Granted<Record>> {
+pub fn activate(
+    tx: &mut Tx<'_>,
+    order: &Record,
+    item: &Json,
+    services: &[(String, String)],
+) -> Result<Granted<Record>> {
     let text = |name: &str| item.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
     let Some(Json::Object(wanted)) = item.get("product") else {
         return Err(Error::bug("order.product", format!("item {} of {} describes no product", text("id"), order.id)));
@@ -94,7 +119,8 @@ pub fn activate(tx: &mut Tx<'_>, order: &Record, item: &Json, services: &[(Strin
         "productOrderItem".to_owned(),
         json!([{ "productOrderId": order.id, "orderItemId": text("id"), "orderItemAction": "add", "role": "fulfils", "@referredType": "ProductOrder" }]),
     );
-    let services: Vec<Json> = services.iter().map(|(id, name)| json!({ "id": id, "name": name, "@referredType": "Service" })).collect();
+    let services: Vec<Json> =
+        services.iter().map(|(id, name)| json!({ "id": id, "name": name, "@referredType": "Service" })).collect();
     body.insert("realizingService".to_owned(), services.into());
     for name in ["orderDate", "billingAccount", "relatedParty"] {
         let value = item.get(name).or_else(|| order.body.get(name));
@@ -119,9 +145,17 @@ pub(crate) fn begin_end(tx: &mut Tx<'_>, tenant: TenantId, id: &str) -> Result<G
     }
     match product.state.as_deref() {
         Some("active" | "suspended") => {}
-        Some("pendingTerminate") => return Err(Error::conflict("product.ending", "another order is ending the product already").at("product.id")),
+        Some("pendingTerminate") => {
+            return Err(
+                Error::conflict("product.ending", "another order is ending the product already").at("product.id")
+            );
+        }
         other => {
-            return Err(Error::conflict("product.not_active", format!("the product is {}, so it cannot be ended", other.unwrap_or("unknown"))).at("product.id"));
+            return Err(Error::conflict(
+                "product.not_active",
+                format!("the product is {}, so it cannot be ended", other.unwrap_or("unknown")),
+            )
+            .at("product.id"));
         }
     }
     product.set_state("status", "pendingTerminate");
