@@ -5,39 +5,20 @@
 //! these leave out, `fixed` what the `_Update` definitions leave out.
 
 use gate::shape::parts::{
-    ATTACHMENT_REF_OR_VALUE, CHARACTERISTIC_VALUE_SPECIFICATION, CONTACT_MEDIUM, MEDIUM_CHARACTERISTIC, MONEY, NOTE,
-    QUANTITY, RELATED_PARTY, RELATED_PLACE_REF_OR_VALUE, TAX_ITEM, TIME_PERIOD,
+    ATTACHMENT_REF_OR_VALUE, CHARACTERISTIC_VALUE_SPECIFICATION, CONTACT_MEDIUM, MEDIUM_CHARACTERISTIC, MONEY, NOTE, QUANTITY,
+    RELATED_PARTY, RELATED_PLACE_REF_OR_VALUE, TAX_ITEM, TIME_PERIOD,
 };
 use gate::shape::{Shape, any, flag, id_of, integer, number, part, parts, reference, refs, text, time, word};
 
 const ORDER_STATES: &[&str] = &[
-    "acknowledged",
-    "rejected",
-    "pending",
-    "held",
-    "inProgress",
-    "cancelled",
-    "completed",
-    "failed",
-    "partial",
-    "assessingCancellation",
-    "pendingCancellation",
+    "acknowledged", "rejected", "pending", "held", "inProgress", "cancelled", "completed", "failed", "partial",
+    "assessingCancellation", "pendingCancellation",
 ];
 const ITEM_STATES: &[&str] = &[
-    "acknowledged",
-    "rejected",
-    "pending",
-    "held",
-    "inProgress",
-    "cancelled",
-    "completed",
-    "failed",
-    "assessingCancellation",
-    "pendingCancellation",
+    "acknowledged", "rejected", "pending", "held", "inProgress", "cancelled", "completed", "failed", "assessingCancellation", "pendingCancellation",
 ];
 // The space in the last one is the file's own.
-const PRODUCT_STATES: &[&str] =
-    &["created", "pendingActive", "cancelled", "active", "pendingTerminate", "terminated", "suspended", "aborted "];
+const PRODUCT_STATES: &[&str] = &["created", "pendingActive", "cancelled", "active", "pendingTerminate", "terminated", "suspended", "aborted "];
 
 // TMF632, party.
 
@@ -45,24 +26,14 @@ const PRODUCT_STATES: &[&str] =
 pub static ORGANIZATION: Shape = Shape {
     name: "Organization",
     fields: &[
-        flag("isHeadOffice"),
-        flag("isLegalEntity"),
-        text("name"),
-        text("nameType"),
-        text("organizationType"),
-        text("tradingName").required(),
-        parts("contactMedium", &CONTACT_MEDIUM),
-        parts("creditRating", &PARTY_CREDIT_PROFILE),
-        part("existsDuring", &TIME_PERIOD),
-        parts("externalReference", &EXTERNAL_REFERENCE),
+        flag("isHeadOffice"), flag("isLegalEntity"), text("name"), text("nameType"), text("organizationType"),
+        text("tradingName").required(), parts("contactMedium", &CONTACT_MEDIUM), parts("creditRating", &PARTY_CREDIT_PROFILE),
+        part("existsDuring", &TIME_PERIOD), parts("externalReference", &EXTERNAL_REFERENCE),
         parts("organizationChildRelationship", &ORGANIZATION_CHILD_RELATIONSHIP),
         parts("organizationIdentification", &ORGANIZATION_IDENTIFICATION),
-        part("organizationParentRelationship", &ORGANIZATION_PARENT_RELATIONSHIP),
-        parts("otherName", &OTHER_NAME_ORGANIZATION),
-        parts("partyCharacteristic", &CHARACTERISTIC),
-        parts("relatedParty", &RELATED_PARTY),
-        word("status", &["initialized", "validated", "closed"]),
-        parts("taxExemptionCertificate", &TAX_EXEMPTION_CERTIFICATE),
+        part("organizationParentRelationship", &ORGANIZATION_PARENT_RELATIONSHIP), parts("otherName", &OTHER_NAME_ORGANIZATION),
+        parts("partyCharacteristic", &CHARACTERISTIC), parts("relatedParty", &RELATED_PARTY),
+        word("status", &["initialized", "validated", "closed"]), parts("taxExemptionCertificate", &TAX_EXEMPTION_CERTIFICATE),
     ],
 };
 
@@ -70,74 +41,37 @@ pub static ORGANIZATION: Shape = Shape {
 pub static INDIVIDUAL: Shape = Shape {
     name: "Individual",
     fields: &[
-        text("aristocraticTitle"),
-        time("birthDate"),
-        text("countryOfBirth"),
-        time("deathDate"),
-        text("familyName").required(),
-        text("familyNamePrefix"),
-        text("formattedName"),
-        text("fullName"),
-        text("gender"),
-        text("generation"),
-        text("givenName").required(),
-        text("legalName"),
-        text("location"),
-        text("maritalStatus"),
-        text("middleName"),
-        text("nationality"),
-        text("placeOfBirth"),
-        text("preferredGivenName"),
-        text("title"),
-        parts("contactMedium", &CONTACT_MEDIUM),
-        parts("creditRating", &PARTY_CREDIT_PROFILE),
-        parts("disability", &DISABILITY),
-        parts("externalReference", &EXTERNAL_REFERENCE),
-        parts("individualIdentification", &INDIVIDUAL_IDENTIFICATION),
-        parts("languageAbility", &LANGUAGE_ABILITY),
-        parts("otherName", &OTHER_NAME_INDIVIDUAL),
-        parts("partyCharacteristic", &CHARACTERISTIC),
-        parts("relatedParty", &RELATED_PARTY),
-        parts("skill", &SKILL),
-        word("status", &["initialized", "validated", "deceaded"]),
+        text("aristocraticTitle"), time("birthDate"), text("countryOfBirth"), time("deathDate"), text("familyName").required(),
+        text("familyNamePrefix"), text("formattedName"), text("fullName"), text("gender"), text("generation"), text("givenName").required(),
+        text("legalName"), text("location"), text("maritalStatus"), text("middleName"), text("nationality"), text("placeOfBirth"),
+        text("preferredGivenName"), text("title"), parts("contactMedium", &CONTACT_MEDIUM), parts("creditRating", &PARTY_CREDIT_PROFILE),
+        parts("disability", &DISABILITY), parts("externalReference", &EXTERNAL_REFERENCE),
+        parts("individualIdentification", &INDIVIDUAL_IDENTIFICATION), parts("languageAbility", &LANGUAGE_ABILITY),
+        parts("otherName", &OTHER_NAME_INDIVIDUAL), parts("partyCharacteristic", &CHARACTERISTIC), parts("relatedParty", &RELATED_PARTY),
+        parts("skill", &SKILL), word("status", &["initialized", "validated", "deceaded"]),
         parts("taxExemptionCertificate", &TAX_EXEMPTION_CERTIFICATE),
     ],
 };
 
-static CHARACTERISTIC: Shape =
-    Shape { name: "Characteristic", fields: &[text("name").required(), text("valueType"), any("value").required()] };
+static CHARACTERISTIC: Shape = Shape { name: "Characteristic", fields: &[text("name").required(), text("valueType"), any("value").required()] };
 
-static DISABILITY: Shape = Shape {
-    name: "Disability",
-    fields: &[text("disabilityCode"), text("disabilityName"), part("validFor", &TIME_PERIOD)],
-};
+static DISABILITY: Shape = Shape { name: "Disability", fields: &[text("disabilityCode"), text("disabilityName"), part("validFor", &TIME_PERIOD)] };
 
-static EXTERNAL_REFERENCE: Shape =
-    Shape { name: "ExternalReference", fields: &[text("externalReferenceType"), text("name")] };
+static EXTERNAL_REFERENCE: Shape = Shape { name: "ExternalReference", fields: &[text("externalReferenceType"), text("name")] };
 
 static INDIVIDUAL_IDENTIFICATION: Shape = Shape {
     name: "IndividualIdentification",
     fields: &[
-        text("identificationId"),
-        text("identificationType"),
-        text("issuingAuthority"),
-        time("issuingDate"),
-        part("attachment", &ATTACHMENT_REF_OR_VALUE),
-        part("validFor", &TIME_PERIOD),
+        text("identificationId"), text("identificationType"), text("issuingAuthority"), time("issuingDate"),
+        part("attachment", &ATTACHMENT_REF_OR_VALUE), part("validFor", &TIME_PERIOD),
     ],
 };
 
 static LANGUAGE_ABILITY: Shape = Shape {
     name: "LanguageAbility",
     fields: &[
-        flag("isFavouriteLanguage"),
-        text("languageCode"),
-        text("languageName"),
-        text("listeningProficiency"),
-        text("readingProficiency"),
-        text("speakingProficiency"),
-        text("writingProficiency"),
-        part("validFor", &TIME_PERIOD),
+        flag("isFavouriteLanguage"), text("languageCode"), text("languageName"), text("listeningProficiency"), text("readingProficiency"),
+        text("speakingProficiency"), text("writingProficiency"), part("validFor", &TIME_PERIOD),
     ],
 };
 
@@ -149,12 +83,8 @@ static ORGANIZATION_CHILD_RELATIONSHIP: Shape = Shape {
 static ORGANIZATION_IDENTIFICATION: Shape = Shape {
     name: "OrganizationIdentification",
     fields: &[
-        text("identificationId"),
-        text("identificationType"),
-        text("issuingAuthority"),
-        time("issuingDate"),
-        part("attachment", &ATTACHMENT_REF_OR_VALUE),
-        part("validFor", &TIME_PERIOD),
+        text("identificationId"), text("identificationType"), text("issuingAuthority"), time("issuingDate"),
+        part("attachment", &ATTACHMENT_REF_OR_VALUE), part("validFor", &TIME_PERIOD),
     ],
 };
 
@@ -166,17 +96,8 @@ static ORGANIZATION_PARENT_RELATIONSHIP: Shape = Shape {
 static OTHER_NAME_INDIVIDUAL: Shape = Shape {
     name: "OtherNameIndividual",
     fields: &[
-        text("aristocraticTitle"),
-        text("familyName"),
-        text("familyNamePrefix"),
-        text("formattedName"),
-        text("fullName"),
-        text("generation"),
-        text("givenName"),
-        text("legalName"),
-        text("middleName"),
-        text("preferredGivenName"),
-        text("title"),
+        text("aristocraticTitle"), text("familyName"), text("familyNamePrefix"), text("formattedName"), text("fullName"),
+        text("generation"), text("givenName"), text("legalName"), text("middleName"), text("preferredGivenName"), text("title"),
         part("validFor", &TIME_PERIOD),
     ],
 };
@@ -188,35 +109,19 @@ static OTHER_NAME_ORGANIZATION: Shape = Shape {
 
 static PARTY_CREDIT_PROFILE: Shape = Shape {
     name: "PartyCreditProfile",
-    fields: &[
-        text("creditAgencyName"),
-        text("creditAgencyType"),
-        text("ratingReference"),
-        integer("ratingScore"),
-        part("validFor", &TIME_PERIOD),
-    ],
+    fields: &[text("creditAgencyName"), text("creditAgencyType"), text("ratingReference"), integer("ratingScore"), part("validFor", &TIME_PERIOD)],
 };
 
 static SKILL: Shape = Shape {
     name: "Skill",
-    fields: &[
-        text("comment"),
-        text("evaluatedLevel"),
-        text("skillCode"),
-        text("skillName"),
-        part("validFor", &TIME_PERIOD),
-    ],
+    fields: &[text("comment"), text("evaluatedLevel"), text("skillCode"), text("skillName"), part("validFor", &TIME_PERIOD)],
 };
 
 static TAX_DEFINITION: Shape = Shape { name: "TaxDefinition", fields: &[text("name"), text("taxType")] };
 
 static TAX_EXEMPTION_CERTIFICATE: Shape = Shape {
     name: "TaxExemptionCertificate",
-    fields: &[
-        part("attachment", &ATTACHMENT_REF_OR_VALUE),
-        parts("taxDefinition", &TAX_DEFINITION),
-        part("validFor", &TIME_PERIOD),
-    ],
+    fields: &[part("attachment", &ATTACHMENT_REF_OR_VALUE), parts("taxDefinition", &TAX_DEFINITION), part("validFor", &TIME_PERIOD)],
 };
 
 // TMF629, customer management.
@@ -225,32 +130,19 @@ static TAX_EXEMPTION_CERTIFICATE: Shape = Shape {
 pub static CUSTOMER: Shape = Shape {
     name: "Customer",
     fields: &[
-        text("name").required(),
-        text("status"),
-        text("statusReason"),
-        parts("account", &ACCOUNT_REF),
-        refs("agreement", &[]),
-        parts("characteristic", &CHARACTERISTIC),
-        parts("contactMedium", &CUSTOMER_CONTACT_MEDIUM),
-        parts("creditProfile", &CREDIT_PROFILE),
-        part("engagedParty", &RELATED_PARTY).required(),
-        refs("paymentMethod", &[]),
-        parts("relatedParty", &RELATED_PARTY),
+        text("name").required(), text("status"), text("statusReason"), parts("account", &ACCOUNT_REF), refs("agreement", &[]),
+        parts("characteristic", &CHARACTERISTIC), parts("contactMedium", &CUSTOMER_CONTACT_MEDIUM), parts("creditProfile", &CREDIT_PROFILE),
+        part("engagedParty", &RELATED_PARTY).required(), refs("paymentMethod", &[]), parts("relatedParty", &RELATED_PARTY),
         part("validFor", &TIME_PERIOD),
     ],
 };
 
-static ACCOUNT_REF: Shape = Shape {
-    name: "AccountRef",
-    fields: &[id_of("id", &["billingAccount"]), text("description"), text("name").required()],
-};
+static ACCOUNT_REF: Shape = Shape { name: "AccountRef", fields: &[id_of("id", &["billingAccount"]), text("description"), text("name").required()] };
 
 static CUSTOMER_CONTACT_MEDIUM: Shape = Shape {
     name: "ContactMedium",
     fields: &[
-        text("mediumType").required(),
-        flag("preferred"),
-        part("characteristic", &MEDIUM_CHARACTERISTIC).required(),
+        text("mediumType").required(), flag("preferred"), part("characteristic", &MEDIUM_CHARACTERISTIC).required(),
         part("validFor", &TIME_PERIOD),
     ],
 };
@@ -258,9 +150,7 @@ static CUSTOMER_CONTACT_MEDIUM: Shape = Shape {
 static CREDIT_PROFILE: Shape = Shape {
     name: "CreditProfile",
     fields: &[
-        time("creditProfileDate").required(),
-        integer("creditRiskRating"),
-        integer("creditScore"),
+        time("creditProfileDate").required(), integer("creditRiskRating"), integer("creditScore"),
         part("validFor", &TIME_PERIOD).required(),
     ],
 };
@@ -271,15 +161,8 @@ static CREDIT_PROFILE: Shape = Shape {
 pub static CATALOG: Shape = Shape {
     name: "Catalog",
     fields: &[
-        text("catalogType"),
-        text("description"),
-        time("lastUpdate").read_only(),
-        text("lifecycleStatus"),
-        text("name").required(),
-        text("version"),
-        refs("category", &["category"]),
-        parts("relatedParty", &RELATED_PARTY),
-        part("validFor", &TIME_PERIOD),
+        text("catalogType"), text("description"), time("lastUpdate").read_only(), text("lifecycleStatus"), text("name").required(),
+        text("version"), refs("category", &["category"]), parts("relatedParty", &RELATED_PARTY), part("validFor", &TIME_PERIOD),
     ],
 };
 
@@ -287,16 +170,9 @@ pub static CATALOG: Shape = Shape {
 pub static CATEGORY: Shape = Shape {
     name: "Category",
     fields: &[
-        text("description"),
-        flag("isRoot"),
-        time("lastUpdate").read_only(),
-        text("lifecycleStatus"),
-        text("name").required(),
-        id_of("parentId", &["category"]),
-        text("version"),
-        refs("productOffering", &["productOffering"]),
-        refs("subCategory", &["category"]),
-        part("validFor", &TIME_PERIOD),
+        text("description"), flag("isRoot"), time("lastUpdate").read_only(), text("lifecycleStatus"), text("name").required(),
+        id_of("parentId", &["category"]), text("version"), refs("productOffering", &["productOffering"]),
+        refs("subCategory", &["category"]), part("validFor", &TIME_PERIOD),
     ],
 };
 
@@ -304,23 +180,13 @@ pub static CATEGORY: Shape = Shape {
 pub static PRODUCT_SPECIFICATION: Shape = Shape {
     name: "ProductSpecification",
     fields: &[
-        text("brand"),
-        text("description"),
-        flag("isBundle"),
-        time("lastUpdate").read_only(),
-        text("lifecycleStatus"),
-        text("name").required(),
-        text("productNumber"),
-        text("version"),
-        parts("attachment", &ATTACHMENT_REF_OR_VALUE),
+        text("brand"), text("description"), flag("isBundle"), time("lastUpdate").read_only(), text("lifecycleStatus"),
+        text("name").required(), text("productNumber"), text("version"), parts("attachment", &ATTACHMENT_REF_OR_VALUE),
         parts("bundledProductSpecification", &BUNDLED_PRODUCT_SPECIFICATION),
         parts("productSpecCharacteristic", &PRODUCT_SPECIFICATION_CHARACTERISTIC),
-        parts("productSpecificationRelationship", &PRODUCT_SPECIFICATION_RELATIONSHIP),
-        parts("relatedParty", &RELATED_PARTY),
-        refs("resourceSpecification", &["resourceSpecification"]),
-        refs("serviceSpecification", &["serviceSpecification"]),
-        part("targetProductSchema", &TARGET_PRODUCT_SCHEMA),
-        part("validFor", &TIME_PERIOD),
+        parts("productSpecificationRelationship", &PRODUCT_SPECIFICATION_RELATIONSHIP), parts("relatedParty", &RELATED_PARTY),
+        refs("resourceSpecification", &["resourceSpecification"]), refs("serviceSpecification", &["serviceSpecification"]),
+        part("targetProductSchema", &TARGET_PRODUCT_SCHEMA), part("validFor", &TIME_PERIOD),
     ],
 };
 
@@ -328,30 +194,15 @@ pub static PRODUCT_SPECIFICATION: Shape = Shape {
 pub static PRODUCT_OFFERING: Shape = Shape {
     name: "ProductOffering",
     fields: &[
-        text("description"),
-        flag("isBundle"),
-        flag("isSellable"),
-        time("lastUpdate").read_only(),
-        text("lifecycleStatus"),
-        text("name").required(),
-        text("statusReason"),
-        text("version"),
-        refs("agreement", &[]),
-        parts("attachment", &ATTACHMENT_REF_OR_VALUE),
-        parts("bundledProductOffering", &BUNDLED_PRODUCT_OFFERING),
-        refs("category", &["category"]),
-        refs("channel", &[]),
-        refs("marketSegment", &[]),
-        refs("place", &[]),
+        text("description"), flag("isBundle"), flag("isSellable"), time("lastUpdate").read_only(), text("lifecycleStatus"),
+        text("name").required(), text("statusReason"), text("version"), refs("agreement", &[]),
+        parts("attachment", &ATTACHMENT_REF_OR_VALUE), parts("bundledProductOffering", &BUNDLED_PRODUCT_OFFERING),
+        refs("category", &["category"]), refs("channel", &[]), refs("marketSegment", &[]), refs("place", &[]),
         parts("prodSpecCharValueUse", &PRODUCT_SPECIFICATION_CHARACTERISTIC_VALUE_USE),
         parts("productOfferingPrice", &PRODUCT_OFFERING_PRICE_REF_OR_VALUE),
-        parts("productOfferingRelationship", &PRODUCT_OFFERING_RELATIONSHIP),
-        parts("productOfferingTerm", &PRODUCT_OFFERING_TERM),
-        part("productSpecification", &PRODUCT_SPECIFICATION_REF),
-        reference("resourceCandidate", &[]),
-        reference("serviceCandidate", &[]),
-        reference("serviceLevelAgreement", &[]),
-        part("validFor", &TIME_PERIOD),
+        parts("productOfferingRelationship", &PRODUCT_OFFERING_RELATIONSHIP), parts("productOfferingTerm", &PRODUCT_OFFERING_TERM),
+        part("productSpecification", &PRODUCT_SPECIFICATION_REF), reference("resourceCandidate", &[]), reference("serviceCandidate", &[]),
+        reference("serviceLevelAgreement", &[]), part("validFor", &TIME_PERIOD),
     ],
 };
 
@@ -359,26 +210,13 @@ pub static PRODUCT_OFFERING: Shape = Shape {
 pub static PRODUCT_OFFERING_PRICE: Shape = Shape {
     name: "ProductOfferingPrice",
     fields: &[
-        text("description"),
-        flag("isBundle"),
-        time("lastUpdate").read_only(),
-        text("lifecycleStatus"),
-        text("name").required(),
-        number("percentage"),
-        text("priceType"),
-        integer("recurringChargePeriodLength"),
-        text("recurringChargePeriodType"),
-        text("version"),
-        parts("bundledPopRelationship", &BUNDLED_PRODUCT_OFFERING_PRICE_RELATIONSHIP),
-        refs("constraint", &[]),
-        refs("place", &[]),
-        parts("popRelationship", &PRODUCT_OFFERING_PRICE_RELATIONSHIP),
-        part("price", &MONEY),
+        text("description"), flag("isBundle"), time("lastUpdate").read_only(), text("lifecycleStatus"), text("name").required(),
+        number("percentage"), text("priceType"), integer("recurringChargePeriodLength"), text("recurringChargePeriodType"), text("version"),
+        parts("bundledPopRelationship", &BUNDLED_PRODUCT_OFFERING_PRICE_RELATIONSHIP), refs("constraint", &[]), refs("place", &[]),
+        parts("popRelationship", &PRODUCT_OFFERING_PRICE_RELATIONSHIP), part("price", &MONEY),
         parts("pricingLogicAlgorithm", &PRICING_LOGIC_ALGORITHM),
         parts("prodSpecCharValueUse", &PRODUCT_SPECIFICATION_CHARACTERISTIC_VALUE_USE),
-        parts("productOfferingTerm", &PRODUCT_OFFERING_TERM),
-        parts("tax", &TAX_ITEM),
-        part("unitOfMeasure", &QUANTITY),
+        parts("productOfferingTerm", &PRODUCT_OFFERING_TERM), parts("tax", &TAX_ITEM), part("unitOfMeasure", &QUANTITY),
         part("validFor", &TIME_PERIOD),
     ],
 };
@@ -386,20 +224,14 @@ pub static PRODUCT_OFFERING_PRICE: Shape = Shape {
 static BUNDLED_PRODUCT_OFFERING: Shape = Shape {
     name: "BundledProductOffering",
     fields: &[
-        id_of("id", &["productOffering"]),
-        text("lifecycleStatus"),
-        text("name"),
+        id_of("id", &["productOffering"]), text("lifecycleStatus"), text("name"),
         part("bundledProductOfferingOption", &BUNDLED_PRODUCT_OFFERING_OPTION),
     ],
 };
 
 static BUNDLED_PRODUCT_OFFERING_OPTION: Shape = Shape {
     name: "BundledProductOfferingOption",
-    fields: &[
-        integer("numberRelOfferDefault"),
-        integer("numberRelOfferLowerLimit"),
-        integer("numberRelOfferUpperLimit"),
-    ],
+    fields: &[integer("numberRelOfferDefault"), integer("numberRelOfferLowerLimit"), integer("numberRelOfferUpperLimit")],
 };
 
 static BUNDLED_PRODUCT_OFFERING_PRICE_RELATIONSHIP: Shape = Shape {
@@ -417,14 +249,8 @@ static DURATION: Shape = Shape { name: "Duration", fields: &[integer("amount"), 
 static POP_ALTERATION: Shape = Shape {
     name: "POPAlteration",
     fields: &[
-        text("description"),
-        text("name"),
-        text("priceType").required(),
-        integer("priority"),
-        text("recurringChargePeriod"),
-        part("applicationDuration", &DURATION),
-        part("price", &PRODUCT_PRICE_VALUE).required(),
-        part("unitOfMeasure", &QUANTITY),
+        text("description"), text("name"), text("priceType").required(), integer("priority"), text("recurringChargePeriod"),
+        part("applicationDuration", &DURATION), part("price", &PRODUCT_PRICE_VALUE).required(), part("unitOfMeasure", &QUANTITY),
         part("validFor", &TIME_PERIOD),
     ],
 };
@@ -437,19 +263,9 @@ static PRICING_LOGIC_ALGORITHM: Shape = Shape {
 static PRODUCT_OFFERING_PRICE_REF_OR_VALUE: Shape = Shape {
     name: "ProductOfferingPriceRefOrValue",
     fields: &[
-        id_of("id", &["productOfferingPrice"]),
-        text("description"),
-        time("lastUpdate"),
-        text("lifecycleStatus"),
-        text("name"),
-        text("priceType"),
-        text("recurringChargePeriod"),
-        integer("recurringChargePeriodLength"),
-        text("version"),
-        refs("constraint", &[]),
-        part("price", &PRODUCT_PRICE_VALUE),
-        parts("priceAlteration", &POP_ALTERATION),
-        part("unitOfMeasure", &QUANTITY),
+        id_of("id", &["productOfferingPrice"]), text("description"), time("lastUpdate"), text("lifecycleStatus"), text("name"),
+        text("priceType"), text("recurringChargePeriod"), integer("recurringChargePeriodLength"), text("version"), refs("constraint", &[]),
+        part("price", &PRODUCT_PRICE_VALUE), parts("priceAlteration", &POP_ALTERATION), part("unitOfMeasure", &QUANTITY),
         part("validFor", &TIME_PERIOD),
     ],
 };
@@ -461,13 +277,7 @@ static PRODUCT_OFFERING_PRICE_RELATIONSHIP: Shape = Shape {
 
 static PRODUCT_OFFERING_RELATIONSHIP: Shape = Shape {
     name: "ProductOfferingRelationship",
-    fields: &[
-        id_of("id", &["productOffering"]),
-        text("name"),
-        text("relationshipType"),
-        text("role"),
-        part("validFor", &TIME_PERIOD),
-    ],
+    fields: &[id_of("id", &["productOffering"]), text("name"), text("relationshipType"), text("role"), part("validFor", &TIME_PERIOD)],
 };
 
 static PRODUCT_OFFERING_TERM: Shape = Shape {
@@ -477,30 +287,16 @@ static PRODUCT_OFFERING_TERM: Shape = Shape {
 
 static PRODUCT_PRICE_VALUE: Shape = Shape {
     name: "ProductPriceValue",
-    fields: &[
-        number("percentage"),
-        text("taxCategory"),
-        number("taxRate"),
-        part("dutyFreeAmount", &MONEY),
-        part("taxIncludedAmount", &MONEY),
-    ],
+    fields: &[number("percentage"), text("taxCategory"), number("taxRate"), part("dutyFreeAmount", &MONEY), part("taxIncludedAmount", &MONEY)],
 };
 
 static PRODUCT_SPECIFICATION_CHARACTERISTIC: Shape = Shape {
     name: "ProductSpecificationCharacteristic",
     fields: &[
-        flag("configurable"),
-        text("description"),
-        flag("extensible"),
-        flag("isUnique"),
-        integer("maxCardinality"),
-        integer("minCardinality"),
-        text("name"),
-        text("regex"),
-        text("valueType"),
+        flag("configurable"), text("description"), flag("extensible"), flag("isUnique"), integer("maxCardinality"),
+        integer("minCardinality"), text("name"), text("regex"), text("valueType"),
         parts("productSpecCharRelationship", &PRODUCT_SPECIFICATION_CHARACTERISTIC_RELATIONSHIP),
-        parts("productSpecCharacteristicValue", &CHARACTERISTIC_VALUE_SPECIFICATION),
-        part("validFor", &TIME_PERIOD),
+        parts("productSpecCharacteristicValue", &CHARACTERISTIC_VALUE_SPECIFICATION), part("validFor", &TIME_PERIOD),
     ],
 };
 
@@ -512,39 +308,26 @@ static PRODUCT_SPECIFICATION_CHARACTERISTIC_RELATIONSHIP: Shape = Shape {
 static PRODUCT_SPECIFICATION_CHARACTERISTIC_VALUE_USE: Shape = Shape {
     name: "ProductSpecificationCharacteristicValueUse",
     fields: &[
-        text("description"),
-        integer("maxCardinality"),
-        integer("minCardinality"),
-        text("name"),
-        text("valueType"),
+        text("description"), integer("maxCardinality"), integer("minCardinality"), text("name"), text("valueType"),
         parts("productSpecCharacteristicValue", &CHARACTERISTIC_VALUE_SPECIFICATION),
-        part("productSpecification", &PRODUCT_SPECIFICATION_REF),
-        part("validFor", &TIME_PERIOD),
+        part("productSpecification", &PRODUCT_SPECIFICATION_REF), part("validFor", &TIME_PERIOD),
     ],
 };
 
 static PRODUCT_SPECIFICATION_REF: Shape = Shape {
     name: "ProductSpecificationRef",
     fields: &[
-        id_of("id", &["productSpecification"]).required(),
-        text("name"),
-        text("version"),
+        id_of("id", &["productSpecification"]).required(), text("name"), text("version"),
         part("targetProductSchema", &TARGET_PRODUCT_SCHEMA),
     ],
 };
 
 static PRODUCT_SPECIFICATION_RELATIONSHIP: Shape = Shape {
     name: "ProductSpecificationRelationship",
-    fields: &[
-        id_of("id", &["productSpecification"]),
-        text("name"),
-        text("relationshipType"),
-        part("validFor", &TIME_PERIOD),
-    ],
+    fields: &[id_of("id", &["productSpecification"]), text("name"), text("relationshipType"), part("validFor", &TIME_PERIOD)],
 };
 
-static TARGET_PRODUCT_SCHEMA: Shape =
-    Shape { name: "TargetProductSchema", fields: &[text("@schemaLocation").required(), text("@type").required()] };
+static TARGET_PRODUCT_SCHEMA: Shape = Shape { name: "TargetProductSchema", fields: &[text("@schemaLocation").required(), text("@type").required()] };
 
 // TMF622, product ordering.
 
@@ -552,28 +335,12 @@ static TARGET_PRODUCT_SCHEMA: Shape =
 pub static PRODUCT_ORDER: Shape = Shape {
     name: "ProductOrder",
     fields: &[
-        time("cancellationDate"),
-        text("cancellationReason"),
-        text("category"),
-        time("completionDate").read_only(),
-        text("description"),
-        time("expectedCompletionDate").read_only(),
-        text("externalId"),
-        text("notificationContact"),
-        time("orderDate").read_only(),
-        text("priority"),
-        time("requestedCompletionDate"),
-        time("requestedStartDate"),
-        refs("agreement", &[]),
-        reference("billingAccount", &["billingAccount"]),
-        parts("channel", &RELATED_CHANNEL),
-        parts("note", &NOTE),
-        parts("orderTotalPrice", &ORDER_PRICE),
-        refs("payment", &[]),
-        refs("productOfferingQualification", &[]),
-        parts("productOrderItem", &PRODUCT_ORDER_ITEM).required(),
-        refs("quote", &[]),
-        parts("relatedParty", &RELATED_PARTY),
+        time("cancellationDate"), text("cancellationReason"), text("category"), time("completionDate").read_only(), text("description"),
+        time("expectedCompletionDate").read_only(), text("externalId"), text("notificationContact"), time("orderDate").read_only(),
+        text("priority"), time("requestedCompletionDate"), time("requestedStartDate"), refs("agreement", &[]),
+        reference("billingAccount", &["billingAccount"]), parts("channel", &RELATED_CHANNEL), parts("note", &NOTE),
+        parts("orderTotalPrice", &ORDER_PRICE), refs("payment", &[]), refs("productOfferingQualification", &[]),
+        parts("productOrderItem", &PRODUCT_ORDER_ITEM).required(), refs("quote", &[]), parts("relatedParty", &RELATED_PARTY),
         word("state", ORDER_STATES).read_only(),
     ],
 };
@@ -582,58 +349,37 @@ pub static PRODUCT_ORDER: Shape = Shape {
 pub static CANCEL_PRODUCT_ORDER: Shape = Shape {
     name: "CancelProductOrder",
     fields: &[
-        text("cancellationReason"),
-        time("effectiveCancellationDate").read_only(),
-        time("requestedCancellationDate"),
+        text("cancellationReason"), time("effectiveCancellationDate").read_only(), time("requestedCancellationDate"),
         reference("productOrder", &["productOrder"]).required(),
         word("state", &["acknowledged", "terminatedWithError", "inProgress", "done"]).read_only(),
     ],
 };
 
-static AGREEMENT_ITEM_REF: Shape =
-    Shape { name: "AgreementItemRef", fields: &[text("id").required(), text("agreementItemId"), text("name")] };
+static AGREEMENT_ITEM_REF: Shape = Shape { name: "AgreementItemRef", fields: &[text("id").required(), text("agreementItemId"), text("name")] };
 
 static ORDER_ITEM_RELATIONSHIP: Shape = Shape { name: "OrderItemRelationship", fields: &[text("relationshipType")] };
 
 static ORDER_PRICE: Shape = Shape {
     name: "OrderPrice",
     fields: &[
-        text("description"),
-        text("name"),
-        text("priceType"),
-        text("recurringChargePeriod"),
-        text("unitOfMeasure"),
-        reference("billingAccount", &["billingAccount"]),
-        part("price", &PRICE),
-        parts("priceAlteration", &PRICE_ALTERATION),
+        text("description"), text("name"), text("priceType"), text("recurringChargePeriod"), text("unitOfMeasure"),
+        reference("billingAccount", &["billingAccount"]), part("price", &PRICE), parts("priceAlteration", &PRICE_ALTERATION),
         reference("productOfferingPrice", &["productOfferingPrice"]),
     ],
 };
 
-static ORDER_TERM: Shape =
-    Shape { name: "OrderTerm", fields: &[text("description"), text("name"), part("duration", &QUANTITY)] };
+static ORDER_TERM: Shape = Shape { name: "OrderTerm", fields: &[text("description"), text("name"), part("duration", &QUANTITY)] };
 
 static PRICE: Shape = Shape {
     name: "Price",
-    fields: &[
-        number("percentage"),
-        number("taxRate"),
-        part("dutyFreeAmount", &MONEY),
-        part("taxIncludedAmount", &MONEY),
-    ],
+    fields: &[number("percentage"), number("taxRate"), part("dutyFreeAmount", &MONEY), part("taxIncludedAmount", &MONEY)],
 };
 
 static PRICE_ALTERATION: Shape = Shape {
     name: "PriceAlteration",
     fields: &[
-        integer("applicationDuration"),
-        text("description"),
-        text("name"),
-        text("priceType").required(),
-        integer("priority"),
-        text("recurringChargePeriod"),
-        text("unitOfMeasure"),
-        part("price", &PRICE).required(),
+        integer("applicationDuration"), text("description"), text("name"), text("priceType").required(), integer("priority"),
+        text("recurringChargePeriod"), text("unitOfMeasure"), part("price", &PRICE).required(),
         reference("productOfferingPrice", &["productOfferingPrice"]),
     ],
 };
@@ -641,10 +387,7 @@ static PRICE_ALTERATION: Shape = Shape {
 static PRODUCT_OFFERING_QUALIFICATION_ITEM_REF: Shape = Shape {
     name: "ProductOfferingQualificationItemRef",
     fields: &[
-        text("id").required(),
-        text("name"),
-        text("productOfferingQualificationHref"),
-        text("productOfferingQualificationId").required(),
+        text("id").required(), text("name"), text("productOfferingQualificationHref"), text("productOfferingQualificationId").required(),
         text("productOfferingQualificationName"),
     ],
 };
@@ -652,22 +395,12 @@ static PRODUCT_OFFERING_QUALIFICATION_ITEM_REF: Shape = Shape {
 static PRODUCT_ORDER_ITEM: Shape = Shape {
     name: "ProductOrderItem",
     fields: &[
-        text("id").required(),
-        integer("quantity"),
-        word("action", &["add", "modify", "delete", "noChange"]).required(),
-        reference("appointment", &[]),
-        reference("billingAccount", &["billingAccount"]),
-        parts("itemPrice", &ORDER_PRICE),
-        parts("itemTerm", &ORDER_TERM),
-        parts("itemTotalPrice", &ORDER_PRICE),
-        refs("payment", &[]),
-        part("product", &PRODUCT_REF_OR_VALUE),
+        text("id").required(), integer("quantity"), word("action", &["add", "modify", "delete", "noChange"]).required(),
+        reference("appointment", &[]), reference("billingAccount", &["billingAccount"]), parts("itemPrice", &ORDER_PRICE),
+        parts("itemTerm", &ORDER_TERM), parts("itemTotalPrice", &ORDER_PRICE), refs("payment", &[]), part("product", &PRODUCT_REF_OR_VALUE),
         reference("productOffering", &["productOffering"]),
-        part("productOfferingQualificationItem", &PRODUCT_OFFERING_QUALIFICATION_ITEM_REF),
-        parts("productOrderItem", &PRODUCT_ORDER_ITEM),
-        parts("productOrderItemRelationship", &ORDER_ITEM_RELATIONSHIP),
-        refs("qualification", &[]),
-        part("quoteItem", &QUOTE_ITEM_REF),
+        part("productOfferingQualificationItem", &PRODUCT_OFFERING_QUALIFICATION_ITEM_REF), parts("productOrderItem", &PRODUCT_ORDER_ITEM),
+        parts("productOrderItemRelationship", &ORDER_ITEM_RELATIONSHIP), refs("qualification", &[]), part("quoteItem", &QUOTE_ITEM_REF),
         word("state", ITEM_STATES),
     ],
 };
@@ -675,44 +408,23 @@ static PRODUCT_ORDER_ITEM: Shape = Shape {
 static PRODUCT_PRICE: Shape = Shape {
     name: "ProductPrice",
     fields: &[
-        text("description"),
-        text("name"),
-        text("priceType").required(),
-        text("recurringChargePeriod"),
-        text("unitOfMeasure"),
-        reference("billingAccount", &["billingAccount"]),
-        part("price", &PRICE).required(),
-        reference("productOfferingPrice", &["productOfferingPrice"]),
-        parts("productPriceAlteration", &PRICE_ALTERATION),
+        text("description"), text("name"), text("priceType").required(), text("recurringChargePeriod"), text("unitOfMeasure"),
+        reference("billingAccount", &["billingAccount"]), part("price", &PRICE).required(),
+        reference("productOfferingPrice", &["productOfferingPrice"]), parts("productPriceAlteration", &PRICE_ALTERATION),
     ],
 };
 
 static PRODUCT_REF_OR_VALUE: Shape = Shape {
     name: "ProductRefOrValue",
     fields: &[
-        id_of("id", &["product"]),
-        text("description"),
-        flag("isBundle"),
-        flag("isCustomerVisible"),
-        text("name"),
-        time("orderDate"),
-        text("productSerialNumber"),
-        time("startDate"),
-        time("terminationDate"),
-        parts("agreement", &AGREEMENT_ITEM_REF),
-        reference("billingAccount", &["billingAccount"]),
-        parts("place", &RELATED_PLACE_REF_OR_VALUE),
-        parts("product", &PRODUCT_REF_OR_VALUE),
-        parts("productCharacteristic", &CHARACTERISTIC),
-        reference("productOffering", &["productOffering"]),
-        parts("productOrderItem", &RELATED_PRODUCT_ORDER_ITEM),
-        parts("productPrice", &PRODUCT_PRICE),
-        parts("productRelationship", &PRODUCT_RELATIONSHIP),
-        part("productSpecification", &PRODUCT_SPECIFICATION_REF),
-        parts("productTerm", &PRODUCT_TERM),
-        parts("realizingResource", &RESOURCE_REF),
-        refs("realizingService", &["service"]),
-        parts("relatedParty", &RELATED_PARTY),
+        id_of("id", &["product"]), text("description"), flag("isBundle"), flag("isCustomerVisible"), text("name"), time("orderDate"),
+        text("productSerialNumber"), time("startDate"), time("terminationDate"), parts("agreement", &AGREEMENT_ITEM_REF),
+        reference("billingAccount", &["billingAccount"]), parts("place", &RELATED_PLACE_REF_OR_VALUE),
+        parts("product", &PRODUCT_REF_OR_VALUE), parts("productCharacteristic", &CHARACTERISTIC),
+        reference("productOffering", &["productOffering"]), parts("productOrderItem", &RELATED_PRODUCT_ORDER_ITEM),
+        parts("productPrice", &PRODUCT_PRICE), parts("productRelationship", &PRODUCT_RELATIONSHIP),
+        part("productSpecification", &PRODUCT_SPECIFICATION_REF), parts("productTerm", &PRODUCT_TERM),
+        parts("realizingResource", &RESOURCE_REF), refs("realizingService", &["service"]), parts("relatedParty", &RELATED_PARTY),
         word("status", PRODUCT_STATES),
     ],
 };
@@ -732,22 +444,17 @@ static QUOTE_ITEM_REF: Shape = Shape {
     fields: &[text("id").required(), text("name"), text("quoteHref"), text("quoteId").required(), text("quoteName")],
 };
 
-static RELATED_CHANNEL: Shape =
-    Shape { name: "RelatedChannel", fields: &[text("id").required(), text("name"), text("role")] };
+static RELATED_CHANNEL: Shape = Shape { name: "RelatedChannel", fields: &[text("id").required(), text("name"), text("role")] };
 
 static RELATED_PRODUCT_ORDER_ITEM: Shape = Shape {
     name: "RelatedProductOrderItem",
     fields: &[
-        text("orderItemAction"),
-        text("orderItemId").required(),
-        text("productOrderHref"),
-        id_of("productOrderId", &["productOrder"]).required(),
-        text("role"),
+        text("orderItemAction"), text("orderItemId").required(), text("productOrderHref"),
+        id_of("productOrderId", &["productOrder"]).required(), text("role"),
     ],
 };
 
-static RESOURCE_REF: Shape =
-    Shape { name: "ResourceRef", fields: &[id_of("id", &["resource"]).required(), text("name"), text("value")] };
+static RESOURCE_REF: Shape = Shape { name: "ResourceRef", fields: &[id_of("id", &["resource"]).required(), text("name"), text("value")] };
 
 // TMF637, product inventory.
 
@@ -755,28 +462,14 @@ static RESOURCE_REF: Shape =
 pub static PRODUCT: Shape = Shape {
     name: "Product",
     fields: &[
-        text("description"),
-        flag("isBundle"),
-        flag("isCustomerVisible"),
-        text("name"),
-        time("orderDate"),
-        text("productSerialNumber"),
-        time("startDate"),
-        time("terminationDate"),
-        parts("agreement", &AGREEMENT_ITEM_REF),
-        reference("billingAccount", &["billingAccount"]),
-        parts("place", &RELATED_PLACE_REF_OR_VALUE),
-        parts("product", &PRODUCT_REF_OR_VALUE),
-        parts("productCharacteristic", &CHARACTERISTIC),
-        reference("productOffering", &["productOffering"]),
-        parts("productOrderItem", &RELATED_PRODUCT_ORDER_ITEM),
-        parts("productPrice", &PRODUCT_PRICE),
-        parts("productRelationship", &PRODUCT_RELATIONSHIP),
-        part("productSpecification", &PRODUCT_SPECIFICATION_REF),
-        parts("productTerm", &PRODUCT_TERM),
-        parts("realizingResource", &RESOURCE_REF),
-        refs("realizingService", &["service"]),
-        parts("relatedParty", &RELATED_PARTY),
+        text("description"), flag("isBundle"), flag("isCustomerVisible"), text("name"), time("orderDate"), text("productSerialNumber"),
+        time("startDate"), time("terminationDate"), parts("agreement", &AGREEMENT_ITEM_REF),
+        reference("billingAccount", &["billingAccount"]), parts("place", &RELATED_PLACE_REF_OR_VALUE),
+        parts("product", &PRODUCT_REF_OR_VALUE), parts("productCharacteristic", &CHARACTERISTIC),
+        reference("productOffering", &["productOffering"]), parts("productOrderItem", &RELATED_PRODUCT_ORDER_ITEM),
+        parts("productPrice", &PRODUCT_PRICE), parts("productRelationship", &PRODUCT_RELATIONSHIP),
+        part("productSpecification", &PRODUCT_SPECIFICATION_REF), parts("productTerm", &PRODUCT_TERM),
+        parts("realizingResource", &RESOURCE_REF), refs("realizingService", &["service"]), parts("relatedParty", &RELATED_PARTY),
         word("status", PRODUCT_STATES).required(),
     ],
 };
