@@ -52,10 +52,6 @@ pub const CHARACTERISTIC_VALUES_MAX: usize = 100;
 pub const REGEX_BYTES_MAX: usize = 256 << 10;
 /// Specifications directly below another one.
 pub const CHILD_SPECIFICATIONS_MAX: usize = 16;
-/// Longest expression, in bytes.
-pub const EXPRESSION_BYTES_MAX: usize = 1 << 10;
-/// Parts of an expression.
-pub const EXPRESSION_NODES_MAX: usize = 200;
 /// Expressions kept compiled.
 pub const EXPRESSIONS_CACHED_MAX: usize = 1_000;
 /// Decisions kept in the cache.

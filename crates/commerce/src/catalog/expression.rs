@@ -2,7 +2,7 @@
 //!
 //! **Invariants.** An expression has no loops (the macros `all`, `exists`,
 //! `map`, `filter` are refused when it is read), at most
-//! [`limits::EXPRESSION_BYTES_MAX`] bytes and [`limits::EXPRESSION_NODES_MAX`]
+//! [`BYTES_MAX`] bytes and [`NODES_MAX`]
 //! nodes, and sees nothing but the values that it is given. Its cost is
 //! therefore bounded by its length, and the same values give the same result.
 //!
@@ -21,6 +21,8 @@ fn environment() -> &'static Arc<Env> {
     ENVIRONMENT.get_or_init(|| Arc::new(Env::stdlib()))
 }
 
+const BYTES_MAX: usize = 1 << 10;
+const NODES_MAX: usize = 200;
 /// What an expression may speak of.
 const VARIABLES: [&str; 2] = ["parent", "order"];
 
@@ -40,16 +42,16 @@ pub fn compile(text: &str) -> Result<Arc<Program>> {
     if let Some(program) = known.lock().unwrap_or_else(PoisonError::into_inner).get(text) {
         return Ok(program.clone());
     }
-    if text.len() > limits::EXPRESSION_BYTES_MAX {
-        return Err(wrong(text, format_args!("it is longer than {} bytes", limits::EXPRESSION_BYTES_MAX)));
+    if text.len() > BYTES_MAX {
+        return Err(wrong(text, format_args!("it is longer than {} bytes", BYTES_MAX)));
     }
     let program = environment().compile(text).map_err(|e| wrong(text, e))?;
     if let Some(name) = program.references().variables().into_iter().find(|name| !VARIABLES.contains(name)) {
         return Err(wrong(text, format_args!("it speaks of `{name}`; there is only {}", VARIABLES.join(" and "))));
     }
     let nodes = count(program.expression()).map_err(|why| wrong(text, why))?;
-    if nodes > limits::EXPRESSION_NODES_MAX {
-        return Err(wrong(text, format_args!("it has more than {} parts", limits::EXPRESSION_NODES_MAX)));
+    if nodes > NODES_MAX {
+        return Err(wrong(text, format_args!("it has more than {} parts", NODES_MAX)));
     }
     let program = Arc::new(program);
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
