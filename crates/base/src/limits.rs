@@ -18,6 +18,46 @@ pub const OFFSET_MAX: u64 = 10_000;
 pub const COUNT_EXACT_MAX: u64 = 10_000;
 /// Records looked at for a filter on a path without an index.
 pub const SCAN_MAX: u64 = 10_000;
+/// Longest query string, in bytes.
+pub const QUERY_BYTES_MAX: usize = 8 << 10;
+/// Most values that the filters of one list compare with, all together.
+pub const ALTERNATIVES_MAX: usize = 100;
+/// Most attributes that `fields` may name.
+pub const FIELDS_MAX: usize = 100;
+/// Longest pattern of a `.regex` filter, in bytes.
+pub const REGEX_BYTES_MAX: usize = 256;
+/// Memory that a compiled pattern may take, in bytes.
+pub const REGEX_SIZE_MAX: usize = 256 << 10;
+/// Longest `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_MAX: usize = 255;
+/// How long an answer is kept for a repeated request, in hours.
+pub const IDEMPOTENCY_HOURS: i64 = 48;
+/// Subscriptions of one tenant at one API's hub.
+pub const SUBSCRIPTIONS_MAX: u32 = 50;
+/// Longest address that events are sent to, in bytes.
+pub const CALLBACK_BYTES_MAX: usize = 2_048;
+/// Times that a notification is sent before it is given up.
+pub const DELIVERY_ATTEMPTS_MAX: usize = 10;
+/// How long one sending may take, in seconds.
+pub const DELIVERY_SECONDS_MAX: u64 = 15;
+/// Notifications on their way at one time.
+pub const DELIVERIES_AT_ONCE_MAX: usize = 16;
+/// Live pages that listen at one time.
+pub const LISTENERS_MAX: usize = 2_000;
+/// Events kept for a live page that reads slowly, before it must begin again.
+pub const LIVE_EVENTS_MAX: usize = 256;
+/// How long a caller may take to send a request's head, in seconds.
+pub const HEAD_SECONDS_MAX: u64 = 15;
+/// How long a TLS handshake may take, in seconds.
+pub const HANDSHAKE_SECONDS_MAX: u64 = 10;
+/// How long a request may take, its body included, in seconds.
+pub const REQUEST_SECONDS_MAX: u64 = 30;
+/// Connections at one time; more wait.
+pub const CONNECTIONS_MAX: usize = 4_096;
+/// Requests that one actor may make in a second, on average.
+pub const ACTOR_REQUESTS_PER_SECOND: u32 = 200;
+/// Requests that one address may make in a second before anybody is known, on average.
+pub const ADDRESS_REQUESTS_PER_SECOND: u32 = 500;
 /// Most conditions in one filter.
 pub const FILTERS_MAX: usize = 16;
 /// Tenants in one customer's subtree.

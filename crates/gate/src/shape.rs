@@ -144,9 +144,9 @@ impl Field {
 }
 
 /// Attributes that every TMF document and part may carry.
-const META: [&str; 6] = ["id", "href", "@type", "@baseType", "@schemaLocation", "@referredType"];
+pub const META: [&str; 6] = ["id", "href", "@type", "@baseType", "@schemaLocation", "@referredType"];
 /// And those of every reference.
-const REF: [&str; 5] = ["name", "role", "version", "description", "number"];
+pub const REFERENCE: [&str; 5] = ["name", "role", "version", "description", "number"];
 
 impl Shape {
     /// Checks a document; collects its references for [`check_references`].
@@ -289,7 +289,7 @@ fn check_reference<'j>(kinds: &'static [&'static str], body: &'j Map<String, Jso
         return Err(Error::invalid("attribute.missing", "a reference needs the `id` of what it points to").at(join(at, "id")));
     };
     let extended = body.get("@type").is_some();
-    if let Some(name) = body.keys().find(|name| !extended && !META.contains(&name.as_str()) && !REF.contains(&name.as_str())) {
+    if let Some(name) = body.keys().find(|name| !extended && !META.contains(&name.as_str()) && !REFERENCE.contains(&name.as_str())) {
         return Err(Error::invalid("attribute.unknown", format!("a reference has no attribute `{name}`")).at(join(at, name)));
     }
     refer(kinds, body, id, join(at, "id"), references);

@@ -1,0 +1,172 @@
+//! Our own API: a table of routes, each of which runs an action.
+//!
+//! A handler merges what stands in the path, in the query and in the body into
+//! the action's one input; the action's own schema says what fits. The OpenAPI
+//! document is made from the same table ([`openapi`]).
+//!
+//! Invariants:
+//! - a route does nothing but run its action through the gate;
+//! - what the input does not know is refused by name, never ignored;
+//! - a `POST` may be repeated under an `Idempotency-Key` ([`crate::idempotency`]).
+
+mod input;
+pub mod openapi;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Extension, FromRequestParts as _, RawPathParams, Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodFilter, on};
+use base::Error;
+use gate::{AnyAction, Effect, audit};
+use serde_json::{Map, Value as Json};
+
+use crate::asking::Caller;
+use crate::idempotency::{self, Answer, Key};
+use crate::reply::{Refusal, Reply, json_text};
+use crate::{Web, body};
+use input::Inputs;
+
+/// One route of our own API.
+#[derive(Clone, Copy)]
+pub struct Route {
+    /// GET, POST, PUT, PATCH or DELETE.
+    pub method: &'static str,
+    /// Below `/api/v1`, with `{parameters}` named as the action's input names them.
+    pub path: &'static str,
+    /// What it runs.
+    pub action: &'static dyn AnyAction,
+    /// The status of success.
+    pub status: u16,
+    /// Whether the answer holds a secret, shown once: such an answer is not
+    /// kept for a repeated request.
+    pub secret: bool,
+}
+
+impl Route {
+    const fn new(method: &'static str, path: &'static str, action: &'static dyn AnyAction, status: u16) -> Route {
+        Route { method, path, action, status, secret: false }
+    }
+    /// Reads.
+    pub const fn get(path: &'static str, action: &'static dyn AnyAction) -> Route {
+        Route::new("GET", path, action, 200)
+    }
+    /// Makes something: 201.
+    pub const fn post(path: &'static str, action: &'static dyn AnyAction) -> Route {
+        Route::new("POST", path, action, 201)
+    }
+    /// Does something to what is there: POST, 200.
+    pub const fn act(path: &'static str, action: &'static dyn AnyAction) -> Route {
+        Route::new("POST", path, action, 200)
+    }
+    /// Replaces.
+    pub const fn put(path: &'static str, action: &'static dyn AnyAction) -> Route {
+        Route::new("PUT", path, action, 200)
+    }
+    /// Changes.
+    pub const fn patch(path: &'static str, action: &'static dyn AnyAction) -> Route {
+        Route::new("PATCH", path, action, 200)
+    }
+    /// Removes: 204.
+    pub const fn delete(path: &'static str, action: &'static dyn AnyAction) -> Route {
+        Route::new("DELETE", path, action, 204)
+    }
+    /// The answer holds a secret.
+    #[must_use]
+    pub const fn with_secret(self) -> Route {
+        Route { secret: true, ..self }
+    }
+
+    /// The names between braces.
+    pub fn parameters(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    }
+}
+
+/// Where our own API begins.
+pub const BASE: &str = "/api/v1";
+
+/// The routes of our own API, below [`BASE`].
+pub fn routes(table: &'static [Route]) -> Router<Web> {
+    let mut router = Router::new();
+    for route in table {
+        let inputs = Arc::new(Inputs::of(route));
+        let method = Method::from_bytes(route.method.as_bytes()).ok().and_then(|m| MethodFilter::try_from(m).ok());
+        let handler = move |State(web): State<Web>, parameters: RawPathParams, request: Request| {
+            let inputs = inputs.clone();
+            async move { run(route, &inputs, web, parameters, request).await.unwrap_or_else(Refusal::into_response) }
+        };
+        router = router.route(&format!("{BASE}{}", route.path), on(method.unwrap_or(MethodFilter::GET), handler));
+    }
+    router.method_not_allowed_fallback(not_offered)
+}
+
+/// The OpenAPI document at `/api/v1/openapi.json`; open to everybody.
+pub fn document(document: Json) -> Router<Web> {
+    let text: Arc<str> = document.to_string().into();
+    Router::new()
+        .route(&format!("{BASE}/openapi.json"), axum::routing::get(served))
+        .layer(Extension(text))
+}
+
+async fn served(Extension(text): Extension<Arc<str>>) -> Response {
+    json_text(StatusCode::OK, text.to_string())
+}
+
+async fn not_offered(method: Method) -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method.not_offered", format!("{method} is not offered here"))
+}
+
+async fn run(route: &'static Route, inputs: &Inputs, web: Web, parameters: RawPathParams, request: Request) -> Reply {
+    let (mut parts, content) = request.into_parts();
+    let Caller(cx) = Caller::from_request_parts(&mut parts, &web).await?;
+    body::expect_json_wanted(&parts.headers)?;
+    let mut input = Map::new();
+    if matches!(route.method, "POST" | "PUT" | "PATCH") {
+        let accepted = if route.method == "PATCH" { body::PATCH } else { body::JSON };
+        input = body::object_or_nothing(&parts.headers, content, accepted).await?;
+        inputs.expect_known(&input)?;
+    }
+    inputs.add_query(&mut input, parts.uri.query().unwrap_or(""))?;
+    for (name, value) in &parameters {
+        inputs.add(&mut input, name, value)?;
+    }
+    let input = Json::Object(input);
+    let action = route.action;
+    let digest = audit::digest(&input);
+    if action.effect() == Effect::Read {
+        let gate = web.gate().clone();
+        let read = tokio::task::spawn_blocking(move || {
+            gate.perform(&cx, action.name(), Effect::Read, digest, move |tx| action.run_in(tx, &input))
+        });
+        let output = read.await.map_err(|e| Error::bug("action.panic", "an action stopped on a broken invariant").because(e))??;
+        return Ok(respond(route, &output));
+    }
+    let key = if route.method == "POST" { Key::read(&parts.headers, &format!("{BASE}{}", route.path), digest)? } else { None };
+    let answer = web
+        .gate()
+        .perform_async(&cx, action.name(), action.effect(), digest, move |tx| {
+            idempotency::once(tx, key.as_ref(), |tx| {
+                let output = action.run_in(tx, &input)?;
+                Ok(answer(route, &output))
+            })
+        })
+        .await?;
+    Ok(answer.into_response())
+}
+
+fn answer(route: &Route, output: &Json) -> Answer {
+    let id = output.get("id").and_then(Json::as_str).unwrap_or_default().to_owned();
+    let kind = route.action.name().split('.').next().unwrap_or_default().to_owned();
+    let location = (route.status == 201 && !id.is_empty()).then(|| format!("{BASE}{}/{id}", route.path));
+    let location = location.filter(|at| !at.contains('{'));
+    Answer { status: route.status, kind, id, revision: 0, location, body: output.to_string(), secret: route.secret }
+}
+
+fn respond(route: &Route, output: &Json) -> Response {
+    let mut response = json_text(StatusCode::from_u16(route.status).unwrap_or(StatusCode::OK), output.to_string());
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+}

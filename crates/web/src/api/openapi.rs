@@ -1,0 +1,281 @@
+//! OpenAPI 3.1 documents, made from the table of routes and from the kinds.
+
+use base::limits;
+use gate::shape::{Field, META, REFERENCE, Shape, Type};
+use gate::{AnyAction, Effect, Kind, Verb};
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value as Json, json};
+
+use super::{BASE, Route};
+
+/// The document of our own API.
+pub fn own(version: &str, table: &[Route]) -> Json {
+    let mut settings = SchemaSettings::draft2020_12();
+    settings.definitions_path = "/components/schemas".into();
+    let mut generator = settings.into_generator();
+    let mut paths = Map::new();
+    for route in table {
+        let operation = operation(route, &mut generator);
+        insert(&mut paths, &format!("{BASE}{}", route.path), &route.method.to_lowercase(), operation);
+    }
+    let mut schemas: Map<String, Json> = generator.take_definitions(true);
+    schemas.insert("Error".to_owned(), error_schema());
+    document("Yunwei", version, "Administration, audit, flows and agents. TM Forum's APIs have documents of their own.", paths, schemas)
+}
+
+/// The document of the TM Forum routes.
+pub fn tmf(version: &str, kinds: &[&Kind]) -> Json {
+    let (mut paths, mut schemas) = (Map::new(), Map::new());
+    schemas.insert("Error".to_owned(), error_schema());
+    for kind in kinds {
+        component(&mut schemas, kind.shape);
+        schemas.insert(format!("{}_Create", kind.shape.name), request(kind));
+        schemas.insert(format!("{}_Update", kind.shape.name), change(kind));
+        for verb in kind.verbs {
+            let (path, method) = match verb {
+                Verb::Create => (kind.path.to_owned(), "post"),
+                Verb::List => (kind.path.to_owned(), "get"),
+                Verb::Get => (format!("{}/{{id}}", kind.path), "get"),
+                Verb::Update => (format!("{}/{{id}}", kind.path), "patch"),
+                Verb::Delete => (format!("{}/{{id}}", kind.path), "delete"),
+            };
+            insert(&mut paths, &path, method, record_operation(kind, *verb));
+        }
+    }
+    document("Yunwei: TM Forum APIs", version, "Records by TM Forum's Open APIs, version 4.", paths, schemas)
+}
+
+fn document(title: &str, version: &str, description: &str, paths: Map<String, Json>, schemas: Map<String, Json>) -> Json {
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": title, "version": version, "description": description,
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "servers": [{ "url": "/" }],
+        "security": [{ "token": [] }, { "session": [] }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer", "description": "An API token." },
+                "session": { "type": "apiKey", "in": "cookie", "name": "yunwei_session", "description": "A browser's session." },
+            },
+        },
+    })
+}
+
+fn insert(paths: &mut Map<String, Json>, path: &str, method: &str, operation: Json) {
+    let methods = paths.entry(path).or_insert_with(|| Json::Object(Map::new()));
+    if let Json::Object(methods) = methods {
+        methods.insert(method.to_owned(), operation);
+    }
+}
+
+fn error_schema() -> Json {
+    json!({
+        "type": "object",
+        "required": ["@type", "code", "reason", "message", "status"],
+        "properties": {
+            "@type": { "const": "Error" },
+            "code": { "type": "string", "description": "Stable, `noun.reason`.", "examples": ["attribute.missing"] },
+            "reason": { "type": "string", "examples": ["Bad Request"] },
+            "message": { "type": "string", "description": "For people." },
+            "status": { "type": "string", "examples": ["400"] },
+            "attribute": { "type": "string", "description": "A dotted path to what the error is about." },
+        },
+    })
+}
+
+const REFUSALS: [(&str, &str); 12] = [
+    ("400", "Something that was sent is missing, malformed or unknown; `attribute` names it."),
+    ("401", "Nobody has shown who they are, or the credential is not valid."),
+    ("403", "The actor may not."),
+    ("404", "There is no such thing."),
+    ("406", "Only JSON is given."),
+    ("409", "The state of the object forbids it."),
+    ("412", "If-Match names a revision that has moved on."),
+    ("413", "The body is too large."),
+    ("415", "The body is not of a media type that is taken."),
+    ("422", "A reference leads nowhere, or an Idempotency-Key was used for another request."),
+    ("429", "Too many requests; Retry-After says when to try again."),
+    ("503", "Something needed is away for now; Retry-After says when to try again."),
+];
+
+fn responses(success: &str, content: Option<Json>, omit: &[&str]) -> Json {
+    let mut all = Map::new();
+    let mut done = json!({ "description": "Done." });
+    if let Some(schema) = content {
+        done["content"] = json!({ "application/json": { "schema": schema } });
+    }
+    all.insert(success.to_owned(), done);
+    for (status, description) in REFUSALS.iter().filter(|(status, _)| !omit.contains(status)) {
+        let content = json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } });
+        all.insert((*status).to_owned(), json!({ "description": description, "content": content }));
+    }
+    Json::Object(all)
+}
+
+fn reading() -> &'static [&'static str] {
+    &["409", "412", "413", "415", "422"]
+}
+
+fn operation(route: &Route, generator: &mut SchemaGenerator) -> Json {
+    let action: &dyn AnyAction = route.action;
+    let input = action.input_schema(generator);
+    let output = action.output_schema(generator);
+    let definitions = Json::Object(generator.definitions().clone());
+    let input = flat(&definitions, input.as_value());
+    let in_path: Vec<&str> = route.parameters().collect();
+    let with_body = matches!(route.method, "POST" | "PUT" | "PATCH");
+    let required: Vec<&str> = input["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+    let (mut parameters, mut properties) = (Vec::new(), Map::new());
+    for (name, schema) in input["properties"].as_object().into_iter().flatten() {
+        if in_path.contains(&name.as_str()) {
+            continue;
+        }
+        if with_body {
+            properties.insert(name.clone(), schema.clone());
+        } else {
+            parameters.push(json!({ "name": name, "in": "query", "required": required.contains(&name.as_str()), "schema": schema }));
+        }
+    }
+    for name in &in_path {
+        let schema = input["properties"].get(*name).cloned().unwrap_or_else(|| json!({ "type": "string" }));
+        parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": schema }));
+    }
+    if route.method == "POST" {
+        parameters.push(idempotency_key());
+    }
+    let content = (route.status != 204).then(|| Json::from(output));
+    let omit = if action.effect() == Effect::Read { reading() } else { &["412"] };
+    let mut operation = json!({
+        "operationId": format!("{}{}", action.name(), if route.method == "PUT" { ".put" } else { "" }),
+        "summary": action.summary(),
+        "tags": [action.name().split('.').next().unwrap_or_default()],
+        "parameters": parameters,
+        "responses": responses(&route.status.to_string(), content, omit),
+    });
+    if with_body && !properties.is_empty() {
+        let required: Vec<&str> = required.into_iter().filter(|name| !in_path.contains(name)).collect();
+        let needed = !required.is_empty();
+        let schema = json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
+        operation["requestBody"] = json!({ "required": needed, "content": { "application/json": { "schema": schema } } });
+    }
+    operation
+}
+
+/// The schema behind a reference.
+fn flat(definitions: &Json, schema: &Json) -> Json {
+    let named = schema.get("$ref").and_then(Json::as_str).and_then(|r| r.rsplit('/').next());
+    named.and_then(|name| definitions.get(name)).unwrap_or(schema).clone()
+}
+
+fn idempotency_key() -> Json {
+    json!({
+        "name": "Idempotency-Key", "in": "header", "required": false,
+        "description": "A request repeated under its key is answered as the first time, and done once.",
+        "schema": { "type": "string", "minLength": 1, "maxLength": limits::IDEMPOTENCY_KEY_MAX, "pattern": "^[!-~]+$" },
+    })
+}
+
+fn record_operation(kind: &Kind, verb: Verb) -> Json {
+    let reference = json!({ "$ref": format!("#/components/schemas/{}", kind.shape.name) });
+    let text = json!({ "type": "string" });
+    let id = json!({ "name": "id", "in": "path", "required": true, "schema": text });
+    let fields = json!({ "name": "fields", "in": "query", "schema": text, "description": "Attributes wanted, dotted, by commas." });
+    let matching = json!({ "name": "If-Match", "in": "header", "schema": text, "description": "The entity tag that a GET gave." });
+    let (parameters, body, status, content) = match verb {
+        Verb::Create => (vec![idempotency_key()], Some(("application/json", "_Create")), "201", Some(reference)),
+        Verb::Get => (vec![id, fields], None, "200", Some(reference)),
+        Verb::List => (list_parameters(kind, fields), None, "200", Some(json!({ "type": "array", "items": reference }))),
+        Verb::Update => (vec![id, fields, matching], Some(("application/merge-patch+json", "_Update")), "200", Some(reference)),
+        Verb::Delete => (vec![id, matching], None, "204", None),
+    };
+    let omit: &[&str] = if matches!(verb, Verb::Get | Verb::List) { reading() } else { &[] };
+    let mut operation = json!({
+        "operationId": kind.action(verb),
+        "tags": [kind.name],
+        "parameters": parameters,
+        "responses": responses(status, content, omit),
+    });
+    if let Some((media, suffix)) = body {
+        let schema = json!({ "$ref": format!("#/components/schemas/{}{suffix}", kind.shape.name) });
+        operation["requestBody"] = json!({ "required": true, "content": { media: { "schema": schema } } });
+    }
+    operation
+}
+
+fn list_parameters(kind: &Kind, fields: Json) -> Vec<Json> {
+    let whole = |most: u64| json!({ "type": "integer", "minimum": 0, "maximum": most });
+    let mut parameters = vec![
+        fields,
+        json!({ "name": "offset", "in": "query", "schema": whole(limits::OFFSET_MAX) }),
+        json!({ "name": "limit", "in": "query", "schema": whole(u64::from(limits::PAGE_MAX)) }),
+        json!({ "name": "sort", "in": "query", "schema": { "type": "string" }, "description": "An indexed path; `-` before it for largest first." }),
+        json!({ "name": "cursor", "in": "query", "schema": { "type": "string" }, "description": "From the next link." }),
+    ];
+    for key in kind.keys {
+        parameters.push(json!({ "name": key.path, "in": "query", "schema": { "type": "string" }, "description": "Values by commas; also `.gt .gte .lt .lte .regex`." }));
+    }
+    parameters
+}
+
+/// Adds a shape and all that it is made of.
+fn component(schemas: &mut Map<String, Json>, shape: &'static Shape) {
+    if schemas.contains_key(shape.name) {
+        return;
+    }
+    schemas.insert(shape.name.to_owned(), Json::Null);
+    let schema = object(schemas, shape.fields.iter(), true);
+    schemas.insert(shape.name.to_owned(), schema);
+}
+
+fn object(schemas: &mut Map<String, Json>, fields: impl Iterator<Item = &'static Field>, strict: bool) -> Json {
+    let mut properties: Map<String, Json> =
+        META.iter().map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
+    let mut required = Vec::new();
+    for field in fields {
+        let one = value(schemas, field.of);
+        let schema = if field.many { json!({ "type": "array", "items": one }) } else { one };
+        properties.insert(field.name.to_owned(), schema);
+        if strict && field.required {
+            required.push(field.name);
+        }
+    }
+    let mut schema = json!({ "type": "object", "properties": properties });
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    schema
+}
+
+fn value(schemas: &mut Map<String, Json>, of: Type) -> Json {
+    match of {
+        Type::Text | Type::Id(_) => json!({ "type": "string" }),
+        Type::Word(words) => json!({ "type": "string", "enum": words }),
+        Type::Number => json!({ "type": "number" }),
+        Type::Integer => json!({ "type": "integer" }),
+        Type::Flag => json!({ "type": "boolean" }),
+        Type::Time => json!({ "type": "string", "format": "date-time" }),
+        Type::Any => json!({}),
+        Type::Part(shape) => {
+            component(schemas, shape);
+            json!({ "$ref": format!("#/components/schemas/{}", shape.name) })
+        }
+        Type::Ref(_) => {
+            let names = META.iter().chain(REFERENCE.iter());
+            let properties: Map<String, Json> = names.map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
+            json!({ "type": "object", "required": ["id"], "properties": properties })
+        }
+    }
+}
+
+fn request(kind: &Kind) -> Json {
+    object(&mut Map::new(), kind.shape.fields.iter().filter(|field| !field.read_only), true)
+}
+
+fn change(kind: &Kind) -> Json {
+    object(&mut Map::new(), kind.shape.fields.iter().filter(|field| !field.read_only && !field.fixed), false)
+}

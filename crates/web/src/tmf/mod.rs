@@ -1,0 +1,218 @@
+//! TM Forum routes over records, written once for every kind.
+//!
+//! `POST` `GET` `PATCH` `DELETE`, filters, `fields`, `sort`, `offset`/`limit`
+//! and cursors, entity tags, repeated requests; `docs/reference/api.md` says
+//! how they behave.
+//!
+//! Invariants:
+//! - every change runs as the kind's action through the gate (`gate::Kind`);
+//! - an answer to a `POST` with `Idempotency-Key` is stored in the transaction
+//!   of the change, so that a crash between them is impossible;
+//! - a list reads at most [`limits::SCAN_MAX`] records.
+//!
+//! Not here: what a document may hold (the rooms' shapes and rules), who may
+//! what (`gate`, `access`), `/hub` ([`crate::hub`]).
+
+pub(crate) mod fields;
+mod list;
+pub(crate) mod query;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{FromRequestParts as _, Request};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::any;
+use db::Record;
+use gate::{Effect, Kind, Verb, audit};
+use serde_json::{Map, Value as Json};
+
+use crate::asking::Caller;
+use crate::idempotency::{self, Answer};
+use crate::reply::{Refusal, Reply, json_text};
+use crate::{Web, body};
+use fields::Fields;
+
+/// The routes of all `kinds`: each collection at its path, each record below it.
+pub fn routes(kinds: &[&'static Kind]) -> Router<Web> {
+    let mut router = Router::new();
+    for kind in kinds.iter().copied() {
+        let collection = move |web, request| async move { answer(collection(kind, web, request).await) };
+        let record = move |web, request| async move { answer(record(kind, web, request).await) };
+        router = router
+            .route(kind.path, any(move |axum::extract::State(web): axum::extract::State<Web>, request: Request| collection(web, request)))
+            .route(
+                &format!("{}/{{id}}", kind.path),
+                any(move |axum::extract::State(web): axum::extract::State<Web>, request: Request| record(web, request)),
+            );
+    }
+    router
+}
+
+fn answer(reply: Reply) -> Response {
+    reply.unwrap_or_else(Refusal::into_response)
+}
+
+async fn collection(kind: &'static Kind, web: Web, request: Request) -> Reply {
+    let (mut parts, content) = request.into_parts();
+    match parts.method {
+        Method::POST if kind.verbs.contains(&Verb::Create) => {
+            let Caller(cx) = Caller::from_request_parts(&mut parts, &web).await?;
+            body::expect_json_wanted(&parts.headers)?;
+            create(kind, &web, &cx, parts, content).await
+        }
+        Method::GET | Method::HEAD if kind.verbs.contains(&Verb::List) => {
+            let Caller(cx) = Caller::from_request_parts(&mut parts, &web).await?;
+            body::expect_json_wanted(&parts.headers)?;
+            list::list(kind, &web, cx, parts.uri.query().unwrap_or("")).await
+        }
+        method => not_offered(&method, kind, &[(Verb::List, "GET, HEAD"), (Verb::Create, "POST")]),
+    }
+}
+
+async fn record(kind: &'static Kind, web: Web, request: Request) -> Reply {
+    let (mut parts, content) = request.into_parts();
+    let verb = match parts.method {
+        Method::GET | Method::HEAD => Verb::Get,
+        Method::PATCH => Verb::Update,
+        Method::DELETE => Verb::Delete,
+        _ => Verb::Create,
+    };
+    if verb == Verb::Create || !kind.verbs.contains(&verb) {
+        let offers = [(Verb::Get, "GET, HEAD"), (Verb::Update, "PATCH"), (Verb::Delete, "DELETE")];
+        return not_offered(&parts.method, kind, &offers);
+    }
+    let Caller(cx) = Caller::from_request_parts(&mut parts, &web).await?;
+    body::expect_json_wanted(&parts.headers)?;
+    let id = query::decode(parts.uri.path().rsplit('/').next().unwrap_or(""))?;
+    match verb {
+        Verb::Get => get(kind, &web, &cx, &parts, id).await,
+        Verb::Update => patch(kind, &web, &cx, &parts, content, id).await,
+        _ => delete(kind, &web, &cx, &parts, id).await,
+    }
+}
+
+/// 405 with what is offered instead, and the answer to OPTIONS.
+fn not_offered(method: &Method, kind: &Kind, offers: &[(Verb, &str)]) -> Reply {
+    let offered: Vec<&str> = offers.iter().filter(|(verb, _)| kind.verbs.contains(verb)).map(|(_, words)| *words).collect();
+    let allow = format!("{}{}OPTIONS", offered.join(", "), if offered.is_empty() { "" } else { ", " });
+    if method == Method::OPTIONS {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_str(&allow).unwrap_or(HeaderValue::from_static("OPTIONS")));
+        return Ok(response);
+    }
+    let message = format!("{method} is not offered here for {}", kind.name);
+    Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method.not_offered", message).with(header::ALLOW, &allow))
+}
+
+async fn create(kind: &'static Kind, web: &Web, cx: &gate::Cx, parts: axum::http::request::Parts, content: Body) -> Reply {
+    if let Some(query) = parts.uri.query() {
+        query::parse_fields(kind, query)?;
+    }
+    let document = body::object(&parts.headers, content, body::JSON).await?;
+    let digest = audit::digest(&document);
+    let key = idempotency::Key::read(&parts.headers, kind.path, digest)?;
+    let site = web.site().to_owned();
+    let action = kind.action(Verb::Create);
+    let answer = web.gate().perform_async(cx, &action, Effect::Create, digest, move |tx| {
+        idempotency::once(tx, key.as_ref(), |tx| {
+            let record = kind.request_in(tx, &document)?.into_inner();
+            Ok(Answer {
+                status: 201,
+                kind: kind.name.to_owned(),
+                id: record.id.clone(),
+                revision: record.revision,
+                location: Some(href(&site, kind, &record.id)),
+                body: text(&render(&site, kind, record)),
+                secret: false,
+            })
+        })
+    });
+    Ok(answer.await?.into_response())
+}
+
+async fn get(kind: &'static Kind, web: &Web, cx: &gate::Cx, parts: &axum::http::request::Parts, id: String) -> Reply {
+    let fields = parts.uri.query().map(|query| query::parse_fields(kind, query)).transpose()?.flatten();
+    let digest = audit::digest(&id);
+    let action = kind.action(Verb::Get);
+    let found = web.gate().perform_async(cx, &action, Effect::Read, digest, move |tx| {
+        Ok(tx.load(kind, Verb::Get, &id)?.into_inner())
+    });
+    let record = found.await?;
+    let revision = record.revision;
+    if body::none_match(&parts.headers, revision) {
+        return Ok(tagged(StatusCode::NOT_MODIFIED.into_response(), revision));
+    }
+    let document = cut(render(web.site(), kind, record), fields.as_ref());
+    Ok(tagged(json_text(StatusCode::OK, text(&document)), revision))
+}
+
+async fn patch(kind: &'static Kind, web: &Web, cx: &gate::Cx, parts: &axum::http::request::Parts, content: Body, id: String) -> Reply {
+    let fields = parts.uri.query().map(|query| query::parse_fields(kind, query)).transpose()?.flatten();
+    let expected = body::if_match(&parts.headers)?;
+    let mut patch = body::object(&parts.headers, content, body::PATCH).await?;
+    // Repeating what a GET gave is no change.
+    if patch.get("id").and_then(Json::as_str) == Some(&id) {
+        patch.remove("id");
+    }
+    if patch.get("href").and_then(Json::as_str) == Some(&href(web.site(), kind, &id)) {
+        patch.remove("href");
+    }
+    let digest = audit::digest(&patch);
+    let action = kind.action(Verb::Update);
+    let changed = web.gate().perform_async(cx, &action, Effect::Change, digest, move |tx| {
+        Ok(kind.patch_in(tx, &id, expected, &patch)?.into_inner())
+    });
+    let record = changed.await?;
+    let revision = record.revision;
+    let document = cut(render(web.site(), kind, record), fields.as_ref());
+    Ok(tagged(json_text(StatusCode::OK, text(&document)), revision))
+}
+
+async fn delete(kind: &'static Kind, web: &Web, cx: &gate::Cx, parts: &axum::http::request::Parts, id: String) -> Reply {
+    if let Some(query) = parts.uri.query() {
+        query::parse_fields(kind, query)?;
+    }
+    let expected = body::if_match(&parts.headers)?;
+    let digest = audit::digest(&id);
+    let action = kind.action(Verb::Delete);
+    let gone = web.gate().perform_async(cx, &action, Effect::Delete, digest, move |tx| {
+        kind.delete_in(tx, &id, expected)
+    });
+    gone.await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Where a record is found: below the site's address where that is configured, else a path.
+pub(crate) fn href(site: &str, kind: &Kind, id: &str) -> String {
+    format!("{site}{}/{id}", kind.path)
+}
+
+/// A record as the document that callers see.
+pub(crate) fn render(site: &str, kind: &Kind, record: Record) -> Map<String, Json> {
+    let mut document = record.body;
+    document.insert("href".to_owned(), href(site, kind, &record.id).into());
+    document.insert("id".to_owned(), record.id.into());
+    document.entry("@type").or_insert_with(|| kind.shape.name.into());
+    document
+}
+
+fn cut(document: Map<String, Json>, fields: Option<&Fields>) -> Map<String, Json> {
+    match fields {
+        Some(fields) => fields.of(&document),
+        None => document,
+    }
+}
+
+/// JSON text of a document; a map of JSON values always has one.
+pub(crate) fn text(document: &Map<String, Json>) -> String {
+    serde_json::to_string(document).unwrap_or_default()
+}
+
+fn tagged(mut response: Response, revision: i64) -> Response {
+    if let Ok(tag) = HeaderValue::from_str(&body::etag(revision)) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
+
