@@ -27,3 +27,11 @@ CREATE TABLE audit_entries (
     request     TEXT NOT NULL,
     input_hash  BYTEA NOT NULL
 );
+
+-- Leases: who may do a piece of work that only one server may do at a time.
+CREATE TABLE leases (
+    name   TEXT PRIMARY KEY,
+    holder TEXT NOT NULL,
+    fence  BIGINT NOT NULL,
+    until  BIGINT NOT NULL
+);

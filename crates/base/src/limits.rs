@@ -126,3 +126,37 @@ pub const TOMBSTONE_HOURS: i64 = 24 * 90;
 pub const BILL_ENTRIES_MAX: usize = 100_000;
 /// Accounts that one call of `bill.run` bills.
 pub const BILL_RUN_ACCOUNTS_MAX: u32 = 200;
+/// Longest CEL expression, in bytes.
+pub const EXPRESSION_BYTES_MAX: usize = 1_024;
+/// Most nodes in a CEL expression after its macros are expanded.
+pub const EXPRESSION_NODES_MAX: usize = 256;
+/// Deepest nesting of brackets, operators and members in a CEL expression.
+pub const EXPRESSION_DEPTH_MAX: usize = 24;
+/// Most entries in any one list or map that a CEL expression is given.
+pub const EXPRESSION_ENTRIES_MAX: usize = 1_000;
+/// Most evaluation steps that a CEL expression may cost, reckoned before it runs.
+pub const EXPRESSION_COST_MAX: u64 = 200_000;
+/// Steps of one flow.
+pub const FLOW_STEPS_MAX: usize = 64;
+/// Largest definition of a flow, in bytes of YAML or JSON.
+pub const FLOW_DEFINITION_BYTES_MAX: usize = 256 << 10;
+/// Largest input of a run, or output of a step, in bytes of JSON.
+pub const FLOW_VALUE_BYTES_MAX: usize = 256 << 10;
+/// Steps of a run that share one commit.
+pub const FLOW_STEPS_PER_COMMIT: usize = 16;
+/// Most attempts that a definition may ask for.
+pub const FLOW_ATTEMPTS_MAX: u32 = 100;
+/// Longest time that a step may take or wait.
+pub const FLOW_STEP_SECONDS_MAX: u64 = 30 * 24 * 3_600;
+/// Runs and jobs fetched by one look for due work.
+pub const DUE_BATCH_MAX: usize = 1_000;
+/// Runs of one subject that are listed with it.
+pub const FLOW_RUNS_OF_SUBJECT_MAX: usize = 100;
+/// Attempts before a job is dead, where its kind says nothing else.
+pub const JOB_ATTEMPTS: u32 = 12;
+/// Largest payload of a job, in bytes of JSON.
+pub const JOB_PAYLOAD_BYTES_MAX: usize = 256 << 10;
+/// Longest reason that a person can give, in bytes.
+pub const REASON_BYTES_MAX: usize = 2_048;
+/// Most work of an expression: reckoned steps times the longest text in bytes.
+pub const EXPRESSION_WORK_MAX: u64 = 64 << 20;

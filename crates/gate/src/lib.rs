@@ -19,6 +19,7 @@ mod cx;
 mod decide;
 mod facts;
 mod kind;
+pub mod lease;
 mod run;
 pub mod shape;
 #[cfg(any(test, feature = "testing"))]

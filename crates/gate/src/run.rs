@@ -1,5 +1,7 @@
 //! Running actions: decide, run, audit, commit.
 
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, RwLock};
 
 use base::id::{Ids, TenantId};
@@ -26,9 +28,15 @@ pub(crate) struct Inner {
     catalogue: Catalogue,
     pub(crate) reactions: OnceLock<Reactions>,
     operator: RwLock<Option<TenantId>>,
+    parts: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Inner {
+    pub(crate) fn installed<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let parts = self.parts.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        parts.get(&TypeId::of::<T>()).cloned()?.downcast().ok()
+    }
+
     pub(crate) fn operator(&self, conn: &mut Conn<'_>) -> Result<TenantId> {
         if let Some(id) = *self.operator.read().unwrap_or_else(std::sync::PoisonError::into_inner) {
             return Ok(id);
@@ -50,12 +58,24 @@ impl Gate {
         if let Some(forgotten) = names.iter().find(|name| !policies.mentions(name)) {
             return Err(Error::invalid("policy.incomplete", format!("no policy speaks of {forgotten}")));
         }
-        Ok(Gate(Arc::new(Inner { db, clock, ids, policies, catalogue, reactions: OnceLock::new(), operator: RwLock::new(None) })))
+        Ok(Gate(Arc::new(Inner { db, clock, ids, policies, catalogue, reactions: OnceLock::new(), operator: RwLock::new(None), parts: RwLock::default() })))
     }
 
     /// Installs the reactions, once, before the first action runs.
     pub fn react_with(&self, reactions: Reactions) {
         let _ = self.0.reactions.set(reactions);
+    }
+
+    /// Puts a part of the house (the registered flow steps, say) where every
+    /// transaction finds it again by its type. It must not hold the gate itself,
+    /// or neither is ever dropped.
+    pub fn install<T: Any + Send + Sync>(&self, part: Arc<T>) {
+        self.0.parts.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(TypeId::of::<T>(), part);
+    }
+
+    /// What was installed under the type.
+    pub fn installed<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.0.installed()
     }
 
     /// The registered actions and kinds.

@@ -230,6 +230,31 @@ impl<'t> Tx<'t> {
         self.after.push(Box::new(work));
     }
 
+    /// What [`crate::Gate::install`] put there under the type.
+    pub fn installed<T: std::any::Any + Send + Sync>(&self) -> Option<std::sync::Arc<T>> {
+        self.gate.installed()
+    }
+
+    /// Does part of the work so that it leaves nothing where it fails, while
+    /// what came before it stays. A panic in it is its error.
+    ///
+    /// # Errors
+    /// Those of `work`. One of kind `Contended` from the database must be passed
+    /// on: the whole transaction then has to run again.
+    pub fn attempt<T>(&mut self, work: impl FnOnce(&mut Tx<'t>) -> Result<T>) -> Result<T> {
+        self.conn.execute("SAVEPOINT attempt", &[])?;
+        let (kept, reacting) = (self.after.len(), self.reacting);
+        let guarded = std::panic::AssertUnwindSafe(|| work(self));
+        let result = std::panic::catch_unwind(guarded).unwrap_or_else(|_| Err(Error::bug("tx.panic", "part of a transaction stopped on a broken invariant")));
+        if result.is_err() {
+            self.after.truncate(kept);
+            self.reacting = reacting;
+            self.conn.execute("ROLLBACK TO SAVEPOINT attempt", &[])?;
+        }
+        self.conn.execute("RELEASE SAVEPOINT attempt", &[])?;
+        result
+    }
+
     /// Decides without an object: may the actor do `action` in the acting tenant?
     ///
     /// # Errors

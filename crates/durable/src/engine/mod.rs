@@ -1,0 +1,343 @@
+//! The engine: threads that do what is due.
+//!
+//! Two kinds of worker: quick ones for turns of runs (rows only), slow ones for
+//! what touches the world (calls, jobs, reconcilers), so that a mail server
+//! that does not answer holds no order up. They are told of work in process,
+//! the moment it is committed; a look at the database every quarter of a second
+//! finds what was left by a crash, by another server, or by the clock.
+
+mod faults;
+mod queue;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use base::id::{RunId, TenantId};
+use base::time::Timestamp;
+use base::{Error, Result, limits};
+use db::Conn;
+use gate::{Cx, Effect, Gate, audit};
+
+pub(crate) use faults::Faults;
+pub(crate) use queue::{Queue, Work};
+
+use crate::Registry;
+use crate::flows::advance::{self, After, OutsideCall, blank, is_not_due, later, step_cx};
+use crate::flows::plan::Plan;
+use crate::flows::{Definition, actions, store};
+use crate::registry::Body;
+use crate::step::{Progress, Wait};
+use crate::{jobs, reconcilers};
+
+const QUICK: usize = 8;
+const SLOW: usize = 8;
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What is installed in the gate, so that every transaction can start and wake.
+pub(crate) struct Workshop {
+    pub registry: Registry,
+    pub queue: Queue,
+    pub faults: Faults,
+    /// This process, among the servers that share a database.
+    pub server: String,
+    plans: RwLock<HashMap<(String, u32), Arc<Plan>>>,
+}
+
+impl Workshop {
+    /// The checked form of a stored definition.
+    pub fn plan(&self, conn: &mut Conn<'_>, flow: &str, version: u32) -> Result<Arc<Plan>> {
+        let key = (flow.to_owned(), version);
+        if let Some(plan) = self.plans.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(plan.clone());
+        }
+        let body = store::definition(conn, flow, version)?.ok_or_else(|| Error::bug("flow.definition", format!("flow {flow} has no version {version}")))?;
+        let plan = Plan::new(actions::stored(&body)?, &self.registry)?;
+        self.plans.write().unwrap_or_else(PoisonError::into_inner).insert(key, plan.clone());
+        Ok(plan)
+    }
+}
+
+/// The engine for lasting work, over one gate.
+pub struct Engine {
+    gate: Gate,
+    workshop: Arc<Workshop>,
+}
+
+impl Engine {
+    /// Installs the registry in the gate and stores the definitions that come
+    /// with the product. Nothing is done yet: see [`Engine::start`].
+    ///
+    /// # Errors
+    /// `Invalid` (`flow.definition`) where a definition does not fit the
+    /// registered steps; `Conflict` (`flow.version_taken`) where one was changed
+    /// without a new version.
+    pub fn new(gate: Gate, registry: Registry) -> Result<Engine> {
+        let server = gate.ids().text("srv", gate.now());
+        let (queue, faults, plans) = (Queue::default(), Faults::default(), RwLock::default());
+        let workshop = Arc::new(Workshop { registry, queue, faults, server, plans });
+        gate.install(workshop.clone());
+        for yaml in &workshop.registry.definitions {
+            let definition = Definition::from_yaml(yaml)?;
+            Plan::new(definition.clone(), &workshop.registry)?;
+            let (name, version) = (definition.name.clone(), definition.version);
+            let known = gate.db().read(move |conn| store::definition(conn, &name, version))?;
+            if known.map(|body| actions::stored(&body)).transpose()?.as_ref() == Some(&definition) {
+                continue;
+            }
+            let cx = Cx::system("flow", gate.operator().unwrap_or(TenantId(0)));
+            gate.perform(&cx, actions::IMPORT.name, Effect::Create, audit::digest(&definition), move |tx| actions::import(tx, definition.clone(), "product"))?;
+        }
+        Ok(Engine { gate, workshop })
+    }
+
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// `Unavailable` where threads cannot be had or the database is away.
+    pub fn start(&self) -> Result<Handle> {
+        self.recover()?;
+        let mut threads = Vec::new();
+        let mut spawn = |name: String, work: Box<dyn FnOnce() + Send>| -> Result<()> {
+            let thread = std::thread::Builder::new().name(name).spawn(work);
+            threads.push(thread.map_err(|e| Error::unavailable("durable.threads", "cannot start a worker").because(e))?);
+            Ok(())
+        };
+        self.workshop.queue.open();
+        for n in 0..QUICK + SLOW {
+            let (gate, workshop) = (self.gate.clone(), self.workshop.clone());
+            let slow = n >= QUICK;
+            spawn(format!("work-{n}"), Box::new(move || worker(&gate, &workshop, slow)))?;
+        }
+        let (gate, workshop) = (self.gate.clone(), self.workshop.clone());
+        spawn("work-clock".into(), Box::new(move || watch(&gate, &workshop)))?;
+        Ok(Handle { workshop: self.workshop.clone(), threads })
+    }
+
+    /// On SQLite this process is the only server: whatever is claimed was
+    /// claimed by one that is gone.
+    fn recover(&self) -> Result<()> {
+        if self.gate.db().engine() == db::Engine::Sqlite {
+            let now = self.gate.now();
+            self.gate.db().write(move |conn| {
+                store::release_claims(conn, now)?;
+                jobs::release_claims(conn, now).map(drop)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Does everything that is due, here and now, until nothing is. For tests
+    /// and for commands that do not start workers.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn settle(&self) -> Result<()> {
+        self.recover()?;
+        while self.settle_once()? {}
+        Ok(())
+    }
+
+    fn settle_once(&self) -> Result<bool> {
+        let (gate, workshop) = (&self.gate, &*self.workshop);
+        let (runs, jobs) = due(gate)?;
+        let found = !(runs.is_empty() && jobs.is_empty());
+        for (id, tenant) in runs {
+            turn(gate, workshop, id, tenant, &mut |call| outside(gate, workshop, tenant, call))?;
+        }
+        for id in jobs {
+            jobs::perform(gate, workshop, id)?;
+        }
+        Ok(found)
+    }
+
+    /// The gate that it works through.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.workshop.faults
+    }
+
+    /// When the next run or job is due.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn next_due(&self) -> Result<Option<Timestamp>> {
+        self.gate.db().read(|conn| {
+            let both = [store::next_due(conn)?, jobs::next_due(conn)?];
+            Ok(both.into_iter().flatten().min())
+        })
+    }
+}
+
+/// Running workers. They stop when it is dropped, after what they are at.
+pub struct Handle {
+    workshop: Arc<Workshop>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Handle {
+    /// Stops the workers and waits for what they are at.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.workshop.queue.close();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn due(gate: &Gate) -> Result<(Vec<(RunId, TenantId)>, Vec<jobs::JobId>)> {
+    let now = gate.now();
+    gate.db().read(move |conn| Ok((store::due(conn, now, limits::DUE_BATCH_MAX)?, jobs::due(conn, now, limits::DUE_BATCH_MAX)?)))
+}
+
+/// The clock's thread: finds what is due and nobody told of.
+fn watch(gate: &Gate, workshop: &Workshop) {
+    let mut looks: BTreeMap<&'static str, Timestamp> = BTreeMap::new();
+    let mut away = false;
+    while workshop.queue.pause(gate.now(), LOOK_EVERY) {
+        let now = gate.now();
+        match due(gate) {
+            Ok((runs, jobs)) => {
+                away = false;
+                runs.into_iter().for_each(|(id, tenant)| workshop.queue.push(Work::Run(id, tenant)));
+                jobs.into_iter().for_each(|id| workshop.queue.push(Work::Job(id)));
+            }
+            Err(e) if !away => {
+                away = true;
+                tracing::warn!(error = ?e, "cannot look for due work; trying on");
+            }
+            Err(_) => {}
+        }
+        for (name, reconciler) in &workshop.registry.reconcilers {
+            if looks.get(name).is_none_or(|next| *next <= now) {
+                looks.insert(name, later(now, reconciler.every));
+                workshop.queue.push(Work::Reconcile(name));
+            }
+        }
+    }
+}
+
+fn worker(gate: &Gate, workshop: &Workshop, slow: bool) {
+    while let Some(work) = workshop.queue.next(slow) {
+        let result = match work {
+            Work::Run(id, tenant) => turn(gate, workshop, id, tenant, &mut |call| {
+                workshop.queue.call(tenant, call);
+                Ok(())
+            }),
+            Work::Call(id, tenant) => match workshop.queue.take_call(id) {
+                Some(call) => outside(gate, workshop, tenant, call),
+                None => Ok(()),
+            },
+            Work::Job(id) => jobs::perform(gate, workshop, id),
+            Work::Reconcile(name) => reconcilers::perform(gate, workshop, name),
+        };
+        if let Err(e) = result {
+            // Nothing was written, so it is still due and is found again.
+            tracing::warn!(?work, error = ?e, "work could not be done now");
+        }
+        workshop.queue.finished(work);
+    }
+}
+
+/// A run's turns, until it rests.
+fn turn(gate: &Gate, workshop: &Workshop, id: RunId, tenant: TenantId, call: &mut dyn FnMut(Box<OutsideCall>) -> Result<()>) -> Result<()> {
+    loop {
+        workshop.faults.alive()?;
+        let after = write(gate, tenant, id, move |tx, workshop| advance::advance(tx, workshop, id))?;
+        workshop.faults.point()?;
+        match after {
+            Some(After::Call(wanted)) => return call(wanted),
+            Some(After::Rest(Some(due))) if due <= gate.now() => {}
+            Some(After::Rest(Some(due))) => {
+                workshop.queue.push_at(Work::Run(id, tenant), due);
+                return Ok(());
+            }
+            Some(After::Rest(None)) | None => return Ok(()),
+        }
+    }
+}
+
+/// Calls the world, then writes what came of it.
+fn outside(gate: &Gate, workshop: &Workshop, tenant: TenantId, mut call: Box<OutsideCall>) -> Result<()> {
+    workshop.faults.alive()?;
+    let (id, fence, term) = (call.run.id, call.run.fence, call.term);
+    let now = gate.now();
+    let waited = call.run.due.is_some_and(|until| later(now, term / 2) > until);
+    if waited && !gate.db().write(move |conn| store::prolong(conn, id, fence, later(now, term)))? {
+        return Ok(());
+    }
+    let result = reach_out(gate, workshop, &mut call);
+    workshop.faults.point()?;
+    let after = {
+        let result = std::sync::Mutex::new(Some(result));
+        write(gate, tenant, id, move |tx, workshop| {
+            // Kept, as a serialisation failure asks for it again.
+            let result = result.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(advance::not_due)?;
+            advance::called(tx, workshop, id, fence, result)
+        })?
+    };
+    workshop.faults.point()?;
+    match after {
+        Some(After::Call(next)) if workshop.queue.is_open() => workshop.queue.call(tenant, next),
+        Some(After::Call(next)) => return outside(gate, workshop, tenant, next),
+        Some(After::Rest(Some(due))) => workshop.queue.push_at(Work::Run(id, tenant), due),
+        Some(After::Rest(None)) | None => {}
+    }
+    Ok(())
+}
+
+fn reach_out(gate: &Gate, workshop: &Workshop, call: &mut OutsideCall) -> advance::CallResult {
+    let step = call.plan.steps.get(call.step).ok_or_else(advance::not_due)?;
+    let Body::Outside { run, undo, .. } = &step.registered(&workshop.registry)?.body else { return Err(advance::not_due()) };
+    let cx = step_cx(&call.run, step, call.call);
+    workshop.faults.before(&step.id, call.run.backward)?;
+    let once = || -> advance::CallResult {
+        if call.run.backward { undo(gate, &cx, call.input.clone(), call.output.clone()).map(blank) } else { run(gate, &cx, call.input.clone()) }
+    };
+    let guarded = std::panic::AssertUnwindSafe(|| {
+        if workshop.faults.repeats(call.run.backward) {
+            once()?;
+        }
+        once()
+    });
+    let result = std::panic::catch_unwind(guarded).unwrap_or_else(|_| Err(Error::bug("flow.step_panic", "a step stopped on a broken invariant")));
+    // A step that touches the world has nothing that could wake it for nothing: it always says when to ask again.
+    result.map(|progress| match progress {
+        Progress::Wait(Wait { key: None, deadline: None, note }) => Progress::Wait(Wait { key: None, deadline: Some(later(gate.now(), Duration::from_secs(1))), note }),
+        other => other,
+    })
+}
+
+/// One transaction of a run. Where it cannot be written for good, the run goes
+/// to the operators' page; `None` where there was nothing to do.
+fn write<F>(gate: &Gate, tenant: TenantId, id: RunId, work: F) -> Result<Option<After>>
+where
+    F: Fn(&mut gate::Tx<'_>, &Workshop) -> Result<After> + Send + 'static,
+{
+    let cx = Cx::system("flow", tenant);
+    let digest = audit::digest(&id);
+    let result = gate.perform(&cx, actions::ADVANCE.name, Effect::Change, digest, move |tx| {
+        let workshop = crate::workshop(tx)?;
+        work(tx, &workshop)
+    });
+    match result {
+        Ok(after) => Ok(Some(after)),
+        Err(e) if is_not_due(&e) => Ok(None),
+        Err(e) if e.kind().is_transient() => Err(e),
+        Err(e) => {
+            tracing::error!(run = %id, error = ?e, "a run cannot go on");
+            gate.perform(&cx, actions::ADVANCE.name, Effect::Change, digest, move |tx| advance::give_to_operators(tx, id, &e))?;
+            Ok(None)
+        }
+    }
+}

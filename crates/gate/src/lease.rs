@@ -1,0 +1,64 @@
+//! Leases: one holder at a time for work that any server may do.
+//!
+//! Each time a lease changes hands its fence grows. Work that must not be done
+//! by a holder who lost it without noticing (a process that slept, a clock that
+//! stepped) checks the fence in the transaction of its effect: [`check`].
+
+use std::time::Duration;
+
+use base::time::{Timestamp, from_micros, micros};
+use base::{Error, Result};
+use db::{Conn, args};
+
+/// A lease that was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// What for.
+    pub name: String,
+    /// Whose.
+    pub holder: String,
+    /// Grows with each change of hands.
+    pub fence: i64,
+    /// Until when, by the clock of the house.
+    pub until: Timestamp,
+}
+
+/// Takes the lease, or prolongs it where `holder` has it already. `None` where
+/// somebody else holds it.
+///
+/// # Errors
+/// Those of the database.
+pub fn take(conn: &mut Conn<'_>, name: &str, holder: &str, now: Timestamp, term: Duration) -> Result<Option<Lease>> {
+    let until = from_micros(micros(now).saturating_add(i64::try_from(term.as_micros()).unwrap_or(i64::MAX)))?;
+    let fence = conn.query_opt(
+        "INSERT INTO leases (name, holder, fence, until) VALUES ($1, $2, 1, $3)
+         ON CONFLICT (name) DO UPDATE SET
+            fence = CASE WHEN leases.holder = $2 THEN leases.fence ELSE leases.fence + 1 END, holder = $2, until = $3
+         WHERE leases.holder = $2 OR leases.until <= $4
+         RETURNING fence",
+        args![name, holder, until, now],
+        |row| row.get(0),
+    )?;
+    Ok(fence.map(|fence| Lease { name: name.to_owned(), holder: holder.to_owned(), fence, until }))
+}
+
+/// Sees to it that the lease is still the caller's, in the transaction of what it protects.
+///
+/// # Errors
+/// `Conflict` (`lease.lost`).
+pub fn check(conn: &mut Conn<'_>, lease: &Lease) -> Result<()> {
+    let held: Option<i64> = conn.query_opt("SELECT fence FROM leases WHERE name = $1 AND holder = $2", args![lease.name, lease.holder], |row| row.get(0))?;
+    if held != Some(lease.fence) {
+        return Err(Error::conflict("lease.lost", format!("the lease on {} went to another server", lease.name)));
+    }
+    Ok(())
+}
+
+/// Gives the lease back early.
+///
+/// # Errors
+/// Those of the database.
+pub fn release(conn: &mut Conn<'_>, lease: &Lease) -> Result<()> {
+    conn.execute("UPDATE leases SET until = 0 WHERE name = $1 AND holder = $2 AND fence = $3", args![lease.name, lease.holder, lease.fence])?;
+    Ok(())
+}
