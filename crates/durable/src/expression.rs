@@ -81,7 +81,8 @@ impl Expression {
         if self.cost.saturating_mul(longest) > limits::EXPRESSION_WORK_MAX {
             return Err(refused(&self.text, "is given too long a text"));
         }
-        let value = self.program.execute(&context).map_err(|e| refused(&self.text, format!("cannot be worked out: {e}")))?;
+        let value =
+            self.program.execute(&context).map_err(|e| refused(&self.text, format!("cannot be worked out: {e}")))?;
         export(&value).ok_or_else(|| refused(&self.text, "gives something that is no plain value"))
     }
 
@@ -136,7 +137,9 @@ fn parts(node: &IdedExpr) -> Vec<&IdedExpr> {
     }
     match &node.expr {
         Expr::Call(call) => call.target.iter().map(|target| &**target).chain(&call.args).collect(),
-        Expr::Comprehension(loops) => vec![&loops.iter_range, &loops.accu_init, &loops.loop_cond, &loops.loop_step, &loops.result],
+        Expr::Comprehension(loops) => {
+            vec![&loops.iter_range, &loops.accu_init, &loops.loop_cond, &loops.loop_step, &loops.result]
+        }
         Expr::List(list) => list.elements.iter().collect(),
         Expr::Map(map) => of_entries(&map.entries),
         Expr::Struct(body) => of_entries(&body.entries),
@@ -172,7 +175,9 @@ fn cost(node: &IdedExpr, depth: usize, nodes: &mut usize) -> Result<u64, String>
 
 fn import(json: &Json, longest: &mut u64) -> Result<Value, String> {
     let bounded = |len: usize| match len {
-        len if len > limits::EXPRESSION_ENTRIES_MAX => Err(format!("is given a list of {len} entries; {} is the most", limits::EXPRESSION_ENTRIES_MAX)),
+        len if len > limits::EXPRESSION_ENTRIES_MAX => {
+            Err(format!("is given a list of {len} entries; {} is the most", limits::EXPRESSION_ENTRIES_MAX))
+        }
         _ => Ok(()),
     };
     Ok(match json {
@@ -239,7 +244,11 @@ mod tests {
             ("input.tags.map(t, t + '!')", json!(["a!", "b!"])),
             ("input.tags.size() == 2 ? 'two' : 'other'", json!("two")),
         ] {
-            assert_eq!(Expression::parse(text, &["input"]).unwrap().evaluate(&[("input", &input)]).unwrap(), expected, "{text}");
+            assert_eq!(
+                Expression::parse(text, &["input"]).unwrap().evaluate(&[("input", &input)]).unwrap(),
+                expected,
+                "{text}"
+            );
         }
     }
 

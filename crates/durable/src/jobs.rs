@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::engine::Work;
-use crate::flows::{Failure, Retry, Span};
 use crate::flows::advance::later;
+use crate::flows::{Failure, Retry, Span};
 use crate::{Fact, Nothing, Workshop, workshop};
 
 base::ids! {
@@ -62,7 +62,12 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Patience { attempts: limits::JOB_ATTEMPTS, first: Duration::from_secs(2), most: Duration::from_secs(3_600), term: Duration::from_secs(120) }
+        Patience {
+            attempts: limits::JOB_ATTEMPTS,
+            first: Duration::from_secs(2),
+            most: Duration::from_secs(3_600),
+            term: Duration::from_secs(120),
+        }
     }
 }
 
@@ -70,10 +75,19 @@ impl Default for Patience {
 ///
 /// # Errors
 /// `Invalid` for a payload that is too large; those of the database.
-pub fn enqueue(tx: &mut Tx<'_>, kind: &'static str, payload: impl Serialize, run_at: Option<Timestamp>) -> Result<JobId> {
-    let payload = serde_json::to_string(&payload).map_err(|e| Error::bug("job.payload", "a payload cannot be written as JSON").because(e))?;
+pub fn enqueue(
+    tx: &mut Tx<'_>,
+    kind: &'static str,
+    payload: impl Serialize,
+    run_at: Option<Timestamp>,
+) -> Result<JobId> {
+    let payload = serde_json::to_string(&payload)
+        .map_err(|e| Error::bug("job.payload", "a payload cannot be written as JSON").because(e))?;
     if payload.len() > limits::JOB_PAYLOAD_BYTES_MAX {
-        return Err(Error::invalid("job.payload", format!("the payload of a job {kind} is larger than {} bytes", limits::JOB_PAYLOAD_BYTES_MAX)));
+        return Err(Error::invalid(
+            "job.payload",
+            format!("the payload of a job {kind} is larger than {} bytes", limits::JOB_PAYLOAD_BYTES_MAX),
+        ));
     }
     let (id, now, tenant) = (JobId::fresh(tx.ids(), tx.now), tx.now, tx.cx().tenant());
     let due = run_at.map_or(now, |at| at.max(now));
@@ -97,7 +111,8 @@ struct Claimed {
 /// Does a job, if it is due.
 pub(crate) fn perform(gate: &Gate, workshop: &Workshop, id: JobId) -> Result<()> {
     let now = gate.now();
-    let terms: std::collections::BTreeMap<&'static str, Duration> = workshop.registry.jobs.iter().map(|(kind, (_, patience))| (*kind, patience.term)).collect();
+    let terms: std::collections::BTreeMap<&'static str, Duration> =
+        workshop.registry.jobs.iter().map(|(kind, (_, patience))| (*kind, patience.term)).collect();
     let claimed = gate.db().write(move |conn| claim(conn, id, now, &terms))?;
     let Some(job) = claimed else { return Ok(()) };
     workshop.faults.point()?;
@@ -105,7 +120,8 @@ pub(crate) fn perform(gate: &Gate, workshop: &Workshop, id: JobId) -> Result<()>
     let result = match known {
         Some((handler, _)) => {
             let guarded = std::panic::AssertUnwindSafe(|| handler(gate, &job.cx, job.payload.clone()));
-            std::panic::catch_unwind(guarded).unwrap_or_else(|_| Err(Error::bug("job.panic", "a job stopped on a broken invariant")))
+            std::panic::catch_unwind(guarded)
+                .unwrap_or_else(|_| Err(Error::bug("job.panic", "a job stopped on a broken invariant")))
         }
         None => Err(Error::bug("job.unknown", format!("there is no kind of job called {}", job.kind))),
     };
@@ -123,15 +139,27 @@ pub(crate) fn perform(gate: &Gate, workshop: &Workshop, id: JobId) -> Result<()>
     Ok(())
 }
 
-fn claim(conn: &mut Conn<'_>, id: JobId, now: Timestamp, terms: &std::collections::BTreeMap<&'static str, Duration>) -> Result<Option<Claimed>> {
+fn claim(
+    conn: &mut Conn<'_>,
+    id: JobId,
+    now: Timestamp,
+    terms: &std::collections::BTreeMap<&'static str, Duration>,
+) -> Result<Option<Claimed>> {
     let read = |row: &Row| {
         let cx = JobCx { id, tenant: row.get(2)?, attempt: row.get(4)?, created: row.get(5)? };
         Ok(Claimed { kind: row.get(0)?, payload: row.get(1)?, fence: row.get::<i64>(3)? + 1, cx })
     };
-    let due = conn.query_opt("SELECT kind, payload, tenant, fence, attempt, created_at FROM jobs WHERE id = $1 AND due_at <= $2", args![id, now], read)?;
+    let due = conn.query_opt(
+        "SELECT kind, payload, tenant, fence, attempt, created_at FROM jobs WHERE id = $1 AND due_at <= $2",
+        args![id, now],
+        read,
+    )?;
     let Some(job) = due else { return Ok(None) };
     let until = later(now, terms.get(job.kind.as_str()).copied().unwrap_or(Patience::default().term));
-    conn.execute("UPDATE jobs SET state = 'running', fence = $2, due_at = $3, updated_at = $4 WHERE id = $1", args![id, job.fence, until, now])?;
+    conn.execute(
+        "UPDATE jobs SET state = 'running', fence = $2, due_at = $3, updated_at = $4 WHERE id = $1",
+        args![id, job.fence, until, now],
+    )?;
     Ok(Some(job))
 }
 
@@ -146,7 +174,14 @@ fn next_attempt(gate: &Gate, job: &Claimed, e: &Error, patience: &Patience) -> O
     Some(later(now, retry.wait(job.cx.attempt, chance).max(e.wait().unwrap_or_default())))
 }
 
-fn finish(conn: &mut Conn<'_>, id: JobId, job: &Claimed, result: &Result<()>, next: Option<Timestamp>, now: Timestamp) -> Result<()> {
+fn finish(
+    conn: &mut Conn<'_>,
+    id: JobId,
+    job: &Claimed,
+    result: &Result<()>,
+    next: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<()> {
     let Err(e) = result else {
         return conn.execute("DELETE FROM jobs WHERE id = $1 AND fence = $2", args![id, job.fence]).map(drop);
     };
@@ -254,7 +289,10 @@ pub(crate) static LIST: Action<ListJobs, Jobs> = Action {
         let after = input.after.map_or_else(|| "job_~".to_owned(), |id| id.to_string());
         let any = i64::from(input.state.is_none());
         let state = input.state.clone().unwrap_or_default();
-        let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id < $1 AND ($2 = 1 OR state = $3) ORDER BY id DESC LIMIT {}", most + 1);
+        let sql = format!(
+            "SELECT {COLUMNS} FROM jobs WHERE id < $1 AND ($2 = 1 OR state = $3) ORDER BY id DESC LIMIT {}",
+            most + 1
+        );
         let mut items = tx.query(&sql, args![after, any, state], read)?;
         let more = items.len() > most as usize;
         items.truncate(most as usize);
@@ -265,7 +303,9 @@ pub(crate) static LIST: Action<ListJobs, Jobs> = Action {
 
 fn decide(tx: &mut Tx<'_>, action: &str, input: &DecideJob) -> Result<Job> {
     let absent = || Error::not_found("job.not_found", format!("there is no job {}", input.id));
-    let job = tx.query_opt(&format!("SELECT {COLUMNS} FROM jobs WHERE id = $1"), args![input.id], read)?.ok_or_else(absent)?;
+    let job = tx
+        .query_opt(&format!("SELECT {COLUMNS} FROM jobs WHERE id = $1"), args![input.id], read)?
+        .ok_or_else(absent)?;
     if input.reason.trim().is_empty() || input.reason.len() > limits::REASON_BYTES_MAX {
         return Err(Error::invalid("reason.missing", "say why").at("reason"));
     }
@@ -284,7 +324,10 @@ pub(crate) static RETRY: Action<DecideJob, Nothing> = Action {
     run: |tx, input| {
         decide(tx, "job.retry", input)?;
         let (id, now) = (input.id, tx.now);
-        tx.execute("UPDATE jobs SET state = 'ready', attempt = 0, due_at = $2, updated_at = $2 WHERE id = $1", args![id, now])?;
+        tx.execute(
+            "UPDATE jobs SET state = 'ready', attempt = 0, due_at = $2, updated_at = $2 WHERE id = $1",
+            args![id, now],
+        )?;
         let workshop = workshop(tx)?;
         tx.after_commit(move || workshop.queue.push(Work::Job(id)));
         Ok(Nothing {})

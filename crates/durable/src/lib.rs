@@ -123,7 +123,13 @@ impl Fact {
 
 impl About {
     fn new(run: &Run) -> Self {
-        About { run: run.id, id: run.id.to_string(), flow: run.flow.clone(), subject: run.subject.clone(), revision: run.events }
+        About {
+            run: run.id,
+            id: run.id.to_string(),
+            flow: run.flow.clone(),
+            subject: run.subject.clone(),
+            revision: run.events,
+        }
     }
 }
 

@@ -22,7 +22,8 @@ pub(crate) fn perform(gate: &Gate, workshop: &Workshop, name: &'static str) -> R
     let Some(reconciler) = workshop.registry.reconcilers.get(name) else { return Ok(()) };
     let (now, every, holder) = (gate.now(), reconciler.every, workshop.server.clone());
     let lease = gate.db().write(move |conn| {
-        let last: Option<Timestamp> = conn.query_opt("SELECT last_run_at FROM reconcilers WHERE name = $1", args![name], |row| row.get(0))?;
+        let last: Option<Timestamp> =
+            conn.query_opt("SELECT last_run_at FROM reconcilers WHERE name = $1", args![name], |row| row.get(0))?;
         match last {
             // Another server has just looked. A clock that was set back must not stop us.
             Some(last) if later(last, every.mul_f64(0.9)) > now && last <= now => Ok(None),
@@ -31,7 +32,8 @@ pub(crate) fn perform(gate: &Gate, workshop: &Workshop, name: &'static str) -> R
     })?;
     let Some(lease) = lease else { return Ok(()) };
     let guarded = std::panic::AssertUnwindSafe(|| (reconciler.work)(gate));
-    let result = std::panic::catch_unwind(guarded).unwrap_or_else(|_| Err(Error::bug("reconciler.panic", "a reconciler stopped on a broken invariant")));
+    let result = std::panic::catch_unwind(guarded)
+        .unwrap_or_else(|_| Err(Error::bug("reconciler.panic", "a reconciler stopped on a broken invariant")));
     if let Err(e) = &result {
         tracing::warn!(reconciler = name, error = ?e, "a reconciler failed; it will look again");
     }
@@ -76,11 +78,18 @@ static LIST: Action<Nothing, Reconcilers> = Action {
     run: |tx, _| {
         let workshop = workshop(tx)?;
         let rows: Vec<(String, Timestamp, Option<Json>)> =
-            tx.query("SELECT name, last_run_at, failure FROM reconcilers", &[], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            tx.query("SELECT name, last_run_at, failure FROM reconcilers", &[], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
         let item = |(name, reconciler): (&&'static str, &crate::registry::Reconciler)| {
             let row = rows.iter().find(|(other, _, _)| other == *name);
             let failure = row.and_then(|(_, _, failure)| serde_json::from_value(failure.clone()?).ok());
-            Reconciler { name: (*name).to_owned(), every_seconds: reconciler.every.as_secs(), last_run: row.map(|(_, at, _)| *at), failure }
+            Reconciler {
+                name: (*name).to_owned(),
+                every_seconds: reconciler.every.as_secs(),
+                last_run: row.map(|(_, at, _)| *at),
+                failure,
+            }
         };
         Ok(Reconcilers { items: workshop.registry.reconcilers.iter().map(item).collect() })
     },

@@ -58,7 +58,8 @@ impl Registry {
     pub fn step<S: Step>(mut self, step: S) -> Self {
         let step = Arc::new(step);
         let other = step.clone();
-        let run: InTx<Json> = Box::new(move |tx, cx, input| step.run(tx, cx, &read::<S::In>(S::NAME, "input", input)?).and_then(write));
+        let run: InTx<Json> =
+            Box::new(move |tx, cx, input| step.run(tx, cx, &read::<S::In>(S::NAME, "input", input)?).and_then(write));
         let undo: UndoInTx = Box::new(move |tx, cx, input, output| {
             let output = output.map(|output| read::<S::Out>(S::NAME, "output", output)).transpose()?;
             other.undo(tx, cx, &read::<S::In>(S::NAME, "input", input)?, output.as_ref())
@@ -75,7 +76,9 @@ impl Registry {
     pub fn outside<S: Outside>(mut self, step: S) -> Self {
         let step = Arc::new(step);
         let other = step.clone();
-        let run: InWorld<Json> = Box::new(move |gate, cx, input| step.run(gate, cx, &read::<S::In>(S::NAME, "input", input)?).and_then(write));
+        let run: InWorld<Json> = Box::new(move |gate, cx, input| {
+            step.run(gate, cx, &read::<S::In>(S::NAME, "input", input)?).and_then(write)
+        });
         let undo: UndoInWorld = Box::new(move |gate, cx, input, output| {
             let output = output.map(|output| read::<S::Out>(S::NAME, "output", output)).transpose()?;
             other.undo(gate, cx, &read::<S::In>(S::NAME, "input", input)?, output.as_ref())
@@ -99,7 +102,8 @@ impl Registry {
         P: DeserializeOwned,
         F: Fn(&Gate, &JobCx, P) -> Result<()> + Send + Sync + 'static,
     {
-        let handler: Handler = Box::new(move |gate, cx, payload| handler(gate, cx, read::<P>(kind, "payload", payload)?));
+        let handler: Handler =
+            Box::new(move |gate, cx, payload| handler(gate, cx, read::<P>(kind, "payload", payload)?));
         assert!(self.jobs.insert(kind, (handler, patience)).is_none(), "two kinds of job are called {kind}");
         self
     }
@@ -109,7 +113,12 @@ impl Registry {
     /// # Panics
     /// Where two reconcilers have one name.
     #[must_use]
-    pub fn reconciler(mut self, name: &'static str, every: Duration, work: impl Fn(&Gate) -> Result<()> + Send + Sync + 'static) -> Self {
+    pub fn reconciler(
+        mut self,
+        name: &'static str,
+        every: Duration,
+        work: impl Fn(&Gate) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
         let reconciler = Reconciler { every, work: Box::new(work) };
         assert!(self.reconcilers.insert(name, reconciler).is_none(), "two reconcilers are called {name}");
         self
@@ -133,14 +142,16 @@ fn schema<T: JsonSchema>() -> Json {
 }
 
 fn read<T: DeserializeOwned>(name: &str, what: &str, value: Json) -> Result<T> {
-    serde_json::from_value(value).map_err(|e| Error::bug("work.malformed", format!("the {what} of {name} does not read: {e}")))
+    serde_json::from_value(value)
+        .map_err(|e| Error::bug("work.malformed", format!("the {what} of {name} does not read: {e}")))
 }
 
 fn write<T: Serialize>(progress: Progress<T>) -> Result<Progress<Json>> {
     Ok(match progress {
-        Progress::Done(value) => {
-            Progress::Done(serde_json::to_value(value).map_err(|e| Error::bug("flow.output", "a step's output cannot be written as JSON").because(e))?)
-        }
+        Progress::Done(value) => Progress::Done(
+            serde_json::to_value(value)
+                .map_err(|e| Error::bug("flow.output", "a step's output cannot be written as JSON").because(e))?,
+        ),
         Progress::Wait(wait) => Progress::Wait(wait),
     })
 }

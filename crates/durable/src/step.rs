@@ -90,7 +90,9 @@ impl StepCx<'_> {
     /// `Bug` where the note is of another type.
     pub fn note<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let Some(note) = self.note else { return Ok(None) };
-        T::deserialize(note).map(Some).map_err(|e| Error::bug("flow.note", format!("the note of step {} does not read", self.step)).because(e))
+        T::deserialize(note)
+            .map(Some)
+            .map_err(|e| Error::bug("flow.note", format!("the note of step {} does not read", self.step)).because(e))
     }
 }
 
@@ -171,7 +173,13 @@ pub trait Step: Send + Sync + 'static {
     ///
     /// # Errors
     /// Transient kinds are tried again, everything else parks the run on the operators' page.
-    fn undo(&self, tx: &mut Tx<'_>, cx: &StepCx<'_>, input: &Self::In, output: Option<&Self::Out>) -> Result<Progress<()>>;
+    fn undo(
+        &self,
+        tx: &mut Tx<'_>,
+        cx: &StepCx<'_>,
+        input: &Self::In,
+        output: Option<&Self::Out>,
+    ) -> Result<Progress<()>>;
 }
 
 /// A step that touches the world. That it begins is journalled before it is

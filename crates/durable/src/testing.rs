@@ -52,7 +52,10 @@ impl House {
             }
             let Some(due) = self.engine.next_due().unwrap() else { return state };
             let wait = due.duration_since(self.engine.gate().now());
-            self.engine.gate().clock().advance(std::time::Duration::try_from(wait).unwrap_or_default() + std::time::Duration::from_micros(1));
+            self.engine
+                .gate()
+                .clock()
+                .advance(std::time::Duration::try_from(wait).unwrap_or_default() + std::time::Duration::from_micros(1));
         }
         panic!("the run neither ends nor rests: {:?}", self.state())
     }
@@ -79,7 +82,11 @@ fn steps(gate: &Gate, run: RunId) -> Vec<(String, bool)> {
         .read(move |conn| {
             let run = flows::find(conn, run)?;
             let body = flows::store::definition(conn, &run.flow, run.version)?.unwrap_or_default();
-            Ok(flows::actions::stored(&body)?.steps.into_iter().map(|step| (step.id, step.point_of_no_return)).collect())
+            Ok(flows::actions::stored(&body)?
+                .steps
+                .into_iter()
+                .map(|step| (step.id, step.point_of_no_return))
+                .collect())
         })
         .unwrap()
 }
@@ -92,7 +99,9 @@ fn called_steps(build: &dyn Fn() -> House) -> (Vec<(String, bool)>, i64) {
     (house.done)(house.engine.gate());
     let run = house.run;
     let events = house.engine.gate().db().read(move |conn| flows::store::journal(conn, run)).unwrap();
-    let skipped = |step: &str| events.iter().any(|e| e.step == step && e.event == Event::Succeeded && e.detail.get("skipped").is_some());
+    let skipped = |step: &str| {
+        events.iter().any(|e| e.step == step && e.event == Event::Succeeded && e.detail.get("skipped").is_some())
+    };
     let called = steps(house.engine.gate(), run).into_iter().filter(|(id, _)| !skipped(id)).collect();
     (called, house.engine.faults().points())
 }

@@ -53,7 +53,8 @@ impl Faults {
 
     /// Whether steps, or undos, are called twice.
     pub fn repeats(&self, backward: bool) -> bool {
-        self.armed.load(Ordering::Relaxed) && if backward { &self.repeat_undo } else { &self.repeat }.load(Ordering::Relaxed)
+        self.armed.load(Ordering::Relaxed)
+            && if backward { &self.repeat_undo } else { &self.repeat }.load(Ordering::Relaxed)
     }
 }
 

@@ -51,7 +51,8 @@ impl Workshop {
         if let Some(plan) = self.plans.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(plan.clone());
         }
-        let body = store::definition(conn, flow, version)?.ok_or_else(|| Error::bug("flow.definition", format!("flow {flow} has no version {version}")))?;
+        let body = store::definition(conn, flow, version)?
+            .ok_or_else(|| Error::bug("flow.definition", format!("flow {flow} has no version {version}")))?;
         let plan = Plan::new(actions::stored(&body)?, &self.registry)?;
         self.plans.write().unwrap_or_else(PoisonError::into_inner).insert(key, plan.clone());
         Ok(plan)
@@ -86,7 +87,9 @@ impl Engine {
                 continue;
             }
             let cx = Cx::system("flow", gate.operator().unwrap_or(TenantId(0)));
-            gate.perform(&cx, actions::IMPORT.name, Effect::Create, audit::digest(&definition), move |tx| actions::import(tx, definition.clone(), "product"))?;
+            gate.perform(&cx, actions::IMPORT.name, Effect::Create, audit::digest(&definition), move |tx| {
+                actions::import(tx, definition.clone(), "product")
+            })?;
         }
         Ok(Engine { gate, workshop })
     }
@@ -100,7 +103,8 @@ impl Engine {
         let mut threads = Vec::new();
         let mut spawn = |name: String, work: Box<dyn FnOnce() + Send>| -> Result<()> {
             let thread = std::thread::Builder::new().name(name).spawn(work);
-            threads.push(thread.map_err(|e| Error::unavailable("durable.threads", "cannot start a worker").because(e))?);
+            threads
+                .push(thread.map_err(|e| Error::unavailable("durable.threads", "cannot start a worker").because(e))?);
             Ok(())
         };
         self.workshop.queue.open();
@@ -197,7 +201,9 @@ impl Drop for Handle {
 
 fn due(gate: &Gate) -> Result<(Vec<(RunId, TenantId)>, Vec<jobs::JobId>)> {
     let now = gate.now();
-    gate.db().read(move |conn| Ok((store::due(conn, now, limits::DUE_BATCH_MAX)?, jobs::due(conn, now, limits::DUE_BATCH_MAX)?)))
+    gate.db().read(move |conn| {
+        Ok((store::due(conn, now, limits::DUE_BATCH_MAX)?, jobs::due(conn, now, limits::DUE_BATCH_MAX)?))
+    })
 }
 
 /// The clock's thread: finds what is due and nobody told of.
@@ -250,7 +256,13 @@ fn worker(gate: &Gate, workshop: &Workshop, slow: bool) {
 }
 
 /// A run's turns, until it rests.
-fn turn(gate: &Gate, workshop: &Workshop, id: RunId, tenant: TenantId, call: &mut dyn FnMut(Box<OutsideCall>) -> Result<()>) -> Result<()> {
+fn turn(
+    gate: &Gate,
+    workshop: &Workshop,
+    id: RunId,
+    tenant: TenantId,
+    call: &mut dyn FnMut(Box<OutsideCall>) -> Result<()>,
+) -> Result<()> {
     loop {
         workshop.faults.alive()?;
         let after = write(gate, tenant, id, move |tx, workshop| advance::advance(tx, workshop, id))?;
@@ -298,11 +310,17 @@ fn outside(gate: &Gate, workshop: &Workshop, tenant: TenantId, mut call: Box<Out
 
 fn reach_out(gate: &Gate, workshop: &Workshop, call: &mut OutsideCall) -> advance::CallResult {
     let step = call.plan.steps.get(call.step).ok_or_else(advance::not_due)?;
-    let Body::Outside { run, undo, .. } = &step.registered(&workshop.registry)?.body else { return Err(advance::not_due()) };
+    let Body::Outside { run, undo, .. } = &step.registered(&workshop.registry)?.body else {
+        return Err(advance::not_due());
+    };
     let cx = step_cx(&call.run, step, call.call);
     workshop.faults.before(&step.id, call.run.backward)?;
     let once = || -> advance::CallResult {
-        if call.run.backward { undo(gate, &cx, call.input.clone(), call.output.clone()).map(blank) } else { run(gate, &cx, call.input.clone()) }
+        if call.run.backward {
+            undo(gate, &cx, call.input.clone(), call.output.clone()).map(blank)
+        } else {
+            run(gate, &cx, call.input.clone())
+        }
     };
     let guarded = std::panic::AssertUnwindSafe(|| {
         if workshop.faults.repeats(call.run.backward) {
@@ -310,10 +328,13 @@ fn reach_out(gate: &Gate, workshop: &Workshop, call: &mut OutsideCall) -> advanc
         }
         once()
     });
-    let result = std::panic::catch_unwind(guarded).unwrap_or_else(|_| Err(Error::bug("flow.step_panic", "a step stopped on a broken invariant")));
+    let result = std::panic::catch_unwind(guarded)
+        .unwrap_or_else(|_| Err(Error::bug("flow.step_panic", "a step stopped on a broken invariant")));
     // A step that touches the world has nothing that could wake it for nothing: it always says when to ask again.
     result.map(|progress| match progress {
-        Progress::Wait(Wait { key: None, deadline: None, note }) => Progress::Wait(Wait { key: None, deadline: Some(later(gate.now(), Duration::from_secs(1))), note }),
+        Progress::Wait(Wait { key: None, deadline: None, note }) => {
+            Progress::Wait(Wait { key: None, deadline: Some(later(gate.now(), Duration::from_secs(1))), note })
+        }
         other => other,
     })
 }
@@ -336,7 +357,9 @@ where
         Err(e) if e.kind().is_transient() => Err(e),
         Err(e) => {
             tracing::error!(run = %id, error = ?e, "a run cannot go on");
-            gate.perform(&cx, actions::ADVANCE.name, Effect::Change, digest, move |tx| advance::give_to_operators(tx, id, &e))?;
+            gate.perform(&cx, actions::ADVANCE.name, Effect::Change, digest, move |tx| {
+                advance::give_to_operators(tx, id, &e)
+            })?;
             Ok(None)
         }
     }

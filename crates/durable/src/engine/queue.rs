@@ -146,7 +146,10 @@ impl Queue {
         if !inner.open {
             return false;
         }
-        let next = inner.soon.first().map(|(at, _)| Duration::from_micros(u64::try_from(micros(*at) - micros(now)).unwrap_or(0)));
+        let next = inner
+            .soon
+            .first()
+            .map(|(at, _)| Duration::from_micros(u64::try_from(micros(*at) - micros(now)).unwrap_or(0)));
         let wait = next.map_or(most, |next| next.clamp(Duration::from_millis(1), most));
         let (inner, _) = self.clock.wait_timeout(inner, wait).unwrap_or_else(PoisonError::into_inner);
         inner.open

@@ -11,7 +11,9 @@ use serde_json::{Value as Json, json};
 use super::definition::Definition;
 use super::plan::Plan;
 use super::store::{self, Filter};
-use super::types::{Decision, Event, Failure, JournalEvent, Run, RunDetail, RunSummary, State, StepProgress, StepState};
+use super::types::{
+    Decision, Event, Failure, JournalEvent, Run, RunDetail, RunSummary, State, StepProgress, StepState,
+};
 use crate::engine::Work;
 use crate::{Fact, Nothing, workshop};
 
@@ -147,7 +149,12 @@ pub(crate) static LIST: Action<ListRuns, Runs> = Action {
     effect: Effect::Read,
     run: |tx, input| {
         let most = input.limit.unwrap_or(limits::PAGE_DEFAULT).clamp(1, limits::PAGE_MAX);
-        let filter = Filter { state: input.state, flow: input.flow.as_deref(), subject: input.subject.as_deref(), after: input.after };
+        let filter = Filter {
+            state: input.state,
+            flow: input.flow.as_deref(),
+            subject: input.subject.as_deref(),
+            after: input.after,
+        };
         let scope = tx.cx().scope().clone();
         let runs = store::list(tx, &scope, &filter, most + 1)?;
         let more = runs.len() > most as usize;
@@ -208,7 +215,10 @@ pub(crate) static SKIP: Action<Skip, RunSummary> = Action {
             return Err(Error::conflict("flow.not_stuck", "only the step of a stuck run can be passed over"));
         }
         let plan = workshop(tx)?.plan(tx, &run.flow, run.version)?;
-        let step = usize::try_from(run.step).ok().and_then(|n| plan.steps.get(n)).ok_or_else(|| Error::conflict("flow.no_step", "the run is at no step"))?;
+        let step = usize::try_from(run.step)
+            .ok()
+            .and_then(|n| plan.steps.get(n))
+            .ok_or_else(|| Error::conflict("flow.no_step", "the run is at no step"))?;
         let (event, detail) = if run.backward {
             (Event::UndoFinished, json!({ "skipped": true }))
         } else {
@@ -218,10 +228,17 @@ pub(crate) static SKIP: Action<Skip, RunSummary> = Action {
                 let fits = super::schema::View::new(&registered.output).check(output, "output", 0);
                 fits.map_err(|why| Error::invalid("flow.output", why).at("output"))?;
             }
-            (Event::Succeeded, input.output.as_ref().map_or_else(|| json!({ "skipped": true }), |output| json!({ "skipped": true, "output": output })))
+            (
+                Event::Succeeded,
+                input
+                    .output
+                    .as_ref()
+                    .map_or_else(|| json!({ "skipped": true }), |output| json!({ "skipped": true, "output": output })),
+            )
         };
         run.events += 1;
-        let entry = JournalEvent { seq: run.events, at: tx.now, step: step.id.clone(), event, attempt: run.attempt, detail };
+        let entry =
+            JournalEvent { seq: run.events, at: tx.now, step: step.id.clone(), event, attempt: run.attempt, detail };
         store::append(tx, run.id, &entry)?;
         decide(tx, &run, "skip", &input.reason)?;
         let next = if run.backward { run.step - 1 } else { run.step + 1 };
@@ -275,7 +292,14 @@ pub(crate) static DEFINITIONS: Action<Nothing, Definitions> = Action {
     run: |tx, _| {
         let workshop = workshop(tx)?;
         let steps = workshop.registry.describe().into_iter();
-        let steps = steps.map(|(name, summary, input, output)| RegisteredStep { name: name.into(), summary: summary.into(), input, output }).collect();
+        let steps = steps
+            .map(|(name, summary, input, output)| RegisteredStep {
+                name: name.into(),
+                summary: summary.into(),
+                input,
+                output,
+            })
+            .collect();
         let summary = |(name, version, created, by, body): store::DefinitionRow| {
             let definition = stored(&body)?;
             Ok(DefinitionSummary { name, version, title: definition.title, steps: definition.steps.len(), created, by })
@@ -306,7 +330,8 @@ pub(crate) static IMPORT: Action<Yaml, DefinitionSummary> = Action {
     run: |tx, input| {
         let definition = Definition::from_yaml(&input.yaml)?;
         let by = tx.cx().actor().to_string();
-        let (title, steps, version, name) = (definition.title.clone(), definition.steps.len(), definition.version, definition.name.clone());
+        let (title, steps, version, name) =
+            (definition.title.clone(), definition.steps.len(), definition.version, definition.name.clone());
         import(tx, definition, &by)?;
         let owner = tx.cx().tenant();
         tx.touch("flowDefinition", &name, owner, i64::from(version));
@@ -322,28 +347,41 @@ pub(crate) static ACTIONS: &[&dyn AnyAction] =
 pub(crate) fn import(tx: &mut Tx<'_>, definition: Definition, by: &str) -> Result<()> {
     let workshop = workshop(tx)?;
     let (name, version) = (definition.name.clone(), definition.version);
-    let body = serde_json::to_string(&definition).map_err(|e| Error::bug("flow.definition", "a definition cannot be written as JSON").because(e))?;
+    let body = serde_json::to_string(&definition)
+        .map_err(|e| Error::bug("flow.definition", "a definition cannot be written as JSON").because(e))?;
     Plan::new(definition.clone(), &workshop.registry)?;
     if let Some(stored_body) = store::definition(tx, &name, version)? {
         return if stored(&stored_body)? == definition {
             Ok(())
         } else {
-            Err(Error::conflict("flow.version_taken", format!("flow {name} has another version {version} already; a change needs a new version number")))
+            Err(Error::conflict(
+                "flow.version_taken",
+                format!("flow {name} has another version {version} already; a change needs a new version number"),
+            ))
         };
     }
     if let Some(newest) = store::newest_version(tx, &name)?.filter(|newest| *newest > version) {
-        return Err(Error::conflict("flow.version_old", format!("flow {name} is at version {newest} already; the new version must be higher")));
+        return Err(Error::conflict(
+            "flow.version_old",
+            format!("flow {name} is at version {newest} already; the new version must be higher"),
+        ));
     }
     let now = tx.now;
     store::insert_definition(tx, &name, version, &body, now, by)
 }
 
 pub(crate) fn stored(body: &str) -> Result<Definition> {
-    serde_json::from_str(body).map_err(|e| Error::bug("flow.definition", "a stored definition does not read").because(e))
+    serde_json::from_str(body)
+        .map_err(|e| Error::bug("flow.definition", "a stored definition does not read").because(e))
 }
 
 fn load_definition(tx: &mut Tx<'_>, input: &OneDefinition) -> Result<Definition> {
-    let absent = || Error::not_found("flowDefinition.not_found", format!("there is no such version of a flow called {}", input.name));
+    let absent = || {
+        Error::not_found(
+            "flowDefinition.not_found",
+            format!("there is no such version of a flow called {}", input.name),
+        )
+    };
     let version = match input.version {
         Some(version) => version,
         None => store::newest_version(tx, &input.name)?.ok_or_else(absent)?,
@@ -364,7 +402,10 @@ fn to_decide(tx: &mut Tx<'_>, action: &str, id: RunId) -> Result<Run> {
         return Err(Error::conflict("flow.ended", format!("run {id} has ended: {}", run.state.word())));
     }
     if run.claimed_by.is_some() && run.due.is_some_and(|due| due > tx.now) {
-        return Err(Error::contended("flow.calling", "a step of this run is touching the world just now; try again in a moment"));
+        return Err(Error::contended(
+            "flow.calling",
+            "a step of this run is touching the world just now; try again in a moment",
+        ));
     }
     Ok(run)
 }
@@ -372,11 +413,25 @@ fn to_decide(tx: &mut Tx<'_>, action: &str, id: RunId) -> Result<Run> {
 fn decide(tx: &mut Tx<'_>, run: &Run, verb: &str, reason: &str) -> Result<()> {
     let reason = reason.trim();
     if reason.is_empty() || reason.len() > limits::REASON_BYTES_MAX {
-        return Err(Error::invalid("reason.missing", format!("say why, in at most {} bytes; it is kept with the run", limits::REASON_BYTES_MAX)).at("reason"));
+        return Err(Error::invalid(
+            "reason.missing",
+            format!("say why, in at most {} bytes; it is kept with the run", limits::REASON_BYTES_MAX),
+        )
+        .at("reason"));
     }
     let plan = workshop(tx)?.plan(tx, &run.flow, run.version).ok();
-    let step = usize::try_from(run.step).ok().and_then(|n| plan.as_ref()?.steps.get(n)).map(|step| step.id.clone()).unwrap_or_default();
-    let decision = Decision { at: tx.now, actor: tx.cx().actor().to_string(), verb: verb.to_owned(), step, reason: reason.to_owned() };
+    let step = usize::try_from(run.step)
+        .ok()
+        .and_then(|n| plan.as_ref()?.steps.get(n))
+        .map(|step| step.id.clone())
+        .unwrap_or_default();
+    let decision = Decision {
+        at: tx.now,
+        actor: tx.cx().actor().to_string(),
+        verb: verb.to_owned(),
+        step,
+        reason: reason.to_owned(),
+    };
     store::decide(tx, run, &decision)
 }
 
@@ -398,19 +453,32 @@ fn settled(tx: &mut Tx<'_>, run: &mut Run) -> Result<()> {
 
 /// A run with the progress of each step, from its journal.
 pub(super) fn detail(tx: &mut Tx<'_>, run: &Run) -> Result<RunDetail> {
-    let body = store::definition(tx, &run.flow, run.version)?.ok_or_else(|| Error::bug("flow.definition", "a run's definition is gone"))?;
+    let body = store::definition(tx, &run.flow, run.version)?
+        .ok_or_else(|| Error::bug("flow.definition", "a run's definition is gone"))?;
     let definition = stored(&body)?;
     let journal = store::journal(tx, run.id)?;
     let steps = definition.steps.iter().enumerate().map(|(n, step)| {
-        let mut progress =
-            StepProgress { id: step.id.clone(), title: step.title.clone(), state: StepState::Pending, started: None, finished: None, failures: 0, failure: None };
+        let mut progress = StepProgress {
+            id: step.id.clone(),
+            title: step.title.clone(),
+            state: StepState::Pending,
+            started: None,
+            finished: None,
+            failures: 0,
+            failure: None,
+        };
         journal.iter().filter(|entry| entry.step == step.id).for_each(|entry| progress.take(entry));
         if run.step == n as i64 {
             progress.be_current(run);
         }
         progress
     });
-    Ok(RunDetail { run: run.into(), title: definition.title.clone(), steps: steps.collect(), decisions: store::decisions(tx, run.id)? })
+    Ok(RunDetail {
+        run: run.into(),
+        title: definition.title.clone(),
+        steps: steps.collect(),
+        decisions: store::decisions(tx, run.id)?,
+    })
 }
 
 impl StepProgress {

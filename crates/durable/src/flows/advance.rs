@@ -236,7 +236,15 @@ impl<'w> Turn<'w> {
     }
 
     /// Writes that the world is about to be touched, before it is.
-    fn claim(&mut self, tx: &mut Tx<'_>, plan: &Arc<Plan>, step: &PlanStep, call: Call, (input, output): (Json, Option<Json>), term: Duration) -> Result<Go> {
+    fn claim(
+        &mut self,
+        tx: &mut Tx<'_>,
+        plan: &Arc<Plan>,
+        step: &PlanStep,
+        call: Call,
+        (input, output): (Json, Option<Json>),
+        term: Duration,
+    ) -> Result<Go> {
         let begins = if self.run.backward { Event::UndoStarted } else { Event::Started };
         if !self.happened(&step.id, begins) {
             self.record(tx, begins, &step.id, Json::Null)?;
@@ -247,7 +255,15 @@ impl<'w> Turn<'w> {
         self.run.due = Some(later(tx.now, term));
         self.run.state = if self.run.backward { State::Unwinding } else { State::Running };
         let n = usize::try_from(self.run.step).unwrap_or(0);
-        Ok(Go::Call(Box::new(OutsideCall { run: self.run.clone(), plan: plan.clone(), step: n, call, input, output, term })))
+        Ok(Go::Call(Box::new(OutsideCall {
+            run: self.run.clone(),
+            plan: plan.clone(),
+            step: n,
+            call,
+            input,
+            output,
+            term,
+        })))
     }
 
     fn came(&mut self, tx: &mut Tx<'_>, plan: &Plan, step: &PlanStep, result: CallResult) -> Result<Go> {
@@ -264,7 +280,13 @@ impl<'w> Turn<'w> {
             }
             Ok(Progress::Done(output)) => {
                 if output.to_string().len() > limits::FLOW_VALUE_BYTES_MAX {
-                    return self.failed(tx, plan, step, &Error::bug("flow.output_too_large", "a step gave more than is kept"), true);
+                    return self.failed(
+                        tx,
+                        plan,
+                        step,
+                        &Error::bug("flow.output_too_large", "a step gave more than is kept"),
+                        true,
+                    );
                 }
                 self.record(tx, Event::Succeeded, &step.id, json!({ "output": output }))?;
                 self.run.past_return |= self.definition(plan).is_some_and(|step| step.point_of_no_return);
@@ -277,7 +299,10 @@ impl<'w> Turn<'w> {
     fn park(&mut self, tx: &mut Tx<'_>, plan: &Plan, step: &PlanStep, wait: Wait) -> Result<Go> {
         let until = self.time_out(plan, tx.now);
         if tx.now >= until {
-            let e = Error::unavailable("flow.step_timeout", format!("the step took longer than {}", super::definition::Span(self.allowed(plan))));
+            let e = Error::unavailable(
+                "flow.step_timeout",
+                format!("the step took longer than {}", super::definition::Span(self.allowed(plan))),
+            );
             return self.failed(tx, plan, step, &e, true);
         }
         let begins = if self.run.backward { Event::UndoStarted } else { Event::Started };
@@ -333,7 +358,14 @@ impl<'w> Turn<'w> {
 
     fn record(&mut self, tx: &mut Tx<'_>, event: Event, step: &str, detail: Json) -> Result<()> {
         self.run.events += 1;
-        let entry = JournalEvent { seq: self.run.events, at: tx.now, step: step.to_owned(), event, attempt: self.run.attempt, detail };
+        let entry = JournalEvent {
+            seq: self.run.events,
+            at: tx.now,
+            step: step.to_owned(),
+            event,
+            attempt: self.run.attempt,
+            detail,
+        };
         store::append(tx, self.run.id, &entry)?;
         self.journal.push(entry);
         self.workshop.faults.point()
@@ -388,7 +420,14 @@ impl<'w> Turn<'w> {
 
 type Bodies<'b, R, U> = (&'b R, &'b U);
 
-fn call_inside<R, U>(tx: &mut Tx<'_>, cx: &StepCx<'_>, (run, undo): Bodies<'_, R, U>, backward: bool, input: Json, output: Option<Json>) -> CallResult
+fn call_inside<R, U>(
+    tx: &mut Tx<'_>,
+    cx: &StepCx<'_>,
+    (run, undo): Bodies<'_, R, U>,
+    backward: bool,
+    input: Json,
+    output: Option<Json>,
+) -> CallResult
 where
     R: Fn(&mut Tx<'_>, &StepCx<'_>, Json) -> CallResult + ?Sized,
     U: Fn(&mut Tx<'_>, &StepCx<'_>, Json, Option<Json>) -> Result<Progress<()>> + ?Sized,

@@ -108,7 +108,12 @@ impl std::str::FromStr for Span {
         millis
             .filter(|millis| *millis <= limits::FLOW_STEP_SECONDS_MAX * 1_000)
             .map(|millis| Span(Duration::from_millis(millis)))
-            .ok_or_else(|| Error::invalid("flow.span", format!("`{text}` is not a length of time such as 200ms, 30s, 10m, 2h or 1d (30 days at most)")))
+            .ok_or_else(|| {
+                Error::invalid(
+                    "flow.span",
+                    format!("`{text}` is not a length of time such as 200ms, 30s, 10m, 2h or 1d (30 days at most)"),
+                )
+            })
     }
 }
 
@@ -158,7 +163,8 @@ impl Definition {
     /// # Errors
     /// `Bug` where a value has no YAML form.
     pub fn to_yaml(&self) -> Result<String> {
-        serde_saphyr::to_string(self).map_err(|e| Error::bug("flow.definition", format!("a definition cannot be written as YAML: {e}")))
+        serde_saphyr::to_string(self)
+            .map_err(|e| Error::bug("flow.definition", format!("a definition cannot be written as YAML: {e}")))
     }
 }
 

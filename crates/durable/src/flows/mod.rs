@@ -52,10 +52,15 @@ use types::Phase;
 /// input is not what the flow needs.
 pub fn start(tx: &mut Tx<'_>, flow: &str, input: impl Serialize, subject: Subject) -> Result<RunId> {
     let workshop = workshop(tx)?;
-    let version = store::newest_version(tx, flow)?.ok_or_else(|| Error::not_found("flow.unknown", format!("there is no flow called {flow}")))?;
-    let input = serde_json::to_value(input).map_err(|e| Error::bug("flow.input", "an input cannot be written as JSON").because(e))?;
+    let version = store::newest_version(tx, flow)?
+        .ok_or_else(|| Error::not_found("flow.unknown", format!("there is no flow called {flow}")))?;
+    let input = serde_json::to_value(input)
+        .map_err(|e| Error::bug("flow.input", "an input cannot be written as JSON").because(e))?;
     if input.to_string().len() > limits::FLOW_VALUE_BYTES_MAX {
-        return Err(Error::invalid("flow.input", format!("the input of flow {flow} is larger than {} bytes", limits::FLOW_VALUE_BYTES_MAX)));
+        return Err(Error::invalid(
+            "flow.input",
+            format!("the input of flow {flow} is larger than {} bytes", limits::FLOW_VALUE_BYTES_MAX),
+        ));
     }
     workshop.plan(tx, flow, version)?.check_input(&input)?;
     let run = Run {
@@ -121,7 +126,10 @@ pub fn unwind(tx: &mut Tx<'_>, id: RunId, reason: &str) -> Result<()> {
         return Ok(());
     }
     if run.claimed_by.is_some() {
-        return Err(Error::contended("flow.calling", "a step of this run is touching the world just now; try again in a moment"));
+        return Err(Error::contended(
+            "flow.calling",
+            "a step of this run is touching the world just now; try again in a moment",
+        ));
     }
     let note = run.note.take();
     run.backward = true;

@@ -86,7 +86,10 @@ impl Plan {
     /// Checks a definition.
     pub fn new(definition: Definition, registry: &Registry) -> Result<Arc<Plan>> {
         let name_fits = |name: &str| {
-            !name.is_empty() && name.len() <= 64 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+            !name.is_empty()
+                && name.len() <= 64
+                && name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         };
         if !name_fits(&definition.name) || definition.version == 0 {
             return Err(wrong("needs a name (a-z, 0-9, - _ . and at most 64 characters) and a version from 1"));
@@ -98,14 +101,25 @@ impl Plan {
         let mut steps: Vec<PlanStep> = Vec::new();
         let mut past_return = false;
         for (n, step) in definition.steps.iter().enumerate() {
-            let complain = |why: String| wrong(format!("{} version {}, step {} `{}`: {why}", definition.name, definition.version, n + 1, step.id));
+            let complain = |why: String| {
+                wrong(format!(
+                    "{} version {}, step {} `{}`: {why}",
+                    definition.name,
+                    definition.version,
+                    n + 1,
+                    step.id
+                ))
+            };
             if !name_fits(&step.id) || step.id.contains(['.', '-']) {
                 return Err(complain("its id must be a plain word (letters, digits and _)".into()));
             }
             if steps.iter().any(|other| other.id == step.id) {
                 return Err(complain("another step has the same id".into()));
             }
-            let known = registry.steps.get(step.step.as_str()).ok_or_else(|| complain(format!("there is no registered step `{}`", step.step)))?;
+            let known = registry
+                .steps
+                .get(step.step.as_str())
+                .ok_or_else(|| complain(format!("there is no registered step `{}`", step.step)))?;
             check_return(step, known, past_return).map_err(complain)?;
             past_return |= step.point_of_no_return;
             steps.push(plan_step(&definition, &steps, step, known, registry).map_err(complain)?);
@@ -115,7 +129,9 @@ impl Plan {
 
     /// Sees to it that a run's input is what the flow needs.
     pub fn check_input(&self, input: &Json) -> Result<()> {
-        View::new(&self.definition.input).check(input, "input", 0).map_err(|why| Error::invalid("flow.input", format!("flow {}: {why}", self.definition.name)))
+        View::new(&self.definition.input)
+            .check(input, "input", 0)
+            .map_err(|why| Error::invalid("flow.input", format!("flow {}: {why}", self.definition.name)))
     }
 
     /// The definition of step number `n`.
@@ -126,7 +142,10 @@ impl Plan {
 
 fn check_return(step: &StepDefinition, known: &AnyStep, past_return: bool) -> Result<(), String> {
     if known.undo == Undo::Impossible && !past_return && !step.point_of_no_return {
-        return Err(format!("`{}` cannot be undone, so it must be declared the point of no return (pointOfNoReturn: true)", known.name));
+        return Err(format!(
+            "`{}` cannot be undone, so it must be declared the point of no return (pointOfNoReturn: true)",
+            known.name
+        ));
     }
     if past_return && step.point_of_no_return {
         return Err("there is a point of no return before it already".into());
@@ -140,7 +159,13 @@ fn check_return(step: &StepDefinition, known: &AnyStep, past_return: bool) -> Re
     }
 }
 
-fn plan_step(definition: &Definition, before: &[PlanStep], step: &StepDefinition, known: &AnyStep, registry: &Registry) -> Result<PlanStep, String> {
+fn plan_step(
+    definition: &Definition,
+    before: &[PlanStep],
+    step: &StepDefinition,
+    known: &AnyStep,
+    registry: &Registry,
+) -> Result<PlanStep, String> {
     let target = View::new(&known.input);
     let input = if target.is_null() {
         if !step.with.is_empty() {
@@ -153,8 +178,16 @@ fn plan_step(definition: &Definition, before: &[PlanStep], step: &StepDefinition
         template.check(target, "with", &Scope { definition, before, registry, run: run_schema() })?;
         template
     };
-    let when = step.when.as_ref().map(|text| Expression::parse(text, &["input", "steps", "run"])).transpose().map_err(|e| format!("when: {}", e.message()))?;
-    if let Some(unknown) = when.as_ref().and_then(|when| when.members("steps").into_iter().find(|id| !before.iter().any(|step| step.id == *id))) {
+    let when = step
+        .when
+        .as_ref()
+        .map(|text| Expression::parse(text, &["input", "steps", "run"]))
+        .transpose()
+        .map_err(|e| format!("when: {}", e.message()))?;
+    if let Some(unknown) = when
+        .as_ref()
+        .and_then(|when| when.members("steps").into_iter().find(|id| !before.iter().any(|step| step.id == *id)))
+    {
         return Err(format!("when: there is no step `{unknown}` before it"));
     }
     Ok(PlanStep { id: step.id.clone(), step: known.name, input, when })
@@ -172,10 +205,19 @@ impl Template {
     fn read(json: &Json, at: &str) -> Result<Self, String> {
         Ok(match json {
             Json::String(text) if text.starts_with("$$") => Template::Value(Json::String(text[1..].to_owned())),
-            Json::String(text) if text.starts_with('$') => Template::Path(Path::read(text).map_err(|why| format!("{at}: {why}"))?),
-            Json::Array(list) => Template::List(list.iter().enumerate().map(|(n, entry)| Template::read(entry, &format!("{at}[{n}]"))).collect::<Result<_, _>>()?),
+            Json::String(text) if text.starts_with('$') => {
+                Template::Path(Path::read(text).map_err(|why| format!("{at}: {why}"))?)
+            }
+            Json::Array(list) => Template::List(
+                list.iter()
+                    .enumerate()
+                    .map(|(n, entry)| Template::read(entry, &format!("{at}[{n}]")))
+                    .collect::<Result<_, _>>()?,
+            ),
             Json::Object(body) => Template::Object(
-                body.iter().map(|(name, value)| Ok((name.clone(), Template::read(value, &format!("{at}.{name}"))?))).collect::<Result<_, String>>()?,
+                body.iter()
+                    .map(|(name, value)| Ok((name.clone(), Template::read(value, &format!("{at}.{name}"))?)))
+                    .collect::<Result<_, String>>()?,
             ),
             plain => Template::Value(plain.clone()),
         })
@@ -220,9 +262,12 @@ impl Template {
             Template::Nothing => Some(Json::Null),
             Template::Value(value) => Some(value.clone()),
             Template::Path(path) => path.find(values).cloned(),
-            Template::List(entries) => Some(Json::Array(entries.iter().filter_map(|entry| entry.fill(values)).collect())),
+            Template::List(entries) => {
+                Some(Json::Array(entries.iter().filter_map(|entry| entry.fill(values)).collect()))
+            }
             Template::Object(members) => {
-                let filled: Map<String, Json> = members.iter().filter_map(|(name, member)| Some((name.clone(), member.fill(values)?))).collect();
+                let filled: Map<String, Json> =
+                    members.iter().filter_map(|(name, member)| Some((name.clone(), member.fill(values)?))).collect();
                 Some(Json::Object(filled))
             }
         }
@@ -236,13 +281,20 @@ impl PlanStep {
     }
 
     pub fn registered<'r>(&self, registry: &'r Registry) -> Result<&'r AnyStep> {
-        registry.steps.get(self.step).ok_or_else(|| Error::bug("flow.step_unknown", format!("there is no registered step `{}`", self.step)))
+        registry
+            .steps
+            .get(self.step)
+            .ok_or_else(|| Error::bug("flow.step_unknown", format!("there is no registered step `{}`", self.step)))
     }
 }
 
 impl Path {
     fn read(text: &str) -> Result<Self, String> {
-        let shape = || format!("`{text}` is not a path such as $.input.name, $.steps.reserve.host or $.run.subject.id (write $$ for a plain $)");
+        let shape = || {
+            format!(
+                "`{text}` is not a path such as $.input.name, $.steps.reserve.host or $.run.subject.id (write $$ for a plain $)"
+            )
+        };
         let mut rest = text.strip_prefix('$').ok_or_else(shape)?;
         let mut segments = Vec::new();
         while !rest.is_empty() {
@@ -281,7 +333,10 @@ impl Path {
             Root::Step(id) => {
                 let step = scope.before.iter().find(|step| step.id == *id).ok_or_else(|| {
                     let known: Vec<&str> = scope.before.iter().map(|step| step.id.as_str()).collect();
-                    format!("there is no step `{id}` before it{}", if known.is_empty() { String::new() } else { format!(", only {}", known.join(", ")) })
+                    format!(
+                        "there is no step `{id}` before it{}",
+                        if known.is_empty() { String::new() } else { format!(", only {}", known.join(", ")) }
+                    )
                 })?;
                 let known = scope.registry.steps.get(step.step).ok_or("its step is not registered")?;
                 (View::new(&known.output), step.when.is_some())

@@ -9,8 +9,24 @@ use std::collections::BTreeSet;
 use serde_json::Value as Json;
 
 const KEYWORDS: &[&str] = &[
-    "type", "properties", "required", "items", "enum", "const", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems",
-    "additionalProperties", "title", "description", "format", "default", "$schema",
+    "type",
+    "properties",
+    "required",
+    "items",
+    "enum",
+    "const",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "additionalProperties",
+    "title",
+    "description",
+    "format",
+    "default",
+    "$schema",
 ];
 const TYPES: &[&str] = &["null", "boolean", "integer", "number", "string", "array", "object"];
 const DEPTH: usize = 24;
@@ -41,7 +57,9 @@ impl<'s> View<'s> {
     fn plain(self) -> Self {
         let mut view = self;
         for _ in 0..DEPTH {
-            let Some(pointer) = view.node.get("$ref").and_then(Json::as_str).and_then(|r| r.strip_prefix('#')) else { return view };
+            let Some(pointer) = view.node.get("$ref").and_then(Json::as_str).and_then(|r| r.strip_prefix('#')) else {
+                return view;
+            };
             match self.root.pointer(pointer) {
                 Some(node) => view.node = node,
                 None => return View::anything(),
@@ -163,7 +181,13 @@ impl<'s> View<'s> {
                         return Err(format!("it can be {odd}, but only {} is taken", wanted()));
                     }
                 }
-                None => return Err(format!("it can be any {}, but only {} is taken; list the values with `enum`", self.describe(), wanted())),
+                None => {
+                    return Err(format!(
+                        "it can be any {}, but only {} is taken; list the values with `enum`",
+                        self.describe(),
+                        wanted()
+                    ));
+                }
             }
         }
         let ((mine, _), (wants, _)) = (self.object(), target.object());
@@ -173,14 +197,20 @@ impl<'s> View<'s> {
             }
             for (name, node) in given {
                 match wanted.get(name) {
-                    Some(other) => mine.at(node).fits(wants.at(other), depth + 1).map_err(|why| format!("its `{name}`: {why}"))?,
-                    None if wants.node.get("additionalProperties") == Some(&Json::Bool(false)) => return Err(format!("its `{name}` is not wanted")),
+                    Some(other) => {
+                        mine.at(node).fits(wants.at(other), depth + 1).map_err(|why| format!("its `{name}`: {why}"))?
+                    }
+                    None if wants.node.get("additionalProperties") == Some(&Json::Bool(false)) => {
+                        return Err(format!("its `{name}` is not wanted"));
+                    }
                     None => {}
                 }
             }
         }
         match (self.node.get("items"), target.node.get("items")) {
-            (Some(mine), Some(other)) => self.at(mine).fits(target.at(other), depth + 1).map_err(|why| format!("its entries: {why}")),
+            (Some(mine), Some(other)) => {
+                self.at(mine).fits(target.at(other), depth + 1).map_err(|why| format!("its entries: {why}"))
+            }
             _ => Ok(()),
         }
     }
@@ -210,13 +240,18 @@ impl<'s> View<'s> {
         if let Some(words) = self.words()
             && !words.contains(&value)
         {
-            return Err(format!("{at} must be one of {}", words.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")));
+            return Err(format!(
+                "{at} must be one of {}",
+                words.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            ));
         }
         self.check_bounds(value, at)?;
         match value {
             Json::Array(list) => {
                 let Some(items) = self.node.get("items") else { return Ok(()) };
-                list.iter().enumerate().try_for_each(|(n, entry)| self.at(items).check(entry, &format!("{at}[{n}]"), depth + 1))
+                list.iter()
+                    .enumerate()
+                    .try_for_each(|(n, entry)| self.at(items).check(entry, &format!("{at}[{n}]"), depth + 1))
             }
             Json::Object(body) => {
                 if let Some(missing) = self.required().find(|name| !body.contains_key(*name)) {
@@ -225,7 +260,9 @@ impl<'s> View<'s> {
                 body.iter().try_for_each(|(name, value)| {
                     let at = format!("{at}.{name}");
                     match (self.properties().and_then(|p| p.get(name)), self.node.get("additionalProperties")) {
-                        (Some(node), _) | (None, Some(node @ Json::Object(_))) => self.at(node).check(value, &at, depth + 1),
+                        (Some(node), _) | (None, Some(node @ Json::Object(_))) => {
+                            self.at(node).check(value, &at, depth + 1)
+                        }
                         (None, Some(Json::Bool(false))) => Err(format!("{at} is not wanted")),
                         _ => Ok(()),
                     }
@@ -279,7 +316,9 @@ pub(crate) fn check_keywords(schema: &Json, at: &str, depth: usize) -> Result<()
         match name.as_str() {
             "properties" => {
                 let Json::Object(properties) = value else { return Err(format!("{at}.properties must be an object")) };
-                properties.iter().try_for_each(|(name, schema)| check_keywords(schema, &format!("{at}.properties.{name}"), depth + 1))?;
+                properties.iter().try_for_each(|(name, schema)| {
+                    check_keywords(schema, &format!("{at}.properties.{name}"), depth + 1)
+                })?;
             }
             "items" | "additionalProperties" => check_keywords(value, &format!("{at}.{name}"), depth + 1)?,
             "type" => {
@@ -289,7 +328,9 @@ pub(crate) fn check_keywords(schema: &Json, at: &str, depth: usize) -> Result<()
                 }
             }
             known if KEYWORDS.contains(&known) => {}
-            _ => return Err(format!("{at}: the keyword `{name}` is not understood; there are {}", KEYWORDS.join(", "))),
+            _ => {
+                return Err(format!("{at}: the keyword `{name}` is not understood; there are {}", KEYWORDS.join(", ")));
+            }
         }
     }
     Ok(())

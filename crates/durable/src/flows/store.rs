@@ -113,7 +113,11 @@ pub(super) fn wake(conn: &mut Conn<'_>, key: &str, now: Timestamp) -> Result<Vec
 }
 
 pub(crate) fn due(conn: &mut Conn<'_>, now: Timestamp, most: usize) -> Result<Vec<(RunId, TenantId)>> {
-    conn.query("SELECT id, tenant FROM flow_runs WHERE due_at <= $1 ORDER BY due_at LIMIT $2", args![now, most], |row| Ok((row.get(0)?, row.get(1)?)))
+    conn.query(
+        "SELECT id, tenant FROM flow_runs WHERE due_at <= $1 ORDER BY due_at LIMIT $2",
+        args![now, most],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// When the next run is due.
@@ -123,20 +127,27 @@ pub(crate) fn next_due(conn: &mut Conn<'_>) -> Result<Option<Timestamp>> {
 
 /// What calls of an earlier process of the only server left behind is asked again at once.
 pub(crate) fn release_claims(conn: &mut Conn<'_>, now: Timestamp) -> Result<u64> {
-    conn.execute("UPDATE flow_runs SET due_at = $1, claimed_by = NULL WHERE phase = 'outside' AND claimed_by IS NOT NULL", args![now])
+    conn.execute(
+        "UPDATE flow_runs SET due_at = $1, claimed_by = NULL WHERE phase = 'outside' AND claimed_by IS NOT NULL",
+        args![now],
+    )
 }
 
 pub(super) fn journal(conn: &mut Conn<'_>, run: RunId) -> Result<Vec<JournalEvent>> {
-    conn.query("SELECT seq, at, step, event, attempt, detail FROM flow_journal WHERE run = $1 ORDER BY seq", args![run], |row| {
-        Ok(JournalEvent {
-            seq: row.get(0)?,
-            at: row.get(1)?,
-            step: row.get(2)?,
-            event: Event::read(&row.get::<String>(3)?)?,
-            attempt: row.get(4)?,
-            detail: row.get(5)?,
-        })
-    })
+    conn.query(
+        "SELECT seq, at, step, event, attempt, detail FROM flow_journal WHERE run = $1 ORDER BY seq",
+        args![run],
+        |row| {
+            Ok(JournalEvent {
+                seq: row.get(0)?,
+                at: row.get(1)?,
+                step: row.get(2)?,
+                event: Event::read(&row.get::<String>(3)?)?,
+                attempt: row.get(4)?,
+                detail: row.get(5)?,
+            })
+        },
+    )
 }
 
 pub(super) fn append(conn: &mut Conn<'_>, run: RunId, event: &JournalEvent) -> Result<()> {
@@ -156,9 +167,19 @@ pub(super) fn decide(conn: &mut Conn<'_>, run: &Run, decision: &Decision) -> Res
 }
 
 pub(super) fn decisions(conn: &mut Conn<'_>, run: RunId) -> Result<Vec<Decision>> {
-    conn.query("SELECT at, actor, verb, step, reason FROM flow_decisions WHERE run = $1 ORDER BY seq, at", args![run], |row| {
-        Ok(Decision { at: row.get(0)?, actor: row.get(1)?, verb: row.get(2)?, step: row.get(3)?, reason: row.get(4)? })
-    })
+    conn.query(
+        "SELECT at, actor, verb, step, reason FROM flow_decisions WHERE run = $1 ORDER BY seq, at",
+        args![run],
+        |row| {
+            Ok(Decision {
+                at: row.get(0)?,
+                actor: row.get(1)?,
+                verb: row.get(2)?,
+                step: row.get(3)?,
+                reason: row.get(4)?,
+            })
+        },
+    )
 }
 
 /// What a list of runs is narrowed to.
@@ -195,25 +216,46 @@ pub(super) fn list(conn: &mut Conn<'_>, scope: &Scope, filter: &Filter<'_>, most
         let first = values.len() + 1;
         values.extend(own.iter().map(|tenant| Value::Text(tenant.to_string().into())));
         let marks: Vec<String> = (first..=values.len()).map(|n| format!("${n}")).collect();
-        sql.push_str(&if marks.is_empty() { " AND 1 = 0".to_owned() } else { format!(" AND tenant IN ({})", marks.join(", ")) });
+        sql.push_str(&if marks.is_empty() {
+            " AND 1 = 0".to_owned()
+        } else {
+            format!(" AND tenant IN ({})", marks.join(", "))
+        });
     }
     sql.push_str(&format!(" ORDER BY id DESC LIMIT {most}"));
     conn.query(&sql, &values, read)
 }
 
 pub(super) fn of_subject(conn: &mut Conn<'_>, kind: &str, id: &str, most: usize) -> Result<Vec<Run>> {
-    conn.query(&format!("SELECT {COLUMNS} FROM flow_runs WHERE subject_kind = $1 AND subject_id = $2 ORDER BY id LIMIT $3"), args![kind, id, most], read)
+    conn.query(
+        &format!("SELECT {COLUMNS} FROM flow_runs WHERE subject_kind = $1 AND subject_id = $2 ORDER BY id LIMIT $3"),
+        args![kind, id, most],
+        read,
+    )
 }
 
 pub(crate) fn definition(conn: &mut Conn<'_>, name: &str, version: u32) -> Result<Option<String>> {
-    conn.query_opt("SELECT body FROM flow_definitions WHERE name = $1 AND version = $2", args![name, version], |row| row.get(0))
+    conn.query_opt("SELECT body FROM flow_definitions WHERE name = $1 AND version = $2", args![name, version], |row| {
+        row.get(0)
+    })
 }
 
 pub(super) fn newest_version(conn: &mut Conn<'_>, name: &str) -> Result<Option<u32>> {
-    conn.query_opt("SELECT version FROM flow_definitions WHERE name = $1 ORDER BY version DESC LIMIT 1", args![name], |row| row.get(0))
+    conn.query_opt(
+        "SELECT version FROM flow_definitions WHERE name = $1 ORDER BY version DESC LIMIT 1",
+        args![name],
+        |row| row.get(0),
+    )
 }
 
-pub(super) fn insert_definition(conn: &mut Conn<'_>, name: &str, version: u32, body: &str, now: Timestamp, by: &str) -> Result<()> {
+pub(super) fn insert_definition(
+    conn: &mut Conn<'_>,
+    name: &str,
+    version: u32,
+    body: &str,
+    now: Timestamp,
+    by: &str,
+) -> Result<()> {
     conn.execute(
         "INSERT INTO flow_definitions (name, version, body, created_at, created_by) VALUES ($1, $2, $3, $4, $5)",
         args![name, version, body, now, by],

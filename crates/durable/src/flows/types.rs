@@ -32,7 +32,8 @@ pub enum State {
 
 impl State {
     /// All of them.
-    pub const ALL: [State; 7] = [State::Running, State::Waiting, State::Unwinding, State::Done, State::Undone, State::Stuck, State::GivenUp];
+    pub const ALL: [State; 7] =
+        [State::Running, State::Waiting, State::Unwinding, State::Done, State::Undone, State::Stuck, State::GivenUp];
 
     /// The word that is stored and shown.
     pub fn word(self) -> &'static str {
@@ -48,7 +49,10 @@ impl State {
     }
 
     pub(crate) fn read(word: &str) -> base::Result<Self> {
-        State::ALL.into_iter().find(|state| state.word() == word).ok_or_else(|| Error::bug("flow.state", format!("`{word}` is not a state of a run")))
+        State::ALL
+            .into_iter()
+            .find(|state| state.word() == word)
+            .ok_or_else(|| Error::bug("flow.state", format!("`{word}` is not a state of a run")))
     }
 
     /// Whether nothing will happen to the run any more.
@@ -92,7 +96,9 @@ impl Event {
 
     pub(crate) fn read(word: &str) -> base::Result<Self> {
         let found = Event::ALL.iter().find(|(_, other)| *other == word);
-        found.map(|(event, _)| *event).ok_or_else(|| Error::bug("flow.event", format!("`{word}` is not an event of the journal")))
+        found
+            .map(|(event, _)| *event)
+            .ok_or_else(|| Error::bug("flow.event", format!("`{word}` is not an event of the journal")))
     }
 }
 
@@ -114,7 +120,11 @@ pub struct Failure {
 impl Failure {
     pub(crate) fn of(e: &Error, step: &str) -> Self {
         // What went wrong inside is for the log, not for a customer's page.
-        let message = if e.kind() == Kind::Bug { "an internal error; the operator's log has the details".to_owned() } else { e.to_string() };
+        let message = if e.kind() == Kind::Bug {
+            "an internal error; the operator's log has the details".to_owned()
+        } else {
+            e.to_string()
+        };
         Failure { kind: format!("{:?}", e.kind()), code: e.code().to_owned(), message, step: step.to_owned() }
     }
 }
@@ -130,8 +140,13 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
-    const ALL: [(Phase, &'static str); 5] =
-        [(Phase::First, "first"), (Phase::Again, "again"), (Phase::Parked, "parked"), (Phase::Woken, "woken"), (Phase::Outside, "outside")];
+    const ALL: [(Phase, &'static str); 5] = [
+        (Phase::First, "first"),
+        (Phase::Again, "again"),
+        (Phase::Parked, "parked"),
+        (Phase::Woken, "woken"),
+        (Phase::Outside, "outside"),
+    ];
 
     pub fn word(self) -> &'static str {
         Phase::ALL.iter().find(|(phase, _)| *phase == self).map_or("", |(_, word)| word)
@@ -139,7 +154,9 @@ impl Phase {
 
     pub fn read(word: &str) -> base::Result<Self> {
         let found = Phase::ALL.iter().find(|(_, other)| *other == word);
-        found.map(|(phase, _)| *phase).ok_or_else(|| Error::bug("flow.phase", format!("`{word}` is not a phase of a step")))
+        found
+            .map(|(phase, _)| *phase)
+            .ok_or_else(|| Error::bug("flow.phase", format!("`{word}` is not a phase of a step")))
     }
 }
 
