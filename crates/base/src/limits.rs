@@ -25,9 +25,9 @@ pub const ALTERNATIVES_MAX: usize = 100;
 /// Most attributes that `fields` may name.
 pub const FIELDS_MAX: usize = 100;
 /// Longest pattern of a `.regex` filter, in bytes.
-pub const REGEX_BYTES_MAX: usize = 256;
+pub const PATTERN_BYTES_MAX: usize = 256;
 /// Memory that a compiled pattern may take, in bytes.
-pub const REGEX_SIZE_MAX: usize = 256 << 10;
+pub const PATTERN_SIZE_MAX: usize = 256 << 10;
 /// Longest `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_MAX: usize = 255;
 /// How long an answer is kept for a repeated request, in hours.

@@ -269,12 +269,12 @@ fn filter(kind: &Kind, path: String, test: Test) -> Result<Filter> {
 
 fn regex(name: &str, value: &str) -> Result<Regex> {
     let refused = |why: String| Error::invalid("filter.regex", why).at(name);
-    if value.len() > limits::REGEX_BYTES_MAX {
-        return Err(refused(format!("a pattern has at most {} bytes", limits::REGEX_BYTES_MAX)));
+    if value.len() > limits::PATTERN_BYTES_MAX {
+        return Err(refused(format!("a pattern has at most {} bytes", limits::PATTERN_BYTES_MAX)));
     }
     regex::RegexBuilder::new(value)
-        .size_limit(limits::REGEX_SIZE_MAX)
-        .dfa_size_limit(limits::REGEX_SIZE_MAX)
+        .size_limit(limits::PATTERN_SIZE_MAX)
+        .dfa_size_limit(limits::PATTERN_SIZE_MAX)
         .nest_limit(32)
         .build()
         .map_err(|e| refused(e.to_string()))
