@@ -66,6 +66,28 @@ pub const SUBTREE_MAX: usize = 1_000;
 pub const TENANT_DEPTH_MAX: usize = 8;
 /// Moves of one ledger batch.
 pub const LEDGER_BATCH_MAX: usize = 256;
+/// Hosts that are looked at for one placement, and shown at once.
+pub const HOSTS_PLACED_MAX: i64 = 10_000;
+/// How long a host may be silent before what runs there counts as unknown, in seconds.
+pub const HOST_SILENCE_SECONDS: i64 = 90;
+/// How far a host's clock may differ before operators are told, in milliseconds.
+pub const HOST_CLOCK_DIFFERENCE_MS_MAX: i64 = 5_000;
+/// How long an invitation for a host may stay open, in hours.
+pub const INVITATION_HOURS_MAX: u32 = 24 * 7;
+/// How long an agent's certificate is valid, in days.
+pub const HOST_CERTIFICATE_DAYS: i64 = 30;
+/// Longest wait of an agent's poll for intents, in seconds.
+pub const POLL_SECONDS_MAX: u64 = 60;
+/// Intents in one answer to an agent.
+pub const INTENTS_PAGE_MAX: i64 = 10_000;
+/// Lives in one report of an agent.
+pub const REPORT_LIVES_MAX: usize = 10_000;
+/// Connections of agents at once.
+pub const AGENT_CONNECTIONS_MAX: usize = 4_096;
+/// Time for a TLS handshake of an agent, in seconds.
+pub const HANDSHAKE_SECONDS: u64 = 10;
+/// Largest report of an agent, in bytes.
+pub const REPORT_BYTES_MAX: usize = 8 << 20;
 /// Write transactions that share one commit.
 pub const GROUP_COMMIT_MAX: usize = 512;
 /// Writes that may wait for the writer before new ones are turned away.

@@ -66,14 +66,17 @@ impl Account {
         sums.iter().all(|sum| *sum >= 0)
             && match self.rule {
                 Rule::Free => true,
-                Rule::DebitsWithinCredits => self.debits_pending.checked_add(self.debits_posted).is_some_and(|sum| sum <= self.credits_posted),
-                Rule::CreditsWithinDebits => self.credits_pending.checked_add(self.credits_posted).is_some_and(|sum| sum <= self.debits_posted),
+                Rule::DebitsWithinCredits => {
+                    self.debits_pending.checked_add(self.debits_posted).is_some_and(|sum| sum <= self.credits_posted)
+                }
+                Rule::CreditsWithinDebits => {
+                    self.credits_pending.checked_add(self.credits_posted).is_some_and(|sum| sum <= self.debits_posted)
+                }
             }
     }
 }
 
-pub(crate) const COLUMNS: &str =
-    "id, unit, debits_within_credits, credits_within_debits, debits_pending, debits_posted, credits_pending, credits_posted";
+pub(crate) const COLUMNS: &str = "id, unit, debits_within_credits, credits_within_debits, debits_pending, debits_posted, credits_pending, credits_posted";
 
 pub(crate) fn read(row: &Row) -> Result<Account> {
     let (debits, credits): (bool, bool) = (row.get(2)?, row.get(3)?);
@@ -108,7 +111,10 @@ pub fn open(conn: &mut Conn<'_>, now: Timestamp, new: &NewAccount<'_>) -> Result
     )?;
     match account(conn, new.id)? {
         Some(found) if found.unit == new.unit && found.rule == new.rule => Ok(()),
-        _ => Err(Error::conflict("ledger.account_differs", format!("account {} exists with another unit or rule", new.id))),
+        _ => Err(Error::conflict(
+            "ledger.account_differs",
+            format!("account {} exists with another unit or rule", new.id),
+        )),
     }
 }
 

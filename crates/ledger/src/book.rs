@@ -26,7 +26,10 @@ use crate::transfer::{self, Move, Outcome, State, Transfer, TransferRow};
 /// is then taken back by whoever runs it.
 pub fn apply(conn: &mut Conn<'_>, now: Timestamp, moves: &[Move<'_>]) -> Result<()> {
     if moves.len() > limits::LEDGER_BATCH_MAX {
-        return Err(Error::invalid("ledger.batch_too_large", format!("a batch has at most {} moves", limits::LEDGER_BATCH_MAX)));
+        return Err(Error::invalid(
+            "ledger.batch_too_large",
+            format!("a batch has at most {} moves", limits::LEDGER_BATCH_MAX),
+        ));
     }
     let mut book = Book::load(conn, moves)?;
     for step in moves {
@@ -52,9 +55,12 @@ impl Book {
                 Move::Transfer(Transfer { id, .. }) | Move::Post(id) | Move::Void(id) => *id,
             })
             .collect();
-        let transfers: BTreeMap<String, TransferRow> =
-            select(conn, transfer::SELECT, "t.id", &wanted, transfer::read)?.into_iter().map(|row| (row.id.clone(), row)).collect();
-        let mut names: Vec<&str> = transfers.values().flat_map(|row| [row.debit.as_str(), row.credit.as_str()]).collect();
+        let transfers: BTreeMap<String, TransferRow> = select(conn, transfer::SELECT, "t.id", &wanted, transfer::read)?
+            .into_iter()
+            .map(|row| (row.id.clone(), row))
+            .collect();
+        let mut names: Vec<&str> =
+            transfers.values().flat_map(|row| [row.debit.as_str(), row.credit.as_str()]).collect();
         for step in moves {
             if let Move::Transfer(transfer) = step {
                 names.extend([transfer.debit, transfer.credit]);
@@ -63,7 +69,8 @@ impl Book {
         names.sort_unstable();
         names.dedup();
         let sql = format!("SELECT {} FROM ledger_accounts", account::COLUMNS);
-        let before: BTreeMap<String, Account> = select(conn, &sql, "id", &names, account::read)?.into_iter().map(|a| (a.id.clone(), a)).collect();
+        let before: BTreeMap<String, Account> =
+            select(conn, &sql, "id", &names, account::read)?.into_iter().map(|a| (a.id.clone(), a)).collect();
         Ok(Book { after: before.clone(), before, transfers, made: Vec::new(), settled: Vec::new() })
     }
 
@@ -80,16 +87,28 @@ impl Book {
             return if row.is(asked) {
                 Ok(())
             } else {
-                Err(Error::conflict("ledger.transfer_differs", format!("transfer {} was made before and says something else", asked.id)))
+                Err(Error::conflict(
+                    "ledger.transfer_differs",
+                    format!("transfer {} was made before and says something else", asked.id),
+                ))
             };
         }
         let fits = |text: &str| !text.is_empty() && text.len() <= limits::TEXT_INDEXED_MAX;
-        if asked.amount <= 0 || asked.debit == asked.credit || ![asked.id, asked.code, asked.subject].into_iter().all(fits) {
-            return Err(Error::invalid("ledger.transfer", "a transfer needs an id, a code, a subject, two accounts and an amount above zero"));
+        if asked.amount <= 0
+            || asked.debit == asked.credit
+            || ![asked.id, asked.code, asked.subject].into_iter().all(fits)
+        {
+            return Err(Error::invalid(
+                "ledger.transfer",
+                "a transfer needs an id, a code, a subject, two accounts and an amount above zero",
+            ));
         }
         let (unit_from, unit_to) = (self.unit(asked.debit)?, self.unit(asked.credit)?);
         if unit_from != unit_to {
-            return Err(Error::invalid("ledger.unit", format!("{} counts {unit_from}, {} counts {unit_to}", asked.debit, asked.credit)));
+            return Err(Error::invalid(
+                "ledger.unit",
+                format!("{} counts {unit_from}, {} counts {unit_to}", asked.debit, asked.credit),
+            ));
         }
         let row = TransferRow {
             seq: 0,
@@ -112,11 +131,20 @@ impl Book {
     }
 
     fn settle(&mut self, now: Timestamp, id: &str, outcome: Outcome) -> Result<()> {
-        let row = self.transfers.get(id).cloned().ok_or_else(|| Error::dangling("ledger.transfer_absent", format!("there is no transfer {id}")))?;
+        let row = self
+            .transfers
+            .get(id)
+            .cloned()
+            .ok_or_else(|| Error::dangling("ledger.transfer_absent", format!("there is no transfer {id}")))?;
         match (row.two_phase, row.state, outcome) {
             (true, State::Pending, _) => {}
             (true, State::Posted, Outcome::Posted) | (true, State::Voided, Outcome::Voided) => return Ok(()),
-            _ => return Err(Error::conflict("ledger.settled", format!("transfer {id} is final and cannot be {}", outcome.word()))),
+            _ => {
+                return Err(Error::conflict(
+                    "ledger.settled",
+                    format!("transfer {id} is final and cannot be {}", outcome.word()),
+                ));
+            }
         }
         let posted = if outcome == Outcome::Posted { row.amount } else { 0 };
         self.add(&row, -row.amount, posted)?;
@@ -148,7 +176,10 @@ impl Book {
             *set_aside = set_aside.checked_add(pending).ok_or_else(too_much)?;
             *made = made.checked_add(posted).ok_or_else(too_much)?;
             if !account.obeys() {
-                return Err(Error::exhausted("ledger.exceeded", format!("{} {} do not fit in account {name}", row.amount, account.unit)));
+                return Err(Error::exhausted(
+                    "ledger.exceeded",
+                    format!("{} {} do not fit in account {name}", row.amount, account.unit),
+                ));
             }
         }
         Ok(())
@@ -162,7 +193,10 @@ impl Book {
             )?;
         }
         for (id, outcome) in &self.settled {
-            conn.execute("INSERT INTO ledger_settlements (transfer, outcome, at) VALUES ($1, $2, $3)", args![id, outcome.word(), now])?;
+            conn.execute(
+                "INSERT INTO ledger_settlements (transfer, outcome, at) VALUES ($1, $2, $3)",
+                args![id, outcome.word(), now],
+            )?;
         }
         for (id, after) in &self.after {
             let Some(before) = self.before.get(id).filter(|before| *before != after) else { continue };
@@ -189,7 +223,13 @@ impl Book {
 }
 
 /// The rows whose `column` is one of `values`.
-fn select<T>(conn: &mut Conn<'_>, sql: &str, column: &str, values: &[&str], read: impl FnMut(&db::Row) -> Result<T>) -> Result<Vec<T>> {
+fn select<T>(
+    conn: &mut Conn<'_>,
+    sql: &str,
+    column: &str,
+    values: &[&str],
+    read: impl FnMut(&db::Row) -> Result<T>,
+) -> Result<Vec<T>> {
     if values.is_empty() {
         return Ok(Vec::new());
     }

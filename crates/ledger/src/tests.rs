@@ -16,7 +16,19 @@ fn stock(db: &Db, name: &'static str, amount: i64) {
         open(conn, NOW, &NewAccount { id: "used", unit: "vcpu", rule: Rule::Free })?;
         open(conn, NOW, &NewAccount { id: name, unit: "vcpu", rule: Rule::DebitsWithinCredits })?;
         let id = format!("stock:{name}");
-        apply(conn, NOW, &[Move::Transfer(Transfer { id: &id, debit: "world", credit: name, amount, pending: false, code: "stock", subject: name })])
+        apply(
+            conn,
+            NOW,
+            &[Move::Transfer(Transfer {
+                id: &id,
+                debit: "world",
+                credit: name,
+                amount,
+                pending: false,
+                code: "stock",
+                subject: name,
+            })],
+        )
     })
     .unwrap();
 }
@@ -86,8 +98,24 @@ fn a_batch_happens_as_a_whole_or_not_at_all() {
                 hold("c", "free", 0),
                 hold("c", "free", -1),
                 Move::Post("nowhere"),
-                Move::Transfer(Transfer { id: "c", debit: "free", credit: "free", amount: 1, pending: false, code: "x", subject: "x" }),
-                Move::Transfer(Transfer { id: "c", debit: "world", credit: "used", amount: i64::MAX, pending: false, code: "x", subject: "x" }),
+                Move::Transfer(Transfer {
+                    id: "c",
+                    debit: "free",
+                    credit: "free",
+                    amount: 1,
+                    pending: false,
+                    code: "x",
+                    subject: "x",
+                }),
+                Move::Transfer(Transfer {
+                    id: "c",
+                    debit: "world",
+                    credit: "used",
+                    amount: i64::MAX,
+                    pending: false,
+                    code: "x",
+                    subject: "x",
+                }),
             ];
             for bad in last {
                 assert!(apply(conn, NOW, &[hold("a", "free", 1), Move::Post("a"), bad]).is_err(), "{bad:?}");
@@ -167,7 +195,9 @@ fn many_at_once_never_take_more_than_there_is() {
                         // Some of them let go again.
                         if n % 4 == 0 {
                             let freed = db.write(move |conn| match transfer(conn, &again)? {
-                                Some(row) if row.state == State::Pending => apply(conn, NOW, &[Move::Void(&again)]).map(|()| row.amount),
+                                Some(row) if row.state == State::Pending => {
+                                    apply(conn, NOW, &[Move::Void(&again)]).map(|()| row.amount)
+                                }
                                 _ => Ok(0),
                             });
                             taken.fetch_sub(u32::try_from(freed.unwrap_or(0)).unwrap(), Ordering::SeqCst);
@@ -226,9 +256,15 @@ fn play(db: &Db, case: u32, batches: &[Vec<Ask>]) -> (Vec<Option<String>>, BTree
                 .iter()
                 .zip(&texts)
                 .map(|(ask, [id, debit, credit])| match ask {
-                    Ask::Hold { amount, pending, .. } => {
-                        Move::Transfer(Transfer { id, debit, credit, amount: *amount, pending: *pending, code: "x", subject: "x" })
-                    }
+                    Ask::Hold { amount, pending, .. } => Move::Transfer(Transfer {
+                        id,
+                        debit,
+                        credit,
+                        amount: *amount,
+                        pending: *pending,
+                        code: "x",
+                        subject: "x",
+                    }),
                     Ask::Post(_) => Move::Post(id),
                     Ask::Void(_) => Move::Void(id),
                 })
@@ -244,7 +280,11 @@ fn play(db: &Db, case: u32, batches: &[Vec<Ask>]) -> (Vec<Option<String>>, BTree
 #[test]
 fn what_is_debited_is_credited() {
     let engines = db::testing::databases();
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() });
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
     let case = AtomicU32::new(0);
     runner
         .run(&asks(), |batches| {

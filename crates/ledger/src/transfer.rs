@@ -98,7 +98,8 @@ pub struct TransferRow {
     pub settled_at: Option<Timestamp>,
 }
 
-pub(crate) const SELECT: &str = "SELECT t.seq, t.id, t.debit, t.credit, t.amount, t.pending, t.code, t.subject, t.at, s.outcome, s.at
+pub(crate) const SELECT: &str =
+    "SELECT t.seq, t.id, t.debit, t.credit, t.amount, t.pending, t.code, t.subject, t.at, s.outcome, s.at
      FROM ledger_transfers t LEFT JOIN ledger_settlements s ON s.transfer = t.id";
 
 pub(crate) fn read(row: &Row) -> Result<TransferRow> {

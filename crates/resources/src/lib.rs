@@ -1,5 +1,108 @@
-//! The `resources` room of Yunwei.
+//! Resources: where machines stand, what they stand on, and what keeps two
+//! orders from taking the same core or the same address.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`places`] | sites, pools, subnets |
+//! | [`hosts`] | hosts and their states; invitations, enrolment, certificates |
+//! | [`images`] | what machines' disks are made from |
+//! | [`capacity`] | reservations over the ledger |
+//! | [`placement`] | which host: a pure function |
+//! | [`claims`] | things that are one of a kind: ports, addresses, station addresses |
+//! | [`intents`] | what should be on a host, and what was seen there |
+//! | [`observe`] | what agents report: observations, lives, orphans |
+//! | [`ca`] | our own certificate authority |
+//! | [`door`] | the agents' entrance, and [`http`], the same over TLS |
+//! | [`inventory`] | TMF634 and TMF639: the same things as open documents |
+//! | [`work`] | reconcilers |
+//!
+//! **Invariants** (each with its test beside it):
+//! - no host's dimension is reserved beyond what the ledger credits it with;
+//! - a claim has one holder (`claims`' keys);
+//! - what a machine holds is let go only when its absence was observed, or no
+//!   intent for it was ever written;
+//! - an agent speaks of its own host only.
+//!
+//! **Not here.** Services and orders (`provisioning`), how an agent makes a
+//! host so (`drivers::converge`), prices.
 
+pub mod ca;
+pub mod capacity;
+pub mod claims;
+pub mod console;
+pub mod door;
+mod fact;
+pub mod hosts;
+pub mod http;
+pub mod images;
+pub mod intents;
+pub mod inventory;
+pub mod observe;
+pub mod orphans;
+pub mod placement;
+pub mod places;
 // Rows of attributes, packed by hand.
 #[rustfmt::skip]
 pub mod shapes;
+#[cfg(test)]
+mod tests;
+pub mod wake;
+pub mod work;
+
+pub use drivers::wire::IntentId;
+pub use fact::Fact;
+pub use inventory::KINDS;
+
+use gate::AnyAction;
+
+base::ids! {
+    /// A place with hosts.
+    pub struct SiteId = "site";
+    /// Hosts that are alike.
+    pub struct PoolId = "pool";
+    /// A range of addresses.
+    pub struct SubnetId = "snet";
+    /// What a disk is made from.
+    pub struct ImageId = "img";
+    /// A host that is expected.
+    pub struct InvitationId = "inv";
+}
+db::id_columns!(SiteId, PoolId, SubnetId, ImageId, InvitationId);
+
+/// Every action of this room.
+pub static ACTIONS: &[&dyn AnyAction] = &[
+    &places::CREATE_SITE,
+    &places::LIST_SITES,
+    &places::CREATE_POOL,
+    &places::LIST_POOLS,
+    &places::UPDATE_POOL,
+    &places::CREATE_SUBNET,
+    &places::LIST_SUBNETS,
+    &hosts::INVITE,
+    &hosts::LIST_INVITATIONS,
+    &hosts::ENROL,
+    &hosts::LIST,
+    &hosts::GET,
+    &hosts::ACTIVATE,
+    &hosts::DRAIN,
+    &hosts::RETIRE,
+    &images::REGISTER,
+    &images::LIST,
+    &images::GET,
+    &capacity::GET,
+    &capacity::LIST_RESERVATIONS,
+    &claims::LIST,
+    &intents::LIST,
+    &intents::GET,
+    &console::REQUEST,
+    &console::GET,
+    &orphans::LIST,
+    &orphans::ADOPT,
+    &orphans::REMOVE,
+    &observe::POLL,
+    &observe::OBSERVE,
+    &console::ANSWER,
+    &images::FETCH,
+    &hosts::RENEW,
+    &work::RECONCILE,
+];

@@ -1,0 +1,257 @@
+//! What agents say: polls for what is wanted, reports of what is there.
+//!
+//! **Invariants** (tests: `tests/agents.rs`).
+//! - An agent speaks of its own host only: what it says of another host's
+//!   intents is not stored, and named in the answer as unknown.
+//! - Old news changes nothing: an observation carries a revision, a life is
+//!   merged ([`Life::absorb`]).
+//! - What a machine held is freed in the transaction that stores the sight of
+//!   its absence at the generation that wanted nothing.
+//! - No agent can make a machine older than its intent: what a life claims to
+//!   have run is cut to the time since then.
+//!
+//! Not here: who the agent is (`door`).
+
+use base::id::HostId;
+use base::time::{Timestamp, micros};
+use base::{Error, Result, limits};
+use db::args;
+use drivers::wire::{
+    ConsoleRequest, Desired, HostReport, Intent as WireIntent, Intents, Life, MachineState, Observation, PROTOCOL,
+    Report, ReportAnswer,
+};
+use gate::{Action, Actor, Effect, Tx};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::intents::{self, Intent};
+use crate::{Fact, capacity, hosts, inventory, orphans};
+
+/// The host whose agent acts.
+pub(crate) fn speaker(tx: &Tx<'_>) -> Result<HostId> {
+    match tx.cx().actor() {
+        Actor::Agent(host) => Ok(*host),
+        _ => Err(Error::forbidden("agent.only", "only a host's agent may do this")),
+    }
+}
+
+/// What an agent asks for.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Poll {
+    /// The cursor of the last answer; 0 asks for everything.
+    pub after: u64,
+}
+
+/// What is wanted on the agent's host: everything, or what changed.
+pub static POLL: Action<Poll, Intents> = Action {
+    name: "agent.poll",
+    summary: "Gives a host's agent what is wanted there.",
+    effect: Effect::Read,
+    run: |tx, input| {
+        let host = speaker(tx)?;
+        let feed: Option<i64> =
+            tx.query_opt("SELECT feed FROM hosts WHERE id = $1 AND state <> 'retired'", args![host], |row| row.get(0))?;
+        let feed = feed.ok_or_else(|| hosts::not_found(host))?;
+        let after = i64::try_from(input.after).unwrap_or(0);
+        // A cursor that we did not give, or gave before we were restored from a copy, is answered with everything.
+        let known = after > 0
+            && (after == feed
+                || tx
+                    .query_opt(
+                        "SELECT 1 FROM intents WHERE host = $1 AND feed = $2 LIMIT 1",
+                        args![host, after],
+                        |row| row.get::<i64>(0),
+                    )?
+                    .is_some());
+        let sql = "SELECT id, generation, desired FROM intents WHERE host = $1 AND feed > $2 AND ($3 = 1 OR freed_at IS NULL) ORDER BY feed LIMIT $4";
+        let since = if known { after } else { -1 };
+        let rows = tx.query(sql, args![host, since, known, limits::INTENTS_PAGE_MAX], |row| {
+            Ok((row.get::<String>(0)?, row.get::<u64>(1)?, row.get::<Option<String>>(2)?))
+        })?;
+        let intents = rows
+            .into_iter()
+            .map(|(id, generation, desired)| to_wire(&id, generation, desired.as_deref()))
+            .collect::<Result<_>>()?;
+        let console_requests = consoles_asked(tx, host)?;
+        Ok(Intents {
+            protocol: PROTOCOL,
+            cursor: u64::try_from(feed).unwrap_or(0),
+            full: !known,
+            intents,
+            console_requests,
+        })
+    },
+};
+
+fn to_wire(id: &str, generation: u64, desired: Option<&str>) -> Result<WireIntent> {
+    let id = id.parse().map_err(|e: String| Error::bug("intent.damaged", e))?;
+    let desired = match desired {
+        None => Desired::Absent,
+        Some(text) => Desired::Machine(Box::new(
+            serde_json::from_str(text)
+                .map_err(|e| Error::bug("intent.damaged", "a stored specification does not read").because(e))?,
+        )),
+    };
+    Ok(WireIntent { id, generation, desired })
+}
+
+fn consoles_asked(tx: &mut Tx<'_>, host: HostId) -> Result<Vec<ConsoleRequest>> {
+    tx.query(
+        "SELECT c.intent, c.request, c.bytes_max FROM consoles c JOIN intents i ON i.id = c.intent
+         WHERE i.host = $1 AND c.answered = 0 AND i.freed_at IS NULL ORDER BY c.asked_at LIMIT $2",
+        args![host, limits::CONSOLE_REQUESTS_MAX],
+        |row| {
+            let id: String = row.get(0)?;
+            Ok(ConsoleRequest {
+                id: id.parse().map_err(|e: String| Error::bug("intent.damaged", e))?,
+                request: row.get(1)?,
+                bytes_max: row.get(2)?,
+            })
+        },
+    )
+}
+
+/// Stores what an agent saw.
+pub static OBSERVE: Action<Report, ReportAnswer> = Action {
+    name: "agent.observe",
+    summary: "Stores what a host's agent saw: machines, their lives, orphans, the host itself.",
+    effect: Effect::Change,
+    run: |tx, report| {
+        let host = speaker(tx)?;
+        let lives: usize = report.observations.iter().map(|seen| seen.lives.len()).sum();
+        if report.observations.len() > limits::REPORT_OBSERVATIONS_MAX || lives > limits::REPORT_LIVES_MAX {
+            return Err(Error::invalid(
+                "report.too_large",
+                format!("a report has at most {} observations", limits::REPORT_OBSERVATIONS_MAX),
+            ));
+        }
+        hosts::heard(tx, host, report.sent_at)?;
+        if let Some(facts) = &report.host {
+            host_facts(tx, host, facts)?;
+        }
+        let mut answer = ReportAnswer::default();
+        for seen in &report.observations {
+            match intents::get(tx, &seen.id)? {
+                Some(intent)
+                    if intent.host == host && (intent.freed_at.is_none() || seen.state == MachineState::Absent) =>
+                {
+                    machine(tx, intent, seen)?
+                }
+                _ => answer.unknown.push(seen.id.clone()),
+            }
+        }
+        if let Some(found) = &report.orphans {
+            orphans::reported(tx, host, found)?;
+        }
+        Ok(answer)
+    },
+};
+
+/// What the host is may have changed, and with it what may be sold of it.
+fn host_facts(tx: &mut Tx<'_>, host: HostId, facts: &HostReport) -> Result<()> {
+    let found = hosts::load(tx, host)?;
+    let now = tx.now;
+    let text = hosts::facts_text(facts)?;
+    tx.execute("UPDATE hosts SET facts = $2, reported_at = $3 WHERE id = $1", args![host, text, now])?;
+    // What is free on the disk changes by itself and is no news.
+    if (HostReport { disk_free_mib: facts.disk_free_mib, ..found.facts.clone() }) == *facts {
+        return Ok(());
+    }
+    hosts::supply(tx, host)?;
+    inventory::host_changed(tx, host)?;
+    tx.fact(Fact::HostChanged { host: host.to_string() }, found.tenant)
+}
+
+fn machine(tx: &mut Tx<'_>, intent: Intent, seen: &Observation) -> Result<()> {
+    let held = intent.observed.as_ref();
+    if held.is_some_and(|held| seen.revision <= held.revision) || intent.freed_at.is_some() {
+        return Ok(());
+    }
+    let id = intent.id.as_str();
+    let mut kept = seen.clone();
+    kept.lives.clear();
+    let now = tx.now;
+    let text = serde_json::to_string(&kept)
+        .map_err(|e| Error::bug("observation.text", "an observation cannot be written").because(e))?;
+    tx.execute(
+        "UPDATE intents SET observed = $2, observed_generation = $3, observed_revision = $4, observed_at = $5 WHERE id = $1",
+        args![id, text, seen.generation, seen.revision, now],
+    )?;
+    if seen.generation > intent.generation {
+        intents::overtake(tx, id, intent.host, seen.generation)?;
+    }
+    if seen.state == MachineState::Running
+        && capacity::of(tx, id)?.is_some_and(|reserved| reserved.state == capacity::State::Held)
+    {
+        capacity::in_use(tx, &intent.id)?;
+    }
+    for life in &seen.lives {
+        life_seen(tx, &intent, life)?;
+    }
+    if held.is_none_or(|held| news(held) != news(seen)) {
+        inventory::machine_seen(tx, &intent, seen)?;
+        tx.fact(Fact::MachineObserved { intent: id.to_owned(), service: intent.service.clone() }, intent.tenant)?;
+    }
+    let wanted_away = intent.desired.is_none() && seen.generation == intent.generation;
+    if wanted_away && seen.state == MachineState::Absent && seen.converged {
+        capacity::gone(tx, id, &intent.service, intent.tenant)?;
+    }
+    Ok(())
+}
+
+/// What makes an observation worth telling of.
+fn news(seen: &Observation) -> impl PartialEq + '_ {
+    (
+        seen.generation,
+        seen.state,
+        seen.converged,
+        seen.power,
+        seen.reboot_token.as_deref(),
+        seen.check.as_ref().map(|check| (check.ok, check.life)),
+        seen.problem.as_ref().map(|problem| (problem.code.as_str(), problem.retrying)),
+    )
+}
+
+fn life_seen(tx: &mut Tx<'_>, intent: &Intent, told: &Life) -> Result<()> {
+    let id = intent.id.as_str();
+    let Ok(seq) = i64::try_from(told.seq) else { return Ok(()) };
+    if seq == 0 {
+        return Ok(());
+    }
+    let told = plausible(told.clone(), intent, tx.now);
+    let merged = match intents::life(tx, id, seq)? {
+        None => told,
+        Some(known) => {
+            let mut merged = known.clone();
+            merged.absorb(&told);
+            if merged == known {
+                return Ok(());
+            }
+            merged
+        }
+    };
+    let text =
+        serde_json::to_string(&merged).map_err(|e| Error::bug("life.text", "a life cannot be written").because(e))?;
+    let ended = merged.end.as_ref().map(|end| end.at);
+    let now = tx.now;
+    tx.execute(
+        "INSERT INTO lives (intent, seq, host, tenant, service, life, started_at, ran_ms, ended_at, received_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         ON CONFLICT (intent, seq) DO UPDATE SET life = $6, started_at = $7, ran_ms = $8, ended_at = $9, received_at = $10",
+        args![id, seq, intent.host, intent.tenant, intent.service, text, merged.started_at, merged.ran_ms, ended, now],
+    )?;
+    tx.fact(Fact::LifeObserved { intent: id.to_owned(), seq, service: intent.service.clone() }, intent.tenant)
+}
+
+/// Cuts what cannot be: a machine has not run for longer than it was wanted.
+fn plausible(mut life: Life, intent: &Intent, now: Timestamp) -> Life {
+    const SLACK_MS: i64 = 60_000;
+    let most = u64::try_from((micros(now) - micros(intent.created_at)) / 1_000 + SLACK_MS).unwrap_or(0);
+    if life.ran_ms > most {
+        tracing::warn!(intent = %intent.id, host = %intent.host, seq = life.seq, told = life.ran_ms, most, "a life longer than possible was reported");
+        life.ran_ms = most;
+    }
+    life.last_seen_at = life.last_seen_at.max(life.started_at);
+    life
+}
