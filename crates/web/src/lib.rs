@@ -16,6 +16,7 @@ pub mod api;
 mod asking;
 mod body;
 mod house;
+pub mod hub;
 pub mod idempotency;
 mod reply;
 #[cfg(test)]

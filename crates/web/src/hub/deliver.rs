@@ -1,0 +1,195 @@
+//! Sends what is due.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::Uri;
+use base::time::Timestamp;
+use base::{Error, Kind, Result, limits};
+use gate::Gate;
+use tokio::task::JoinSet;
+use ureq::Agent;
+use ureq::config::Config;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::resolver::{ArrayVec, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+use super::store::{self, Outcome, Waiting};
+use super::{Hub, address, signature};
+
+/// How long to wait after the first, second … failed attempt: 28 hours in all.
+const WAITS: [Duration; limits::DELIVERY_ATTEMPTS_MAX - 1] = [
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+    Duration::from_secs(2 * 60),
+    Duration::from_secs(10 * 60),
+    Duration::from_secs(30 * 60),
+    Duration::from_secs(2 * 3600),
+    Duration::from_secs(5 * 3600),
+    Duration::from_secs(8 * 3600),
+    Duration::from_secs(12 * 3600),
+];
+/// How often an idle worker looks, for what another server wrote or what became due.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long ended deliveries can be looked at.
+const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
+
+impl Hub {
+    /// Delivers until the task is dropped. One per server is enough; several
+    /// servers share the work.
+    pub async fn deliver(&self, gate: Gate) {
+        let mut looks = 0u32;
+        loop {
+            match self.deliver_due(&gate).await {
+                Ok(0) => {
+                    let _ = tokio::time::timeout(LOOK, self.0.wake.notified()).await;
+                }
+                Ok(_) => {}
+                Err(e) => {
+                    tracing::warn!(error = ?e, "notifications could not be looked up");
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+            looks = looks.wrapping_add(1);
+            if looks % 3_600 == 0 {
+                let before = gate.now() - KEPT;
+                if let Err(e) = gate.db().write_async(move |conn| store::forget(conn, before)).await {
+                    tracing::warn!(error = ?e, "old notifications could not be removed");
+                }
+            }
+        }
+    }
+
+    /// Sends what is due now; gives how many were tried.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn deliver_due(&self, gate: &Gate) -> Result<usize> {
+        let now = gate.now();
+        if !gate.db().read_async(move |conn| store::any_due(conn, now)).await? {
+            return Ok(0);
+        }
+        let until = now + Duration::from_secs(4 * limits::DELIVERY_SECONDS_MAX);
+        let due = gate.db().write_async(move |conn| store::claim(conn, now, until)).await?;
+        let tried = due.len();
+        let mut sending = JoinSet::new();
+        for delivery in due {
+            let (hub, gate) = (self.clone(), gate.clone());
+            sending.spawn(async move { hub.one(&gate, delivery).await });
+        }
+        while let Some(sent) = sending.join_next().await {
+            sent.map_err(|e| Error::bug("hub.panic", "a delivery stopped on a broken invariant").because(e))??;
+        }
+        Ok(tried)
+    }
+
+    async fn one(&self, gate: &Gate, delivery: Waiting) -> Result<()> {
+        let (hub, at, waiting) = (self.clone(), gate.clone(), delivery.clone());
+        let sent = tokio::task::spawn_blocking(move || hub.send(&at, &waiting)).await;
+        let sent = sent.unwrap_or_else(|e| Err(Error::bug("hub.panic", "a delivery stopped on a broken invariant").because(e)));
+        let now = gate.now();
+        let outcome = self.judge(&delivery, sent, now);
+        tracing::debug!(delivery = delivery.id, event = delivery.event, ?outcome, "notification sent");
+        gate.db().write_async(move |conn| store::settle(conn, &delivery, &outcome, now)).await
+    }
+
+    /// What follows from an answer, or from none.
+    fn judge(&self, delivery: &Waiting, sent: Result<Sent>, now: Timestamp) -> Outcome {
+        let (why, asked) = match sent {
+            Ok(Sent { status: 200..=299, .. }) => return Outcome::Done,
+            Ok(Sent { status: 410, .. }) => return Outcome::Gone,
+            Ok(Sent { status, retry_after }) => (format!("answered {status}"), retry_after),
+            // An address that is not allowed now may be allowed when the name is put right.
+            Err(e) => (format!("{}: {}", e.code(), e.message()), None),
+        };
+        let waits = if self.0.settings.waits.is_empty() { &WAITS[..] } else { &self.0.settings.waits[..] };
+        let failed = usize::try_from(delivery.attempts).unwrap_or(usize::MAX);
+        match waits.get(failed) {
+            Some(wait) => Outcome::Later(now + asked.map_or(*wait, |asked| asked.clamp(*wait, Duration::from_secs(24 * 3600))), why),
+            None => Outcome::Dead(why),
+        }
+    }
+
+    /// One attempt. Blocks for at most [`limits::DELIVERY_SECONDS_MAX`] and a name's resolution.
+    fn send(&self, gate: &Gate, delivery: &Waiting) -> Result<Sent> {
+        let private = self.0.settings.private_targets;
+        let uri = address::read(&delivery.callback, private)?;
+        let found = address::resolve(&uri, private)?;
+        let wanted = delivery.clone();
+        let record = gate
+            .db()
+            .read(move |conn| db::records::at_revision(conn, &wanted.kind, &wanted.record, wanted.revision))?;
+        let body = self.event(delivery, record).to_string();
+        let timestamp = gate.now().as_second();
+        let signed = signature(&delivery.secret, &delivery.id, timestamp, &body)?;
+        let answer = self
+            .agent(found)?
+            .post(uri)
+            .header("content-type", "application/json")
+            .header("webhook-id", &delivery.id)
+            .header("webhook-timestamp", timestamp.to_string())
+            .header("webhook-signature", signed)
+            .send(&body);
+        match answer {
+            Ok(answer) => {
+                let seconds = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+                Ok(Sent { status: answer.status().as_u16(), retry_after: seconds.map(Duration::from_secs) })
+            }
+            Err(e) => Err(Error::new(Kind::Unavailable, "hub.no_answer", e.to_string()).because(e)),
+        }
+    }
+
+    /// A client for one attempt that connects to these addresses and nowhere
+    /// else: no redirects, no proxy.
+    fn agent(&self, found: Vec<SocketAddr>) -> Result<Agent> {
+        let mut tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .root_certs(RootCerts::WebPki)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        if !self.0.settings.authorities.is_empty() {
+            tls = tls.root_certs(RootCerts::Specific(Arc::new(self.authorities()?)));
+        }
+        let limit = Some(Duration::from_secs(limits::DELIVERY_SECONDS_MAX));
+        let config = Config::builder()
+            .tls_config(tls.build())
+            .proxy(None)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .max_response_header_size(16 << 10)
+            .timeout_global(limit)
+            .user_agent("Yunwei")
+            .build();
+        Ok(Agent::with_parts(config, DefaultConnector::default(), Pinned(found)))
+    }
+
+    fn authorities(&self) -> Result<Vec<Certificate<'static>>> {
+        let mut all = Vec::new();
+        for item in ureq::tls::parse_pem(&self.0.settings.authorities) {
+            match item {
+                Ok(PemItem::Certificate(certificate)) => all.push(certificate),
+                Ok(_) => {}
+                Err(e) => return Err(Error::invalid("hub.authorities", "the trusted certificates do not read").because(e)),
+            }
+        }
+        Ok(all)
+    }
+}
+
+struct Sent {
+    status: u16,
+    retry_after: Option<Duration>,
+}
+
+/// Answers every question with the addresses that were checked.
+#[derive(Debug)]
+struct Pinned(Vec<SocketAddr>);
+
+impl Resolver for Pinned {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> std::result::Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut found: ResolvedSocketAddrs = ArrayVec::from_fn(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
+        self.0.iter().take(16).for_each(|at| found.push(*at));
+        if found.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(found) }
+    }
+}

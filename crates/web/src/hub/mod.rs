@@ -1,0 +1,151 @@
+//! `/hub`: subscriptions to what happens to records, and their delivery.
+//!
+//! A subscription belongs to one tenant at one API and hears of that tenant's
+//! records there. A notification is a row written in the transaction of the
+//! fact ([`Hub::notify`], called by the house's reactions), so that none is
+//! lost and none tells of a change that was rolled back; workers send it
+//! ([`Hub::deliver`]).
+//!
+//! States of a delivery:
+//! ```text
+//! waiting ──2xx──► done
+//!    │ ▲ └─10 attempts failed, or the subscription gone──► dead ──retry──► waiting
+//!    └─┘ other answer, no answer: later again
+//! ```
+//!
+//! Invariants:
+//! - at least once, in no promised order: `webhook-id` is the same at each
+//!   attempt, `eventTime` and the revision say what came first;
+//! - what is sent is the record as it was at the fact's revision;
+//! - nothing is sent to a loopback, private or link-local address unless the
+//!   operator allows it: names are resolved first, and the connection goes to
+//!   the very address that was checked ([`address`]);
+//! - the secret is made here and shown once.
+//!
+//! Not here: which facts there are (`gate`, the rooms), live pages ([`crate::live`]).
+
+mod actions;
+pub mod address;
+mod deliver;
+mod query;
+mod routes;
+mod sign;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::Result;
+use gate::{Kind, RecordFact, Tx};
+use serde_json::{Value as Json, json};
+
+pub use actions::{DELIVERIES, Delivery, LIST, RETRY, SUBSCRIBE, SubscribeInput, Subscription, UNSUBSCRIBE, actions};
+pub use sign::{fresh_secret, signature};
+use store::Waiting;
+
+use crate::tmf;
+
+/// What an operator can set about notifications.
+#[derive(Debug, Clone, Default)]
+pub struct HubSettings {
+    /// Whether notifications may go to loopback and private addresses.
+    pub private_targets: bool,
+    /// Certificates (PEM) of authorities to trust besides the usual ones.
+    pub authorities: Vec<u8>,
+    /// How long to wait after each failed attempt; empty for the usual waits.
+    pub waits: Vec<Duration>,
+}
+
+/// Subscriptions and deliveries of all kinds. Cheap to clone.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    kinds: HashMap<&'static str, &'static Kind>,
+    site: String,
+    settings: HubSettings,
+    wake: Arc<tokio::sync::Notify>,
+}
+
+/// The base path of a kind's API, for example `/tmf-api/productOrderingManagement/v4`.
+pub(crate) fn api_of(kind: &Kind) -> &'static str {
+    kind.path.rsplit_once('/').map_or("", |(base, _)| base)
+}
+
+impl Hub {
+    /// Over all `kinds`; `site` begins the `href` of what is sent.
+    pub fn new(kinds: &[&'static Kind], site: &str, settings: HubSettings) -> Self {
+        let kinds = kinds.iter().map(|kind| (kind.name, *kind)).collect();
+        Hub(Arc::new(Inner { kinds, site: site.trim_end_matches('/').to_owned(), settings, wake: Arc::default() }))
+    }
+
+    /// The base paths of all APIs, each with the types of event it has.
+    fn apis(&self) -> BTreeMap<&'static str, Vec<String>> {
+        let mut apis: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+        for kind in self.0.kinds.values() {
+            let facts = ["RecordCreated", "RecordChanged", "RecordStateChanged", "RecordDeleted"];
+            let types = facts.iter().filter_map(|fact| event_type(kind, fact));
+            apis.entry(api_of(kind)).or_default().extend(types);
+        }
+        apis
+    }
+
+    /// Writes a delivery for everybody who subscribed to this. A reaction, inside the fact's transaction.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn notify(&self, tx: &mut Tx<'_>, fact: &RecordFact) -> Result<()> {
+        let Some(kind) = self.0.kinds.get(fact.kind).copied() else { return Ok(()) };
+        let Some(event) = event_type(kind, fact.name) else { return Ok(()) };
+        let listeners = store::listeners(tx, fact.tenant, api_of(kind))?;
+        if listeners.is_empty() {
+            return Ok(());
+        }
+        let record = db::records::at_revision(tx, kind.name, &fact.id, fact.revision)?;
+        for (subscription, asked) in listeners {
+            let wanted = query::Wanted::parse(&asked).is_ok_and(|wanted| wanted.takes(&event, kind.name, record.as_ref()));
+            if wanted {
+                store::enqueue(tx, &subscription, &event, fact)?;
+            }
+        }
+        let wake = self.0.wake.clone();
+        tx.after_commit(move || wake.notify_one());
+        Ok(())
+    }
+
+    /// What is sent: TM Forum's event around the record as it was.
+    fn event(&self, waiting: &Waiting, record: Option<db::Record>) -> Json {
+        let kind = self.0.kinds.get(waiting.kind.as_str());
+        let payload = match (kind, record) {
+            (Some(kind), Some(record)) => Json::Object(tmf::render(&self.0.site, kind, record)),
+            _ => json!({ "id": waiting.record }),
+        };
+        let name = waiting.kind.clone();
+        json!({
+            "eventId": waiting.id,
+            "eventTime": waiting.at.to_string(),
+            "eventType": waiting.event,
+            "@type": waiting.event,
+            "event": { name: payload },
+        })
+    }
+}
+
+/// The catalogs of services and resources call every change `ChangeEvent`.
+const PLAIN_CHANGES: [&str; 2] = ["/tmf-api/serviceCatalogManagement/v4", "/tmf-api/resourceCatalog/v4"];
+
+/// TM Forum's name for what happened to a record.
+fn event_type(kind: &Kind, fact: &str) -> Option<String> {
+    let word = match fact {
+        "RecordCreated" => "CreateEvent",
+        "RecordChanged" | "RecordStateChanged" if PLAIN_CHANGES.contains(&api_of(kind)) => "ChangeEvent",
+        "RecordChanged" => "AttributeValueChangeEvent",
+        "RecordStateChanged" => "StateChangeEvent",
+        "RecordDeleted" => "DeleteEvent",
+        _ => return None,
+    };
+    Some(format!("{}{word}", kind.shape.name))
+}
