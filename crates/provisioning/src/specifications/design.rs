@@ -1,0 +1,146 @@
+//! Decomposition: from what was ordered to services and machines, by the
+//! specifications alone. Reads records, writes nothing.
+
+use base::{Error, Result, limits};
+use commerce::catalog::characteristics::Specification;
+use commerce::catalog::mapping::{self, Child};
+use gate::Tx;
+use resources::inventory::RESOURCE_SPECIFICATION;
+use serde_json::{Map, Value as Json, json};
+
+use super::SERVICE_SPECIFICATION;
+
+/// What an order is to be delivered as.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Design {
+    /// The services, each after the one that it supports.
+    pub services: Vec<DesignedService>,
+    /// The machines.
+    pub machines: Vec<DesignedMachine>,
+}
+
+/// Whom a service faces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Facing {
+    /// The customer: it is what they have.
+    Customer,
+    /// Resources: it is how it is done.
+    Resource,
+}
+
+/// A service that is to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DesignedService {
+    /// The serviceSpecification and its name.
+    pub specification: (String, String),
+    /// The place in [`Design::services`] of the one that it supports.
+    pub supports: Option<usize>,
+    /// Whom it faces.
+    pub facing: Facing,
+    /// What it is to what it supports.
+    pub role: String,
+    /// Its characteristics.
+    pub characteristics: Map<String, Json>,
+}
+
+/// A machine that is to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DesignedMachine {
+    /// The resourceSpecification and its name.
+    pub specification: (String, String),
+    /// The place in [`Design::services`] of the service that it supports.
+    pub supports: usize,
+    /// The place of the customer-facing service above it.
+    pub serves: usize,
+    /// What it is to its service.
+    pub role: String,
+    /// Its characteristics.
+    pub characteristics: Map<String, Json>,
+}
+
+/// What mapping rules may know of the order.
+#[derive(Debug, Clone)]
+pub struct Naming {
+    /// What the customer calls the product.
+    pub name: String,
+    /// Whose it is.
+    pub tenant: String,
+}
+
+/// The category of resource specifications that are machines.
+pub const MACHINE: &str = "virtualMachine";
+
+/// Designs what a specification with these characteristics is delivered as.
+///
+/// # Errors
+/// `Conflict` (`specification.…`) where the records do not lead to machines;
+/// `Invalid` where mapped characteristics do not fit.
+pub fn design(tx: &mut Tx<'_>, children: &[Child], characteristics: &Map<String, Json>, naming: &Naming) -> Result<Design> {
+    let mut walk = Walk { naming, design: Design::default() };
+    for child in children {
+        walk.service(tx, child, characteristics, None, 0)?;
+    }
+    if walk.design.services.is_empty() {
+        return Err(Error::conflict("specification.empty", "the product's specification names no service, so there is nothing to deliver"));
+    }
+    Ok(walk.design)
+}
+
+struct Walk<'n> {
+    naming: &'n Naming,
+    design: Design,
+}
+
+impl Walk<'_> {
+    fn service(&mut self, tx: &mut Tx<'_>, child: &Child, parent: &Map<String, Json>, supports: Option<usize>, depth: usize) -> Result<()> {
+        if depth >= limits::SPECIFICATION_DEPTH_MAX || self.design.services.len() >= limits::DESIGN_SERVICES_MAX {
+            return Err(Error::conflict(
+                "specification.too_deep",
+                format!("the specifications lead to more than {} levels or {} services; is there a circle?", limits::SPECIFICATION_DEPTH_MAX, limits::DESIGN_SERVICES_MAX),
+            ));
+        }
+        let record = tx.peek(&SERVICE_SPECIFICATION, &child.id)?;
+        let specification = Specification::read(&record.body)?;
+        let characteristics = mapping::apply(child, parent, &self.order(child), &specification)?;
+        let place = self.design.services.len();
+        self.design.services.push(DesignedService {
+            specification: (record.id.clone(), specification.name),
+            supports,
+            facing: if supports.is_none() { Facing::Customer } else { Facing::Resource },
+            role: child.role.clone(),
+            characteristics: characteristics.clone(),
+        });
+        for below in mapping::children(&record.body, "serviceSpecRelationship")? {
+            self.service(tx, &below, &characteristics, Some(place), depth + 1)?;
+        }
+        for below in mapping::children(&record.body, "resourceSpecification")? {
+            self.resource(tx, &below, &characteristics, place)?;
+        }
+        Ok(())
+    }
+
+    fn resource(&mut self, tx: &mut Tx<'_>, child: &Child, parent: &Map<String, Json>, supports: usize) -> Result<()> {
+        let record = tx.peek(&RESOURCE_SPECIFICATION, &child.id)?;
+        let specification = Specification::read(&record.body)?;
+        let category = record.body.get("category").and_then(Json::as_str).unwrap_or_default();
+        if category != MACHINE {
+            return Err(Error::conflict(
+                "specification.resource_unknown",
+                format!("{} is a resource of the category `{category}`; this platform makes `{MACHINE}`", specification.name),
+            ));
+        }
+        let characteristics = mapping::apply(child, parent, &self.order(child), &specification)?;
+        let specification = (record.id.clone(), specification.name);
+        let mut serves = supports;
+        while let Some(above) = self.design.services.get(serves).and_then(|service| service.supports) {
+            serves = above;
+        }
+        self.design.machines.push(DesignedMachine { specification, supports, serves, role: child.role.clone(), characteristics });
+        Ok(())
+    }
+
+    fn order(&self, child: &Child) -> Map<String, Json> {
+        let known = json!({ "name": self.naming.name, "tenant": self.naming.tenant, "role": child.role });
+        known.as_object().cloned().unwrap_or_default()
+    }
+}
