@@ -88,7 +88,7 @@ pub fn children(body: &Map<String, Json>, attribute: &str) -> Result<Vec<Child>>
         })?;
         for (n, rule) in child.rules.iter().enumerate() {
             if let Source::Cel(text) = &rule.source {
-                expression::compile(text).map_err(|e| e.at(format!("{at}.characteristicMapping[{n}].cel")))?;
+                expression::read(text).map_err(|e| e.at(format!("{at}.characteristicMapping[{n}].cel")))?;
             }
         }
         found.push(child);
@@ -122,7 +122,7 @@ pub fn apply(
         }
         let value = match &rule.source {
             Source::From(name) => parent.get(name).cloned(),
-            Source::Cel(text) => Some(expression::evaluate(text, &[("parent", parent), ("order", order)])?),
+            Source::Cel(text) => Some(expression::evaluate(text, parent, order)?),
             Source::Value(value) => Some(value.clone()),
         };
         match value {

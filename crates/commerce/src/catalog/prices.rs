@@ -65,7 +65,11 @@ pub struct Price {
     pub tax_rate: Option<Decimal>,
     applies: Vec<(String, Vec<Json>)>,
     quantity_from: Option<String>,
+    extensions: Map<String, Json>,
 }
+
+/// Extension attributes that rating reads and a frozen price keeps.
+const KEPT: [&str; 2] = ["allowance", "tier"];
 
 /// The periods that recurring prices may have.
 pub const PERIODS: [&str; 5] = ["hour", "day", "week", "month", "year"];
@@ -124,6 +128,7 @@ impl Price {
             name: word("name").to_owned(),
             period: if kind == PriceType::Recurring { period(body)? } else { String::new() },
             applies: conditions(body.get("prodSpecCharValueUse")),
+            extensions: KEPT.iter().filter_map(|name| Some(((*name).to_owned(), body.get(*name)?.clone()))).collect(),
             quantity_from: body.get("quantityFrom").and_then(Json::as_str).map(str::to_owned),
             kind,
             amount,
@@ -176,6 +181,10 @@ impl Price {
         }
         if !self.unit.is_empty() {
             frozen["unitOfMeasure"] = self.unit.clone().into();
+        }
+        for (name, value) in &self.extensions {
+            frozen["@type"] = "GradedPrice".into();
+            frozen[name.as_str()] = value.clone();
         }
         Ok(frozen)
     }

@@ -87,10 +87,20 @@ pub struct Claimed {
     pub address: String,
     /// The way out; empty for none.
     pub gateway: String,
-    /// Ports of the host's loopback: (of the host, of the guest).
-    pub forwards: Vec<(u16, u16)>,
+    /// Ports of the host's loopback that lead into the guest.
+    pub forwards: Vec<Forwarded>,
     /// Where its HTTP is reached; empty for a machine without.
     pub url: String,
+}
+
+/// A port of a host that leads into a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Forwarded {
+    /// The port of the host.
+    pub host: u16,
+    /// The port of the guest.
+    pub guest: u16,
 }
 
 /// Where SSH answers.
@@ -174,7 +184,7 @@ impl Machine {
             disks.push(DiskSpec { name: "data".to_owned(), size_mib: self.data_disk_mib, source: DiskSource::Blank { filesystem: Some(Filesystem::Ext4) } });
         }
         let network = if claimed.bridge.is_empty() {
-            let forward = |(host_port, guest_port): &(u16, u16)| Forward { host_port: *host_port, guest_port: *guest_port, transport: Transport::Tcp };
+            let forward = |port: &Forwarded| Forward { host_port: port.host, guest_port: port.guest, transport: Transport::Tcp };
             NetworkSpec::User { mac: Some(mac.clone()), forwards: claimed.forwards.iter().map(forward).collect(), outbound: false }
         } else {
             NetworkSpec::Bridge { bridge: claimed.bridge.clone(), mac: mac.clone(), addresses: vec![claimed.address.clone()] }
@@ -278,7 +288,7 @@ mod tests {
         assert_eq!(machine.told, BTreeMap::from([("greeting".to_owned(), "Hello".to_owned()), ("floor".to_owned(), "3".to_owned())]));
         let claimed = Claimed {
             machine: "vm_1".into(), mac: "52:54:00:00:00:01".into(), bridge: String::new(), address: String::new(), gateway: String::new(),
-            forwards: vec![(20_001, 80), (20_002, 22)], url: "http://127.0.0.1:20001/".into(),
+            forwards: vec![Forwarded { host: 20_001, guest: 80 }, Forwarded { host: 20_002, guest: 22 }], url: "http://127.0.0.1:20001/".into(),
         };
         let image = ImageRef { name: "debian".into(), sha256: "ab".repeat(32).parse().unwrap(), bytes: 1, format: Default::default(), url: None };
         let spec = machine.wanted(&claimed, image).unwrap();

@@ -30,7 +30,7 @@ mod stop;
 
 use durable::Registry;
 
-pub use machine::{Claimed, Machine, Placed};
+pub use machine::{Claimed, Forwarded, Machine, Placed};
 pub use react::{accepted, cancelled, ended};
 
 /// The flow that carries out an item that adds.
