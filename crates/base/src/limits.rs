@@ -112,6 +112,10 @@ pub const CHARACTERISTIC_BYTES_MAX: usize = 32 << 10;
 pub const CHARACTERISTIC_VALUES_MAX: usize = 100;
 /// Compiled size of a regular expression in a specification, in bytes.
 pub const REGEX_BYTES_MAX: usize = 256 << 10;
+/// Levels of services below a product.
+pub const SPECIFICATION_DEPTH_MAX: usize = 6;
+/// Services that one product is made of.
+pub const DESIGN_SERVICES_MAX: usize = 32;
 /// Specifications directly below another one.
 pub const CHILD_SPECIFICATIONS_MAX: usize = 16;
 /// Expressions kept compiled.

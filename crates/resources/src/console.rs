@@ -61,20 +61,28 @@ pub static REQUEST: Action<AskConsole, Console> = Action {
     effect: Effect::Change,
     run: |tx, input| {
         let intent = granted(tx, "console.request", &input.id)?;
-        if intent.is_gone() {
-            return Err(Error::conflict("console.machine_gone", format!("machine {} is gone", input.id)));
-        }
-        let bytes = input.bytes.unwrap_or(limits::CONSOLE_BYTES_MAX).clamp(1, limits::CONSOLE_BYTES_MAX);
-        let (now, request) = (tx.now, tx.ids().text("cons", tx.now));
-        tx.execute(
-            "INSERT INTO consoles (intent, request, bytes_max, asked_at, answered, text, truncated) VALUES ($1, $2, $3, $4, 0, '', 0)
-             ON CONFLICT (intent) DO UPDATE SET request = $2, bytes_max = $3, asked_at = $4, answered = 0",
-            args![input.id.as_str(), request, bytes, now],
-        )?;
-        wake::after(tx, intent.host);
-        read(tx, &input.id)
+        ask(tx, &intent, input.bytes)
     },
 };
+
+/// [`REQUEST`] for a machine whose owner the caller has decided about.
+///
+/// # Errors
+/// `Conflict` (`console.machine_gone`).
+pub fn ask(tx: &mut Tx<'_>, intent: &Intent, bytes: Option<u32>) -> Result<Console> {
+    if intent.is_gone() {
+        return Err(Error::conflict("console.machine_gone", format!("machine {} is gone", intent.id)));
+    }
+    let bytes = bytes.unwrap_or(limits::CONSOLE_BYTES_MAX).clamp(1, limits::CONSOLE_BYTES_MAX);
+    let (now, request) = (tx.now, tx.ids().text("cons", tx.now));
+    tx.execute(
+        "INSERT INTO consoles (intent, request, bytes_max, asked_at, answered, text, truncated) VALUES ($1, $2, $3, $4, 0, '', 0)
+         ON CONFLICT (intent) DO UPDATE SET request = $2, bytes_max = $3, asked_at = $4, answered = 0",
+        args![intent.id.as_str(), request, bytes, now],
+    )?;
+    wake::after(tx, intent.host);
+    read(tx, &intent.id)
+}
 
 /// Reads what was captured last.
 pub static GET: Action<intents::IntentRef, Console> = Action {
@@ -87,7 +95,11 @@ pub static GET: Action<intents::IntentRef, Console> = Action {
     },
 };
 
-fn read(tx: &mut Tx<'_>, id: &IntentId) -> Result<Console> {
+/// What was captured last, for a machine whose owner the caller has decided about.
+///
+/// # Errors
+/// `NotFound` (`console.not_asked`).
+pub fn read(tx: &mut Tx<'_>, id: &IntentId) -> Result<Console> {
     let found = tx.query_opt(
         "SELECT intent, request, answered, asked_at, captured_at, text, truncated, problem FROM consoles WHERE intent = $1",
         args![id.as_str()],

@@ -64,6 +64,11 @@ pub struct Intent {
 }
 
 impl Intent {
+    /// The id of its record in the resource inventory (TMF639).
+    pub fn resource(&self) -> &str {
+        &self.resource
+    }
+
     /// What was seen of the present generation; `None` while the agent has not taken it up.
     pub fn current(&self) -> Option<&Observation> {
         self.observed.as_ref().filter(|seen| seen.generation >= self.generation)

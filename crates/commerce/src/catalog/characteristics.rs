@@ -192,8 +192,11 @@ impl Specification {
             match chosen.cloned().or_else(|| one.default()) {
                 Some(value) => drop(complete.insert(one.name.clone(), value)),
                 None if one.min > 0 => {
-                    return Err(Error::invalid("characteristic.missing", format!("{} needs `{}`", self.name, one.name))
-                        .at(&one.name));
+                    return Err(Error::invalid(
+                        "characteristic.missing",
+                        format!("{} needs `{}`", self.name, one.name),
+                    )
+                    .at(&one.name));
                 }
                 None => {}
             }

@@ -19,7 +19,10 @@ use std::collections::BTreeMap;
 use base::id::HostId;
 use base::{Error, Result};
 use drivers::seed::{self, Guest, Interface};
-use drivers::wire::{Check, CloudInit, DiskSource, DiskSpec, Filesystem, Forward, ImageRef, IntentId, MachineSpec, Mac, NetworkSpec, Power, Transport};
+use drivers::wire::{
+    Check, CloudInit, DiskSource, DiskSpec, Filesystem, Forward, ImageRef, IntentId, Mac, MachineSpec, NetworkSpec,
+    Power, Transport,
+};
 use resources::placement::{Demand, Policy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -106,16 +109,38 @@ pub struct Forwarded {
 /// Where SSH answers.
 pub(super) const SSH: u16 = 22;
 
-const KNOWN: [&str; 13] =
-    ["vcpus", "memoryMib", "diskMib", "dataDiskMib", "image", "port", "path", "user", "sshKeys", "userData", "site", "pool", "apart"];
+const KNOWN: [&str; 13] = [
+    "vcpus",
+    "memoryMib",
+    "diskMib",
+    "dataDiskMib",
+    "image",
+    "port",
+    "path",
+    "user",
+    "sshKeys",
+    "userData",
+    "site",
+    "pool",
+    "apart",
+];
 
 impl Machine {
     /// Reads the characteristics of a designed machine.
     ///
     /// # Errors
     /// `Conflict` (`specification.machine`) naming what its specification leaves open.
-    pub(super) fn read(id: String, service: String, supports: String, name: String, of: &Map<String, Json>) -> Result<Self> {
-        let lacks = |what: &str| Error::conflict("specification.machine", format!("the machine's specification gives no usable `{what}`")).at(what.to_owned());
+    pub(super) fn read(
+        id: String,
+        service: String,
+        supports: String,
+        name: String,
+        of: &Map<String, Json>,
+    ) -> Result<Self> {
+        let lacks = |what: &str| {
+            Error::conflict("specification.machine", format!("the machine's specification gives no usable `{what}`"))
+                .at(what.to_owned())
+        };
         let number = |what: &str, least: u64| match of.get(what) {
             None if least == 0 => Ok(0),
             given => given.and_then(Json::as_u64).filter(|number| *number >= least).ok_or_else(|| lacks(what)),
@@ -139,7 +164,11 @@ impl Machine {
             user: text("user"),
             ssh_keys: keys.into_iter().filter(|key: &String| !key.is_empty()).collect(),
             user_data: text("userData"),
-            told: of.iter().filter(|(name, _)| !KNOWN.contains(&name.as_str())).map(|(name, value)| (name.clone(), plain(value))).collect(),
+            told: of
+                .iter()
+                .filter(|(name, _)| !KNOWN.contains(&name.as_str()))
+                .map(|(name, value)| (name.clone(), plain(value)))
+                .collect(),
             policy: Policy {
                 site: id_of("site").map(str::parse).transpose()?,
                 pool: id_of("pool").map(str::parse).transpose()?,
@@ -164,7 +193,11 @@ impl Machine {
     /// What it takes of a host.
     pub(super) fn demand(&self) -> Demand {
         let fit = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        Demand { vcpu: i64::from(self.vcpus), memory_mib: fit(self.memory_mib), disk_mib: fit(self.disk_mib.saturating_add(self.data_disk_mib)) }
+        Demand {
+            vcpu: i64::from(self.vcpus),
+            memory_mib: fit(self.memory_mib),
+            disk_mib: fit(self.disk_mib.saturating_add(self.data_disk_mib)),
+        }
     }
 
     /// The ports of the guest that are reached from outside.
@@ -179,15 +212,29 @@ impl Machine {
     /// `Bug` where a claim does not read.
     pub(super) fn wanted(&self, claimed: &Claimed, image: ImageRef) -> Result<MachineSpec> {
         let mac: Mac = claimed.mac.parse().map_err(|e: String| Error::bug("claim.damaged", e))?;
-        let mut disks = vec![DiskSpec { name: "system".to_owned(), size_mib: self.disk_mib, source: DiskSource::Image { image } }];
+        let mut disks =
+            vec![DiskSpec { name: "system".to_owned(), size_mib: self.disk_mib, source: DiskSource::Image { image } }];
         if self.data_disk_mib > 0 {
-            disks.push(DiskSpec { name: "data".to_owned(), size_mib: self.data_disk_mib, source: DiskSource::Blank { filesystem: Some(Filesystem::Ext4) } });
+            disks.push(DiskSpec {
+                name: "data".to_owned(),
+                size_mib: self.data_disk_mib,
+                source: DiskSource::Blank { filesystem: Some(Filesystem::Ext4) },
+            });
         }
         let network = if claimed.bridge.is_empty() {
-            let forward = |port: &Forwarded| Forward { host_port: port.host, guest_port: port.guest, transport: Transport::Tcp };
-            NetworkSpec::User { mac: Some(mac.clone()), forwards: claimed.forwards.iter().map(forward).collect(), outbound: false }
+            let forward =
+                |port: &Forwarded| Forward { host_port: port.host, guest_port: port.guest, transport: Transport::Tcp };
+            NetworkSpec::User {
+                mac: Some(mac.clone()),
+                forwards: claimed.forwards.iter().map(forward).collect(),
+                outbound: false,
+            }
         } else {
-            NetworkSpec::Bridge { bridge: claimed.bridge.clone(), mac: mac.clone(), addresses: vec![claimed.address.clone()] }
+            NetworkSpec::Bridge {
+                bridge: claimed.bridge.clone(),
+                mac: mac.clone(),
+                addresses: vec![claimed.address.clone()],
+            }
         };
         Ok(MachineSpec {
             name: self.name.clone(),
@@ -273,7 +320,12 @@ mod tests {
             of.as_object_mut().unwrap().remove(missing);
             assert_eq!(machine(of).unwrap_err().attribute(), Some(missing));
         }
-        assert_eq!(machine(json!({ "vcpus": 1, "memoryMib": 128, "diskMib": 64, "image": "tiny", "port": 70_000 })).unwrap_err().code(), "specification.machine");
+        assert_eq!(
+            machine(json!({ "vcpus": 1, "memoryMib": 128, "diskMib": 64, "image": "tiny", "port": 70_000 }))
+                .unwrap_err()
+                .code(),
+            "specification.machine"
+        );
         assert!(machine(whole).unwrap().ports().is_empty());
     }
 
@@ -285,12 +337,26 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(machine.ports(), [80, 22]);
-        assert_eq!(machine.told, BTreeMap::from([("greeting".to_owned(), "Hello".to_owned()), ("floor".to_owned(), "3".to_owned())]));
+        assert_eq!(
+            machine.told,
+            BTreeMap::from([("greeting".to_owned(), "Hello".to_owned()), ("floor".to_owned(), "3".to_owned())])
+        );
         let claimed = Claimed {
-            machine: "vm_1".into(), mac: "52:54:00:00:00:01".into(), bridge: String::new(), address: String::new(), gateway: String::new(),
-            forwards: vec![Forwarded { host: 20_001, guest: 80 }, Forwarded { host: 20_002, guest: 22 }], url: "http://127.0.0.1:20001/".into(),
+            machine: "vm_1".into(),
+            mac: "52:54:00:00:00:01".into(),
+            bridge: String::new(),
+            address: String::new(),
+            gateway: String::new(),
+            forwards: vec![Forwarded { host: 20_001, guest: 80 }, Forwarded { host: 20_002, guest: 22 }],
+            url: "http://127.0.0.1:20001/".into(),
         };
-        let image = ImageRef { name: "debian".into(), sha256: "ab".repeat(32).parse().unwrap(), bytes: 1, format: Default::default(), url: None };
+        let image = ImageRef {
+            name: "debian".into(),
+            sha256: "ab".repeat(32).parse().unwrap(),
+            bytes: 1,
+            format: Default::default(),
+            url: None,
+        };
         let spec = machine.wanted(&claimed, image).unwrap();
         spec.check().unwrap();
         assert_eq!(spec.disks.len(), 2);

@@ -31,6 +31,7 @@ mod stop;
 use durable::Registry;
 
 pub use machine::{Claimed, Forwarded, Machine, Placed};
+pub(crate) use react::begin_forgotten;
 pub use react::{accepted, cancelled, ended};
 
 /// The flow that carries out an item that adds.

@@ -93,9 +93,9 @@ fn write_down(tx: &mut Tx<'_>, order: &Record, item: &str, name: &str, design: &
         _ => format!("{name} · {}", if service.role.is_empty() { &service.specification.1 } else { &service.role }),
     };
     let customer_facing = || design.services.iter().zip(&ids).filter(|(service, _)| service.facing == Facing::Customer);
-    let ordered = customer_facing().map(|(service, id)| {
-        json!({ "id": id, "name": named(service), "serviceSpecification": specification(service) })
-    });
+    let ordered = customer_facing().map(
+        |(service, id)| json!({ "id": id, "name": named(service), "serviceSpecification": specification(service) }),
+    );
     let service_order = orders::make(tx, order, item, "add", ordered.collect())?;
     for (place, service) in design.services.iter().enumerate() {
         let below = design.services.iter().zip(&ids).filter(|(other, _)| other.supports == Some(place));
@@ -106,7 +106,8 @@ fn write_down(tx: &mut Tx<'_>, order: &Record, item: &str, name: &str, design: &
     for machine in &design.machines {
         let (serves, supports) = (ids[machine.serves].clone(), ids[machine.supports].clone());
         let id = tx.ids().text("vm", now);
-        let called = if design.machines.len() == 1 { name.to_owned() } else { format!("{name} · {}", design.role(machine)) };
+        let called =
+            if design.machines.len() == 1 { name.to_owned() } else { format!("{name} · {}", design.role(machine)) };
         machines.push(Machine::read(id, serves, supports, called, &machine.characteristics)?);
     }
     let services: Vec<String> = customer_facing().map(|(_, id)| id.clone()).collect();
@@ -231,8 +232,9 @@ impl Step for ClaimNetwork {
         let mut claimed = Vec::with_capacity(input.machines.len());
         for (machine, placed) in paired(&input.machines, &input.placed)? {
             let id = machine.intent()?;
-            let holder = |slot| Holder { machine: &id, slot, tenant: cx.subject.tenant };
-            let mac = claims::mac(tx, holder("net0"), 0)?.to_string();
+            let tenant = cx.subject.tenant;
+            let net = Holder { machine: &id, slot: "net0", tenant };
+            let mac = claims::mac(tx, net, 0)?.to_string();
             let pool = hosts::load(tx, placed.host)?.pool;
             let mut of = Claimed {
                 machine: machine.id.clone(),
@@ -245,7 +247,7 @@ impl Step for ClaimNetwork {
             };
             match places::subnets_of(tx, pool)?.first() {
                 Some(subnet) => {
-                    let held = claims::address(tx, holder("net0"), subnet.id)?;
+                    let held = claims::address(tx, net, subnet.id)?;
                     of.bridge = held.bridge;
                     of.gateway = held.gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
                     of.url = url(&bracketed(&held.address), machine.port);
@@ -253,7 +255,8 @@ impl Step for ClaimNetwork {
                 }
                 None => {
                     for guest in machine.ports() {
-                        let host = claims::port(tx, holder(&format!("port{guest}")), placed.host)?;
+                        let slot = format!("port{guest}");
+                        let host = claims::port(tx, Holder { machine: &id, slot: &slot, tenant }, placed.host)?;
                         if guest == machine.port {
                             of.url = url("127.0.0.1", host);
                         }
@@ -266,7 +269,13 @@ impl Step for ClaimNetwork {
         Ok(Progress::Done(Claims { claimed }))
     }
 
-    fn undo(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &PlacedMachines, _: Option<&Claims>) -> Result<Progress<()>> {
+    fn undo(
+        &self,
+        tx: &mut Tx<'_>,
+        _: &StepCx<'_>,
+        input: &PlacedMachines,
+        _: Option<&Claims>,
+    ) -> Result<Progress<()>> {
         free(tx, &input.machines)
     }
 }
@@ -286,7 +295,9 @@ fn url(host: &str, port: u16) -> String {
 fn paired<'m>(machines: &'m [Machine], placed: &'m [Placed]) -> Result<Vec<(&'m Machine, &'m Placed)>> {
     let find = |machine: &'m Machine| {
         let placed = placed.iter().find(|placed| placed.machine == machine.id);
-        placed.map(|placed| (machine, placed)).ok_or_else(|| Error::bug("machine.unplaced", format!("machine {} has no host", machine.id)))
+        placed
+            .map(|placed| (machine, placed))
+            .ok_or_else(|| Error::bug("machine.unplaced", format!("machine {} has no host", machine.id)))
     };
     machines.iter().map(find).collect()
 }
@@ -315,10 +326,12 @@ impl Step for WantMachines {
     fn run(&self, tx: &mut Tx<'_>, cx: &StepCx<'_>, input: &HeldMachines) -> Result<Progress<Nothing>> {
         for (machine, placed) in paired(&input.machines, &input.placed)? {
             let claimed = input.claimed.iter().find(|claimed| claimed.machine == machine.id);
-            let claimed = claimed.ok_or_else(|| Error::bug("machine.unclaimed", format!("machine {} has no network", machine.id)))?;
+            let claimed = claimed
+                .ok_or_else(|| Error::bug("machine.unclaimed", format!("machine {} has no network", machine.id)))?;
             let image = images::named(tx, &machine.image)?.reference();
             let (id, spec) = (machine.intent()?, machine.wanted(claimed, image)?);
-            let want = Want { id: &id, host: placed.host, spec: &spec, tenant: cx.subject.tenant, service: &machine.service };
+            let want =
+                Want { id: &id, host: placed.host, spec: &spec, tenant: cx.subject.tenant, service: &machine.service };
             intents::put(tx, &want)?;
         }
         Ok(Progress::Done(Nothing {}))
@@ -353,12 +366,19 @@ pub(super) fn await_gone(tx: &mut Tx<'_>, machines: &[String]) -> Result<Progres
 fn await_each(tx: &mut Tx<'_>, machines: &[Machine], good: fn(&intents::Intent) -> bool) -> Result<Progress<Nothing>> {
     for machine in machines {
         let id = machine.intent()?;
-        let found = intents::get(tx, &id)?.ok_or_else(|| Error::bug("intent.lost", format!("machine {id} is not wanted any more")))?;
+        let found = intents::get(tx, &id)?
+            .ok_or_else(|| Error::bug("intent.lost", format!("machine {id} is not wanted any more")))?;
         if found.desired.is_none() || found.is_gone() {
-            return Err(Error::conflict("machine.taken_away", format!("somebody took machine {id} away while it was being made")));
+            return Err(Error::conflict(
+                "machine.taken_away",
+                format!("somebody took machine {id} away while it was being made"),
+            ));
         }
         if let Some(problem) = found.failure() {
-            return Err(Error::conflict("machine.failed", format!("the host cannot make the machine: {} ({})", problem.message, problem.code)));
+            return Err(Error::conflict(
+                "machine.failed",
+                format!("the host cannot make the machine: {} ({})", problem.message, problem.code),
+            ));
         }
         if !good(&found) {
             return Ok(Progress::wait(intents::key(&id)));
@@ -453,13 +473,17 @@ impl Step for ActivateServices {
         let raw = raw_item(&order, &input.item)?;
         let product = products::activate(tx, &order, &raw, &services)?;
         for id in &input.designed.supporting {
-            activate(tx, id, |body| support(body, id, &input.designed))?;
+            let resources = resources_of(tx, id, &input.designed)?;
+            activate(tx, id, |body| drop(body.insert("supportingResource".to_owned(), resources)))?;
         }
         for id in &input.designed.services {
             let url = address(id, &input.designed.machines, &input.claimed);
             let service = activate(tx, id, |body| {
                 let name = product.body.get("name").cloned().unwrap_or_default();
-                body.insert("product".to_owned(), json!({ "id": product.id, "name": name, "@referredType": "Product" }));
+                body.insert(
+                    "product".to_owned(),
+                    json!({ "id": product.id, "name": name, "@referredType": "Product" }),
+                );
                 if let Some(url) = url {
                     services::set_characteristic(body, "address", &url.into());
                     body.insert("place".to_owned(), json!([{ "role": "address", "name": url, "@type": "Address" }]));
@@ -487,16 +511,20 @@ fn raw_item(order: &Record, id: &str) -> Result<Json> {
 /// Where a service is reached: at the first of its machines that is reached at all.
 fn address<'c>(service: &str, machines: &[Machine], claimed: &'c [Claimed]) -> Option<&'c str> {
     let mut of = machines.iter().filter(|machine| machine.service == service);
-    of.find_map(|machine| claimed.iter().find(|held| held.machine == machine.id && !held.url.is_empty())).map(|held| held.url.as_str())
+    of.find_map(|machine| claimed.iter().find(|held| held.machine == machine.id && !held.url.is_empty()))
+        .map(|held| held.url.as_str())
 }
 
-/// The resources behind a resource-facing service.
-fn support(body: &mut Map<String, Json>, service: &str, designed: &Designed) {
-    let machines = designed.machines.iter().filter(|machine| machine.supports == service);
-    let names: Vec<Json> = machines.map(|machine| json!({ "name": "machine", "value": machine.id })).collect();
-    if let Some(first) = names.first() {
-        services::set_characteristic(body, "machine", &first["value"]);
+/// The machines behind a service, as references into the resource inventory.
+fn resources_of(tx: &mut Tx<'_>, service: &str, designed: &Designed) -> Result<Json> {
+    let mut found = Vec::new();
+    for machine in designed.machines.iter().filter(|machine| machine.supports == service) {
+        let intent = intents::get(tx, &machine.intent()?)?;
+        let intent = intent
+            .ok_or_else(|| Error::bug("intent.lost", format!("machine {} is not wanted any more", machine.id)))?;
+        found.push(json!({ "id": intent.resource(), "name": machine.name, "@referredType": "Resource" }));
     }
+    Ok(found.into())
 }
 
 fn activate(tx: &mut Tx<'_>, id: &str, change: impl FnOnce(&mut Map<String, Json>)) -> Result<Granted<Record>> {

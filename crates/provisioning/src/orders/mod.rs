@@ -23,7 +23,17 @@ use serde_json::{Value as Json, json};
 
 use crate::shapes;
 
-const OPEN: &[&str] = &["pending", "held", "inProgress", "completed", "failed", "partial", "cancelled", "assessingCancellation", "pendingCancellation"];
+const OPEN: &[&str] = &[
+    "pending",
+    "held",
+    "inProgress",
+    "completed",
+    "failed",
+    "partial",
+    "cancelled",
+    "assessingCancellation",
+    "pendingCancellation",
+];
 
 /// TMF641 `serviceOrder`.
 pub static SERVICE_ORDER: Kind = Kind {
@@ -37,7 +47,19 @@ pub static SERVICE_ORDER: Kind = Kind {
         attribute: "state",
         initial: "acknowledged",
         moves: &[
-            ("acknowledged", &["rejected", "pending", "held", "inProgress", "failed", "cancelled", "pendingCancellation", "assessingCancellation"]),
+            (
+                "acknowledged",
+                &[
+                    "rejected",
+                    "pending",
+                    "held",
+                    "inProgress",
+                    "failed",
+                    "cancelled",
+                    "pendingCancellation",
+                    "assessingCancellation",
+                ],
+            ),
             ("pending", OPEN),
             ("held", OPEN),
             ("inProgress", OPEN),
@@ -67,7 +89,12 @@ pub static CANCEL_SERVICE_ORDER: Kind = Kind {
     states: Some(&StateMachine {
         attribute: "state",
         initial: "accepted",
-        moves: &[("accepted", &["inProgress", "done", "terminatedWithError"]), ("inProgress", &["done", "terminatedWithError"]), ("done", &[]), ("terminatedWithError", &[])],
+        moves: &[
+            ("accepted", &["inProgress", "done", "terminatedWithError"]),
+            ("inProgress", &["done", "terminatedWithError"]),
+            ("done", &[]),
+            ("terminatedWithError", &[]),
+        ],
     }),
     verbs: &[Verb::Create, Verb::Get, Verb::List],
     before_create: cancel,
@@ -87,14 +114,25 @@ fn receive(tx: &mut Tx<'_>, order: &mut Record) -> Result<()> {
         return Err(Error::invalid("order.empty", "a service order has at least one item").at("serviceOrderItem"));
     };
     if items.len() > base::limits::ORDER_ITEMS_MAX {
-        return Err(Error::invalid("order.too_many_items", format!("a service order has at most {} items", base::limits::ORDER_ITEMS_MAX)).at("serviceOrderItem"));
+        return Err(Error::invalid(
+            "order.too_many_items",
+            format!("a service order has at most {} items", base::limits::ORDER_ITEMS_MAX),
+        )
+        .at("serviceOrderItem"));
     }
     for item in items {
         item["state"] = "acknowledged".into();
     }
-    let claims_ours = order.values("externalReference.externalReferenceType").iter().any(|kind| kind.as_str() == Some(BY_PRODUCT_ORDER));
+    let claims_ours = order
+        .values("externalReference.externalReferenceType")
+        .iter()
+        .any(|kind| kind.as_str() == Some(BY_PRODUCT_ORDER));
     if claims_ours {
-        return Err(Error::invalid("order.reference_reserved", "only the platform refers a service order to a product order").at("externalReference"));
+        return Err(Error::invalid(
+            "order.reference_reserved",
+            "only the platform refers a service order to a product order",
+        )
+        .at("externalReference"));
     }
     order.body.insert("orderDate".to_owned(), tx.now.to_string().into());
     Ok(())
@@ -107,14 +145,18 @@ fn is_ours(order: &Record) -> bool {
 fn keep_what_was_accepted(_: &mut Tx<'_>, before: &Record, after: &mut Record) -> Result<()> {
     let settled = ["serviceOrderItem", "orderDate", "startDate", "completionDate", "externalReference", "state"];
     match settled.iter().find(|name| before.body.get(**name) != after.body.get(**name)) {
-        Some(name) if is_ours(before) => Err(Error::conflict("order.settled", format!("`{name}` moves with the order's flow")).at(*name)),
+        Some(name) if is_ours(before) => {
+            Err(Error::conflict("order.settled", format!("`{name}` moves with the order's flow")).at(*name))
+        }
         _ => Ok(()),
     }
 }
 
 fn only_ended(_: &mut Tx<'_>, order: &Record) -> Result<()> {
     match order.state.as_deref() {
-        Some("inProgress" | "completed" | "partial" | "pendingCancellation") => Err(Error::conflict("order.kept", "a service order that is open or was delivered is kept").at("state")),
+        Some("inProgress" | "completed" | "partial" | "pendingCancellation") => {
+            Err(Error::conflict("order.kept", "a service order that is open or was delivered is kept").at("state"))
+        }
         _ => Ok(()),
     }
 }
@@ -124,7 +166,11 @@ fn cancel(tx: &mut Tx<'_>, request: &mut Record) -> Result<()> {
     let mut order = tx.load_for("cancelServiceOrder.create", &SERVICE_ORDER, &id)?;
     if is_ours(&order) {
         let of = order.at("externalReference.id").and_then(Json::as_str).unwrap_or_default().to_owned();
-        return Err(Error::conflict("order.of_product_order", format!("this service order carries out product order {of}; cancel that one")).at("serviceOrder.id"));
+        return Err(Error::conflict(
+            "order.of_product_order",
+            format!("this service order carries out product order {of}; cancel that one"),
+        )
+        .at("serviceOrder.id"));
     }
     if matches!(order.state.as_deref(), Some("completed" | "failed" | "cancelled" | "rejected" | "partial")) {
         return Err(Error::conflict("order.ended", "the service order has come to its end").at("serviceOrder.id"));
@@ -139,7 +185,13 @@ fn cancel(tx: &mut Tx<'_>, request: &mut Record) -> Result<()> {
 }
 
 /// Makes the service order for an item of a product order, in progress.
-pub(crate) fn make(tx: &mut Tx<'_>, order: &Record, item: &str, action: &str, services: Vec<Json>) -> Result<Granted<Record>> {
+pub(crate) fn make(
+    tx: &mut Tx<'_>,
+    order: &Record,
+    item: &str,
+    action: &str,
+    services: Vec<Json>,
+) -> Result<Granted<Record>> {
     let now = tx.now.to_string();
     let items: Vec<Json> = services
         .into_iter()
@@ -159,7 +211,12 @@ pub(crate) fn make(tx: &mut Tx<'_>, order: &Record, item: &str, action: &str, se
 }
 
 /// Brings a service order to its end; again changes nothing.
-pub(crate) fn end(tx: &mut Tx<'_>, order: &mut Granted<Record>, state: &str, error: Option<(&str, &str)>) -> Result<()> {
+pub(crate) fn end(
+    tx: &mut Tx<'_>,
+    order: &mut Granted<Record>,
+    state: &str,
+    error: Option<(&str, &str)>,
+) -> Result<()> {
     if matches!(order.state.as_deref(), Some("completed" | "failed" | "cancelled" | "rejected" | "partial")) {
         return Ok(());
     }
@@ -171,7 +228,10 @@ pub(crate) fn end(tx: &mut Tx<'_>, order: &mut Granted<Record>, state: &str, err
         item["state"] = state.into();
     }
     if let Some((code, message)) = error {
-        body.insert("errorMessage".to_owned(), json!([{ "code": code, "reason": code, "message": message, "timestamp": now }]));
+        body.insert(
+            "errorMessage".to_owned(),
+            json!([{ "code": code, "reason": code, "message": message, "timestamp": now }]),
+        );
     }
     order.set_state("state", state);
     tx.save(&SERVICE_ORDER, order)
@@ -182,7 +242,11 @@ pub(crate) fn of_item(tx: &mut Tx<'_>, order: &str, item: &str) -> Result<Option
     let query = db::records::Query {
         kind: SERVICE_ORDER.name,
         scope: &db::records::Scope::All,
-        conditions: vec![db::records::Condition { path: "externalReference.id".to_owned(), op: db::records::Op::Eq, values: vec![order.to_owned()] }],
+        conditions: vec![db::records::Condition {
+            path: "externalReference.id".to_owned(),
+            op: db::records::Op::Eq,
+            values: vec![order.to_owned()],
+        }],
         sort: None,
         descending: true,
         after: None,
@@ -190,6 +254,9 @@ pub(crate) fn of_item(tx: &mut Tx<'_>, order: &str, item: &str) -> Result<Option
         limit: u32::try_from(2 * base::limits::ORDER_ITEMS_MAX).unwrap_or(u32::MAX),
     };
     let found = db::records::list(tx, &query)?.into_iter().map(|(record, _)| record);
-    let id = found.filter(|record| record.at("externalReference.name").and_then(Json::as_str) == Some(item)).map(|record| record.id).next();
+    let id = found
+        .filter(|record| record.at("externalReference.name").and_then(Json::as_str) == Some(item))
+        .map(|record| record.id)
+        .next();
     id.map(|id| tx.peek(&SERVICE_ORDER, &id)).transpose()
 }

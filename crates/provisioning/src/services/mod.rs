@@ -37,7 +37,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::shapes;
 
-pub use actions::{CONSOLE, ConsoleAsk, ConsoleSeen, REBOOT, START, STATUS, STOP, ServiceId, TERMINATE, TerminateAnswer};
+pub use actions::{CAPTURE, CONSOLE, ConsoleAsk, REBOOT, START, STATUS, STOP, ServiceId, TERMINATE, Terminating};
 pub use observed::{MachineSeen, ServiceSeen, observe, status};
 pub use realised::{Realised, realised};
 
@@ -48,7 +48,13 @@ pub static SERVICE: Kind = Kind {
     path: "/tmf-api/serviceInventory/v4/service",
     class: Class::Internal,
     shape: &shapes::SERVICE,
-    keys: &[Key::text("name"), Key::text("state"), Key::text("category"), Key::time("startDate"), Key::text("serviceSpecification.id")],
+    keys: &[
+        Key::text("name"),
+        Key::text("state"),
+        Key::text("category"),
+        Key::time("startDate"),
+        Key::text("serviceSpecification.id"),
+    ],
     states: Some(&StateMachine {
         attribute: "state",
         initial: "feasibilityChecked",
@@ -79,9 +85,25 @@ fn is_ours(record: &Record) -> bool {
 }
 
 fn only_names(_: &mut Tx<'_>, before: &Record, after: &mut Record) -> Result<()> {
-    let settled = ["@type", "state", "product", "category", "serviceCharacteristic", "serviceSpecification", "supportingService", "supportingResource", "place", "serviceOrderItem", "startDate"];
+    let settled = [
+        "@type",
+        "state",
+        "product",
+        "category",
+        "serviceCharacteristic",
+        "serviceSpecification",
+        "supportingService",
+        "supportingResource",
+        "place",
+        "serviceOrderItem",
+        "startDate",
+    ];
     match settled.iter().find(|name| before.body.get(**name) != after.body.get(**name)) {
-        Some(name) if is_ours(before) => Err(Error::conflict("service.by_order", format!("`{name}` follows from the service's order and from what is seen of it")).at(*name)),
+        Some(name) if is_ours(before) => Err(Error::conflict(
+            "service.by_order",
+            format!("`{name}` follows from the service's order and from what is seen of it"),
+        )
+        .at(*name)),
         _ => Ok(()),
     }
 }
@@ -89,7 +111,8 @@ fn only_names(_: &mut Tx<'_>, before: &Record, after: &mut Record) -> Result<()>
 fn only_ended(_: &mut Tx<'_>, record: &Record) -> Result<()> {
     match record.state.as_deref() {
         Some("active" | "inactive" | "reserved" | "designed") if is_ours(record) => {
-            Err(Error::conflict("service.in_use", "the service is in use; order the end of its product first").at("state"))
+            Err(Error::conflict("service.in_use", "the service is in use; order the end of its product first")
+                .at("state"))
         }
         _ => Ok(()),
     }

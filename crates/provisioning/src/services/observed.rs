@@ -122,7 +122,9 @@ pub fn observe(tx: &mut Tx<'_>, intent: &str) -> Result<()> {
     let machines = intents::of_service(tx, &record.id)?;
     let seen: Vec<MachineState> = machines.iter().map(Intent::state).collect();
     let runs = |state: &MachineState| matches!(state, MachineState::Running);
-    let rests = |state: &MachineState| matches!(state, MachineState::Stopped | MachineState::Crashed | MachineState::Failed | MachineState::Absent);
+    let rests = |state: &MachineState| {
+        matches!(state, MachineState::Stopped | MachineState::Crashed | MachineState::Failed | MachineState::Absent)
+    };
     let next = match () {
         () if seen.iter().all(runs) => "active",
         () if seen.iter().any(rests) && seen.iter().all(|state| runs(state) || rests(state)) => "inactive",

@@ -44,7 +44,8 @@ pub fn realised(tx: &mut Tx<'_>, service: &str) -> Result<Option<Realised>> {
     let record = tx.peek(&SERVICE, service)?;
     let Some(product) = record.at("product.id").and_then(Json::as_str).map(str::to_owned) else { return Ok(None) };
     let product = tx.peek(&PRODUCT, &product)?;
-    let services: Vec<String> = product.values("realizingService.id").into_iter().filter_map(Json::as_str).map(str::to_owned).collect();
+    let services: Vec<String> =
+        product.values("realizingService.id").into_iter().filter_map(Json::as_str).map(str::to_owned).collect();
     if services.first().map(String::as_str) != Some(service) {
         return Ok(None);
     }
@@ -61,7 +62,10 @@ pub fn realised(tx: &mut Tx<'_>, service: &str) -> Result<Option<Realised>> {
         account: text("billingAccount.id"),
         machines,
         at,
-        characteristics: characteristics::read_list(product.body.get("productCharacteristic"), "productCharacteristic")?,
+        characteristics: characteristics::read_list(
+            product.body.get("productCharacteristic"),
+            "productCharacteristic",
+        )?,
         prices: product.body.get("productPrice").and_then(Json::as_array).cloned().unwrap_or_default(),
         product: product.id.clone(),
     }))

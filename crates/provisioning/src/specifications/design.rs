@@ -19,6 +19,24 @@ pub struct Design {
     pub machines: Vec<DesignedMachine>,
 }
 
+impl Design {
+    /// Whether it is one service for the customer.
+    pub fn is_single(&self) -> bool {
+        self.services.iter().filter(|service| service.facing == Facing::Customer).count() == 1
+    }
+
+    /// What a machine is called among its kin: its own role, else that of the service it supports.
+    pub fn role<'d>(&'d self, machine: &'d DesignedMachine) -> &'d str {
+        let mut place = Some(machine.supports);
+        let mut role = machine.role.as_str();
+        while let (true, Some(service)) = (role.is_empty(), place.and_then(|place| self.services.get(place))) {
+            role = &service.role;
+            place = service.supports;
+        }
+        if role.is_empty() { &machine.specification.1 } else { role }
+    }
+}
+
 /// Whom a service faces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Facing {
@@ -75,13 +93,21 @@ pub const MACHINE: &str = "virtualMachine";
 /// # Errors
 /// `Conflict` (`specification.…`) where the records do not lead to machines;
 /// `Invalid` where mapped characteristics do not fit.
-pub fn design(tx: &mut Tx<'_>, children: &[Child], characteristics: &Map<String, Json>, naming: &Naming) -> Result<Design> {
+pub fn design(
+    tx: &mut Tx<'_>,
+    children: &[Child],
+    characteristics: &Map<String, Json>,
+    naming: &Naming,
+) -> Result<Design> {
     let mut walk = Walk { naming, design: Design::default() };
     for child in children {
         walk.service(tx, child, characteristics, None, 0)?;
     }
     if walk.design.services.is_empty() {
-        return Err(Error::conflict("specification.empty", "the product's specification names no service, so there is nothing to deliver"));
+        return Err(Error::conflict(
+            "specification.empty",
+            "the product's specification names no service, so there is nothing to deliver",
+        ));
     }
     Ok(walk.design)
 }
@@ -92,11 +118,22 @@ struct Walk<'n> {
 }
 
 impl Walk<'_> {
-    fn service(&mut self, tx: &mut Tx<'_>, child: &Child, parent: &Map<String, Json>, supports: Option<usize>, depth: usize) -> Result<()> {
+    fn service(
+        &mut self,
+        tx: &mut Tx<'_>,
+        child: &Child,
+        parent: &Map<String, Json>,
+        supports: Option<usize>,
+        depth: usize,
+    ) -> Result<()> {
         if depth >= limits::SPECIFICATION_DEPTH_MAX || self.design.services.len() >= limits::DESIGN_SERVICES_MAX {
             return Err(Error::conflict(
                 "specification.too_deep",
-                format!("the specifications lead to more than {} levels or {} services; is there a circle?", limits::SPECIFICATION_DEPTH_MAX, limits::DESIGN_SERVICES_MAX),
+                format!(
+                    "the specifications lead to more than {} levels or {} services; is there a circle?",
+                    limits::SPECIFICATION_DEPTH_MAX,
+                    limits::DESIGN_SERVICES_MAX
+                ),
             ));
         }
         let record = tx.peek(&SERVICE_SPECIFICATION, &child.id)?;
@@ -126,7 +163,10 @@ impl Walk<'_> {
         if category != MACHINE {
             return Err(Error::conflict(
                 "specification.resource_unknown",
-                format!("{} is a resource of the category `{category}`; this platform makes `{MACHINE}`", specification.name),
+                format!(
+                    "{} is a resource of the category `{category}`; this platform makes `{MACHINE}`",
+                    specification.name
+                ),
             ));
         }
         let characteristics = mapping::apply(child, parent, &self.order(child), &specification)?;
@@ -135,7 +175,13 @@ impl Walk<'_> {
         while let Some(above) = self.design.services.get(serves).and_then(|service| service.supports) {
             serves = above;
         }
-        self.design.machines.push(DesignedMachine { specification, supports, serves, role: child.role.clone(), characteristics });
+        self.design.machines.push(DesignedMachine {
+            specification,
+            supports,
+            serves,
+            role: child.role.clone(),
+            characteristics,
+        });
         Ok(())
     }
 

@@ -84,7 +84,8 @@ fn update(tx: &mut Tx<'_>, _: &Record, record: &mut Record) -> Result<()> {
 
 fn delete(_: &mut Tx<'_>, record: &Record) -> Result<()> {
     if catalog::is_on_sale(record.state.as_deref()) {
-        return Err(Error::conflict("catalog.on_sale", "what is in use cannot be deleted; retire it first").at("lifecycleStatus"));
+        return Err(Error::conflict("catalog.on_sale", "what is in use cannot be deleted; retire it first")
+            .at("lifecycleStatus"));
     }
     Ok(())
 }
