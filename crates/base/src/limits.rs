@@ -186,3 +186,49 @@ pub const JOB_PAYLOAD_BYTES_MAX: usize = 256 << 10;
 pub const REASON_BYTES_MAX: usize = 2_048;
 /// Most work of an expression: reckoned steps times the longest text in bytes.
 pub const EXPRESSION_WORK_MAX: u64 = 64 << 20;
+
+/// Shortest password, in characters (NIST SP 800-63B asks for 8; without a second factor 15 or a list of refused ones).
+pub const PASSWORD_CHARS_MIN: usize = 12;
+/// Longest password, in bytes.
+pub const PASSWORD_BYTES_MAX: usize = 256;
+/// Passwords that are hashed at one time; each takes 19 MiB.
+pub const PASSWORD_HASHES_MAX: usize = 2;
+/// Passwords that may wait to be hashed before sign-ins are turned away.
+pub const PASSWORD_QUEUE_MAX: usize = 64;
+/// Longest name of a person, a tenant or a token, in characters.
+pub const NAME_CHARS_MAX: usize = 200;
+/// Longest mail address, in bytes (RFC 5321).
+pub const EMAIL_BYTES_MAX: usize = 254;
+/// A session ends when it has not been used for so long, in seconds.
+pub const SESSION_IDLE_SECONDS: i64 = 60 * 60;
+/// A session ends so long after sign-in, used or not, in seconds.
+pub const SESSION_SECONDS_MAX: i64 = 12 * 60 * 60;
+/// Sessions of one account; the oldest ends when there would be more.
+pub const SESSIONS_PER_ACCOUNT_MAX: usize = 20;
+/// API tokens of one account that are in force.
+pub const TOKENS_PER_ACCOUNT_MAX: u64 = 50;
+/// Longest life of an API token, in days.
+pub const TOKEN_DAYS_MAX: u32 = 366;
+/// Life of an API token when nobody asks for another, in days.
+pub const TOKEN_DAYS_DEFAULT: u32 = 90;
+/// An invitation can be accepted for so long, in seconds.
+pub const INVITATION_SECONDS: i64 = 7 * 24 * 60 * 60;
+/// A link to set a new password works for so long, in seconds.
+pub const RESET_SECONDS: i64 = 60 * 60;
+/// Invitations of one tenant that wait for an answer.
+pub const INVITATIONS_PENDING_MAX: u64 = 500;
+/// Roles that one account may hold, over all tenants.
+pub const ROLES_PER_ACCOUNT_MAX: u64 = 200;
+/// Accounts and tenants whose standing is kept in memory.
+pub const STANDINGS_CACHED_MAX: usize = 20_000;
+/// What is known of a token or a session is read again after so long, in
+/// milliseconds: how late another server of the same database may hear of a change.
+pub const STANDING_AGE_MS_MAX: i64 = 3_000;
+/// Wrong passwords from one address for one account before it has to wait.
+pub const ATTEMPTS_PER_PAIR: i64 = 5;
+/// Wrong passwords from one address for any account before it has to wait.
+pub const ATTEMPTS_PER_ADDRESS: i64 = 30;
+/// Longest wait that wrong passwords earn, in seconds.
+pub const ATTEMPTS_WAIT_SECONDS_MAX: i64 = 15 * 60;
+/// Wrong passwords are forgotten after so long, in seconds.
+pub const ATTEMPTS_KEPT_SECONDS: i64 = 24 * 60 * 60;

@@ -1,0 +1,268 @@
+//! From a token or a cookie to a context, in a microsecond.
+//!
+//! What a secret stands for is remembered under its hash, together with the
+//! generation of the house's rights at the moment before it was read. Every
+//! change of rights moves the generation on, so a remembered answer that is
+//! older is not used. Two parties could meet here, a reader that is about to
+//! remember and a writer that changes rights: the reader notes the generation
+//! *before* it reads, so if the writer commits in between, the note is old.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use base::id::TenantId;
+use base::time::{Timestamp, micros};
+use base::{Error, Result, limits};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use db::Conn;
+use gate::{Actor, Cx, Gate};
+
+use super::{generation, idle_end, is_alive, standing};
+use crate::secret::{self, Of};
+use crate::sessions::{self, SessionId};
+use crate::tokens;
+
+/// Uses are noted in the database at most so often, in microseconds.
+const NOTED_EVERY: i64 = 60_000_000;
+
+/// Turns API tokens and session cookies into contexts. Cheap to clone.
+#[derive(Clone)]
+pub struct Authenticator(Arc<Inner>);
+
+struct Inner {
+    gate: Gate,
+    known: RwLock<HashMap<Key, Known>>,
+}
+
+type Key = ([u8; 32], Option<TenantId>);
+
+#[derive(Clone)]
+struct Known {
+    generation: u64,
+    read_at: i64,
+    ends: i64,
+    visitor: Visitor,
+}
+
+/// Somebody whose secret was right.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// The context in which they act; give it the request with [`Cx::for_request`].
+    pub cx: Cx,
+    /// Their session, where they came with a cookie.
+    pub session: Option<SessionId>,
+    csrf: Arc<str>,
+}
+
+impl Visitor {
+    /// What this session's forms and scripts send along; empty for API tokens,
+    /// which no browser sends by itself.
+    pub fn csrf(&self) -> &str {
+        &self.csrf
+    }
+
+    /// Checks what a form or a script sent along with a change.
+    ///
+    /// # Errors
+    /// `Forbidden` (`session.csrf`).
+    pub fn check_csrf(&self, sent: Option<&str>) -> Result<()> {
+        if self.session.is_none() || sent.is_some_and(|sent| secret::equal(sent, &self.csrf)) {
+            return Ok(());
+        }
+        Err(Error::forbidden("session.csrf", "this form is from another session; load the page again and repeat it"))
+    }
+}
+
+fn unknown_token() -> Error {
+    Error::unauthenticated("token.unknown", "that API token is not known here; make one on the page of your account")
+}
+
+fn no_session() -> Error {
+    Error::unauthenticated("session.over", "the session is over; sign in again")
+}
+
+/// Reads the value of `X-Yunwei-Tenant`: in which tenant the request is to act.
+///
+/// # Errors
+/// `Invalid` where it is not a tenant's identifier.
+pub fn wanted_tenant(header: Option<&str>) -> Result<Option<TenantId>> {
+    header.map(|text| text.trim().parse::<TenantId>()).transpose().map_err(|e| e.at("X-Yunwei-Tenant"))
+}
+
+impl Authenticator {
+    /// One that remembers what it has looked up through `gate`'s database.
+    pub fn new(gate: Gate) -> Self {
+        Authenticator(Arc::new(Inner { gate, known: RwLock::default() }))
+    }
+
+    /// The context of somebody who has shown nothing.
+    ///
+    /// # Errors
+    /// `Conflict` (`operator.absent`) before the operator was set up.
+    pub fn nobody(&self) -> Result<Cx> {
+        self.0.gate.operator().map(Cx::nobody)
+    }
+
+    /// Who sent this API token, acting in the token's tenant or in `wanted`.
+    ///
+    /// # Errors
+    /// `Unauthenticated` for unknown, expired and revoked tokens and closed
+    /// accounts, `Forbidden` where there is no role in `wanted`.
+    pub async fn bearer(&self, token: &str, wanted: Option<TenantId>) -> Result<Visitor> {
+        self.visitor(Of::Token, token, wanted).await
+    }
+
+    /// Whose browser sent this session cookie, acting in the chosen tenant or in `wanted`.
+    ///
+    /// # Errors
+    /// `Unauthenticated` where the session is over or the account closed,
+    /// `Forbidden` where there is no role in `wanted`.
+    pub async fn session(&self, cookie: &str, wanted: Option<TenantId>) -> Result<Visitor> {
+        self.visitor(Of::Session, cookie, wanted).await
+    }
+
+    async fn visitor(&self, of: Of, text: &str, wanted: Option<TenantId>) -> Result<Visitor> {
+        let key = key(of, text, wanted)?;
+        let now = self.0.gate.now();
+        if let Some(visitor) = self.remembered(&key, now) {
+            return Ok(visitor);
+        }
+        let generation = generation();
+        let (hash, wanted) = key;
+        let (known, noted) =
+            self.0.gate.db().read_async(move |conn| look_up(conn, of, &hash, wanted, now, generation)).await?;
+        Ok(self.remember(key, known, noted, now))
+    }
+
+    /// [`Authenticator::bearer`] and [`Authenticator::session`] for threads that may wait.
+    ///
+    /// # Errors
+    /// As theirs.
+    pub fn recognise(&self, secret: &str, wanted: Option<TenantId>) -> Result<Visitor> {
+        let of = if secret.starts_with("yws_") { Of::Session } else { Of::Token };
+        let key = key(of, secret, wanted)?;
+        let now = self.0.gate.now();
+        if let Some(visitor) = self.remembered(&key, now) {
+            return Ok(visitor);
+        }
+        let generation = generation();
+        let (hash, wanted) = key;
+        let (known, noted) = self.0.gate.db().read(move |conn| look_up(conn, of, &hash, wanted, now, generation))?;
+        Ok(self.remember(key, known, noted, now))
+    }
+
+    fn remembered(&self, key: &Key, now: Timestamp) -> Option<Visitor> {
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = known.get(key)?;
+        let now = micros(now);
+        // A clock that was set back makes what is remembered look younger than it is.
+        let fresh = (0..limits::STANDING_AGE_MS_MAX * 1_000).contains(&(now - known.read_at));
+        (fresh && now < known.ends && known.generation == generation()).then(|| known.visitor.clone())
+    }
+
+    fn remember(&self, key: Key, known: Known, noted: Noted, now: Timestamp) -> Visitor {
+        let visitor = known.visitor.clone();
+        {
+            let mut all = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+            if all.len() >= limits::STANDINGS_CACHED_MAX {
+                all.clear();
+            }
+            all.insert(key, known);
+        }
+        let forget = |result: Result<()>| {
+            if let Err(e) = result {
+                tracing::debug!(error = ?e, "the use of a token or session was not noted");
+            }
+        };
+        match noted {
+            Noted::Lately => {}
+            Noted::Token(id) => self.0.gate.db().submit(move |conn| tokens::store::touch(conn, id, now), forget),
+            Noted::Session(id) => self.0.gate.db().submit(move |conn| sessions::store::touch(conn, id, now), forget),
+        }
+        visitor
+    }
+}
+
+/// Whether the use is to be written down.
+enum Noted {
+    Lately,
+    Token(tokens::TokenId),
+    Session(SessionId),
+}
+
+fn key(of: Of, text: &str, wanted: Option<TenantId>) -> Result<Key> {
+    if secret::looks_like(of, text) {
+        return Ok((secret::hash(text), wanted));
+    }
+    Err(match of {
+        Of::Session => no_session(),
+        Of::Token | Of::Link => unknown_token(),
+    })
+}
+
+fn look_up(
+    conn: &mut Conn<'_>,
+    of: Of,
+    hash: &[u8; 32],
+    wanted: Option<TenantId>,
+    now: Timestamp,
+    generation: u64,
+) -> Result<(Known, Noted)> {
+    match of {
+        Of::Session => look_up_session(conn, hash, wanted, now, generation),
+        Of::Token | Of::Link => look_up_token(conn, hash, wanted, now, generation),
+    }
+}
+
+fn look_up_token(
+    conn: &mut Conn<'_>,
+    hash: &[u8; 32],
+    wanted: Option<TenantId>,
+    now: Timestamp,
+    generation: u64,
+) -> Result<(Known, Noted)> {
+    let token = tokens::store::by_hash(conn, hash)?.ok_or_else(unknown_token)?;
+    // Whoever holds the secret may know what has become of it.
+    if token.revoked_at.is_some() {
+        return Err(Error::unauthenticated("token.revoked", "that API token has been revoked"));
+    }
+    if token.expires_at.is_some_and(|end| end <= now) {
+        return Err(Error::unauthenticated("token.expired", "that API token has expired; make a new one"));
+    }
+    let standing = standing(conn, token.account, wanted, Some(&token))?;
+    let cx = Cx::new(Actor::Account(token.account), standing.tenant, standing.scope, standing.roles)
+        .in_session(token.id.to_string());
+    let visitor = Visitor { cx, session: None, csrf: "".into() };
+    let ends = token.expires_at.map_or(i64::MAX, micros);
+    let noted = if token.used_at.is_some_and(|at| micros(now) - micros(at) < NOTED_EVERY) {
+        Noted::Lately
+    } else {
+        Noted::Token(token.id)
+    };
+    Ok((Known { generation, read_at: micros(now), ends, visitor }, noted))
+}
+
+fn look_up_session(
+    conn: &mut Conn<'_>,
+    hash: &[u8; 32],
+    wanted: Option<TenantId>,
+    now: Timestamp,
+    generation: u64,
+) -> Result<(Known, Noted)> {
+    let (session, csrf) =
+        sessions::store::by_hash(conn, hash)?.filter(|(session, _)| is_alive(session, now)).ok_or_else(no_session)?;
+    let standing = match standing(conn, session.account, wanted.or(session.acting), None) {
+        // The tenant chosen earlier is out of reach by now: back to where the account belongs.
+        Err(e) if wanted.is_none() && session.acting.is_some() && e.kind() == base::Kind::Forbidden => {
+            standing(conn, session.account, None, None)?
+        }
+        other => other?,
+    };
+    let cx = Cx::new(Actor::Account(session.account), standing.tenant, standing.scope, standing.roles)
+        .in_session(session.id.to_string());
+    let visitor = Visitor { cx, session: Some(session.id), csrf: URL_SAFE_NO_PAD.encode(csrf).into() };
+    let noted =
+        if micros(now) - micros(session.seen_at) < NOTED_EVERY { Noted::Lately } else { Noted::Session(session.id) };
+    Ok((Known { generation, read_at: micros(now), ends: idle_end(&session), visitor }, noted))
+}

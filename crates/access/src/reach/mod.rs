@@ -1,0 +1,184 @@
+//! Reach: in which tenant somebody acts, with which roles, and how far they see.
+//!
+//! | acting in | roles | sees |
+//! |---|---|---|
+//! | the operator, with `support` | those granted there | every tenant |
+//! | the operator, without | those granted there | the operator's own |
+//! | a customer or department | those granted there and above it, up to the customer | it and all below; what is public above |
+//! | the same, as operator staff with `support` | those granted in the operator, too | the same |
+//!
+//! An API token acts in the tenant where it was made, or below; with the roles
+//! that it is limited to.
+//!
+//! Invariants (`tests`: properties over random trees):
+//! - nobody acts in a tenant without a role there, above it, or `support`;
+//! - a tenant in nobody's path is never in their scope;
+//! - a change of tokens, roles, accounts or tenants is seen by the next request
+//!   to the same server ([`changed`]), and by other servers of the same database
+//!   within [`base::limits::STANDING_AGE_MS_MAX`].
+
+pub mod authenticator;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base::id::{AccountId, TenantId};
+use base::time::{Timestamp, micros};
+use base::{Error, Result, limits};
+use db::Conn;
+use db::records::Scope;
+use gate::Tx;
+use serde::{Deserialize, Serialize};
+
+use crate::accounts::{self, AccountState};
+use crate::roles::{self, SUPPORT};
+use crate::sessions::Session;
+use crate::tenants::{self, Tenant, TenantKind, TenantState};
+use crate::tokens::Token;
+
+/// Counts changes of who may do what. One for the process: two houses in one
+/// process (tests) only empty each other's caches.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+
+/// Says that who may do what is about to change: what is remembered of anybody
+/// is forgotten once the change is durable.
+pub(crate) fn changed(tx: &mut Tx<'_>) {
+    tx.after_commit(|| {
+        GENERATION.fetch_add(1, Ordering::SeqCst);
+    });
+}
+
+pub(crate) fn generation() -> u64 {
+    GENERATION.load(Ordering::SeqCst)
+}
+
+/// A tenant in which somebody may act.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Place {
+    /// Which.
+    pub tenant: TenantId,
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: TenantKind,
+    /// As what they would act there.
+    pub roles: Vec<String>,
+}
+
+/// Somebody's standing: where they act, as what, and how far they see.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The acting tenant.
+    pub tenant: TenantId,
+    /// The roles that hold there.
+    pub roles: BTreeSet<String>,
+    /// Whose records they may be shown.
+    pub scope: Scope,
+}
+
+/// One answer for a tenant that is not there and one in which one has no role.
+fn nowhere() -> Error {
+    Error::forbidden("tenant.no_role", "you have no role in that organisation")
+}
+
+/// Works out the standing of an account in the tenant it wants to act in, or
+/// where it belongs. `token` limits it further.
+///
+/// # Errors
+/// `Unauthenticated` where the account may not work, `Forbidden` (`tenant.no_role`,
+/// `tenant.suspended`).
+pub fn standing(
+    conn: &mut Conn<'_>,
+    account: AccountId,
+    wanted: Option<TenantId>,
+    token: Option<&Token>,
+) -> Result<Standing> {
+    let account = accounts::store::find(conn, account)?.filter(|a| a.state != AccountState::Left);
+    let account = account.ok_or_else(|| Error::unauthenticated("account.left", "this account is closed"))?;
+    if account.state == AccountState::Suspended {
+        return Err(Error::unauthenticated(
+            "account.suspended",
+            "this account is suspended; ask an administrator of your organisation",
+        ));
+    }
+    let mut grants = roles::store::of_account(conn, account.id)?;
+    if let Some(limited) = token.and_then(|token| token.roles.as_ref()) {
+        grants.retain(|(_, role)| limited.contains(role));
+    }
+    let target = match wanted.or(token.map(|token| token.tenant)) {
+        Some(id) => id,
+        None => belongs(&grants, account.home).ok_or_else(nowhere)?,
+    };
+    let target = tenants::store::find(conn, target)?.ok_or_else(nowhere)?;
+    if token.is_some_and(|token| !target.path.contains(&token.tenant)) {
+        return Err(nowhere());
+    }
+    let (roles, staff) = roles_in(&target, &grants);
+    if roles.is_empty() || target.state == TenantState::Left {
+        return Err(nowhere());
+    }
+    // The operator's staff can still look into what has been suspended.
+    if !staff && tenants::store::closed(conn, &target.path)?.is_some() {
+        return Err(Error::forbidden("tenant.suspended", "this organisation is suspended; ask your provider"));
+    }
+    let scope = scope(conn, &target, &roles)?;
+    Ok(Standing { tenant: target.id, roles, scope })
+}
+
+/// Where an account acts when it does not say: at home if it can, else in the
+/// first tenant that it has a role in.
+fn belongs(grants: &[(TenantId, String)], home: TenantId) -> Option<TenantId> {
+    let mut tenants = grants.iter().map(|(tenant, _)| *tenant);
+    if tenants.clone().any(|tenant| tenant == home) { Some(home) } else { tenants.next() }
+}
+
+/// The roles that hold in `target`, and whether they come with the operator's `support`.
+fn roles_in(target: &Tenant, grants: &[(TenantId, String)]) -> (BTreeSet<String>, bool) {
+    let operator = target.path.first().copied();
+    let in_operator = |tenant: &TenantId| Some(*tenant) == operator;
+    let supports = grants.iter().any(|(tenant, role)| in_operator(tenant) && role == SUPPORT);
+    let at_the_top = target.kind == TenantKind::Operator;
+    let holds = |tenant: &TenantId| target.path.contains(tenant) && (!in_operator(tenant) || at_the_top || supports);
+    let roles = grants.iter().filter(|(tenant, _)| holds(tenant)).map(|(_, role)| role.clone()).collect();
+    (roles, supports)
+}
+
+fn scope(conn: &mut Conn<'_>, target: &Tenant, roles: &BTreeSet<String>) -> Result<Scope> {
+    if target.kind == TenantKind::Operator {
+        return Ok(if roles.contains(SUPPORT) {
+            Scope::All
+        } else {
+            Scope::Tenants { own: vec![target.id], above: vec![] }
+        });
+    }
+    let above = target.path.iter().copied().filter(|id| *id != target.id).collect();
+    Ok(Scope::Tenants { own: tenants::store::subtree(conn, &target.path)?, above })
+}
+
+/// The tenants in which an account holds a role, and whether it reaches all customers.
+pub(crate) fn places(conn: &mut Conn<'_>, account: AccountId) -> Result<(Vec<Place>, bool)> {
+    let grants = roles::store::of_account(conn, account)?;
+    let distinct: BTreeSet<TenantId> = grants.iter().map(|(tenant, _)| *tenant).collect();
+    let mut places = Vec::new();
+    let mut reaches = false;
+    for id in distinct.into_iter().take(100) {
+        let tenant = tenants::store::load(conn, id)?;
+        let (roles, _) = roles_in(&tenant, &grants);
+        reaches |= tenant.kind == TenantKind::Operator && roles.contains(SUPPORT);
+        places.push(Place { tenant: id, name: tenant.name, kind: tenant.kind, roles: roles.into_iter().collect() });
+    }
+    places.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok((places, reaches))
+}
+
+/// When a session ends if it is not used any more.
+pub(crate) fn idle_end(session: &Session) -> i64 {
+    (micros(session.seen_at) + limits::SESSION_IDLE_SECONDS * 1_000_000).min(micros(session.expires_at))
+}
+
+/// Whether a session has not run out.
+pub(crate) fn is_alive(session: &Session, now: Timestamp) -> bool {
+    micros(now) < idle_end(session)
+}

@@ -1,0 +1,84 @@
+//! Every SQL statement about role grants.
+
+use base::id::{AccountId, TenantId};
+use base::time::Timestamp;
+use base::{Error, Result, limits};
+use db::{Conn, args};
+
+use super::rules;
+use crate::tenants;
+
+/// All roles of an account, everywhere.
+pub(crate) fn of_account(conn: &mut Conn<'_>, account: AccountId) -> Result<Vec<(TenantId, String)>> {
+    conn.query("SELECT tenant, role FROM role_grants WHERE account = $1 ORDER BY tenant, role", args![account], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })
+}
+
+/// The roles of an account in one tenant.
+pub(crate) fn held(conn: &mut Conn<'_>, account: AccountId, tenant: TenantId) -> Result<Vec<String>> {
+    conn.query(
+        "SELECT role FROM role_grants WHERE account = $1 AND tenant = $2 ORDER BY role",
+        args![account, tenant],
+        |row| row.get(0),
+    )
+}
+
+/// Grants a role; false where it was held already.
+pub(crate) fn insert(
+    conn: &mut Conn<'_>,
+    account: AccountId,
+    tenant: TenantId,
+    role: &str,
+    by: &str,
+    at: Timestamp,
+) -> Result<bool> {
+    let held: u64 =
+        conn.query_one("SELECT COUNT(*) FROM role_grants WHERE account = $1", args![account], |row| row.get(0))?;
+    if held >= limits::ROLES_PER_ACCOUNT_MAX {
+        return Err(Error::exhausted(
+            "role.too_many",
+            format!("an account holds at most {} roles", limits::ROLES_PER_ACCOUNT_MAX),
+        ));
+    }
+    let made = conn.execute(
+        "INSERT INTO role_grants (account, tenant, role, granted_at, granted_by) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (account, tenant, role) DO NOTHING",
+        args![account, tenant, role, at, by],
+    )?;
+    Ok(made == 1)
+}
+
+/// Takes a role away; false where it was not held.
+pub(crate) fn delete(conn: &mut Conn<'_>, account: AccountId, tenant: TenantId, role: &str) -> Result<bool> {
+    Ok(conn.execute(
+        "DELETE FROM role_grants WHERE account = $1 AND tenant = $2 AND role = $3",
+        args![account, tenant, role],
+    )? == 1)
+}
+
+/// Refuses to let go of the last active administrator of the operator, or of
+/// the last active owner of a customer.
+pub(crate) fn keep_one(conn: &mut Conn<'_>, tenant: TenantId, role: &str, going: AccountId) -> Result<()> {
+    let kind = tenants::store::load(conn, tenant)?.kind;
+    if rules::keeper(kind) != Some(role) {
+        return Ok(());
+    }
+    let others: u64 = conn.query_one(
+        "SELECT COUNT(*) FROM role_grants g JOIN accounts a ON a.id = g.account WHERE g.tenant = $1 AND g.role = $2 AND a.state = 'active' AND a.id <> $3",
+        args![tenant, role, going],
+        |row| row.get(0),
+    )?;
+    // Somebody suspended or already without the role is not the last one to keep.
+    let keeps: u64 = conn.query_one(
+        "SELECT COUNT(*) FROM role_grants g JOIN accounts a ON a.id = g.account WHERE g.tenant = $1 AND g.role = $2 AND a.state = 'active' AND a.id = $3",
+        args![tenant, role, going],
+        |row| row.get(0),
+    )?;
+    if keeps > 0 && others == 0 {
+        return Err(Error::conflict(
+            "role.last_holder",
+            format!("this is the last active {role}; make somebody else {role} first"),
+        ));
+    }
+    Ok(())
+}

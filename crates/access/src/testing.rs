@@ -1,0 +1,191 @@
+//! A small house for tests: an operator, two customers, a department, and people
+//! in every role; the policies that come with the product.
+
+#![expect(clippy::unwrap_used, reason = "only tests use it")]
+
+use base::id::{AccountId, Ids, TenantId};
+use base::time::{Clock, Timestamp};
+use base::{Error, Result};
+use db::{Db, args};
+use gate::{AnyAction, Catalogue, Cx, Effect, Gate};
+use serde_json::Value as Json;
+
+use crate::accounts::{self, Account, AccountState};
+use crate::reach;
+use crate::roles::{self, ROLES};
+use crate::secret::{self, Of};
+use crate::tenants::{self, Tenant, TenantKind, TenantState};
+use crate::{POLICIES, text};
+
+/// An action of another room, known here by its name only.
+struct StandIn(&'static str);
+
+impl AnyAction for StandIn {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+    fn summary(&self) -> &'static str {
+        "An action of another room."
+    }
+    fn effect(&self) -> Effect {
+        Effect::Change
+    }
+    fn input_schema(&self, generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        generator.subschema_for::<Json>()
+    }
+    fn output_schema(&self, generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        generator.subschema_for::<Json>()
+    }
+    fn run_json(&'static self, _: &Gate, _: &Cx, _: Json) -> Result<Json> {
+        Err(Error::bug("test.stand_in", "this action belongs to another room"))
+    }
+    fn run_in(&self, _: &mut gate::Tx<'_>, _: &Json) -> Result<Json> {
+        Err(Error::bug("test.stand_in", "this action belongs to another room"))
+    }
+}
+
+/// This room's actions, and names that stand for those of the other rooms.
+pub fn catalogue() -> Catalogue {
+    let ours = crate::actions();
+    let others =
+        crate::policies::named_actions().into_iter().filter(|name| ours.iter().all(|action| action.name() != name));
+    let others: Vec<&'static dyn AnyAction> =
+        others.map(|name| &*Box::leak(Box::new(StandIn(name.leak()))) as &'static dyn AnyAction).collect();
+    Catalogue::default().actions(&ours).actions(&others)
+}
+
+/// The house: tenants and people, by name.
+pub struct House {
+    /// The gate, with the product's own policies and a clock that stands still.
+    pub gate: Gate,
+    /// The operator.
+    pub operator: TenantId,
+    /// A customer.
+    pub first: TenantId,
+    /// A department of it.
+    pub department: TenantId,
+    /// Another customer.
+    pub second: TenantId,
+}
+
+/// The password of everybody in the house.
+pub const PASSWORD: &str = "seven lamps over the harbour";
+
+impl House {
+    /// Furnishes an empty database.
+    pub fn new(db: Db) -> House {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let gate = Gate::new(db, Clock::fixed(start), Ids::seeded(5), POLICIES, catalogue()).unwrap();
+        let [operator, first, department, second] = [1, 2, 3, 4].map(TenantId);
+        let house = House { gate, operator, first, department, second };
+        let plan = [
+            (operator, None, TenantKind::Operator, vec![operator]),
+            (first, Some(operator), TenantKind::Customer, vec![operator, first]),
+            (department, Some(first), TenantKind::Department, vec![operator, first, department]),
+            (second, Some(operator), TenantKind::Customer, vec![operator, second]),
+        ];
+        let now = house.gate.now();
+        house
+            .gate
+            .db()
+            .write(move |conn| {
+                for (id, parent, kind, path) in plan.clone() {
+                    let (name, locale, time_zone) =
+                        (format!("tenant {}", id.0), "en".to_owned(), "Asia/Taipei".to_owned());
+                    tenants::store::insert(
+                        conn,
+                        &Tenant {
+                            id,
+                            parent,
+                            kind,
+                            name,
+                            locale,
+                            time_zone,
+                            state: TenantState::Active,
+                            created_at: now,
+                            path,
+                        },
+                    )?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        house
+    }
+
+    /// Somebody new with these roles in `tenant`, without a password.
+    pub fn person(&self, email: &str, tenant: TenantId, granted: &[&str]) -> AccountId {
+        let now = self.gate.now();
+        let id = AccountId::fresh(self.gate.ids(), now);
+        let (email, granted) =
+            (text::email(email).unwrap(), granted.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>());
+        self.gate
+            .db()
+            .write(move |conn| {
+                let account = Account {
+                    id,
+                    home: tenant,
+                    email: email.shown.clone(),
+                    name: email.key.clone(),
+                    locale: "en".to_owned(),
+                    state: AccountState::Active,
+                    created_at: now,
+                    signed_in_at: None,
+                };
+                accounts::store::insert(conn, &account, &email)?;
+                for role in &granted {
+                    roles::store::insert(conn, id, tenant, role, "test", now)?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        id
+    }
+
+    /// Gives somebody [`PASSWORD`].
+    pub fn set_password(&self, account: AccountId) {
+        let (phc, now) = (crate::passwords::hashing::hash(PASSWORD).unwrap(), self.gate.now());
+        self.gate.db().write(move |conn| accounts::store::set_password(conn, account, &phc, now)).unwrap();
+    }
+
+    /// The context in which somebody acts, in `wanted` or where they belong.
+    ///
+    /// # Errors
+    /// As [`reach::standing`].
+    pub fn cx(&self, account: AccountId, wanted: Option<TenantId>) -> Result<Cx> {
+        self.gate.db().read(move |conn| {
+            let standing = reach::standing(conn, account, wanted, None)?;
+            Ok(Cx::new(gate::Actor::Account(account), standing.tenant, standing.scope, standing.roles))
+        })
+    }
+
+    /// Somebody new with that one role, where it is held: in the operator, or in `customer`.
+    pub fn with_role(&self, role: &str, customer: TenantId) -> Cx {
+        let place = if ROLES.iter().any(|r| r.name == role && r.operator) { self.operator } else { customer };
+        let email = format!("{role}-{}@example.com", self.gate.ids().next(self.gate.now()));
+        let account = self.person(&email, place, &[role]);
+        self.cx(account, None).unwrap()
+    }
+
+    /// A link as a mail would carry it, for an invitation or a reset of `subject`.
+    pub fn link(&self, purpose: &'static str, subject: String) -> crate::Secret {
+        let (secret, hash) = secret::mint(Of::Link).unwrap();
+        let until = self.gate.now() + std::time::Duration::from_secs(3_600);
+        self.gate.db().write(move |conn| crate::mail::links::insert(conn, &hash, purpose, &subject, until)).unwrap();
+        crate::Secret::new(secret)
+    }
+
+    /// What the audit log says, oldest first: action, acting tenant, outcome.
+    pub fn audit(&self) -> Vec<(String, TenantId, String)> {
+        // A write of our own comes after all refusals that are still on their way.
+        self.gate.db().write(|conn| conn.execute("DELETE FROM attempts WHERE number < $1", args![0i64])).unwrap();
+        self.gate
+            .db()
+            .read(|conn| {
+                conn.query("SELECT action, tenant, outcome FROM audit_entries ORDER BY seq", &[], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })
+            })
+            .unwrap()
+    }
+}

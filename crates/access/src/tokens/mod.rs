@@ -1,0 +1,58 @@
+//! API tokens: keys for programs.
+//!
+//! ```text
+//!   in force ──(revoked · expired · account left)──▶ dead, kept for the record
+//! ```
+//!
+//! A token is 256 random bits behind `ywt_`; it is shown once, its SHA-256 is
+//! kept. It acts as its account, in the tenant in which it was made (and below),
+//! with all roles the account has there at that moment, or with those it was
+//! limited to.
+//!
+//! Invariants:
+//! - a token never does what its account could not (`reach::standing`);
+//! - a token made with a limited token is limited as much (`actions::CREATE`).
+
+pub mod actions;
+pub(crate) mod store;
+#[cfg(test)]
+mod tests;
+
+use base::id::{AccountId, TenantId};
+use base::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+base::ids! {
+    /// A key for a program.
+    pub struct TokenId = "tok";
+}
+db::id_columns!(TokenId);
+
+/// A token, without its secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Token {
+    /// The identifier; not the secret.
+    pub id: TokenId,
+    /// How the secret begins, to tell tokens apart.
+    pub prefix: String,
+    /// As whom it acts.
+    pub account: AccountId,
+    /// In which tenant it acts.
+    pub tenant: TenantId,
+    /// What it is for.
+    pub name: String,
+    /// The roles it is limited to; nothing where it may do all that its account may.
+    pub roles: Option<Vec<String>>,
+    /// When it was made.
+    #[schemars(with = "String")]
+    pub created_at: Timestamp,
+    /// When it stops working.
+    #[schemars(with = "Option<String>")]
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    #[schemars(with = "Option<String>")]
+    pub revoked_at: Option<Timestamp>,
+    /// When it was last used, to about a minute.
+    #[schemars(with = "Option<String>")]
+    pub used_at: Option<Timestamp>,
+}

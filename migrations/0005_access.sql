@@ -1,0 +1,124 @@
+-- The tenant tree: the operator, its customers, their departments. `path` holds
+-- the identifiers from the root down to and including the tenant itself, each
+-- followed by `/`, so that a subtree is a range of the index.
+CREATE TABLE tenants (
+    id         TEXT PRIMARY KEY,
+    parent     TEXT REFERENCES tenants (id),
+    path       TEXT NOT NULL,
+    kind       TEXT NOT NULL DEFAULT 'operator' CHECK (kind IN ('operator', 'customer', 'department')),
+    name       TEXT NOT NULL DEFAULT '',
+    locale     TEXT NOT NULL DEFAULT 'zh-TW',
+    time_zone  TEXT NOT NULL DEFAULT 'Asia/Taipei',
+    state      TEXT NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'suspended', 'left')),
+    created_at BIGINT NOT NULL DEFAULT 0,
+    CHECK ((parent IS NULL AND kind = 'operator') OR (parent IS NOT NULL AND kind <> 'operator'))
+);
+CREATE UNIQUE INDEX tenants_by_path ON tenants (path);
+CREATE UNIQUE INDEX tenants_one_operator ON tenants (kind) WHERE kind = 'operator';
+CREATE INDEX tenants_by_parent ON tenants (parent, id);
+
+-- People and programs that sign in. `email_key` is the address in the form in
+-- which two spellings of one address are equal; who has left gives it back.
+CREATE TABLE accounts (
+    id           TEXT PRIMARY KEY,
+    home         TEXT NOT NULL REFERENCES tenants (id),
+    email        TEXT NOT NULL,
+    email_key    TEXT NOT NULL,
+    name         TEXT NOT NULL,
+    locale       TEXT NOT NULL,
+    state        TEXT NOT NULL CHECK (state IN ('active', 'suspended', 'left')),
+    created_at   BIGINT NOT NULL,
+    signed_in_at BIGINT
+);
+CREATE UNIQUE INDEX accounts_by_email ON accounts (email_key) WHERE state <> 'left';
+CREATE INDEX accounts_by_home ON accounts (home, id);
+
+-- Passwords, as Argon2id strings in PHC form; an account may have none.
+CREATE TABLE credentials (
+    account    TEXT PRIMARY KEY REFERENCES accounts (id),
+    password   TEXT NOT NULL,
+    changed_at BIGINT NOT NULL
+);
+
+-- Who holds which role where.
+CREATE TABLE role_grants (
+    account    TEXT NOT NULL REFERENCES accounts (id),
+    tenant     TEXT NOT NULL REFERENCES tenants (id),
+    role       TEXT NOT NULL,
+    granted_at BIGINT NOT NULL,
+    granted_by TEXT NOT NULL,
+    PRIMARY KEY (account, tenant, role)
+);
+CREATE INDEX role_grants_by_tenant ON role_grants (tenant, role, account);
+
+-- Keys for programs. Only the SHA-256 of the secret is kept. `roles` is a JSON
+-- list, or NULL where the token may do all that its account may.
+CREATE TABLE api_tokens (
+    id         TEXT PRIMARY KEY,
+    hash       BYTEA NOT NULL UNIQUE,
+    prefix     TEXT NOT NULL,
+    account    TEXT NOT NULL REFERENCES accounts (id),
+    tenant     TEXT NOT NULL REFERENCES tenants (id),
+    name       TEXT NOT NULL,
+    roles      TEXT,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    revoked_at BIGINT,
+    used_at    BIGINT
+);
+CREATE INDEX api_tokens_by_account ON api_tokens (account, id);
+CREATE INDEX api_tokens_by_tenant ON api_tokens (tenant, id);
+
+-- Browsers that are signed in. A session that ends is deleted.
+CREATE TABLE sessions (
+    id         TEXT PRIMARY KEY,
+    hash       BYTEA NOT NULL UNIQUE,
+    account    TEXT NOT NULL REFERENCES accounts (id),
+    acting     TEXT REFERENCES tenants (id),
+    csrf       BYTEA NOT NULL,
+    address    TEXT NOT NULL,
+    user_agent TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    seen_at    BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX sessions_by_account ON sessions (account, id);
+CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+
+-- Who has been asked to join. `roles` is a JSON list.
+CREATE TABLE invitations (
+    id          TEXT PRIMARY KEY,
+    tenant      TEXT NOT NULL REFERENCES tenants (id),
+    email       TEXT NOT NULL,
+    email_key   TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    locale      TEXT NOT NULL,
+    roles       TEXT NOT NULL,
+    state       TEXT NOT NULL CHECK (state IN ('pending', 'accepted', 'withdrawn')),
+    invited_by  TEXT NOT NULL,
+    created_at  BIGINT NOT NULL,
+    expires_at  BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX invitations_pending ON invitations (tenant, email_key) WHERE state = 'pending';
+CREATE INDEX invitations_by_tenant ON invitations (tenant, id);
+
+-- Links that were sent by mail: an invitation's or a password reset's. A link
+-- is made when its mail is written, so that its secret is never stored; a mail
+-- that had to be sent again has a link of its own.
+CREATE TABLE mail_links (
+    hash       BYTEA PRIMARY KEY,
+    purpose    TEXT NOT NULL CHECK (purpose IN ('invitation', 'reset')),
+    subject    TEXT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX mail_links_by_subject ON mail_links (subject);
+CREATE INDEX mail_links_by_expiry ON mail_links (expires_at);
+
+-- Attempts at signing in, by a hash of who was tried and where from.
+CREATE TABLE attempts (
+    subject    BYTEA PRIMARY KEY,
+    number     BIGINT NOT NULL,
+    last_at    BIGINT NOT NULL,
+    closed_until BIGINT NOT NULL
+);
+CREATE INDEX attempts_by_time ON attempts (last_at);
