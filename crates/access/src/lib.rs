@@ -166,11 +166,6 @@ pub enum Fact {
         /// Which.
         token: String,
     },
-    /// A mail is to be written.
-    MailAsked {
-        /// Which.
-        errand: String,
-    },
     /// An API token was revoked.
     TokenRevoked {
         /// Which.
@@ -196,7 +191,6 @@ impl gate::Fact for Fact {
             Fact::SessionOpened { .. } => "SessionOpened",
             Fact::TokenCreated { .. } => "TokenCreated",
             Fact::TokenRevoked { .. } => "TokenRevoked",
-            Fact::MailAsked { .. } => "MailAsked",
         }
     }
 
@@ -214,7 +208,6 @@ impl gate::Fact for Fact {
             | Fact::RoleGranted { account, .. }
             | Fact::RoleRevoked { account, .. }
             | Fact::PasswordChanged { account } => ("account", account),
-            Fact::MailAsked { errand } => ("errand", errand),
             Fact::SessionOpened { session } => ("session", session),
             Fact::TokenCreated { token } | Fact::TokenRevoked { token } => ("token", token),
         }

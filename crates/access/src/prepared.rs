@@ -5,9 +5,6 @@
 //! an action has two halves: `prepare` runs on the caller's (blocking) thread
 //! and may look into the database, `run` is the action proper and gets what the
 //! first half found out. `run` believes nothing that can have changed since.
-//!
-//! Actions whose answer shows a secret are made the same way, with nothing to
-//! prepare, for the same consequence: their answers are not kept anywhere.
 
 use base::{Error, Kind, Result};
 use gate::{AnyAction, Cx, Effect, Gate, Tx, audit};

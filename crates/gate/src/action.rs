@@ -59,9 +59,8 @@ pub trait AnyAction: Sync {
     /// # Errors
     /// As [`AnyAction::run_json`].
     fn run_in(&self, tx: &mut Tx<'_>, input: &Json) -> Result<Json>;
-    /// Whether it can be run by [`AnyAction::run_in`] and its answer kept for a
-    /// repeated request. Not so where slow work comes before the transaction,
-    /// and where the answer shows a secret that nobody may keep.
+    /// Whether it can be run by [`AnyAction::run_in`], together with other work.
+    /// Not so where slow work (hashing a password) comes before the transaction.
     fn is_repeatable(&self) -> bool {
         true
     }

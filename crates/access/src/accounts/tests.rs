@@ -27,7 +27,7 @@ fn leaving_loses_everything_at_once() {
         let leaver = house.person("mei@example.com", house.first, &["member", "billing-viewer"]);
         house.set_password(leaver);
         let session = OPEN.run(gate, &gate::Cx::nobody(house.operator), sign_in("mei@example.com")).unwrap();
-        let token = CREATE.run(gate, &house.cx(leaver, None).unwrap(), token("ci")).unwrap();
+        let token = gate.run(&house.cx(leaver, None).unwrap(), &CREATE, token("ci")).unwrap();
         for secret in [&session.secret, &token.secret] {
             assert_eq!(auth.recognise(secret, None).unwrap().cx.account(), Some(leaver), "{engine}");
         }

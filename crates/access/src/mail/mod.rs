@@ -21,6 +21,7 @@ use std::time::Duration;
 use base::id::AccountId;
 use base::{Result, limits};
 use drivers::mail::{Letter, Mail};
+use durable::{Patience, Registry};
 use gate::{Gate, Tx};
 use serde::{Deserialize, Serialize};
 
@@ -59,9 +60,13 @@ pub enum Errand {
 
 /// Asks for a mail, in the transaction of what it is about.
 pub(crate) fn ask(tx: &mut Tx<'_>, errand: &Errand) -> Result<()> {
-    let tenant = tx.cx().tenant();
-    let errand = serde_json::to_string(errand).map_err(|e| base::Error::bug("mail.errand", e.to_string()))?;
-    tx.fact(crate::Fact::MailAsked { errand }, tenant)
+    durable::jobs::enqueue(tx, JOB, errand, None).map(drop)
+}
+
+/// Registers the job that writes and sends the mails.
+#[must_use]
+pub fn work(registry: Registry, postman: Postman) -> Registry {
+    registry.job(JOB, Patience::default(), move |gate, _, errand| postman.deliver(gate, errand))
 }
 
 /// Who writes and hands over the mails.

@@ -16,12 +16,18 @@ use base::{Error, Result, limits};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use db::Conn;
+use futures_util::future::BoxFuture;
 use gate::{Actor, Cx, Gate};
 
 use super::{generation, idle_end, is_alive, standing};
 use crate::secret::{self, Of};
-use crate::sessions::{self, SessionId};
+use crate::sessions::{self, SessionId, cookie};
 use crate::tokens;
+
+/// In which tenant a request is to act.
+pub const TENANT_HEADER: &str = "x-yunwei-tenant";
+/// The secret of a session's forms, sent along by scripts.
+pub const CSRF_HEADER: &str = "x-csrf-token";
 
 /// Uses are noted in the database at most so often, in microseconds.
 const NOTED_EVERY: i64 = 60_000_000;
@@ -181,6 +187,34 @@ impl Authenticator {
             Noted::Session(id) => self.0.gate.db().submit(move |conn| sessions::store::touch(conn, id, now), forget),
         }
         visitor
+    }
+}
+
+impl web::Authenticator for Authenticator {
+    fn authenticate<'r>(&'r self, asking: web::Asking<'r>) -> BoxFuture<'r, Result<Cx>> {
+        Box::pin(async move {
+            let text = |name: &str| asking.headers.get(name).and_then(|value| value.to_str().ok());
+            let wanted = wanted_tenant(text(TENANT_HEADER))?;
+            if let Some(token) = web::bearer(asking.headers) {
+                return self.bearer(token, wanted).await.map(|visitor| visitor.cx);
+            }
+            let Some(cookie) = text("cookie").and_then(|header| cookie::read(header, asking.secure)) else {
+                return self.nobody();
+            };
+            let visitor = match self.session(cookie, wanted).await {
+                Ok(visitor) => visitor,
+                // A cookie that has run out shows nothing, and must not stand in the way of signing in.
+                Err(e) if e.code() == "session.over" => return self.nobody(),
+                Err(e) => return Err(e),
+            };
+            if !asking.method.is_safe() {
+                if !web::same_origin(asking.headers) {
+                    return Err(Error::forbidden("session.csrf", "a page of another site sent this"));
+                }
+                visitor.check_csrf(text(CSRF_HEADER))?;
+            }
+            Ok(visitor.cx)
+        })
     }
 }
 

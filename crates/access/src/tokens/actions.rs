@@ -9,7 +9,6 @@ use gate::{Action, Actor, AnyAction, Effect, Tx};
 use serde::{Deserialize, Serialize};
 
 use super::{Token, TokenId, store};
-use crate::prepared::Prepared;
 use crate::secret::{self, Of};
 use crate::{Fact, Page, reach, text};
 
@@ -38,15 +37,15 @@ pub struct NewToken {
     /// The secret: what a program sends as `Authorization: Bearer …`.
     pub secret: String,
     /// What is kept of it.
+    #[serde(flatten)]
     pub token: Token,
 }
 
 /// Makes a token for oneself, in the acting tenant.
-pub static CREATE: Prepared<CreateToken, CreateToken, NewToken> = Prepared {
+pub static CREATE: Action<CreateToken, NewToken> = Action {
     name: "token.create",
     summary: "Makes an API token for oneself in the acting tenant; its secret is shown this once.",
     effect: Effect::Create,
-    prepare: |_, _, input| Ok(input),
     run: |tx, input| {
         let account = match (tx.cx().actor(), input.account) {
             (Actor::Account(own), None) => *own,

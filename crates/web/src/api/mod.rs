@@ -144,6 +144,14 @@ async fn run(route: &'static Route, inputs: &Inputs, web: Web, parameters: RawPa
         let output = read.await.map_err(|e| Error::bug("action.panic", "an action stopped on a broken invariant").because(e))??;
         return Ok(respond(route, &output));
     }
+    if !action.is_repeatable() {
+        // Slow work comes first, and the input holds a password: on a thread of
+        // its own, and nothing of it is kept for a repeated request.
+        let gate = web.gate().clone();
+        let done = tokio::task::spawn_blocking(move || action.run_json(&gate, &cx, input));
+        let output = done.await.map_err(|e| Error::bug("action.panic", "an action stopped on a broken invariant").because(e))??;
+        return Ok(answer(route, &output).into_response());
+    }
     let key = if route.method == "POST" { Key::read(&parts.headers, &format!("{BASE}{}", route.path), digest)? } else { None };
     let answer = web
         .gate()
