@@ -1,2 +1,26 @@
 //! `yunwei-agent`: a worker on a host.
-fn main() {}
+//!
+//! It asks its server what should be on this host, makes it so through libvirt, and reports what is
+//! there. What it does and when is `drivers::converge`; here is how: the libvirt driver, the HTTPS
+//! client, enrolment, and whether this host can virtualise at all. The only program that links libvirt.
+
+mod check;
+mod client;
+mod command;
+mod enrol;
+mod files;
+mod identity;
+mod libvirt;
+mod probe;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match command::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("yunwei-agent: {error} [{}]", error.code());
+            command::exit_code(&error)
+        }
+    }
+}

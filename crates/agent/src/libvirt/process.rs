@@ -1,0 +1,107 @@
+//! QEMU's processes, by the domain they run: which run a machine is in, and since when.
+//!
+//! libvirt's own numbers of domains start again with its daemon, and it does not tell when a domain
+//! was started. The kernel does: a process is named by its id and its start, over any restart of ours
+//! or of libvirt's, and its start is known to ten milliseconds by a clock that nobody sets.
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::{Mutex, PoisonError};
+
+use drivers::hypervisor::{Began, Run};
+use drivers::moment::Moment;
+
+/// Kernel clock ticks are a hundredth of a second on every architecture that Linux shows to programs.
+const TICK_MS: u64 = 10;
+
+/// Finds processes, and remembers where they were.
+#[derive(Default)]
+pub struct Processes {
+    known: Mutex<HashMap<String, Process>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Process {
+    pid: u32,
+    started_ticks: u64,
+}
+
+impl Processes {
+    /// The present run of a domain; `None` where no process of it can be seen.
+    pub fn run(&self, domain: &str, now: &Moment) -> Option<Run> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let alive = known.get(domain).copied().filter(|process| started(process.pid) == Some(process.started_ticks));
+        let process = match alive {
+            Some(process) => process,
+            None => {
+                *known = scan();
+                *known.get(domain)?
+            }
+        };
+        let steady_ms = process.started_ticks * TICK_MS;
+        Some(Run {
+            name: format!("{}:{}:{}", now.boot, process.pid, process.started_ticks),
+            began: Some(Began { at: now.wall_at(steady_ms), steady_ms }),
+        })
+    }
+}
+
+/// Every QEMU process by the name of its guest.
+fn scan() -> HashMap<String, Process> {
+    let mut found = HashMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Ok(cmdline) = fs::read(entry.path().join("cmdline")) else { continue };
+        let guest = cmdline.split(|byte| *byte == 0).find_map(|argument| argument.strip_prefix(b"guest="));
+        let Some(guest) = guest.and_then(|guest| std::str::from_utf8(guest).ok()) else { continue };
+        let name = guest.split(',').next().unwrap_or_default();
+        if let Some(started_ticks) = started(pid) {
+            found.insert(name.to_owned(), Process { pid, started_ticks });
+        }
+    }
+    found
+}
+
+/// When a process was started, in ticks since the host was. `None`: there is none, or only its corpse.
+fn started(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything, parentheses included.
+    let rest = stat.rsplit_once(')')?.1;
+    let mut fields = rest.split_whitespace();
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use drivers::moment::HostClock;
+
+    #[test]
+    fn a_process_is_known_by_the_guest_it_runs_and_its_start() {
+        let name = format!("yw-test-{}", std::process::id());
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "sleep 30; :", &format!("guest={name},debug-threads=on")])
+            .spawn()
+            .unwrap();
+        let processes = Processes::default();
+        let clock = HostClock::system();
+        let wait = std::time::Instant::now();
+        let run = loop {
+            if let Some(run) = processes.run(&name, &clock.now()) {
+                break run;
+            }
+            assert!(wait.elapsed().as_secs() < 5, "the process was not found");
+        };
+        let began = run.began.unwrap();
+        let now = clock.now();
+        assert!(now.steady_ms >= began.steady_ms && now.steady_ms - began.steady_ms < 5_000, "{began:?} {now:?}");
+        assert_eq!(processes.run(&name, &now).unwrap().name, run.name);
+        child.kill().unwrap();
+        assert!(processes.run(&name, &clock.now()).is_none(), "a corpse does not run");
+        child.wait().unwrap();
+        assert!(processes.run("yw-nobody", &clock.now()).is_none());
+    }
+}

@@ -1,0 +1,347 @@
+//! Images, disks and seeds: the files behind a machine.
+//!
+//! ```text
+//!   DATA/images/<sha256>/   image            as downloaded and verified (kept for its digest)
+//!                           kernel … disk.*  unpacked, for direct-boot images
+//!   DATA/machines/<id>/     <disk>.qcow2 | <disk>.raw, seed.iso, console.log
+//! ```
+//!
+//! **Invariants.** A disk's file under its own name is complete: it was made beside it and renamed. An
+//! image is used only after its digest was verified, and only if it refers to no other file on the
+//! host. A disk that exists is never made again, whatever the specification says now.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base::{Error, Result, limits};
+use drivers::converge::ControlPlane;
+use drivers::wire::{DiskSource, DiskSpec, Filesystem, ImageFormat, ImageRef, IntentId, MachineSpec, Sha256};
+
+use super::{bundle, iso};
+use crate::files::{self, failed};
+
+/// The files of all machines on this host.
+pub struct Storage {
+    images: PathBuf,
+    machines: PathBuf,
+    server: Arc<dyn ControlPlane>,
+    /// One download of an image at a time.
+    fetching: Mutex<HashMap<Sha256, Arc<Mutex<()>>>>,
+}
+
+/// An image that is here.
+struct Ready {
+    disk: PathBuf,
+    format: &'static str,
+    boot: Option<Boot>,
+}
+
+/// What a machine boots from directly.
+pub type Boot = (PathBuf, PathBuf, String);
+
+/// The files of one machine, complete.
+pub struct Prepared {
+    /// Each disk: file, format, name.
+    pub disks: Vec<(PathBuf, &'static str, String)>,
+    /// Kernel, initial file system, command line.
+    pub boot: Option<Boot>,
+    /// The seed.
+    pub seed: PathBuf,
+    /// Where the console goes.
+    pub console: PathBuf,
+}
+
+impl Storage {
+    /// Uses `data`, which must be absolute.
+    ///
+    /// # Errors
+    /// Where the directories cannot be made.
+    pub fn new(data: &Path, server: Arc<dyn ControlPlane>) -> Result<Self> {
+        let (images, machines) = (data.join("images"), data.join("machines"));
+        files::private_dir(&images)?;
+        files::private_dir(&machines)?;
+        Ok(Self { images, machines, server, fetching: Mutex::default() })
+    }
+
+    /// The directory of one machine.
+    pub fn dir(&self, id: &IntentId) -> PathBuf {
+        self.machines.join(id.as_str())
+    }
+
+    /// Every machine that there are files of.
+    pub fn machines(&self) -> Result<Vec<IntentId>> {
+        let entries = fs::read_dir(&self.machines).map_err(|e| failed("list", &self.machines, e))?;
+        Ok(entries.flatten().filter_map(|entry| entry.file_name().to_string_lossy().parse().ok()).collect())
+    }
+
+    /// The images that are here, verified.
+    pub fn images(&self) -> Vec<Sha256> {
+        let entries = fs::read_dir(&self.images).into_iter().flatten().flatten();
+        let mut images: Vec<Sha256> = entries
+            .filter(|entry| entry.path().join("image").is_file())
+            .filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())
+            .collect();
+        images.sort();
+        images
+    }
+
+    /// The file of a disk, if it is there.
+    fn disk_file(&self, id: &IntentId, name: &str) -> Option<(PathBuf, &'static str)> {
+        ["qcow2", "raw"].into_iter().find_map(|format| {
+            let path = self.dir(id).join(format!("{name}.{format}"));
+            path.is_file().then_some((path, format))
+        })
+    }
+
+    /// Whether every file of a machine with these disks is there.
+    pub fn is_complete(&self, id: &IntentId, disks: &[String]) -> bool {
+        disks.iter().all(|name| self.disk_file(id, name).is_some()) && self.dir(id).join("seed.iso").is_file()
+    }
+
+    /// Makes what is missing. `resting`: the machine does not run, so its disks may be grown.
+    ///
+    /// # Errors
+    /// See [`Hypervisor::prepare`](drivers::hypervisor::Hypervisor::prepare).
+    pub fn prepare(&self, id: &IntentId, spec: &MachineSpec, resting: bool) -> Result<Prepared> {
+        let dir = self.dir(id);
+        files::private_dir(&dir)?;
+        let mut disks = Vec::new();
+        let mut boot = None;
+        for (at, disk) in spec.disks.iter().enumerate() {
+            let image = match &disk.source {
+                DiskSource::Image { image } => Some(self.image(image)?),
+                _ => None,
+            };
+            let (path, format) = match self.disk_file(id, &disk.name) {
+                Some(found) => {
+                    if resting {
+                        grow(&found.0, found.1, disk.size_mib)?;
+                    }
+                    found
+                }
+                None => self.make_disk(id, disk, image.as_ref())?,
+            };
+            disks.push((path, format, disk.name.clone()));
+            if at == 0 {
+                boot = image.and_then(|image| image.boot);
+            }
+        }
+        let seed = dir.join("seed.iso");
+        files::write_private(&seed, &seed_image(spec))?;
+        Ok(Prepared { disks, boot, seed, console: dir.join("console.log") })
+    }
+
+    /// Takes away every file of a machine.
+    ///
+    /// # Errors
+    /// Where the disk does not let it.
+    pub fn remove(&self, id: &IntentId) -> Result<()> {
+        let dir = self.dir(id);
+        match fs::remove_dir_all(&dir) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", &dir, e)),
+            _ => files::sync_parent(&dir).map_err(|e| failed("remove", &dir, e)),
+        }
+    }
+
+    fn make_disk(&self, id: &IntentId, disk: &DiskSpec, image: Option<&Ready>) -> Result<(PathBuf, &'static str)> {
+        let format = if image.is_some() { "qcow2" } else { "raw" };
+        let path = self.dir(id).join(format!("{}.{format}", disk.name));
+        let draft = self.dir(id).join(format!(".{}.draft", disk.name));
+        files::remove_file(&draft).map_err(|e| failed("remove", &draft, e))?;
+        match image {
+            Some(image) => {
+                let virtual_mib = inspect(&image.disk)?.virtual_mib;
+                let size = format!("{}M", disk.size_mib.max(virtual_mib));
+                tool("qemu-img", |c| {
+                    c.args(["create", "-q", "-f", "qcow2", "-F", image.format, "-b"]).arg(&image.disk).arg(&draft).arg(size)
+                })?;
+            }
+            None => {
+                let file = fs::File::create(&draft).map_err(|e| failed("make", &draft, e))?;
+                file.set_len(disk.size_mib << 20).map_err(|e| failed("make", &draft, e))?;
+                if let DiskSource::Blank { filesystem: Some(Filesystem::Ext4) } = disk.source {
+                    // The label is what the guest finds it by; no blocks are kept back for root.
+                    tool("mke2fs", |c| c.args(["-q", "-F", "-t", "ext4", "-m", "0", "-L", &disk.name]).arg(&draft))?;
+                }
+            }
+        }
+        let finish = || -> io::Result<()> {
+            fs::set_permissions(&draft, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+            fs::File::open(&draft)?.sync_all()?;
+            fs::rename(&draft, &path)?;
+            files::sync_parent(&path)
+        };
+        finish().map_err(|e| failed("make", &path, e))?;
+        Ok((path, format))
+    }
+
+    /// Makes sure that an image is here, whole, and what it says it is.
+    fn image(&self, image: &ImageRef) -> Result<Ready> {
+        let lock = {
+            let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+            fetching.entry(image.sha256.clone()).or_default().clone()
+        };
+        let _one_at_a_time = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let dir = self.images.join(image.sha256.as_str());
+        let file = dir.join("image");
+        if !file.is_file() {
+            files::private_dir(&dir)?;
+            self.fetch(image, &dir.join(".image.draft"))?;
+            self.accept(image, &dir)?;
+        }
+        let ready = |disk: PathBuf, format, boot| Ready { disk, format, boot };
+        match image.format {
+            ImageFormat::Raw => Ok(ready(file, "raw", None)),
+            ImageFormat::DirectBoot => {
+                let cmdline = fs::read_to_string(dir.join("cmdline")).map_err(|e| failed("read", &dir, e))?;
+                let boot = Some((dir.join("kernel"), dir.join("initrd"), cmdline.trim().to_owned()));
+                let (disk, format) = match dir.join("disk.qcow2") {
+                    qcow2 if qcow2.is_file() => (qcow2, "qcow2"),
+                    _ => (dir.join("disk.raw"), "raw"),
+                };
+                Ok(ready(disk, format, boot))
+            }
+            ImageFormat::Qcow2 | ImageFormat::Unknown => Ok(ready(file, "qcow2", None)),
+        }
+    }
+
+    /// Brings an image's bytes here: from a file of this host that the server named, else from the
+    /// server; what was left of an earlier attempt is continued.
+    fn fetch(&self, image: &ImageRef, draft: &Path) -> Result<()> {
+        let fail = |e| failed("write", draft, e);
+        if let Some(path) = image.url.as_deref().map(|url| url.strip_prefix("file://").unwrap_or(url))
+            && path.starts_with('/')
+            && files::sha256(Path::new(path)).is_ok_and(|digest| digest == image.sha256.as_str())
+        {
+            fs::copy(path, draft).map_err(fail)?;
+            return Ok(());
+        }
+        let mut offset = fs::metadata(draft).map_or(0, |metadata| metadata.len());
+        if offset > image.bytes {
+            fs::remove_file(draft).map_err(fail)?;
+            offset = 0;
+        }
+        let file = fs::OpenOptions::new().create(true).append(true).open(draft).map_err(fail)?;
+        if offset < image.bytes {
+            tracing::info!(image = image.name, sha256 = %image.sha256, bytes = image.bytes, offset, "fetching an image");
+            let mut bounded = Bounded { file: &file, left: image.bytes - offset };
+            self.server.image(image, offset, &mut bounded)?;
+        }
+        file.sync_all().map_err(fail)
+    }
+
+    /// Verifies a download and gives it its name.
+    fn accept(&self, image: &ImageRef, dir: &Path) -> Result<()> {
+        let draft = dir.join(".image.draft");
+        let digest = files::sha256(&draft).map_err(|e| failed("read", &draft, e))?;
+        if digest != image.sha256.as_str() {
+            let length = fs::metadata(&draft).map_or(0, |metadata| metadata.len());
+            let _ = fs::remove_file(&draft);
+            // A short one was cut off on its way; a full one is not what was promised.
+            return Err(if length < image.bytes {
+                Error::unavailable("image.incomplete", "the image's download was cut off")
+            } else {
+                Error::invalid("image.digest_mismatch", "the image's bytes are not those of its digest")
+            });
+        }
+        match image.format {
+            ImageFormat::DirectBoot => {
+                bundle::unpack(&draft, dir)?;
+                let disk = dir.join("disk.qcow2");
+                if disk.is_file() {
+                    stands_alone(&disk)?;
+                }
+            }
+            ImageFormat::Raw => {}
+            ImageFormat::Qcow2 | ImageFormat::Unknown => stands_alone(&draft)?,
+        }
+        let name = dir.join("image");
+        fs::rename(&draft, &name).and_then(|()| files::sync_parent(&name)).map_err(|e| failed("write", &name, e))
+    }
+}
+
+/// Lets through only as many bytes as an image has.
+struct Bounded<'a> {
+    file: &'a fs::File,
+    left: u64,
+}
+
+impl Write for Bounded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() as u64 > self.left {
+            return Err(io::Error::other("the image has more bytes than it should"));
+        }
+        let mut file = self.file;
+        let written = file.write(bytes)?;
+        self.left -= written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Inspected {
+    virtual_mib: u64,
+    refers_elsewhere: bool,
+}
+
+fn inspect(disk: &Path) -> Result<Inspected> {
+    let output = tool("qemu-img", |c| c.args(["info", "-U", "--output=json"]).arg(disk))?;
+    let info: serde_json::Value = serde_json::from_slice(&output)
+        .map_err(|e| Error::bug("image.uninspectable", "qemu-img's answer cannot be read").because(e))?;
+    let bytes = info["virtual-size"].as_u64().unwrap_or(0);
+    let elsewhere = ["backing-filename", "full-backing-filename"].iter().any(|key| !info[*key].is_null())
+        || !info["format-specific"]["data"]["data-file"].is_null();
+    Ok(Inspected { virtual_mib: bytes.div_ceil(1 << 20), refers_elsewhere: elsewhere })
+}
+
+/// An image must not name other files of the host: a guest would read them.
+fn stands_alone(disk: &Path) -> Result<()> {
+    if inspect(disk)?.refers_elsewhere {
+        let message = "the image refers to another file; flatten it with qemu-img convert";
+        return Err(Error::invalid("image.refers_elsewhere", message));
+    }
+    Ok(())
+}
+
+/// Grows a resting disk; never shrinks one.
+fn grow(disk: &Path, format: &str, size_mib: u64) -> Result<()> {
+    if inspect(disk)?.virtual_mib < size_mib {
+        tool("qemu-img", |c| c.args(["resize", "-q", "-f", format]).arg(disk).arg(format!("{size_mib}M")))?;
+    }
+    Ok(())
+}
+
+/// Runs a tool and gives back what it printed.
+fn tool(name: &str, arguments: impl FnOnce(&mut Command) -> &mut Command) -> Result<Vec<u8>> {
+    let path = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].iter().map(|dir| Path::new(dir).join(name)).find(|p| p.exists());
+    let mut command = Command::new(path.unwrap_or_else(|| name.into()));
+    arguments(&mut command);
+    let output = command.env("LC_ALL", "C").output().map_err(|e| {
+        Error::unavailable("host.tool_missing", format!("cannot run {name}: {e}")).because(e)
+    })?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said: String = String::from_utf8_lossy(&output.stderr).trim().chars().take(500).collect();
+    let full = said.contains("No space left");
+    let message = format!("{name} failed: {said}");
+    Err(if full { Error::exhausted("host.disk_full", message) } else { Error::unavailable("host.tool_failed", message) })
+}
+
+fn seed_image(spec: &MachineSpec) -> Vec<u8> {
+    let seed = &spec.cloud_init;
+    let mut files: Vec<(&str, &[u8])> =
+        vec![("user-data", seed.user_data.as_bytes()), ("meta-data", seed.meta_data.as_bytes())];
+    if let Some(network) = &seed.network_config {
+        files.push(("network-config", network.as_bytes()));
+    }
+    debug_assert!(files.iter().all(|(_, bytes)| bytes.len() <= limits::SEED_BYTES_MAX));
+    iso::image("cidata", &files)
+}
