@@ -80,7 +80,8 @@ async fn attempts(address: SocketAddr, path: &str, patience: Duration) -> Answer
 async fn attempt(address: SocketAddr, path: String, end: Instant) -> Result<u16, String> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: yunwei-agent\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: yunwei-agent\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut head = Vec::new();
         let mut buffer = [0; 64];

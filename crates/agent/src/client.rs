@@ -300,7 +300,9 @@ mod tests {
     fn a_servers_address_is_taken_apart_and_nonsense_refused() {
         let (base, fixed) = address("https://[::1]:8443/").unwrap();
         assert_eq!((base, fixed.host, fixed.port), (format!("https://{SERVER_NAME}:8443"), "::1".into(), 8443));
-        for bad in ["http://host:1", "https://host", "host:1", "https://:1", "https://a@b:1", "https://h:1/x", "https://h:x"] {
+        for bad in
+            ["http://host:1", "https://host", "host:1", "https://:1", "https://a@b:1", "https://h:1/x", "https://h:x"]
+        {
             assert!(address(bad).is_err(), "{bad}");
         }
     }

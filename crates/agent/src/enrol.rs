@@ -10,9 +10,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base64::Engine as _;
 use base::time::Clock;
 use base::{Error, Result};
+use base64::Engine as _;
 use drivers::wire::{EnrolAnswer, EnrolRequest, EnrolToken, HostReport, PROTOCOL, SERVER_NAME, path};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};

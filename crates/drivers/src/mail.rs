@@ -59,9 +59,9 @@ pub trait Mail: Send + Sync + 'static {
 /// # Errors
 /// `Invalid` where the URL or the sender cannot be understood.
 pub fn open(url: &str, from: &str) -> Result<Box<dyn Mail>> {
-    let from: Mailbox = from.parse().map_err(|e| {
-        Error::invalid("mail.sender_malformed", format!("`{from}` is not a mail address")).because(e)
-    })?;
+    let from: Mailbox = from
+        .parse()
+        .map_err(|e| Error::invalid("mail.sender_malformed", format!("`{from}` is not a mail address")).because(e))?;
     if let Some(path) = url.strip_prefix("file://") {
         return Ok(Box::new(Outbox::new(Path::new(path), from)?));
     }
@@ -123,7 +123,8 @@ impl Smtp {
     /// `Invalid` where the URL cannot be understood.
     pub fn new(url: &str, from: Mailbox) -> Result<Self> {
         // The URL may carry a password: no message repeats it.
-        let malformed = || Error::invalid("mail.url_malformed", "the mail URL must be smtp://…, smtps://… or file:///…");
+        let malformed =
+            || Error::invalid("mail.url_malformed", "the mail URL must be smtp://…, smtps://… or file:///…");
         let plain = url.starts_with("smtp://");
         if !plain && !url.starts_with("smtps://") {
             return Err(malformed());
@@ -156,9 +157,9 @@ impl Mail for Smtp {
 fn names_loopback(url: &str) -> bool {
     let authority = url.split("//").nth(1).and_then(|rest| rest.split(['/', '?']).next()).unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
-    ["localhost", "127.0.0.1", "[::1]"].iter().any(|name| {
-        host.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
-    })
+    ["localhost", "127.0.0.1", "[::1]"]
+        .iter()
+        .any(|name| host.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')))
 }
 
 fn compose(letter: &Letter, from: &Mailbox) -> Result<Message> {
@@ -169,9 +170,10 @@ fn compose(letter: &Letter, from: &Mailbox) -> Result<Message> {
     if letter.subject.chars().any(char::is_control) || letter.subject.len() > limits::TEXT_INDEXED_MAX {
         return Err(Error::invalid("mail.subject_malformed", "a subject is one line of moderate length"));
     }
-    let to: Mailbox = letter.to.parse().map_err(|e| {
-        Error::invalid("mail.receiver_malformed", "that is not a mail address").because(e)
-    })?;
+    let to: Mailbox = letter
+        .to
+        .parse()
+        .map_err(|e| Error::invalid("mail.receiver_malformed", "that is not a mail address").because(e))?;
     let builder = Message::builder()
         .message_id(Some(format!("<{}@{}>", letter.id, from.email.domain())))
         .from(from.clone())

@@ -54,11 +54,7 @@ impl HostClock {
 
     /// Clocks that stand still until they are told to move.
     pub fn fixed(at: Timestamp, boot: &str) -> Self {
-        Self {
-            wall: Clock::fixed(at),
-            steady: Steady::Fixed(Arc::new(AtomicU64::new(1_000))),
-            boot: boot.into(),
-        }
+        Self { wall: Clock::fixed(at), steady: Steady::Fixed(Arc::new(AtomicU64::new(1_000))), boot: boot.into() }
     }
 
     /// The present moment.

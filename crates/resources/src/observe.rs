@@ -64,14 +64,14 @@ pub static POLL: Action<Poll, Intents> = Action {
                         |row| row.get::<i64>(0),
                     )?
                     .is_some());
-        let sql = "SELECT id, generation, desired FROM intents WHERE host = $1 AND feed > $2 AND ($3 = 1 OR freed_at IS NULL) ORDER BY feed LIMIT $4";
+        let sql = "SELECT id, generation, desired, (SELECT COALESCE(MAX(seq), 0) FROM lives l WHERE l.intent = intents.id) FROM intents WHERE host = $1 AND feed > $2 AND ($3 = 1 OR freed_at IS NULL) ORDER BY feed LIMIT $4";
         let since = if known { after } else { -1 };
         let rows = tx.query(sql, args![host, since, known, limits::INTENTS_PAGE_MAX], |row| {
-            Ok((row.get::<String>(0)?, row.get::<u64>(1)?, row.get::<Option<String>>(2)?))
+            Ok((row.get::<String>(0)?, row.get::<u64>(1)?, row.get::<Option<String>>(2)?, row.get::<u64>(3)?))
         })?;
         let intents = rows
             .into_iter()
-            .map(|(id, generation, desired)| to_wire(&id, generation, desired.as_deref()))
+            .map(|(id, generation, desired, lives)| to_wire(&id, generation, desired.as_deref(), lives))
             .collect::<Result<_>>()?;
         let console_requests = consoles_asked(tx, host)?;
         Ok(Intents {
@@ -84,7 +84,7 @@ pub static POLL: Action<Poll, Intents> = Action {
     },
 };
 
-fn to_wire(id: &str, generation: u64, desired: Option<&str>) -> Result<WireIntent> {
+fn to_wire(id: &str, generation: u64, desired: Option<&str>, lives_known: u64) -> Result<WireIntent> {
     let id = id.parse().map_err(|e: String| Error::bug("intent.damaged", e))?;
     let desired = match desired {
         None => Desired::Absent,
@@ -93,7 +93,7 @@ fn to_wire(id: &str, generation: u64, desired: Option<&str>) -> Result<WireInten
                 .map_err(|e| Error::bug("intent.damaged", "a stored specification does not read").because(e))?,
         )),
     };
-    Ok(WireIntent { id, generation, desired })
+    Ok(WireIntent { id, generation, desired, lives_known })
 }
 
 fn consoles_asked(tx: &mut Tx<'_>, host: HostId) -> Result<Vec<ConsoleRequest>> {

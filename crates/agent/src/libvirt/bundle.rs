@@ -49,7 +49,8 @@ pub fn unpack(archive: &Path, dir: &Path) -> Result<()> {
 
 /// Name, length, and whether it is a plain file. `None`: not a header.
 fn parse(header: &[u8; BLOCK as usize]) -> Option<(String, u64, bool)> {
-    let sum: u64 = header.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u64::from(*byte) }).sum();
+    let sum: u64 =
+        header.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u64::from(*byte) }).sum();
     if octal(header.get(148..156)?)? != sum {
         return None;
     }
@@ -67,7 +68,11 @@ fn copy(file: &mut File, length: u64, to: &Path) -> io::Result<()> {
     let mut out = File::create(to)?;
     let copied = io::copy(&mut file.take(length), &mut out)?;
     out.sync_all()?;
-    if copied == length { fs::set_permissions(to, std::os::unix::fs::PermissionsExt::from_mode(0o644)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    if copied == length {
+        fs::set_permissions(to, std::os::unix::fs::PermissionsExt::from_mode(0o644))
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
 }
 
 fn damaged() -> Error {
@@ -89,7 +94,8 @@ mod tests {
 
     fn tar(dir: &Path) -> std::path::PathBuf {
         let archive = dir.join("image.tar");
-        let done = Command::new("tar").arg("-C").arg(dir.join("in")).arg("-cf").arg(&archive).arg(".").status().unwrap();
+        let done =
+            Command::new("tar").arg("-C").arg(dir.join("in")).arg("-cf").arg(&archive).arg(".").status().unwrap();
         assert!(done.success());
         archive
     }
@@ -97,7 +103,8 @@ mod tests {
     #[test]
     fn the_parts_come_out_as_they_went_in_and_nothing_else_does() {
         let dir = dir("whole");
-        for (name, length) in [("kernel", 1_000), ("initrd", 512), ("cmdline", 1), ("disk.raw", 100_000), ("passwd", 5)] {
+        for (name, length) in [("kernel", 1_000), ("initrd", 512), ("cmdline", 1), ("disk.raw", 100_000), ("passwd", 5)]
+        {
             fs::write(dir.join("in").join(name), vec![7; length]).unwrap();
         }
         std::os::unix::fs::symlink("/etc/passwd", dir.join("in/disk.qcow2")).unwrap();

@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn every_sector_is_where_the_descriptors_say() {
-        let files: [(&str, &[u8]); 3] = [("user-data", b"#cloud-config\n"), ("meta-data", &[b'm'; 5000]), ("network-config", b"")];
+        let files: [(&str, &[u8]); 3] =
+            [("user-data", b"#cloud-config\n"), ("meta-data", &[b'm'; 5000]), ("network-config", b"")];
         let image = image("cidata", &files);
         assert_eq!(image.len() % SECTOR, 0);
         for (descriptor, joliet) in [(16, false), (17, true)] {

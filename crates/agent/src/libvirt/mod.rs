@@ -317,7 +317,9 @@ impl Hypervisor for Libvirt {
             Ok(Console { bytes, truncated: from > 0 || path.with_extension("log.0").exists() })
         };
         read().map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::not_found("machine.no_console", "the machine has written nothing yet"),
+            std::io::ErrorKind::NotFound => {
+                Error::not_found("machine.no_console", "the machine has written nothing yet")
+            }
             _ => failed("read", &path, e),
         })
     }
@@ -357,7 +359,9 @@ fn see(domain: &Domain) -> Result<Option<Seen>, virt::error::Error> {
 fn shown(state: DomainStateEnum, reason: DomainStateReasonEnum) -> Shown {
     let Enum::Known(state) = state else { return Shown::Running };
     match (state, reason) {
-        (DomainState::Running | DomainState::Blocked | DomainState::Shutdown | DomainState::NoState, _) => Shown::Running,
+        (DomainState::Running | DomainState::Blocked | DomainState::Shutdown | DomainState::NoState, _) => {
+            Shown::Running
+        }
         (DomainState::Paused, Enum::Known(DomainStateReason::Paused(reason))) => paused(reason),
         (DomainState::Paused | DomainState::PMSuspended, _) => Shown::Paused("suspended".to_owned()),
         (DomainState::Crashed, _) => Shown::Stopped(Stopped::Crashed),
@@ -419,7 +423,8 @@ fn dotted(version: u32) -> String {
 fn disk_space(path: &Path) -> (u64, u64) {
     let output = Command::new("df").args(["-P", "-k"]).arg(path).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    let fields: Vec<u64> = text.lines().nth(1).into_iter().flat_map(str::split_whitespace).filter_map(|f| f.parse().ok()).collect();
+    let fields: Vec<u64> =
+        text.lines().nth(1).into_iter().flat_map(str::split_whitespace).filter_map(|f| f.parse().ok()).collect();
     (fields.first().map_or(0, |kib| kib >> 10), fields.get(2).map_or(0, |kib| kib >> 10))
 }
 

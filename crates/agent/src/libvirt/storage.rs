@@ -157,7 +157,10 @@ impl Storage {
                 let virtual_mib = inspect(&image.disk)?.virtual_mib;
                 let size = format!("{}M", disk.size_mib.max(virtual_mib));
                 tool("qemu-img", |c| {
-                    c.args(["create", "-q", "-f", "qcow2", "-F", image.format, "-b"]).arg(&image.disk).arg(&draft).arg(size)
+                    c.args(["create", "-q", "-f", "qcow2", "-F", image.format, "-b"])
+                        .arg(&image.disk)
+                        .arg(&draft)
+                        .arg(size)
                 })?;
             }
             None => {
@@ -320,19 +323,25 @@ fn grow(disk: &Path, format: &str, size_mib: u64) -> Result<()> {
 
 /// Runs a tool and gives back what it printed.
 fn tool(name: &str, arguments: impl FnOnce(&mut Command) -> &mut Command) -> Result<Vec<u8>> {
-    let path = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].iter().map(|dir| Path::new(dir).join(name)).find(|p| p.exists());
+    let path =
+        ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].iter().map(|dir| Path::new(dir).join(name)).find(|p| p.exists());
     let mut command = Command::new(path.unwrap_or_else(|| name.into()));
     arguments(&mut command);
-    let output = command.env("LC_ALL", "C").output().map_err(|e| {
-        Error::unavailable("host.tool_missing", format!("cannot run {name}: {e}")).because(e)
-    })?;
+    let output = command
+        .env("LC_ALL", "C")
+        .output()
+        .map_err(|e| Error::unavailable("host.tool_missing", format!("cannot run {name}: {e}")).because(e))?;
     if output.status.success() {
         return Ok(output.stdout);
     }
     let said: String = String::from_utf8_lossy(&output.stderr).trim().chars().take(500).collect();
     let full = said.contains("No space left");
     let message = format!("{name} failed: {said}");
-    Err(if full { Error::exhausted("host.disk_full", message) } else { Error::unavailable("host.tool_failed", message) })
+    Err(if full {
+        Error::exhausted("host.disk_full", message)
+    } else {
+        Error::unavailable("host.tool_failed", message)
+    })
 }
 
 fn seed_image(spec: &MachineSpec) -> Vec<u8> {

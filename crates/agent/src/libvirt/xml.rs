@@ -83,7 +83,10 @@ pub fn domain(parts: &Parts<'_>) -> String {
     let _ = write!(
         out,
         "<metadata><yunwei:machine xmlns:yunwei='{NAMESPACE}' platform='{}' intent='{}' generation='{}' digest='{}'/></metadata>",
-        escape(&mark.platform), mark.id, mark.generation, escape(&mark.digest)
+        escape(&mark.platform),
+        mark.id,
+        mark.generation,
+        escape(&mark.digest)
     );
     let _ = write!(out, "<memory unit='MiB'>{}</memory><vcpu>{}</vcpu>", parts.spec.memory_mib, parts.spec.vcpus);
     out.push_str("<os><type arch='x86_64' machine='q35'>hvm</type>");
@@ -105,20 +108,26 @@ pub fn domain(parts: &Parts<'_>) -> String {
             out,
             "<disk type='file' device='disk'><driver name='qemu' type='{format}' discard='unmap'/><source file='{}'/>\
              <target dev='{}' bus='virtio'/><serial>{}</serial></disk>",
-            escape(&path(file)), target(at), escape(serial)
+            escape(&path(file)),
+            target(at),
+            escape(serial)
         );
     }
     let _ = write!(
         out,
         "<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{}'/>\
          <target dev='{}' bus='virtio'/><readonly/><serial>cidata</serial></disk>",
-        escape(&path(&parts.seed)), target(parts.disks.len())
+        escape(&path(&parts.seed)),
+        target(parts.disks.len())
     );
     out.push_str("<controller type='usb' model='none'/><memballoon model='none'/>");
     out.push_str("<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>");
     let log = escape(&path(&parts.console));
     let _ = write!(out, "<serial type='file'><source path='{log}' append='on'/><target port='0'/></serial>");
-    let _ = write!(out, "<console type='file'><source path='{log}' append='on'/><target type='serial' port='0'/></console>");
+    let _ = write!(
+        out,
+        "<console type='file'><source path='{log}' append='on'/><target type='serial' port='0'/></console>"
+    );
     for network in &parts.spec.networks {
         if let NetworkSpec::Bridge { bridge, mac, .. } = network {
             let _ = write!(
@@ -210,7 +219,11 @@ mod tests {
                     forwards: vec![Forward { host_port: 8080, guest_port: 80, transport: Transport::Tcp }],
                     outbound: false,
                 },
-                NetworkSpec::Bridge { bridge: "br0".into(), mac: "52:54:00:00:00:01".parse().unwrap(), addresses: vec![] },
+                NetworkSpec::Bridge {
+                    bridge: "br0".into(),
+                    mac: "52:54:00:00:00:01".parse().unwrap(),
+                    addresses: vec![],
+                },
             ],
             cloud_init: CloudInit::default(),
             power: Power::Running,

@@ -110,17 +110,19 @@ fn boots(qemu: &Path, accelerator: &str, scratch: &Path, patience: Duration) -> 
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    let result = child.map_err(|e| e.to_string()).and_then(|mut child| loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.code() == Some(DONE) => break Ok(start.elapsed()),
-            Ok(Some(status)) => break Err(format!("QEMU ended with {status}")),
-            Ok(None) if start.elapsed() < patience => std::thread::sleep(Duration::from_millis(5)),
-            Ok(None) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                break Err(format!("a guest made no way within {} s", patience.as_secs()));
+    let result = child.map_err(|e| e.to_string()).and_then(|mut child| {
+        loop {
+            match child.try_wait() {
+                Ok(Some(status)) if status.code() == Some(DONE) => break Ok(start.elapsed()),
+                Ok(Some(status)) => break Err(format!("QEMU ended with {status}")),
+                Ok(None) if start.elapsed() < patience => std::thread::sleep(Duration::from_millis(5)),
+                Ok(None) => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    break Err(format!("a guest made no way within {} s", patience.as_secs()));
+                }
+                Err(e) => break Err(e.to_string()),
             }
-            Err(e) => break Err(e.to_string()),
         }
     });
     let _ = fs::remove_file(&path);

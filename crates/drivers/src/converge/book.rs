@@ -16,9 +16,12 @@ use super::{Settings, Store};
 use crate::hypervisor::{Answer, Found, spec_digest};
 use crate::moment::{HostClock, Moment};
 use crate::wire::{
-    CheckResult, Desired, Intent, IntentId, Intents, MachineSpec, MachineState, Observation, Orphan, Power,
-    Problem, ReportAnswer,
+    CheckResult, Desired, Intent, IntentId, Intents, MachineSpec, MachineState, Observation, Orphan, Power, Problem,
+    ReportAnswer,
 };
+
+/// Revisions in one second of an agent's life: below 2^53 for as long as JSON's numbers are doubles somewhere.
+const EPOCH_BITS: u32 = 20;
 
 /// The agent's memory.
 pub(super) struct Book {
@@ -85,17 +88,10 @@ pub(super) struct Probe {
 impl Book {
     /// Takes up what `store` holds.
     pub fn open(mut store: Store, settings: Settings, clock: HostClock) -> Result<Self> {
-        let epoch = store.next_epoch()?;
+        let epoch = store.next_epoch(clock.now().wall)?;
         let entries = store.load()?.into_iter().map(|record| (record.id.clone(), Entry::new(record))).collect();
-        let mut inner = Inner {
-            store,
-            epoch,
-            entries,
-            dirty: BTreeMap::new(),
-            ticket: 0,
-            orphans: Vec::new(),
-            orphans_told: true,
-        };
+        let mut inner =
+            Inner { store, epoch, entries, dirty: BTreeMap::new(), ticket: 0, orphans: Vec::new(), orphans_told: true };
         let now = clock.now();
         let ids: Vec<IntentId> = inner.entries.keys().cloned().collect();
         for id in ids {
@@ -298,8 +294,14 @@ impl Book {
         };
         let alive = Duration::from_millis(now.steady_ms.saturating_sub(open.began_steady_ms));
         entry.probes = if answer.ok { 0 } else { entry.probes.saturating_add(1) };
-        entry.check =
-            Some(CheckResult { ok: answer.ok, life, answered_at, boot_ms, detail: answer.detail, checked_at: now.wall });
+        entry.check = Some(CheckResult {
+            ok: answer.ok,
+            life,
+            answered_at,
+            boot_ms,
+            detail: answer.detail,
+            checked_at: now.wall,
+        });
         let again = match (answer.ok, answered_at.is_some()) {
             (true, _) => Duration::from_secs(30),
             (false, true) => Duration::from_secs(2),
@@ -390,7 +392,9 @@ impl Book {
         let mut inner = self.inner();
         let old = |entry: &&Entry| {
             let gone = entry.record.gone_at.map(|at| now.wall.duration_since(at).as_hours());
-            entry.stranger && entry.record.ended.is_empty() && gone.is_some_and(|hours| hours >= limits::TOMBSTONE_HOURS)
+            entry.stranger
+                && entry.record.ended.is_empty()
+                && gone.is_some_and(|hours| hours >= limits::TOMBSTONE_HOURS)
         };
         let ids: Vec<IntentId> = inner.entries.values().filter(old).map(|entry| entry.record.id.clone()).collect();
         if ids.is_empty() {
@@ -423,10 +427,11 @@ impl Book {
 impl Inner {
     fn consider(&self, intent: Intent, now: &Moment, taken: &mut Vec<Record>, reused: &mut Vec<IntentId>) {
         let earlier = taken.iter().position(|record| record.id == intent.id);
-        let held = earlier.map(|at| taken[at].clone()).or_else(|| self.entries.get(&intent.id).map(|e| e.record.clone()));
+        let held =
+            earlier.map(|at| taken[at].clone()).or_else(|| self.entries.get(&intent.id).map(|e| e.record.clone()));
         let id = intent.id.clone();
         let Some(mut record) = held else {
-            taken.push(Record::new(intent, now.wall));
+            taken.push(Record::new(intent, now));
             return;
         };
         match record.accept(intent) {
@@ -532,7 +537,7 @@ impl Inner {
         if entry.told.as_ref().is_some_and(|told| same_news(told, &observation)) {
             return;
         }
-        entry.revision = entry.revision.max(epoch << 32) + 1;
+        entry.revision = entry.revision.max(epoch << EPOCH_BITS) + 1;
         entry.told = Some(Observation { revision: entry.revision, ..observation });
         self.mark(id);
     }
@@ -588,9 +593,9 @@ impl Entry {
 
     fn observation(&self, now: &Moment) -> Observation {
         let life = self.record.life.as_ref().map(|open| open.life.seq);
-        let reused = self.reused.then(|| {
-            lasting("intent.generation_reused", "this generation once meant something else here; raise it")
-        });
+        let reused = self
+            .reused
+            .then(|| lasting("intent.generation_reused", "this generation once meant something else here; raise it"));
         let power = match (&self.found, self.blind) {
             (_, true) => None,
             (Some(found), _) => Some(found.power()),
@@ -617,12 +622,12 @@ impl Entry {
 /// Whether two observations say the same, but for how long things have lasted.
 fn same_news(a: &Observation, b: &Observation) -> bool {
     // Lives only leave the list when the server has stored them: that is no news.
-    let no_new_life = b.lives.iter().all(|new| {
-        a.lives.iter().any(|old| (old.seq, old.end.is_some()) == (new.seq, new.end.is_some()))
-    });
-    let check = |observation: &Observation| {
-        observation.check.as_ref().map(|check| (check.ok, check.life, check.answered_at))
-    };
+    let no_new_life = b
+        .lives
+        .iter()
+        .all(|new| a.lives.iter().any(|old| (old.seq, old.end.is_some()) == (new.seq, new.end.is_some())));
+    let check =
+        |observation: &Observation| observation.check.as_ref().map(|check| (check.ok, check.life, check.answered_at));
     a.generation == b.generation
         && a.state == b.state
         && a.converged == b.converged

@@ -35,8 +35,8 @@ pub(super) struct Record {
     pub stopping: Option<String>,
     /// The guest shut itself down while this generation wanted it to run.
     pub shut_down_inside: Option<u64>,
-    /// The run of the last life that ended, and when. Found again, it goes on in a new life from there:
-    /// the hypervisor had not told the truth about its end.
+    /// Up to when lives have been told. A run that is found to go on after all goes on in a new life
+    /// from there: the hypervisor had not told the truth about its end, or the agent has lost its memory.
     pub last: Option<LastLife>,
     /// Set once an absence was confirmed.
     pub gone_at: Option<Timestamp>,
@@ -55,10 +55,10 @@ pub(super) struct OpenLife {
     pub seen_steady_ms: u64,
 }
 
-/// The end of the last life.
+/// The end of the last life, by both clocks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct LastLife {
-    pub run: String,
+    pub boot: String,
     pub at: Timestamp,
     pub steady_ms: u64,
 }
@@ -84,23 +84,29 @@ pub(super) enum Accepted {
 }
 
 impl Record {
-    pub fn new(intent: Intent, now: Timestamp) -> Self {
+    pub fn new(intent: Intent, now: &Moment) -> Self {
         let rebooted = token(&intent.desired);
+        // Lives that we do not remember: what of a run lies before now may have been told already.
+        let told = (intent.lives_known > 0).then(|| LastLife {
+            boot: now.boot.to_string(),
+            at: now.wall,
+            steady_ms: now.steady_ms,
+        });
         Self {
             id: intent.id,
             generation: intent.generation,
             desired: intent.desired,
-            next_seq: 1,
+            next_seq: intent.lives_known.saturating_add(1),
             life: None,
             ended: Vec::new(),
             rebooted,
             reboot: None,
             stopping: None,
             shut_down_inside: None,
-            last: None,
+            last: told,
             gone_at: None,
             state: MachineState::Unknown,
-            since: now,
+            since: now.wall,
         }
     }
 
@@ -174,17 +180,20 @@ impl Record {
     fn open(&mut self, found: &Found, run: &Run, now: &Moment, watched: bool) {
         let mut began_steady_ms = run.began.map_or(now.steady_ms, |began| began.steady_ms.min(now.steady_ms));
         let mut started_at = run.began.map_or(now.wall, |began| began.at);
+        let mut certain = watched || run.began.is_some();
         if let Some(last) = &self.last {
+            // Never twice for the same time, whatever clocks and hypervisors say.
             started_at = started_at.max(last.at);
-            if last.run == run.name {
-                began_steady_ms = began_steady_ms.max(last.steady_ms).min(now.steady_ms);
+            if *last.boot == *now.boot && began_steady_ms < last.steady_ms {
+                began_steady_ms = last.steady_ms.min(now.steady_ms);
+                certain = false;
             }
         }
         self.life = Some(OpenLife {
             life: Life {
                 seq: self.next_seq,
                 started_at,
-                started_certain: watched || run.began.is_some(),
+                started_certain: certain,
                 last_seen_at: now.wall.max(started_at),
                 ran_ms: now.steady_ms - began_steady_ms,
                 end: None,
@@ -222,9 +231,10 @@ impl Record {
             Some(Stopped::Never | Stopped::Unknown) => "lost",
         };
         // Another run was found in its place: it ended before that one began.
-        let next = found.and_then(|f| f.activity.run()).and_then(|run| run.began).map(|began| began.at);
-        let at = next.map_or(now.wall, |began| began.min(now.wall)).max(open.life.last_seen_at);
-        self.last = Some(LastLife { run: open.run.clone(), at, steady_ms: now.steady_ms });
+        let other = found.and_then(|f| f.activity.run()).filter(|run| run.name != open.run).and_then(|run| run.began);
+        let at = other.map_or(now.wall, |began| began.at.min(now.wall)).max(open.life.last_seen_at);
+        let steady_ms = other.map_or(now.steady_ms, |began| began.steady_ms);
+        self.last = Some(LastLife { boot: now.boot.to_string(), at, steady_ms });
         open.life.end = Some(LifeEnd { at, certain, reason: reason.to_owned() });
         let wanted = self.spec().is_some_and(|spec| spec.power == Power::Running);
         if how == Some(Stopped::Shutdown) && !asked && wanted && self.reboot.is_none() {

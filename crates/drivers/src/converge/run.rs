@@ -297,7 +297,8 @@ impl Shared {
                     if more {
                         continue;
                     }
-                    let left = last_full.map_or(Duration::ZERO, |at| settings.report_every.saturating_sub(at.elapsed()));
+                    let left =
+                        last_full.map_or(Duration::ZERO, |at| settings.report_every.saturating_sub(at.elapsed()));
                     self.wait_for_news(left);
                 }
                 Err(error) => {

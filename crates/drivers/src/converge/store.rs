@@ -6,6 +6,7 @@
 
 use std::{path::Path, time::Duration};
 
+use base::time::Timestamp;
 use base::{Error, Result};
 use rusqlite::Connection;
 
@@ -33,14 +34,14 @@ impl Store {
         let db = Connection::open(path).map_err(failed)?;
         db.busy_timeout(Duration::from_millis(500)).map_err(failed)?;
         db.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
-        let mode: String = db
-            .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
-            .map_err(|e| match e.sqlite_error_code() {
+        let mode: String = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(|e| {
+            match e.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::DatabaseBusy) => {
                     Error::conflict("agent.already_running", "another agent works with this data directory").because(e)
                 }
                 _ => failed(e),
-            })?;
+            }
+        })?;
         tracing::debug!(mode, "agent store opened");
         db.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         Self::prepared(db)
@@ -75,11 +76,12 @@ impl Store {
         })
     }
 
-    /// Counts the times this store was taken up, beginning with 1.
-    pub(super) fn next_epoch(&mut self) -> Result<u64> {
-        let sql = "INSERT INTO counter VALUES ('epoch', 1)
-                   ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value";
-        let value: i64 = self.db.query_row(sql, [], |row| row.get(0)).map_err(failed)?;
+    /// Counts the times this store was taken up. Begins with the present second, so that a store that was
+    /// lost and made anew goes on above the old one and not below it.
+    pub(super) fn next_epoch(&mut self, now: Timestamp) -> Result<u64> {
+        let sql = "INSERT INTO counter VALUES ('epoch', ?1)
+                   ON CONFLICT (name) DO UPDATE SET value = MAX(value + 1, ?1) RETURNING value";
+        let value: i64 = self.db.query_row(sql, [now.as_second().max(1)], |row| row.get(0)).map_err(failed)?;
         u64::try_from(value).map_err(|e| Error::bug("agent.epoch_negative", "the agent's store is damaged").because(e))
     }
 

@@ -91,7 +91,7 @@ impl Sim {
     /// The server changes its mind.
     fn want(&mut self, id: &IntentId, desired: Desired) -> Intent {
         let generation = self.intents.get(id).map_or(1, |intent| intent.generation + 1);
-        let intent = Intent { id: id.clone(), generation, desired };
+        let intent = Intent { id: id.clone(), generation, desired, lives_known: 0 };
         self.intents.insert(id.clone(), intent.clone());
         intent
     }
@@ -376,7 +376,7 @@ fn machines_that_nobody_ordered_are_reported_and_left_alone() {
     assert_eq!((orphans.len(), orphans[0].id.clone(), orphans[0].generation), (1, id(9), 3));
     assert!(sim.hypervisor.truth()[0].lives());
     // The server decides: it must go.
-    sim.intents.insert(id(9), Intent { id: id(9), generation: 4, desired: Desired::Absent });
+    sim.intents.insert(id(9), Intent { id: id(9), generation: 4, desired: Desired::Absent, lives_known: 0 });
     sim.deliver_all();
     sim.run_for(3);
     assert!(sim.hypervisor.truth().is_empty());
@@ -407,7 +407,7 @@ fn a_generation_used_twice_is_named_as_the_servers_mistake() {
     let mut sim = Sim::new("reused");
     sim.order(&id(1), running(64));
     sim.run_for(2);
-    sim.deliver(vec![Intent { id: id(1), generation: 1, desired: Desired::Absent }], false);
+    sim.deliver(vec![Intent { id: id(1), generation: 1, desired: Desired::Absent, lives_known: 0 }], false);
     sim.run_for(2);
     assert!(sim.hypervisor.truth()[0].lives());
     assert_eq!(sim.states[&id(1)].problem.as_ref().unwrap().code, "intent.generation_reused");
@@ -450,13 +450,34 @@ fn an_agent_that_was_away_claims_the_time_it_can_prove() {
 }
 
 #[test]
+fn an_agent_that_lost_its_memory_tells_no_time_twice() {
+    let mut sim = Sim::new("amnesia");
+    sim.order(&id(1), running(64));
+    sim.run_for(10);
+    sim.book = None;
+    std::fs::remove_file(sim.dir.join("agent.db")).unwrap();
+    for suffix in ["wal", "shm"] {
+        let _ = std::fs::remove_file(sim.dir.join(format!("agent.db-{suffix}")));
+    }
+    sim.clock.advance(Duration::from_secs(5));
+    sim.restart_agent();
+    let intent = sim.intents.get_mut(&id(1)).unwrap();
+    intent.lives_known = 1;
+    sim.deliver_all();
+    sim.run_for(5);
+    let lives = &sim.stored[&id(1)];
+    assert_eq!(lives.len(), 2);
+    assert!(lives[&1].last_seen_at <= lives[&2].started_at, "{lives:?}");
+    assert!(!lives[&2].started_certain && lives[&2].ran_ms <= 5_000, "{lives:?}");
+    assert!(sim.states[&id(1)].converged, "what it says now is newer than what it said before");
+}
+
+#[test]
 fn a_clock_that_is_set_back_shortens_no_life() {
     let clock = HostClock::fixed("2026-01-01T00:00:00Z".parse().unwrap(), "b");
     let mut now = clock.now();
-    let mut record = super::record::Record::new(
-        Intent { id: id(1), generation: 1, desired: running(64) },
-        now.wall,
-    );
+    let mut record =
+        super::record::Record::new(Intent { id: id(1), generation: 1, desired: running(64), lives_known: 0 }, &now);
     let hypervisor = Memory::new(clock);
     hypervisor.plant(&id(1), 1, &machine(64, Power::Running));
     let found = hypervisor.truth().remove(0);
@@ -700,14 +721,19 @@ fn a_threaded_agent_makes_a_thousand_machines_and_takes_them_away() {
     let mut spec = machine(64, Power::Running);
     spec.check = Some(Check::Http { port: 80, path: "/".into() });
     for n in 0..1_000 {
-        desk.put(Intent { id: id(n), generation: 1, desired: Desired::Machine(Box::new(spec.clone())) });
+        desk.put(Intent {
+            id: id(n),
+            generation: 1,
+            desired: Desired::Machine(Box::new(spec.clone())),
+            lives_known: 0,
+        });
     }
     desk.wait_for("machines", |states| {
         states.len() == 1_000 && states.values().all(|s| s.converged && s.check.as_ref().is_some_and(|c| c.ok))
     });
     eprintln!("1,000 machines in {:?}", start.elapsed());
     for n in 0..1_000 {
-        desk.put(Intent { id: id(n), generation: 2, desired: Desired::Absent });
+        desk.put(Intent { id: id(n), generation: 2, desired: Desired::Absent, lives_known: 0 });
     }
     desk.wait_for("absence", |states| states.values().all(|s| s.state == MachineState::Absent));
     assert!(hypervisor.truth().is_empty());
@@ -728,16 +754,14 @@ fn an_agent_cut_off_from_its_server_keeps_recording_and_tells_later() {
     };
     let store = Store::in_memory().unwrap();
     let agent = Agent::start(settings, hypervisor.clone(), desk.clone(), store, HostClock::system()).unwrap();
-    desk.put(Intent { id: id(1), generation: 1, desired: running(64) });
+    desk.put(Intent { id: id(1), generation: 1, desired: running(64), lives_known: 0 });
     desk.wait_for("a life", |states| states.values().any(|s| s.converged));
     desk.reachable.store(false, std::sync::atomic::Ordering::SeqCst);
     hypervisor.end_run(&id(1), Stopped::Crashed);
-    desk.put(Intent { id: id(1), generation: 2, desired: Desired::Absent });
+    desk.put(Intent { id: id(1), generation: 2, desired: Desired::Absent, lives_known: 0 });
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(hypervisor.truth().len(), 1, "what the agent has not heard it does not do");
     desk.reachable.store(true, std::sync::atomic::Ordering::SeqCst);
-    desk.wait_for("both lives", |states| {
-        states.values().any(|s| s.state == MachineState::Absent && s.generation == 2)
-    });
+    desk.wait_for("both lives", |states| states.values().any(|s| s.state == MachineState::Absent && s.generation == 2));
     agent.stop();
 }

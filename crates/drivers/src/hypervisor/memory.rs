@@ -384,7 +384,8 @@ impl Inner {
         let calls = self.calls.entry(id.clone()).or_default();
         *calls += 1;
         let start = self.faults.seed ^ calls.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let mut z = id.as_str().bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
+        let mut z =
+            id.as_str().bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
@@ -459,10 +460,8 @@ impl Hypervisor for Memory {
 
     fn console(&self, id: &IntentId, bytes_max: u32) -> Result<Console> {
         let inner = self.inner();
-        let machine = inner
-            .machines
-            .get(id)
-            .ok_or_else(|| Error::not_found("machine.no_console", "there is no such machine"))?;
+        let machine =
+            inner.machines.get(id).ok_or_else(|| Error::not_found("machine.no_console", "there is no such machine"))?;
         let text = format!("{} has no real console\n", machine.spec.name).into_bytes();
         let from = text.len().saturating_sub(bytes_max as usize);
         Ok(Console { bytes: text[from..].to_vec(), truncated: from > 0 })

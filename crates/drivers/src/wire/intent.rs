@@ -37,6 +37,10 @@ pub struct Intent {
     pub generation: u64,
     /// What should be there.
     pub desired: Desired,
+    /// The sequence of the newest life that the server has heard of, 0 for none. An agent that has lost
+    /// its memory continues from there instead of telling another life under an old number.
+    #[serde(default)]
+    pub lives_known: u64,
 }
 
 /// What should be there.
@@ -275,11 +279,7 @@ pub enum ImageFormat {
 
 /// One network interface of a machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(
-    tag = "type",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum NetworkSpec {
     /// QEMU's own network stack: needs no privileges. The guest is 10.0.2.15 and reaches nothing but
     /// what `outbound` lets it; what `forwards` names is reachable on the host's loopback.
@@ -364,11 +364,7 @@ pub enum Power {
 
 /// How to see that a machine does its work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(
-    tag = "type",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Check {
     /// An HTTP GET that must answer 2xx.
     Http {

@@ -42,13 +42,12 @@ mod tests;
 pub use enrol::{EnrolAnswer, EnrolRequest, RenewAnswer, RenewRequest};
 pub use host::{Accelerator, HostReport};
 pub use intent::{
-    Check, CloudInit, ConsoleRequest, Desired, DiskSource, DiskSpec, Filesystem, Forward,
-    ImageFormat, ImageRef, Intent, Intents, MachineSpec, NetworkSpec, Power, Transport, address_of,
+    Check, CloudInit, ConsoleRequest, Desired, DiskSource, DiskSpec, Filesystem, Forward, ImageFormat, ImageRef,
+    Intent, Intents, MachineSpec, NetworkSpec, Power, Transport, address_of,
 };
 pub use name::{IntentId, Mac, Sha256};
 pub use observation::{
-    CheckResult, ConsoleTail, Life, LifeEnd, LifeKey, MachineState, Observation, Orphan, Problem,
-    Report, ReportAnswer,
+    CheckResult, ConsoleTail, Life, LifeEnd, LifeKey, MachineState, Observation, Orphan, Problem, Report, ReportAnswer,
 };
 pub use token::EnrolToken;
 

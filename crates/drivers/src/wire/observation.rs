@@ -111,9 +111,7 @@ pub enum MachineState {
 }
 
 /// Names a life.
-#[derive(
-    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LifeKey {
     /// The machine.
@@ -181,8 +179,7 @@ impl Life {
         match (&self.end, &other.end) {
             (None, Some(_)) => self.end.clone_from(&other.end),
             (Some(mine), Some(theirs))
-                if (theirs.certain, theirs.at, &theirs.reason)
-                    > (mine.certain, mine.at, &mine.reason) =>
+                if (theirs.certain, theirs.at, &theirs.reason) > (mine.certain, mine.at, &mine.reason) =>
             {
                 self.end.clone_from(&other.end);
             }

@@ -51,12 +51,7 @@ impl FromStr for EnrolToken {
         {
             return Err("the token's secret part is damaged".to_owned());
         }
-        let ca_sha256 = fingerprint
-            .parse()
-            .map_err(|_| "the token's fingerprint part is damaged".to_owned())?;
-        Ok(Self {
-            secret: secret.to_owned(),
-            ca_sha256,
-        })
+        let ca_sha256 = fingerprint.parse().map_err(|_| "the token's fingerprint part is damaged".to_owned())?;
+        Ok(Self { secret: secret.to_owned(), ca_sha256 })
     }
 }
