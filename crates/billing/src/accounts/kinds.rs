@@ -35,7 +35,11 @@ pub static BILLING_ACCOUNT: Kind = Kind {
 };
 
 fn currency(record: &Record) -> Result<Currency> {
-    record.at("creditLimit.unit").and_then(Json::as_str).map_or(Ok(Currency::Twd), Currency::from_str).map_err(|e| e.at("creditLimit.unit"))
+    record
+        .at("creditLimit.unit")
+        .and_then(Json::as_str)
+        .map_or(Ok(Currency::Twd), Currency::from_str)
+        .map_err(|e| e.at("creditLimit.unit"))
 }
 
 fn name(record: &Record) -> String {
@@ -44,7 +48,8 @@ fn name(record: &Record) -> String {
 
 fn create(tx: &mut Tx<'_>, record: &mut Record) -> Result<()> {
     let currency = currency(record)?;
-    let account = Account { id: record.id.clone(), tenant: record.tenant, name: name(record), currency, opened: tx.now };
+    let account =
+        Account { id: record.id.clone(), tenant: record.tenant, name: name(record), currency, opened: tx.now };
     store::insert(tx, &account)?;
     tx.fact_once_stored(crate::Fact::AccountOpened { account: account.id }, record.tenant);
     record.body.insert("lastModified".to_owned(), tx.now.to_string().into());
@@ -53,8 +58,11 @@ fn create(tx: &mut Tx<'_>, record: &mut Record) -> Result<()> {
 
 fn update(tx: &mut Tx<'_>, before: &Record, after: &mut Record) -> Result<()> {
     let kept = store::by_id(tx, &before.id)?;
-    if after.at("creditLimit.unit").is_some() && kept.is_some_and(|account| currency(after).ok() != Some(account.currency)) {
-        return Err(Error::conflict("billingAccount.currency", "an account keeps its currency; open another one").at("creditLimit.unit"));
+    if after.at("creditLimit.unit").is_some()
+        && kept.is_some_and(|account| currency(after).ok() != Some(account.currency))
+    {
+        return Err(Error::conflict("billingAccount.currency", "an account keeps its currency; open another one")
+            .at("creditLimit.unit"));
     }
     store::rename(tx, &before.id, &name(after))?;
     after.body.insert("lastModified".to_owned(), tx.now.to_string().into());

@@ -6,8 +6,8 @@
 use base::Result;
 use base::id::TenantId;
 use base::money::Money;
-use ledger::{Move, NewAccount, Rule, Transfer};
 use gate::Tx;
+use ledger::{Move, NewAccount, Rule, Transfer};
 use serde_json::json;
 
 use super::{Account, BILLING_ACCOUNT};
@@ -18,7 +18,14 @@ fn receivable(account: &str) -> String {
 }
 
 /// Posts a bill, and writes the new balance on the account's record.
-pub(crate) fn post(tx: &mut Tx<'_>, operator: TenantId, account: &Account, bill: &str, net: Money, tax: Money) -> Result<()> {
+pub(crate) fn post(
+    tx: &mut Tx<'_>,
+    operator: TenantId,
+    account: &Account,
+    bill: &str,
+    net: Money,
+    tax: Money,
+) -> Result<()> {
     let code = account.currency.code();
     let owed = receivable(&account.id);
     let (revenue, taxes) = (format!("money:revenue:{operator}:{code}"), format!("money:tax:{operator}:{code}"));
@@ -31,7 +38,15 @@ pub(crate) fn post(tx: &mut Tx<'_>, operator: TenantId, account: &Account, bill:
     for (amount, other, id, what) in [(net, &revenue, &ids[0], "bill.net"), (tax, &taxes, &ids[1], "bill.tax")] {
         let (debit, credit) = if amount.minor >= 0 { (&owed, other) } else { (other, &owed) };
         if amount.minor != 0 {
-            moves.push(Move::Transfer(Transfer { id, debit, credit, amount: amount.minor.abs(), pending: false, code: what, subject: bill }));
+            moves.push(Move::Transfer(Transfer {
+                id,
+                debit,
+                credit,
+                amount: amount.minor.abs(),
+                pending: false,
+                code: what,
+                subject: bill,
+            }));
         }
     }
     ledger::apply(tx, now, &moves)?;
@@ -50,7 +65,15 @@ pub(crate) fn settle(tx: &mut Tx<'_>, operator: TenantId, account: &str, bill: &
         ledger::apply(
             tx,
             now,
-            &[Move::Transfer(Transfer { id: &id, debit, credit, amount, pending: false, code: "bill.settled", subject: bill })],
+            &[Move::Transfer(Transfer {
+                id: &id,
+                debit,
+                credit,
+                amount,
+                pending: false,
+                code: "bill.settled",
+                subject: bill,
+            })],
         )?;
     }
     show_balance(tx, &account, &owed)

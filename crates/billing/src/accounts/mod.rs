@@ -103,7 +103,8 @@ pub fn open(tx: &mut Tx<'_>, tenant: TenantId, party: Option<&Party>) -> Result<
 /// # Errors
 /// `Dangling` (`billingAccount.absent`) where there is none.
 pub(crate) fn by_id(tx: &mut Tx<'_>, id: &str) -> Result<Account> {
-    store::by_id(tx, id)?.ok_or_else(|| Error::dangling("billingAccount.absent", format!("there is no billing account {id}")))
+    store::by_id(tx, id)?
+        .ok_or_else(|| Error::dangling("billingAccount.absent", format!("there is no billing account {id}")))
 }
 
 /// The account of that id, for `action`. The operator's staff may act on every
@@ -142,7 +143,10 @@ pub(crate) fn payable(account: &Account, prices: &[Price]) -> Result<()> {
     match prices.iter().find(|price| price.currency != account.currency) {
         Some(price) => Err(Error::invalid(
             "price.currency",
-            format!("`{}` is priced in {}, but account {} is billed in {}", price.name, price.currency, account.id, account.currency),
+            format!(
+                "`{}` is priced in {}, but account {} is billed in {}",
+                price.name, price.currency, account.id, account.currency
+            ),
         )),
         None => Ok(()),
     }
@@ -175,7 +179,10 @@ pub(crate) fn is_exempt(record: &Record, at: Timestamp) -> bool {
     let list = record.body.get("taxExemption").and_then(Json::as_array);
     list.into_iter().flatten().any(|exemption| {
         let bound = |name: &str| {
-            exemption.pointer(&format!("/validFor/{name}")).and_then(Json::as_str).and_then(|text| text.parse::<Timestamp>().ok())
+            exemption
+                .pointer(&format!("/validFor/{name}"))
+                .and_then(Json::as_str)
+                .and_then(|text| text.parse::<Timestamp>().ok())
         };
         bound("startDateTime").is_none_or(|start| start <= at) && bound("endDateTime").is_none_or(|end| at < end)
     })

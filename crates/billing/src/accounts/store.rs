@@ -10,7 +10,13 @@ const COLUMNS: &str = "id, tenant, name, currency, opened_at";
 
 fn read(row: &Row) -> Result<Account> {
     let currency: String = row.get(3)?;
-    Ok(Account { id: row.get(0)?, tenant: row.get(1)?, name: row.get(2)?, currency: currency.parse()?, opened: row.get(4)? })
+    Ok(Account {
+        id: row.get(0)?,
+        tenant: row.get(1)?,
+        name: row.get(2)?,
+        currency: currency.parse()?,
+        opened: row.get(4)?,
+    })
 }
 
 pub(super) fn insert(conn: &mut Conn<'_>, account: &Account) -> Result<()> {
@@ -77,11 +83,13 @@ pub(super) fn nearest(conn: &mut Conn<'_>, tenant: TenantId) -> Result<Option<Ac
 }
 
 pub(super) fn tenant_name(conn: &mut Conn<'_>, tenant: TenantId) -> Result<Option<String>> {
-    let found: Option<String> = conn.query_opt("SELECT name FROM tenants WHERE id = $1", args![tenant], |row| row.get(0))?;
+    let found: Option<String> =
+        conn.query_opt("SELECT name FROM tenants WHERE id = $1", args![tenant], |row| row.get(0))?;
     Ok(found.filter(|name| !name.is_empty()))
 }
 
 pub(super) fn operator_zone(conn: &mut Conn<'_>) -> Result<String> {
-    let found: Option<String> = conn.query_opt("SELECT time_zone FROM tenants WHERE parent IS NULL", &[], |row| row.get(0))?;
+    let found: Option<String> =
+        conn.query_opt("SELECT time_zone FROM tenants WHERE parent IS NULL", &[], |row| row.get(0))?;
     Ok(found.unwrap_or_else(|| "Asia/Taipei".to_owned()))
 }

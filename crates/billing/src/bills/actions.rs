@@ -70,13 +70,19 @@ fn preview(tx: &mut Tx<'_>, input: &PreviewInput) -> Result<BillView> {
 }
 
 /// The entries that wait, and those that would be written if somebody settled now.
-fn waiting(tx: &mut Tx<'_>, meters: Vec<Meter>, until: Timestamp, calendar: &Calendar) -> Result<Vec<(Meter, Vec<Entry>)>> {
+fn waiting(
+    tx: &mut Tx<'_>,
+    meters: Vec<Meter>,
+    until: Timestamp,
+    calendar: &Calendar,
+) -> Result<Vec<(Meter, Vec<Entry>)>> {
     let now = tx.now;
     let mut waiting = Vec::with_capacity(meters.len());
     for meter in meters {
         let mut entries = usage::unbilled(tx, &meter.id, until)?;
         let open = usage::open_pieces(tx, &meter, until, now, calendar)?;
-        entries.extend((1..).zip(open).map(|(n, piece): (u32, _)| piece.into_entry(format!("open:{n}"), &meter.id, now)));
+        entries
+            .extend((1..).zip(open).map(|(n, piece): (u32, _)| piece.into_entry(format!("open:{n}"), &meter.id, now)));
         waiting.push((meter, entries));
     }
     Ok(waiting)
@@ -270,13 +276,15 @@ pub static LINE_USAGE: Action<LineUsageInput, LineUsage> = Action {
 fn line_usage(tx: &mut Tx<'_>, input: &LineUsageInput) -> Result<LineUsage> {
     let absent = || Error::not_found("bill_line.not_found", format!("there is no line {}", input.line));
     let line: StoredLine = store::line_by_id(tx, &input.line)?.ok_or_else(absent)?;
-    let bill = granted(tx, LINE_USAGE.name, &line.bill).map_err(|e| if e.kind() == base::Kind::NotFound { absent() } else { e })?;
+    let bill = granted(tx, LINE_USAGE.name, &line.bill)
+        .map_err(|e| if e.kind() == base::Kind::NotFound { absent() } else { e })?;
     let limit = input.limit.unwrap_or(limits::PAGE_DEFAULT).clamp(1, limits::PAGE_MAX);
     let found = usage::entries_of_line(tx, &line.id, input.after.as_deref().unwrap_or_default(), limit)?;
     let next = found.last().filter(|_| found.len() == limit as usize).map(|(entry, _)| entry.id.clone());
     let mut items = Vec::with_capacity(found.len());
     for (entry, numerator) in found {
-        let numerator: Decimal = numerator.parse().map_err(|_| Error::bug("billing.damaged", "a stored decimal does not read as one"))?;
+        let numerator: Decimal =
+            numerator.parse().map_err(|_| Error::bug("billing.damaged", "a stored decimal does not read as one"))?;
         let quantity = crate::rating::Quantity { numerator, denominator: line.quantity.denominator }.shown();
         items.push(LineUsageItem { entry, quantity });
     }
@@ -327,24 +335,36 @@ fn adjust(tx: &mut Tx<'_>, input: &AdjustInput) -> Result<Adjusted> {
     let exact = decimal(&input.amount, "amount")?;
     let amount = Money::round(exact, account.currency).map_err(|e| e.at("amount"))?;
     if amount.amount() != exact || amount.minor == 0 {
-        let message = format!("an amount in {} is not zero and has {} decimals", account.currency, account.currency.decimals());
+        let message =
+            format!("an amount in {} is not zero and has {} decimals", account.currency, account.currency.decimals());
         return Err(Error::invalid("bill.amount", message).at("amount"));
     }
-    let tax_percent = input.tax_percent.as_ref().map_or(Ok(BUSINESS_TAX_PERCENT), |given| decimal(given, "taxPercent"))?;
+    let tax_percent =
+        input.tax_percent.as_ref().map_or(Ok(BUSINESS_TAX_PERCENT), |given| decimal(given, "taxPercent"))?;
     if tax_percent < Decimal::ZERO || tax_percent > Decimal::ONE_HUNDRED {
         return Err(Error::invalid("price.tax_rate", "a tax rate is given in per cent, from 0 to 100").at("taxPercent"));
     }
     let reason = input.reason.trim();
     if reason.is_empty() || reason.len() > limits::TEXT_INDEXED_MAX {
-        return Err(Error::invalid("bill.reason", "say in a sentence why; the customer reads it on the bill").at("reason"));
+        return Err(
+            Error::invalid("bill.reason", "say in a sentence why; the customer reads it on the bill").at("reason")
+        );
     }
     if let Some(bill) = &input.bill {
         let known = store::by_id(tx, bill)?.is_some_and(|bill| bill.account == account.id);
         if !known {
-            return Err(Error::dangling("customerBill.absent", format!("account {} has no bill {bill}", account.id)).at("bill"));
+            return Err(
+                Error::dangling("customerBill.absent", format!("account {} has no bill {bill}", account.id)).at("bill")
+            );
         }
     }
-    let new = Adjustment { id: tx.ids().text("adj", tx.now), amount, tax_percent, reason: reason.to_owned(), made_at: tx.now };
+    let new = Adjustment {
+        id: tx.ids().text("adj", tx.now),
+        amount,
+        tax_percent,
+        reason: reason.to_owned(),
+        made_at: tx.now,
+    };
     let actor = tx.cx().actor().to_string();
     store::insert_adjustment(tx, &account.id, account.tenant, &new, input.bill.as_deref(), &actor)?;
     Ok(Adjusted { id: new.id, amount: Amount(amount) })
@@ -416,7 +436,9 @@ fn summary(tx: &mut Tx<'_>, input: &SummaryInput) -> Result<UsageSummary> {
             let meter = usage::meter_of_service(tx, service)?.ok_or_else(absent)?;
             if !accounts::is_issuer(tx)? {
                 let owner = meter.tenant;
-                tx.grant(USAGE_SUMMARY.name, "meter", service, owner, Class::Confidential, ()).map_err(|e| match e.kind() {
+                tx.grant(USAGE_SUMMARY.name, "meter", service, owner, Class::Confidential, ()).map_err(|e| match e
+                    .kind()
+                {
                     base::Kind::NotFound => absent(),
                     _ => e,
                 })?;
@@ -428,7 +450,10 @@ fn summary(tx: &mut Tx<'_>, input: &SummaryInput) -> Result<UsageSummary> {
             usage::meters_of_tenant(tx, tenant, input.after.as_deref().unwrap_or_default(), limit)?
         }
     };
-    let next = meters.last().filter(|_| meters.len() == limit as usize && input.service.is_none()).map(|meter| meter.id.clone());
+    let next = meters
+        .last()
+        .filter(|_| meters.len() == limit as usize && input.service.is_none())
+        .map(|meter| meter.id.clone());
     let mut services = Vec::with_capacity(meters.len());
     for (meter, entries) in waiting(tx, meters, now, &calendar)? {
         let currency = accounts::by_id(tx, &meter.account)?.currency;

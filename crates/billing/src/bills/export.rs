@@ -105,7 +105,11 @@ pub static EXPORT: Action<BillRef, Exported> = Action {
         let adjustments = store::lines_of(tx, &bill.id)?
             .into_iter()
             .filter(|line| line.meter.is_empty())
-            .map(|line| ExportedAdjustment { amount: line.price.amount, tax_percent: line.price.tax_percent, made_at: line.from })
+            .map(|line| ExportedAdjustment {
+                amount: line.price.amount,
+                tax_percent: line.price.tax_percent,
+                made_at: line.from,
+            })
             .collect();
         Ok(Exported {
             bill: views::view(tx, &bill)?,

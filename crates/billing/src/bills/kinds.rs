@@ -80,7 +80,12 @@ fn moved(tx: &mut Tx<'_>, before: &Record, after: &mut Record) -> Result<()> {
 }
 
 /// The document of a bill.
-pub(super) fn bill_body(bill: &Issued, account: &Record, on_cycle: bool, next: Option<base::time::Timestamp>) -> Map<String, Json> {
+pub(super) fn bill_body(
+    bill: &Issued,
+    account: &Record,
+    on_cycle: bool,
+    next: Option<base::time::Timestamp>,
+) -> Map<String, Json> {
     let money = |minor| Money { minor, currency: bill.currency }.to_tmf();
     let taxes: Vec<Json> = bill
         .taxes
@@ -98,7 +103,10 @@ pub(super) fn bill_body(bill: &Issued, account: &Record, on_cycle: bool, next: O
     set("runType", if on_cycle { "onCycle" } else { "offCycle" }.into());
     set("state", "new".into());
     set("billingAccount", json!({ "id": bill.account, "name": account.body.get("name") }));
-    set("billingPeriod", json!({ "startDateTime": bill.period_start.to_string(), "endDateTime": bill.period_end.to_string() }));
+    set(
+        "billingPeriod",
+        json!({ "startDateTime": bill.period_start.to_string(), "endDateTime": bill.period_end.to_string() }),
+    );
     set("paymentDueDate", bill.due_at.to_string().into());
     if let Some(next) = next {
         set("nextBillDate", next.to_string().into());

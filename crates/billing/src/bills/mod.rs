@@ -35,7 +35,8 @@ mod views;
 
 pub use actions::{
     ADJUST, AdjustInput, Adjusted, BillList, BillRef, GET, LINE_USAGE, LIST, LineUsage, LineUsageInput, LineUsageItem,
-    ListInput, PREVIEW, PreviewInput, RUN, RunInput, RunOutput, SummaryInput, USAGE_SUMMARY, UsageSummary, UsageSummaryItem,
+    ListInput, PREVIEW, PreviewInput, RUN, RunInput, RunOutput, SummaryInput, USAGE_SUMMARY, UsageSummary,
+    UsageSummaryItem,
 };
 pub use export::{EXPORT, Exported, ExportedAdjustment, ExportedMeter, ExportedPrior};
 pub use kinds::{APPLIED_CUSTOMER_BILLING_RATE, CUSTOMER_BILL};

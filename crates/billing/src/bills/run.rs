@@ -12,10 +12,10 @@ use super::kinds::{APPLIED_CUSTOMER_BILLING_RATE, CUSTOMER_BILL, bill_body, line
 use super::rules::{self, Prior};
 use super::store;
 use super::types::{Draft, Issued, StoredTax};
+use crate::Fact;
 use crate::accounts::{self, Account, BILLING_ACCOUNT};
 use crate::rating::{Calendar, Charge};
 use crate::usage::{self, Entry, Meter};
-use crate::Fact;
 
 /// Bills one account up to `until`. Gives the bill's id; `None` where there is
 /// nothing to bill. The same call again gives the same bill.
@@ -34,7 +34,8 @@ pub fn run_account(tx: &mut Tx<'_>, account: &str, until: Timestamp, on_cycle: b
     }
     let billed = store::billed_until(tx, &account.id)?;
     if let Some(billed) = billed.filter(|billed| *billed > until) {
-        let message = format!("this account has been billed up to {billed}; what became known since goes on the next bill");
+        let message =
+            format!("this account has been billed up to {billed}; what became known since goes on the next bill");
         return Err(Error::conflict("bill.period_closed", message).at("periodEnd"));
     }
     let calendar = accounts::calendar(tx)?;
@@ -54,7 +55,8 @@ pub fn run_account(tx: &mut Tx<'_>, account: &str, until: Timestamp, on_cycle: b
     }
     let start = billed.unwrap_or(account.opened).min(until);
     let next = calendar.month(until)?.end;
-    issue(tx, &account, &record, Period { start, end: until, next: on_cycle.then_some(next), exempt }, draft, &waiting).map(Some)
+    issue(tx, &account, &record, Period { start, end: until, next: on_cycle.then_some(next), exempt }, draft, &waiting)
+        .map(Some)
 }
 
 /// The month whose close is due at `now`: the end of the last month that is over.
@@ -109,7 +111,14 @@ struct Period {
     exempt: bool,
 }
 
-fn issue(tx: &mut Tx<'_>, account: &Account, record: &Record, period: Period, draft: Draft, waiting: &[(Meter, Vec<Entry>)]) -> Result<String> {
+fn issue(
+    tx: &mut Tx<'_>,
+    account: &Account,
+    record: &Record,
+    period: Period,
+    draft: Draft,
+    waiting: &[(Meter, Vec<Entry>)],
+) -> Result<String> {
     let operator = tx.operator()?;
     let days = accounts::payment_days(record);
     let due_us = base::time::micros(tx.now) + days * 86_400_000_000;

@@ -16,7 +16,8 @@ use crate::rating::{Price, Quantity};
 
 fn json<T: serde::de::DeserializeOwned>(row: &Row, column: usize) -> Result<T> {
     let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|e| Error::bug("billing.damaged", "a stored value does not read as expected").because(e))
+    serde_json::from_str(&text)
+        .map_err(|e| Error::bug("billing.damaged", "a stored value does not read as expected").because(e))
 }
 
 fn text<T: serde::Serialize>(value: &T) -> Result<String> {
@@ -247,7 +248,9 @@ pub(super) fn prior(conn: &mut Conn<'_>, meter: &str, months: &[&str], before_bi
         )?;
         for (price, numerator) in found {
             let sum = sums.entry((price.identity(), (*month).to_owned())).or_default();
-            *sum = sum.checked_add(numerator).ok_or_else(|| Error::invalid("money.too_large", "the amount is too large"))?;
+            *sum = sum
+                .checked_add(numerator)
+                .ok_or_else(|| Error::invalid("money.too_large", "the amount is too large"))?;
         }
     }
     Ok(sums)
@@ -274,13 +277,28 @@ pub(super) fn insert_adjustment(
     conn.execute(
         "INSERT INTO bill_adjustments (id, account, tenant, amount, tax_percent, reason, refers_to, made_by, made_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        args![new.id, account, tenant, new.amount.minor, new.tax_percent.to_string(), new.reason, refers_to, made_by, new.made_at],
+        args![
+            new.id,
+            account,
+            tenant,
+            new.amount.minor,
+            new.tax_percent.to_string(),
+            new.reason,
+            refers_to,
+            made_by,
+            new.made_at
+        ],
     )?;
     Ok(())
 }
 
 /// The account's adjustments that are on no bill.
-pub(super) fn open_adjustments(conn: &mut Conn<'_>, account: &str, currency: Currency, until: Timestamp) -> Result<Vec<Adjustment>> {
+pub(super) fn open_adjustments(
+    conn: &mut Conn<'_>,
+    account: &str,
+    currency: Currency,
+    until: Timestamp,
+) -> Result<Vec<Adjustment>> {
     conn.query(
         "SELECT a.id, a.amount, a.tax_percent, a.reason, a.made_at FROM bill_adjustments a WHERE a.account = $1 AND a.made_at <= $2
          AND NOT EXISTS (SELECT 1 FROM billed_adjustments b WHERE b.adjustment = a.id) ORDER BY a.id",

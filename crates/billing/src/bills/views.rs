@@ -98,5 +98,9 @@ pub(super) fn drafted_lines(draft: &Draft) -> Vec<BillLine> {
 
 /// The taxes of a draft.
 pub(super) fn drafted_taxes(draft: &Draft) -> Vec<TaxLine> {
-    draft.taxes.iter().map(|(percent, net, amount)| TaxLine { percent: *percent, net: Amount(*net), amount: Amount(*amount) }).collect()
+    draft
+        .taxes
+        .iter()
+        .map(|(percent, net, amount)| TaxLine { percent: *percent, net: Amount(*net), amount: Amount(*amount) })
+        .collect()
 }

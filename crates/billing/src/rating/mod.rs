@@ -26,8 +26,8 @@ mod tests;
 pub use calendar::{Calendar, Month};
 pub use price::{Charge, Cycle, Price, Tier, TimeUnit, measure};
 pub use read::prices;
-pub use rules::{Quantity, Used, charge, quantity, tax};
 pub(crate) use rules::total;
+pub use rules::{Quantity, Used, charge, quantity, tax};
 
 use rust_decimal::Decimal;
 

@@ -26,7 +26,9 @@ fn price(document: &Json, at: &str) -> Result<Price> {
         .iter()
         .filter_map(|path| document.pointer(path))
         .find(|money| money.get("value").is_some())
-        .ok_or_else(|| Error::invalid("price.amount_missing", "a price needs an amount before tax").at(format!("{at}.price")))?;
+        .ok_or_else(|| {
+            Error::invalid("price.amount_missing", "a price needs an amount before tax").at(format!("{at}.price"))
+        })?;
     let currency = money.get("unit").and_then(Json::as_str).unwrap_or("TWD");
     Ok(Price {
         key: key.to_owned(),
@@ -47,24 +49,37 @@ fn charge(document: &Json, at: &str) -> Result<Charge> {
         "onetime" | "onetimecharge" => Ok(Charge::OneTime),
         "recurring" | "recurringcharge" => recurring(document, at),
         "usage" | "usagecharge" => usage(document, at),
-        _ => Err(Error::invalid("price.type_unknown", format!("`{word}` is not oneTime, recurring or usage")).at(format!("{at}.priceType"))),
+        _ => Err(Error::invalid("price.type_unknown", format!("`{word}` is not oneTime, recurring or usage"))
+            .at(format!("{at}.priceType"))),
     }
 }
 
 /// `recurringChargePeriod: "1 month"`, or TMF620's period type and length.
 fn recurring(document: &Json, at: &str) -> Result<Charge> {
-    let period = ["recurringChargePeriod", "recurringChargePeriodType"].iter().find_map(|name| document.get(*name)?.as_str()).unwrap_or("month");
+    let period = ["recurringChargePeriod", "recurringChargePeriodType"]
+        .iter()
+        .find_map(|name| document.get(*name)?.as_str())
+        .unwrap_or("month");
     let mut words = period.split_whitespace();
     let (first, second) = (words.next().unwrap_or_default(), words.next());
     let (length, cycle) = match second {
         Some(unit) => (first.parse().ok(), unit),
-        None => (document.get("recurringChargePeriodLength").and_then(Json::as_u64).map_or(Some(1), |n| u32::try_from(n).ok()), first),
+        None => (
+            document
+                .get("recurringChargePeriodLength")
+                .and_then(Json::as_u64)
+                .map_or(Some(1), |n| u32::try_from(n).ok()),
+            first,
+        ),
     };
     let cycle = cycle.to_ascii_lowercase();
     match (Cycle::read(&cycle).or_else(|| Cycle::read(cycle.trim_end_matches('s'))), length) {
         (Some(cycle), Some(length)) => Ok(Charge::Recurring { cycle, length: length.max(1) }),
-        _ => Err(Error::invalid("price.period_unknown", format!("`{period}` is not a period of hours, days, weeks, months or years"))
-            .at(format!("{at}.recurringChargePeriod"))),
+        _ => Err(Error::invalid(
+            "price.period_unknown",
+            format!("`{period}` is not a period of hours, days, weeks, months or years"),
+        )
+        .at(format!("{at}.recurringChargePeriod"))),
     }
 }
 
@@ -74,9 +89,10 @@ fn usage(document: &Json, at: &str) -> Result<Charge> {
     let given = document.get("unitOfMeasure");
     let (units, per) = match given {
         Some(Json::String(units)) => (units.as_str(), Decimal::ONE),
-        Some(of @ Json::Object(_)) => {
-            (of.get("units").and_then(Json::as_str).unwrap_or_default(), number(of, "amount", &at)?.unwrap_or(Decimal::ONE))
-        }
+        Some(of @ Json::Object(_)) => (
+            of.get("units").and_then(Json::as_str).unwrap_or_default(),
+            number(of, "amount", &at)?.unwrap_or(Decimal::ONE),
+        ),
         _ => ("", Decimal::ONE),
     };
     if units.is_empty() || per <= Decimal::ZERO {
@@ -117,7 +133,9 @@ fn tiers(document: &Json, at: &str) -> Result<Vec<Tier>> {
         };
         tiers.push(Tier { above, amount });
     }
-    if tiers.iter().any(|tier| tier.above < Decimal::ZERO) || tiers.windows(2).any(|pair| pair[0].above >= pair[1].above) {
+    if tiers.iter().any(|tier| tier.above < Decimal::ZERO)
+        || tiers.windows(2).any(|pair| pair[0].above >= pair[1].above)
+    {
         return Err(Error::invalid("price.tier", "tiers begin at zero or later and rise").at(at));
     }
     Ok(tiers)
@@ -131,7 +149,9 @@ fn quantity(document: &Json, name: &str, at: &str) -> Result<Option<Decimal>> {
         _ => number(document, name, &at)?,
     };
     match found {
-        Some(below) if below < Decimal::ZERO => Err(Error::invalid("price.allowance", "an allowance is not negative").at(at)),
+        Some(below) if below < Decimal::ZERO => {
+            Err(Error::invalid("price.allowance", "an allowance is not negative").at(at))
+        }
         other => Ok(other),
     }
 }

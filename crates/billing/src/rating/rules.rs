@@ -110,7 +110,9 @@ fn cycle_micros(cycle: Cycle, month: &Month, calendar: &Calendar) -> Result<Deci
 /// `Invalid` (`money.too_large`) where the amount does not fit.
 pub fn charge(price: &Price, before: Decimal, now: Quantity) -> Result<Money> {
     let after = sum(before, now.numerator)?;
-    let difference = worth(price, after, now.denominator)?.checked_sub(worth(price, before, now.denominator)?).ok_or_else(too_large)?;
+    let difference = worth(price, after, now.denominator)?
+        .checked_sub(worth(price, before, now.denominator)?)
+        .ok_or_else(too_large)?;
     Money::round(difference.checked_div(now.denominator).ok_or_else(too_large)?, price.currency)
 }
 

@@ -85,7 +85,9 @@ pub(super) fn record(tx: &mut Tx<'_>, meter: &Meter, entry: &Entry) -> Result<()
         characteristics.push(json!({ "name": "machine", "valueType": "string", "value": entry.origin }));
         characteristics.push(json!({ "name": "life", "valueType": "number", "value": entry.epoch }));
     }
-    characteristics.extend(entry.sizes.iter().map(|(name, size)| json!({ "name": name, "valueType": "number", "value": number(*size) })));
+    characteristics.extend(
+        entry.sizes.iter().map(|(name, size)| json!({ "name": name, "valueType": "number", "value": number(*size) })),
+    );
     let body = json!({
         "description": format!("{}: {}", meter.name, match entry.basis { Basis::Run => "running", _ => "held" }),
         "usageDate": entry.from.to_string(),
@@ -134,19 +136,29 @@ fn take_in(tx: &mut Tx<'_>, record: &mut Record) -> Result<()> {
         return Ok(());
     };
     if tx.cx().tenant() != tx.operator()? {
-        return Err(Error::forbidden("usage.foreign", "usage is handed in by the operator; ask them if something is missing"));
+        return Err(Error::forbidden(
+            "usage.foreign",
+            "usage is handed in by the operator; ask them if something is missing",
+        ));
     }
     let at = "ratedProductUsage[0].productRef.id";
-    let meter = store::of_product(tx, &product)?
-        .ok_or_else(|| Error::dangling("usage.no_meter", format!("product {product} has not been active, so nothing is metered for it")).at(at))?;
+    let meter = store::of_product(tx, &product)?.ok_or_else(|| {
+        Error::dangling(
+            "usage.no_meter",
+            format!("product {product} has not been active, so nothing is metered for it"),
+        )
+        .at(at)
+    })?;
     let date = record.body.get("usageDate").and_then(Json::as_str).ok_or_else(|| missing("usageDate"))?;
     let date = parse(date, "usageDate")?;
     if date < meter.started || date > tx.now || meter.ended.is_some_and(|ended| date > ended) {
-        return Err(Error::invalid("usage.outside", "the product was not active then, or that time has not come").at("usageDate"));
+        return Err(Error::invalid("usage.outside", "the product was not active then, or that time has not come")
+            .at("usageDate"));
     }
     let (counts, external) = counted(&record.body)?;
     if counts.is_empty() {
-        return Err(Error::invalid("usage.nothing_counted", "name what was counted, with a number above zero").at("usageCharacteristic"));
+        return Err(Error::invalid("usage.nothing_counted", "name what was counted, with a number above zero")
+            .at("usageCharacteristic"));
     }
     let origin = match external {
         Some(id) => format!("import:{product}:{id}"),
@@ -154,7 +166,8 @@ fn take_in(tx: &mut Tx<'_>, record: &mut Record) -> Result<()> {
     };
     let entry = imported(tx, &meter, &record.id, origin, date, counts)?;
     store::append(tx, &entry).map_err(|e| match e.code() {
-        "db.duplicate" => Error::conflict("usage.duplicate", "usage with this externalId was handed in before").at("usageCharacteristic"),
+        "db.duplicate" => Error::conflict("usage.duplicate", "usage with this externalId was handed in before")
+            .at("usageCharacteristic"),
         _ => e,
     })?;
     record.tenant = meter.tenant;
@@ -199,10 +212,15 @@ fn correct(tx: &mut Tx<'_>, before: &Record, after: &mut Record) -> Result<()> {
     let changed = before.body.get("usageCharacteristic") != after.body.get("usageCharacteristic");
     let entry = store::entry_of(tx, &before.id)?;
     match entry {
-        _ if asked == "rejected" && changed => Err(Error::invalid("usage.rejected", "what is rejected is not changed as well").at("usageCharacteristic")),
-        Some(entry) if asked == "rejected" && before.state.as_deref() != Some("rejected") => reverse(tx, &entry).map(drop),
+        _ if asked == "rejected" && changed => {
+            Err(Error::invalid("usage.rejected", "what is rejected is not changed as well").at("usageCharacteristic"))
+        }
+        Some(entry) if asked == "rejected" && before.state.as_deref() != Some("rejected") => {
+            reverse(tx, &entry).map(drop)
+        }
         _ if before.state.as_deref() != Some(asked.as_str()) && asked != "rejected" => {
-            Err(Error::conflict("usage.status", "the platform rates and bills usage; a caller can only reject it").at("status"))
+            Err(Error::conflict("usage.status", "the platform rates and bills usage; a caller can only reject it")
+                .at("status"))
         }
         Some(entry) if changed => {
             replace(tx, &entry, &after.body)?;
@@ -247,14 +265,17 @@ fn follow(tx: &Tx<'_>, original: &Entry, present: &Entry, number: i64) -> Entry 
 fn replace(tx: &mut Tx<'_>, original: &Entry, body: &Map<String, Json>) -> Result<()> {
     let (sizes, _) = counted(body)?;
     if sizes.keys().ne(original.sizes.keys()) {
-        return Err(Error::invalid("usage.measures", "a correction has the same measures as what it corrects").at("usageCharacteristic"));
+        return Err(Error::invalid("usage.measures", "a correction has the same measures as what it corrects")
+            .at("usageCharacteristic"));
     }
     let (present, number) = reverse(tx, original)?;
     let mut entry = Entry { sizes, ..follow(tx, original, &present, number + 1) };
     if let Some(duration) = characteristic(body, "duration") {
         let micros = decimal(duration, "usageCharacteristic")? * Decimal::from(1_000_000);
         let micros = i64::try_from(micros.trunc()).ok().filter(|micros| *micros >= 0);
-        let micros = micros.ok_or_else(|| Error::invalid("usage.duration", "a duration is given in seconds, not below zero").at("usageCharacteristic"))?;
+        let micros = micros.ok_or_else(|| {
+            Error::invalid("usage.duration", "a duration is given in seconds, not below zero").at("usageCharacteristic")
+        })?;
         entry.until_us = entry.from_us + micros;
         entry.until = after(entry.from, micros)?.min(original.until.max(entry.from));
     }
@@ -272,7 +293,11 @@ fn counted(body: &Map<String, Json>) -> Result<(Sizes, Option<String>)> {
         let at = "usageCharacteristic";
         let value = decimal(entry.get("value").unwrap_or(&Json::Null), at)?;
         if value < Decimal::ZERO || value.scale() > 9 {
-            return Err(Error::invalid("usage.number", format!("`{name}` is not below zero and has at most nine decimals")).at(at));
+            return Err(Error::invalid(
+                "usage.number",
+                format!("`{name}` is not below zero and has at most nine decimals"),
+            )
+            .at(at));
         }
         sizes.insert(measure(name), value);
     }
@@ -302,5 +327,9 @@ fn missing(name: &str) -> Error {
 }
 
 fn fixed(name: &str) -> Error {
-    Error::conflict("usage.immutable", format!("`{name}` of a usage stays as it is; correct its characteristics, or reject it")).at(name)
+    Error::conflict(
+        "usage.immutable",
+        format!("`{name}` of a usage stays as it is; correct its characteristics, or reject it"),
+    )
+    .at(name)
 }

@@ -48,7 +48,9 @@ impl LifeSeen {
         self.last_seen = self.last_seen.max(other.last_seen);
         self.ran_us = self.ran_us.max(other.ran_us);
         self.end = match (self.end, other.end) {
-            (Some(mine), Some(theirs)) => Some(if (theirs.certain, theirs.at) > (mine.certain, mine.at) { theirs } else { mine }),
+            (Some(mine), Some(theirs)) => {
+                Some(if (theirs.certain, theirs.at) > (mine.certain, mine.at) { theirs } else { mine })
+            }
             (mine, theirs) => mine.or(theirs),
         };
         // One life has one size; where two accounts differ, the larger is what was set aside for it.

@@ -43,7 +43,10 @@ pub use pieces::{Piece, Stretch, pieces};
 pub use types::{Basis, Entry, Meter, MeterStart, Sizes, Terms, Unknown};
 pub use work::{change, end, life_seen, start};
 
-pub(crate) use store::{by_id as meter_by_id, entries_of_line, entry_of, meters_of, meters_of_tenant, of_service as meter_of_service, unbilled};
+pub(crate) use store::{
+    by_id as meter_by_id, entries_of_line, entry_of, meters_of, meters_of_tenant, of_service as meter_of_service,
+    unbilled,
+};
 pub(crate) use work::{bill_records, open_pieces, settle, unknown};
 
 #[cfg(test)]

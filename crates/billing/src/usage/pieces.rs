@@ -105,7 +105,13 @@ impl Stretch {
 ///
 /// # Errors
 /// `Bug` at the ends of the calendar.
-pub fn pieces(meter: &Meter, stretch: &Stretch, done_us: i64, until: Timestamp, calendar: &Calendar) -> Result<Vec<Piece>> {
+pub fn pieces(
+    meter: &Meter,
+    stretch: &Stretch,
+    done_us: i64,
+    until: Timestamp,
+    calendar: &Calendar,
+) -> Result<Vec<Piece>> {
     let offset = |at: Timestamp| micros(at) - micros(stretch.started);
     let last = meter.ended.map_or(until, |ended| ended.min(until));
     let first_us = done_us.max(offset(meter.started)).max(0);

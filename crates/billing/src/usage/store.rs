@@ -13,7 +13,8 @@ use super::types::{Basis, Entry, Meter, Terms};
 /// Reads a JSON column.
 pub(crate) fn json<T: DeserializeOwned>(row: &Row, column: usize) -> Result<T> {
     let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|e| Error::bug("billing.damaged", "a stored value does not read as expected").because(e))
+    serde_json::from_str(&text)
+        .map_err(|e| Error::bug("billing.damaged", "a stored value does not read as expected").because(e))
 }
 
 /// Writes a JSON column.
@@ -41,7 +42,9 @@ fn meter(row: &Row) -> Result<Meter> {
 /// Adds a meter's machines and terms.
 fn complete(conn: &mut Conn<'_>, mut meter: Meter) -> Result<Meter> {
     meter.machines =
-        conn.query("SELECT intent FROM meter_machines WHERE meter = $1 ORDER BY intent", args![meter.id], |row| row.get(0))?;
+        conn.query("SELECT intent FROM meter_machines WHERE meter = $1 ORDER BY intent", args![meter.id], |row| {
+            row.get(0)
+        })?;
     meter.terms = conn.query(
         "SELECT version, from_at, sizes, prices FROM meter_terms WHERE meter = $1 ORDER BY version",
         args![meter.id],
@@ -83,7 +86,11 @@ pub(crate) fn meters_of(conn: &mut Conn<'_>, account: &str) -> Result<Vec<Meter>
 
 /// The meters of a tenant after the one called `after`.
 pub(crate) fn meters_of_tenant(conn: &mut Conn<'_>, tenant: TenantId, after: &str, limit: u32) -> Result<Vec<Meter>> {
-    let found = conn.query(&format!("{METER} WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3"), args![tenant, after, limit], meter)?;
+    let found = conn.query(
+        &format!("{METER} WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3"),
+        args![tenant, after, limit],
+        meter,
+    )?;
     found.into_iter().map(|meter| complete(conn, meter)).collect()
 }
 
@@ -210,7 +217,8 @@ fn entry(row: &Row) -> Result<Entry> {
         id: row.get(0)?,
         meter: row.get(1)?,
         version: row.get(2)?,
-        basis: Basis::read(&basis).ok_or_else(|| Error::bug("billing.damaged", format!("`{basis}` is not a basis of usage")))?,
+        basis: Basis::read(&basis)
+            .ok_or_else(|| Error::bug("billing.damaged", format!("`{basis}` is not a basis of usage")))?,
         origin: row.get(4)?,
         epoch: row.get(5)?,
         from_us: row.get(6)?,
@@ -251,14 +259,22 @@ pub(crate) fn unbilled(conn: &mut Conn<'_>, meter: &str, until: Timestamp) -> Re
         entry,
     )?;
     if found.len() > limits::BILL_ENTRIES_MAX {
-        let message = format!("more than {} usage entries wait for one bill; bill up to an earlier instant first", limits::BILL_ENTRIES_MAX);
+        let message = format!(
+            "more than {} usage entries wait for one bill; bill up to an earlier instant first",
+            limits::BILL_ENTRIES_MAX
+        );
         return Err(Error::exhausted("bill.too_many_entries", message));
     }
     Ok(found)
 }
 
 /// The entries that a bill's line charges, after the one called `after`, each with how much of it counts.
-pub(crate) fn entries_of_line(conn: &mut Conn<'_>, line: &str, after: &str, limit: u32) -> Result<Vec<(Entry, String)>> {
+pub(crate) fn entries_of_line(
+    conn: &mut Conn<'_>,
+    line: &str,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<(Entry, String)>> {
     conn.query(
         &format!(
             "SELECT {ENTRY}, c.numerator FROM charges c JOIN usage_entries e ON e.id = c.entry

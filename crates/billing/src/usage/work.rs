@@ -63,7 +63,8 @@ pub fn change(tx: &mut Tx<'_>, service: &str, at: Timestamp, sizes: &Sizes, pric
     accounts::payable(&accounts::by_id(tx, &meter.account)?, &prices)?;
     let settled = after(meter.started, store::done_us(tx, Basis::Held, &meter.id, 0)?)?;
     let from = at.max(present.from).max(settled);
-    let added: Vec<Price> = prices.iter().filter(|price| present.prices.iter().all(|old| old.key != price.key)).cloned().collect();
+    let added: Vec<Price> =
+        prices.iter().filter(|price| present.prices.iter().all(|old| old.key != price.key)).cloned().collect();
     let terms = Terms { version: present.version + 1, from, sizes, prices };
     store::insert_terms(tx, &meter.id, &terms)?;
     let meter = Meter { terms: [meter.terms, vec![terms]].concat(), ..meter };
@@ -113,7 +114,13 @@ pub fn life_seen(tx: &mut Tx<'_>, seen: &LifeSeen) -> Result<()> {
 }
 
 /// What is known of a meter by now and not yet in the ledger, up to `until`.
-pub(crate) fn open_pieces(conn: &mut Conn<'_>, meter: &Meter, until: Timestamp, now: Timestamp, calendar: &Calendar) -> Result<Vec<Piece>> {
+pub(crate) fn open_pieces(
+    conn: &mut Conn<'_>,
+    meter: &Meter,
+    until: Timestamp,
+    now: Timestamp,
+    calendar: &Calendar,
+) -> Result<Vec<Piece>> {
     let mut stretches = vec![Stretch::of_holding(meter, now)];
     for machine in &meter.machines {
         stretches.extend(store::lives_of(conn, machine)?.iter().map(Stretch::of_life));
@@ -166,7 +173,13 @@ pub(crate) fn unknown(conn: &mut Conn<'_>, meter: &Meter, until: Timestamp) -> R
                 Some(_) => continue,
             };
             if since < open_until {
-                found.push(Unknown { service: meter.service.clone(), machine: machine.clone(), since, until: open_until, forgone });
+                found.push(Unknown {
+                    service: meter.service.clone(),
+                    machine: machine.clone(),
+                    since,
+                    until: open_until,
+                    forgone,
+                });
             }
         }
     }
@@ -212,7 +225,10 @@ fn distinct(prices: &[Price]) -> Vec<Price> {
     let mut out: Vec<Price> = Vec::with_capacity(prices.len());
     for price in prices {
         let mut price = price.clone();
-        let same = out.iter().filter(|other| other.key == price.key || other.key.starts_with(&format!("{}#", price.key))).count();
+        let same = out
+            .iter()
+            .filter(|other| other.key == price.key || other.key.starts_with(&format!("{}#", price.key)))
+            .count();
         if same > 0 {
             price.key = format!("{}#{}", price.key, same + 1);
         }
