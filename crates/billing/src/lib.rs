@@ -16,6 +16,8 @@
 pub mod accounts;
 pub mod bills;
 pub mod rating;
+// Rows of attributes, packed by hand.
+#[rustfmt::skip]
 pub mod shapes;
 pub mod usage;
 

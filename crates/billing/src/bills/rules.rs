@@ -48,7 +48,7 @@ pub(crate) fn lines(meter: &Meter, entries: &[Entry], calendar: &Calendar, prior
                 }
                 std::collections::btree_map::Entry::Occupied(mut place) => {
                     let line = place.get_mut();
-                    line.quantity = line.quantity.add(quantity)?;
+                    line.quantity = line.quantity.plus(quantity)?;
                     line.from = line.from.min(entry.from);
                     line.until = line.until.max(entry.until);
                     line.entries.push(share);

@@ -47,7 +47,7 @@ impl Quantity {
     ///
     /// # Errors
     /// `Bug` for different units, `Invalid` where the sum is too large.
-    pub fn add(self, other: Quantity) -> Result<Quantity> {
+    pub fn plus(self, other: Quantity) -> Result<Quantity> {
         if self.denominator != other.denominator {
             return Err(Error::bug("rating.units", "quantities of different units cannot be added"));
         }

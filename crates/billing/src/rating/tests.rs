@@ -212,7 +212,7 @@ proptest! {
             shuffled.swap(n, (seed.rotate_left(n as u32) % length as u64) as usize);
         }
         let added = shuffled.iter().try_fold(Quantity { numerator: Decimal::ZERO, denominator }, |sum, part| {
-            sum.add(Quantity { numerator: Decimal::from(*part), denominator })
+            sum.plus(Quantity { numerator: Decimal::from(*part), denominator })
         }).unwrap();
         prop_assert_eq!(charge(&price, Decimal::ZERO, added).unwrap(), charge(&price, Decimal::ZERO, whole).unwrap());
     }

@@ -93,14 +93,11 @@ pub fn end(tx: &mut Tx<'_>, service: &str, at: Timestamp) -> Result<()> {
 pub fn life_seen(tx: &mut Tx<'_>, seen: &LifeSeen) -> Result<()> {
     let mut life = seen.clone();
     life.ran_us = life.ran_us.max(0);
-    match store::known_life(tx, &seen.machine, seen.life)? {
-        Some(known) => {
-            life.absorb(&known);
-            if life == known {
-                return Ok(());
-            }
+    if let Some(known) = store::known_life(tx, &seen.machine, seen.life)? {
+        life.absorb(&known);
+        if life == known {
+            return Ok(());
         }
-        None => {}
     }
     store::keep_life(tx, &life)?;
     if life.end.is_none() {
