@@ -110,6 +110,13 @@ CREATE TABLE bills (
 );
 CREATE INDEX bills_by_tenant ON bills (tenant, id);
 
+-- How far the close of a month has got: which accounts have been handed to a job.
+CREATE TABLE month_closes (
+    month   TEXT PRIMARY KEY,
+    reached TEXT NOT NULL,
+    done    BIGINT NOT NULL CHECK (done IN (0, 1))
+);
+
 -- The last number given out, per operator: taken in the bill's own transaction,
 -- so that a bill that is not issued leaves no gap.
 CREATE TABLE bill_numbers (

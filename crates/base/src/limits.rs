@@ -232,3 +232,5 @@ pub const ATTEMPTS_PER_ADDRESS: i64 = 30;
 pub const ATTEMPTS_WAIT_SECONDS_MAX: i64 = 15 * 60;
 /// Wrong passwords are forgotten after so long, in seconds.
 pub const ATTEMPTS_KEPT_SECONDS: i64 = 24 * 60 * 60;
+/// How long after its end a month is closed, in minutes: agents may still have news of it.
+pub const MONTH_CLOSE_DELAY_MINUTES: u64 = 60;

@@ -78,6 +78,8 @@ impl gate::Fact for Fact {
 pub static ACTIONS: &[&dyn AnyAction] = &[
     &bills::PREVIEW,
     &bills::RUN,
+    &bills::CLOSE,
+    &bills::work::CLOSE_DUE,
     &bills::LIST,
     &bills::GET,
     &bills::LINE_USAGE,

@@ -138,7 +138,7 @@ fn run(tx: &mut Tx<'_>, input: &RunInput) -> Result<RunOutput> {
     };
     let mut bills = Vec::new();
     for account in list {
-        let made = match run_account(tx, &account.id, until, false) {
+        let made = match run_account(tx, &account.id, until) {
             // In a run over all, an account that is ahead of the others has had its bill.
             Err(e) if input.account.is_none() && e.code() == "bill.period_closed" => None,
             other => other?,

@@ -32,6 +32,7 @@ mod run;
 mod store;
 mod types;
 mod views;
+pub mod work;
 
 pub use actions::{
     ADJUST, AdjustInput, Adjusted, BillList, BillRef, GET, LINE_USAGE, LIST, LineUsage, LineUsageInput, LineUsageItem,
@@ -40,8 +41,9 @@ pub use actions::{
 };
 pub use export::{EXPORT, Exported, ExportedAdjustment, ExportedMeter, ExportedPrior};
 pub use kinds::{APPLIED_CUSTOMER_BILLING_RATE, CUSTOMER_BILL};
-pub use run::{close_month, run_account};
+pub use run::run_account;
 pub use types::{Amount, BillLine, BillRow, BillView, TaxLine};
+pub use work::{CLOSE, CloseInput, Closing};
 
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ use crate::usage::{self, Entry, Meter};
 /// # Errors
 /// `Invalid` (`bill.future`) for an instant that has not come, `Conflict`
 /// (`bill.period_closed`) where the account has been billed beyond it.
-pub fn run_account(tx: &mut Tx<'_>, account: &str, until: Timestamp, on_cycle: bool) -> Result<Option<String>> {
+pub fn run_account(tx: &mut Tx<'_>, account: &str, until: Timestamp) -> Result<Option<String>> {
     let record = tx.peek(&BILLING_ACCOUNT, account)?.into_inner();
     let account = accounts::by_id(tx, account)?;
     if until > tx.now {
@@ -54,18 +54,10 @@ pub fn run_account(tx: &mut Tx<'_>, account: &str, until: Timestamp, on_cycle: b
         return Ok(None);
     }
     let start = billed.unwrap_or(account.opened).min(until);
-    let next = calendar.month(until)?.end;
-    issue(tx, &account, &record, Period { start, end: until, next: on_cycle.then_some(next), exempt }, draft, &waiting)
-        .map(Some)
-}
-
-/// The month whose close is due at `now`: the end of the last month that is over.
-///
-/// # Errors
-/// Those of the database; `Invalid` (`time_zone.unknown`).
-pub fn close_month(tx: &mut Tx<'_>) -> Result<Timestamp> {
-    let now = tx.now;
-    Ok(accounts::calendar(tx)?.month(now)?.start)
+    // A bill that ends with a month is the month's; any other was asked for in between.
+    let month = calendar.month(until)?;
+    let next = (month.start == until).then_some(month.end);
+    issue(tx, &account, &record, Period { start, end: until, next, exempt }, draft, &waiting).map(Some)
 }
 
 /// What a bill would hold: the entries given, and the account's open adjustments.

@@ -413,7 +413,7 @@ fn a_bill_that_is_not_issued_leaves_nothing_and_no_gap() {
         let before = house.count("facts");
         let failing = account.clone();
         let failed = house.act(move |tx| {
-            run_account(tx, &failing, at("2026-07-31T16:00:00Z"), true)?;
+            run_account(tx, &failing, at("2026-07-31T16:00:00Z"))?;
             Err::<(), _>(Error::unavailable("test.crash", "the process ends here"))
         });
         assert_eq!(failed.unwrap_err().code(), "test.crash");
@@ -684,6 +684,35 @@ fn an_exempt_account_pays_no_tax() {
     house.jump("2026-08-01T00:00:00Z");
     let bill = house.bill(&account, "2026-07-31T16:00:00Z");
     assert_eq!((bill.bill.tax.0.minor, bill.bill.net, bill.bill.total), (0, bill.bill.total, bill.bill.net));
+}
+
+#[test]
+fn a_month_is_closed_once_by_the_calendar_of_the_operator() {
+    for house in houses() {
+        let registry = work::register(durable::Registry::default());
+        let engine = durable::Engine::new(house.gate.clone(), registry).unwrap();
+        for (service, tenant) in [("web", CUSTOMER), ("shop", TenantId(3))] {
+            house.start(start(service, tenant, "2026-07-19T02:00:00Z", tariff()));
+        }
+        // Half an hour into August in Taipei the agents may still have news of July.
+        house.jump("2026-07-31T16:30:00Z");
+        let now = house.gate.run(&Cx::system("billing", OPERATOR), &CLOSE, CloseInput {}).unwrap();
+        assert_eq!((now.month.as_str(), now.accounts), ("2026-06", 0), "{}: nobody was here in June", house.engine);
+        house.jump("2026-07-31T18:00:00Z");
+        for _ in 0..3 {
+            let asked = house.gate.run(&Cx::system("billing", OPERATOR), &CLOSE, CloseInput {}).unwrap();
+            assert_eq!((asked.month.as_str(), asked.more), ("2026-07", false));
+            engine.settle().unwrap();
+        }
+        let bills = house.gate.run(&clerk(), &LIST, ListInput::default()).unwrap().bills;
+        assert_eq!(bills.len(), 2);
+        assert!(bills.iter().all(|bill| bill.period_end == at("2026-07-31T16:00:00Z")));
+        let record = CUSTOMER_BILL.get(&house.gate, &owner(CUSTOMER), &bills[1].id).unwrap();
+        assert_eq!(
+            (record.body["runType"].as_str(), record.body["nextBillDate"].as_str()),
+            (Some("onCycle"), Some("2026-08-31T16:00:00Z"))
+        );
+    }
 }
 
 /// Compares with a file beside this one; `YUNWEI_BLESS=1` writes it anew.

@@ -7,7 +7,7 @@ use db::Conn;
 use gate::Tx;
 
 use super::kinds;
-use super::life::LifeSeen;
+use super::life::{LifeEnd, LifeSeen};
 use super::pieces::{Piece, Stretch, pieces};
 use super::store;
 use super::types::{Basis, Entry, Meter, MeterStart, Sizes, Terms, Unknown, after, measured};
@@ -108,6 +108,26 @@ pub fn life_seen(tx: &mut Tx<'_>, seen: &LifeSeen) -> Result<()> {
     let done = store::done_us(tx, Basis::Run, &life.machine, life.life)?;
     let found = pieces(&meter, &Stretch::of_life(&life), done, now, &calendar)?;
     write(tx, &meter, found)
+}
+
+/// Takes in what `resources` has stored of a life: the reaction to its `LifeObserved`.
+///
+/// # Errors
+/// Those of the database.
+pub fn life_observed(tx: &mut Tx<'_>, machine: &str, number: i64) -> Result<()> {
+    let Some(life) = resources::intents::life(tx, machine, number)? else { return Ok(()) };
+    let seen = LifeSeen {
+        machine: machine.to_owned(),
+        life: number,
+        started: life.started_at,
+        started_certain: life.started_certain,
+        last_seen: life.last_seen_at,
+        ran_us: i64::try_from(life.ran_ms).unwrap_or(i64::MAX).saturating_mul(1_000),
+        end: life.end.map(|end| LifeEnd { at: end.at, certain: end.certain }),
+        vcpus: i64::from(life.vcpus),
+        memory_mib: i64::try_from(life.memory_mib).unwrap_or(i64::MAX),
+    };
+    life_seen(tx, &seen)
 }
 
 /// What is known of a meter by now and not yet in the ledger, up to `until`.
