@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use base::Result;
@@ -12,6 +12,7 @@ use gate::Cx;
 
 use crate::Web;
 use crate::reply::Refusal;
+use crate::serve::Connection;
 
 /// What can be known about a request before anybody is known.
 #[derive(Debug)]
@@ -89,7 +90,7 @@ impl FromRequestParts<Web> for Caller {
         let traced = match parts.extensions.get::<Traced>() {
             Some(traced) => traced,
             None => {
-                let peer = parts.extensions.get::<ConnectInfo<std::net::SocketAddr>>().map(|info| info.0.ip());
+                let peer = parts.extensions.get::<Connection>().map(|connection| connection.peer.ip());
                 unknown = Traced { request: "".into(), address: peer, secure: false };
                 &unknown
             }
@@ -104,7 +105,7 @@ impl FromRequestParts<Web> for Caller {
         };
         let cx = web.door().authenticate(asking).await?;
         let cx = cx.for_request(&*traced.request, traced.address);
-        web.admit(&cx)?;
+        web.limits().admit_actor(&cx)?;
         Ok(Caller(cx))
     }
 }

@@ -3,17 +3,35 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use base::Result;
-use gate::{Cx, Gate};
+use base::limits;
+use gate::Gate;
 
-use crate::Authenticator;
+use crate::limit::Limits;
+use crate::{Authenticator, Metrics, Network};
 
 /// What an operator can set about HTTP.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// The address under which callers reach this site, for example
     /// `https://cloud.example.tw`; empty for paths without one.
     pub site: String,
+    /// The proxies whose word about where a request comes from is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Requests a second that one address may make; 0 for no limit.
+    pub address_rate: u32,
+    /// Requests a second that one token, session or account may make; 0 for no limit.
+    pub actor_rate: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            site: String::new(),
+            trusted_proxies: Vec::new(),
+            address_rate: limits::ADDRESS_REQUESTS_PER_SECOND,
+            actor_rate: limits::ACTOR_REQUESTS_PER_SECOND,
+        }
+    }
 }
 
 /// The state of every router of the house. Cheap to clone.
@@ -24,13 +42,16 @@ struct Inner {
     gate: Gate,
     door: Box<dyn Authenticator>,
     settings: Settings,
+    limits: Limits,
+    metrics: Metrics,
 }
 
 impl Web {
     /// Over a gate, with the one who knows accounts.
     pub fn new(gate: Gate, door: impl Authenticator, mut settings: Settings) -> Self {
         settings.site.truncate(settings.site.trim_end_matches('/').len());
-        Web(Arc::new(Inner { gate, door: Box::new(door), settings }))
+        let limits = Limits::new(settings.address_rate, settings.actor_rate);
+        Web(Arc::new(Inner { gate, door: Box::new(door), settings, limits, metrics: Metrics::default() }))
     }
 
     /// The gate.
@@ -53,8 +74,12 @@ impl Web {
         &self.0.settings
     }
 
-    /// Whether this actor may ask once more now.
-    pub(crate) fn admit(&self, _cx: &Cx) -> Result<()> {
-        Ok(())
+    /// What is measured.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 }

@@ -18,11 +18,19 @@ mod body;
 mod house;
 pub mod hub;
 pub mod idempotency;
+pub mod layers;
+mod limit;
+pub mod live;
+mod metrics;
+mod peer;
 mod reply;
+pub mod serve;
 #[cfg(test)]
 mod tests;
 pub mod tmf;
 
 pub use asking::{Asking, Authenticator, Caller, Traced, bearer, same_origin};
 pub use house::{Settings, Web};
+pub use metrics::Metrics;
+pub use peer::Network;
 pub use reply::{Refusal, Reply};

@@ -1,5 +1,7 @@
 //! The kit with kinds of its own, on both engines.
 
+mod layers;
+mod own;
 mod tmf;
 
 use axum::Router;
@@ -87,7 +89,8 @@ impl Authenticator for Tokens {
 }
 
 pub(crate) fn web(db: db::Db, catalogue: Catalogue) -> Web {
-    Web::new(gate::testing::gate(db, catalogue), Tokens, Settings::default())
+    let settings = Settings { actor_rate: 0, address_rate: 0, ..Settings::default() };
+    Web::new(gate::testing::gate(db, catalogue), Tokens, settings)
 }
 
 /// What came back.

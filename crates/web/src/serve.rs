@@ -1,0 +1,143 @@
+//! Listening: TCP, TLS, HTTP/1.1, and an end that lets requests finish.
+//!
+//! A silent or slow caller costs one slot and nobody else's time: handshakes
+//! run off the accepting loop, and handshake and request head have time limits.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use base::{Error, Result, limits};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
+
+/// What is known of the connection that a request came over; an extension of every request.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The other end.
+    pub peer: SocketAddr,
+    /// Whether it is encrypted.
+    pub secure: bool,
+    /// The certificates that the other end showed, its own first; empty without mutual TLS.
+    pub certificates: Arc<[CertificateDer<'static>]>,
+}
+
+/// How long requests may go on after the end was asked for.
+const LAST_SECONDS: u64 = 20;
+
+/// Reads a certificate chain and its key (PEM), for a listener without client certificates.
+///
+/// # Errors
+/// `Invalid` where they do not read or do not belong together.
+pub fn tls(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
+    let wrong = |what: &str, path: &Path, e: &dyn std::fmt::Display| {
+        Error::invalid("tls.unreadable", format!("the {what} in {} does not read: {e}", path.display()))
+    };
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect)
+        .map_err(|e| wrong("certificate", certificate, &e))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| wrong("key", key, &e))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| Error::bug("tls.versions", "no TLS version is usable").because(e))?
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .map_err(|e| wrong("certificate", certificate, &e))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Serves `router` until `shutdown` is done, then lets what runs finish for a while.
+pub async fn serve(listener: TcpListener, tls: Option<Arc<ServerConfig>>, router: Router, shutdown: impl Future<Output = ()>) {
+    let slots = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    let (ending, ended) = watch::channel(false);
+    let acceptor = tls.map(TlsAcceptor::from);
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = async {
+            // Closed never: the semaphore lives as long as this loop.
+            let slot = slots.clone().acquire_owned().await.ok();
+            (slot, listener.accept().await)
+        };
+        let (slot, accepted) = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accepted => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (acceptor, router, ended) = (acceptor.clone(), router.clone(), ended.clone());
+                tokio::spawn(async move {
+                    connection(stream, peer, acceptor, router, ended).await;
+                    drop(slot);
+                });
+            }
+            Err(e) => {
+                // Out of file descriptors, most likely: wait until some come back.
+                tracing::warn!(error = %e, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    let _ = ending.send(true);
+    let all = u32::try_from(limits::CONNECTIONS_MAX).unwrap_or(u32::MAX);
+    if tokio::time::timeout(Duration::from_secs(LAST_SECONDS), slots.acquire_many(all)).await.is_err() {
+        tracing::warn!("requests that still ran were cut off");
+    }
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, acceptor: Option<TlsAcceptor>, router: Router, ended: watch::Receiver<bool>) {
+    let _ = stream.set_nodelay(true);
+    let Some(acceptor) = acceptor else {
+        let known = Connection { peer, secure: false, certificates: Arc::default() };
+        return http(stream, known, router, ended).await;
+    };
+    let handshake = tokio::time::timeout(Duration::from_secs(limits::HANDSHAKE_SECONDS_MAX), acceptor.accept(stream));
+    match handshake.await {
+        Ok(Ok(stream)) => {
+            let certificates = stream.get_ref().1.peer_certificates().map(|chain| chain.iter().map(|c| c.clone().into_owned()).collect());
+            let known = Connection { peer, secure: true, certificates: certificates.unwrap_or_default() };
+            http(stream, known, router, ended).await;
+        }
+        Ok(Err(e)) => tracing::debug!(%peer, error = %e, "a TLS handshake failed"),
+        Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+    }
+}
+
+async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, known: Connection, router: Router, mut ended: watch::Receiver<bool>) {
+    let peer = known.peer;
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request: Request = request.map(Body::new);
+        request.extensions_mut().insert(known.clone());
+        let router = router.clone();
+        async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(limits::HEAD_SECONDS_MAX)).max_buf_size(64 << 10);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let result = tokio::select! {
+        result = &mut connection => result,
+        () = async { drop(ended.wait_for(|ended| *ended).await) } => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(e) = result {
+        tracing::debug!(%peer, error = %e, "a connection broke off");
+    }
+}
