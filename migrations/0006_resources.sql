@@ -35,6 +35,7 @@ CREATE TABLE hosts (
     reachable   BIGINT NOT NULL CHECK (reachable IN (0, 1)),
     clock_ahead_ms BIGINT NOT NULL,
     feed        BIGINT NOT NULL,
+    feed_floor  BIGINT NOT NULL,
     resource    TEXT NOT NULL,
     created_at  BIGINT NOT NULL
 );

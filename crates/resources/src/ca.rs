@@ -239,6 +239,13 @@ fn der(pem: &str) -> Option<CertificateDer<'static>> {
     CertificateDer::from_pem_slice(pem.as_bytes()).ok()
 }
 
+/// The leaf of a PEM chain, DER.
+pub(crate) fn leaf(pem: &str) -> Result<Vec<u8>> {
+    der(pem)
+        .map(|leaf| leaf.to_vec())
+        .ok_or_else(|| Error::bug("authority.leaf", "a certificate of ours does not read"))
+}
+
 /// Who a client certificate is of: the host in its subject and its serial
 /// number. Only for certificates that the TLS layer has verified.
 ///

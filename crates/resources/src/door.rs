@@ -45,8 +45,8 @@ pub struct Guest {
     pub host: HostId,
     /// What it acts as.
     pub cx: Cx,
-    seen_at: Timestamp,
-    reachable: bool,
+    pub(crate) seen_at: Timestamp,
+    pub(crate) reachable: bool,
 }
 
 /// The entrance.
@@ -68,6 +68,11 @@ impl Door {
     pub fn open(gate: Gate, ca: Arc<Ca>, images: PathBuf) -> Result<Arc<Self>> {
         let (sha256, pem, now) = (ca.fingerprint(), ca.certificate_pem().to_owned(), gate.now());
         gate.db().write(move |conn| {
+            // Cursors from before are not trusted: see `observe::POLL`.
+            conn.execute(
+                "UPDATE hosts SET feed = CASE WHEN feed >= $1 THEN feed + 1 ELSE $1 END, feed_floor = CASE WHEN feed >= $1 THEN feed + 1 ELSE $1 END",
+                args![now],
+            )?;
             let known: Option<String> = conn.query_opt("SELECT sha256 FROM authorities LIMIT 1", args![], |row| row.get(0))?;
             match known {
                 Some(known) if known == sha256 => Ok(()),

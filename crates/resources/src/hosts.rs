@@ -433,8 +433,8 @@ fn let_in(tx: &mut Tx<'_>, open: &Open, input: &Enrol) -> Result<Certified> {
     places::check_name(&input.host.hostname, "host.hostname")?;
     tx.touch("host", &host.to_string(), open.tenant, 0);
     tx.execute(
-        "INSERT INTO hosts (id, tenant, pool, name, state, facts, reported_at, seen_at, reachable, clock_ahead_ms, feed, resource, created_at)
-         VALUES ($1, $2, $3, $4, 'enrolled', $5, $6, $6, 1, 0, $6, '', $6)",
+        "INSERT INTO hosts (id, tenant, pool, name, state, facts, reported_at, seen_at, reachable, clock_ahead_ms, feed, feed_floor, resource, created_at)
+         VALUES ($1, $2, $3, $4, 'enrolled', $5, $6, $6, 1, 0, $6, $6, '', $6)",
         args![host, open.tenant, open.pool, input.host.hostname, facts, now],
     )?;
     tx.execute(

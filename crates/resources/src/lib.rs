@@ -13,6 +13,7 @@
 //! | [`observe`] | what agents report: observations, lives, orphans |
 //! | [`ca`] | our own certificate authority |
 //! | [`door`] | the agents' entrance, and [`http`], the same over TLS |
+//! | [`local`] | an agent in the server's own process |
 //! | [`inventory`] | TMF634 and TMF639: the same things as open documents |
 //! | [`work`] | reconcilers |
 //!
@@ -37,6 +38,7 @@ pub mod http;
 pub mod images;
 pub mod intents;
 pub mod inventory;
+pub mod local;
 pub mod observe;
 pub mod orphans;
 pub mod placement;
@@ -52,6 +54,7 @@ pub mod work;
 pub use drivers::wire::IntentId;
 pub use fact::Fact;
 pub use inventory::KINDS;
+pub use work::register;
 
 use gate::AnyAction;
 

@@ -83,11 +83,9 @@ fn seen_gone(intent: &Intent) -> bool {
     intent.desired.is_none() && intent.freed_at.is_none() && intent.current().is_some_and(absent)
 }
 
-/// Whether a run has come to its end. A reservation without a run is somebody's until they free it.
+/// Whether nobody will come for a reservation. One without a run is somebody's until they free it.
 fn is_over(tx: &mut Tx<'_>, run: Option<RunId>) -> Result<bool> {
-    let Some(_run) = run else { return Ok(false) };
-    let _ = tx;
-    Ok(false)
+    run.map_or(Ok(false), |run| durable::flows::is_over(tx, run))
 }
 
 fn repair(gate: &Gate, repair: Repair, tenant: TenantId) -> Result<()> {
@@ -219,12 +217,15 @@ pub fn ledger(gate: &Gate) -> Result<()> {
     Ok(())
 }
 
-/// The room's reconcilers with how often each runs.
-pub static RECONCILERS: &[(&str, Duration, fn(&Gate) -> Result<()>)] = &[
-    ("resources.silence", Duration::from_secs(15), silence),
-    ("resources.gone", Duration::from_secs(60), gone),
-    ("resources.abandoned", Duration::from_secs(300), abandoned),
-    ("resources.supply", Duration::from_secs(120), supply),
-    ("resources.certificates", Duration::from_secs(3_600), certificates),
-    ("resources.ledger", Duration::from_secs(86_400), ledger),
-];
+/// Registers the room's reconcilers.
+#[must_use]
+pub fn register(registry: durable::Registry) -> durable::Registry {
+    let seconds = Duration::from_secs;
+    registry
+        .reconciler("resources.silence", seconds(15), silence)
+        .reconciler("resources.gone", seconds(60), gone)
+        .reconciler("resources.abandoned", seconds(300), abandoned)
+        .reconciler("resources.supply", seconds(120), supply)
+        .reconciler("resources.certificates", seconds(3_600), certificates)
+        .reconciler("resources.ledger", seconds(86_400), ledger)
+}

@@ -155,6 +155,14 @@ pub fn progress(tx: &mut Tx<'_>, id: RunId) -> Result<RunDetail> {
     actions::detail(tx, &run)
 }
 
+/// Whether nothing will happen to a run any more. One that nobody knows is over.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_over(conn: &mut Conn<'_>, id: RunId) -> Result<bool> {
+    Ok(store::load(conn, id)?.is_none_or(|run| run.state.is_final()))
+}
+
 pub(crate) fn find(conn: &mut Conn<'_>, id: RunId) -> Result<Run> {
     store::load(conn, id)?.ok_or_else(|| Error::not_found("flow.not_found", format!("there is no run {id}")))
 }

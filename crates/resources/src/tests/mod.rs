@@ -158,17 +158,6 @@ impl House {
         assert_eq!(stray, 0, "{}", self.engine);
     }
 
-    pub fn claims(&self, id: &str) -> Vec<String> {
-        let id: IntentId = id.parse().unwrap();
-        self.gate
-            .db()
-            .read(move |conn| crate::claims::of(conn, &id))
-            .unwrap()
-            .into_iter()
-            .map(|claim| claim.value)
-            .collect()
-    }
-
     pub fn free(&self, host: HostId) -> [i64; 3] {
         self.gate.db().read(move |conn| crate::capacity::fill(conn, host)).unwrap().free.amounts()
     }
