@@ -234,3 +234,9 @@ pub const ATTEMPTS_WAIT_SECONDS_MAX: i64 = 15 * 60;
 pub const ATTEMPTS_KEPT_SECONDS: i64 = 24 * 60 * 60;
 /// How long after its end a month is closed, in minutes: agents may still have news of it.
 pub const MONTH_CLOSE_DELAY_MINUTES: u64 = 60;
+/// A submitted form of the portal, in bytes.
+pub const FORM_BYTES_MAX: usize = 256 << 10;
+/// How long one live page is served before it must ask anew, in seconds.
+pub const LIVE_SECONDS_MAX: u64 = 600;
+/// How often a live page looks for news, in milliseconds.
+pub const LIVE_MILLISECONDS: u64 = 500;

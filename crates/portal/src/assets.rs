@@ -30,8 +30,19 @@ const SCRIPT_HASH: u64 = fnv1a(SCRIPT.as_bytes());
 const MARK_HASH: u64 = fnv1a(MARK.as_bytes());
 
 static ASSETS: [(Asset, u64); 3] = [
-    (Asset { stem: "portal", extension: "css", media_type: "text/css; charset=utf-8", bytes: STYLE.as_bytes() }, STYLE_HASH),
-    (Asset { stem: "portal", extension: "js", media_type: "text/javascript; charset=utf-8", bytes: SCRIPT.as_bytes() }, SCRIPT_HASH),
+    (
+        Asset { stem: "portal", extension: "css", media_type: "text/css; charset=utf-8", bytes: STYLE.as_bytes() },
+        STYLE_HASH,
+    ),
+    (
+        Asset {
+            stem: "portal",
+            extension: "js",
+            media_type: "text/javascript; charset=utf-8",
+            bytes: SCRIPT.as_bytes(),
+        },
+        SCRIPT_HASH,
+    ),
     (Asset { stem: "mark", extension: "svg", media_type: "image/svg+xml", bytes: MARK.as_bytes() }, MARK_HASH),
 ];
 
@@ -87,5 +98,8 @@ pub(crate) async fn favicon() -> Response {
 /// Address and content of every asset, for the tests that look at pages.
 #[cfg(test)]
 pub(crate) fn all() -> Vec<(String, &'static [u8])> {
-    ASSETS.iter().map(|(asset, hash)| (format!("/assets/{}.{hash:016x}.{}", asset.stem, asset.extension), asset.bytes)).collect()
+    ASSETS
+        .iter()
+        .map(|(asset, hash)| (format!("/assets/{}.{hash:016x}.{}", asset.stem, asset.extension), asset.bytes))
+        .collect()
 }

@@ -1,9 +1,13 @@
 //! The design system's own page: every component with its states.
 
 use crate::fmt::number;
-use crate::page::Page;
-use crate::ui::{Choice, Confirm, Control, Empty, Field, Icon, Meter, Notice, Pager, Step, StepState, Steps, Summary, Tabs, Tone};
+use crate::page::{Page, ok};
+use crate::ui::{
+    Choice, Confirm, Control, Empty, Field, Icon, Meter, Notice, Pager, Step, StepState, Steps, Summary, Tabs, Tone,
+};
+use crate::visit::Anybody;
 use askama::Template;
+use axum::response::Response;
 use rust_decimal::Decimal;
 
 /// The page.
@@ -26,9 +30,19 @@ pub(crate) struct DesignPage<'a> {
     confirm: Confirm,
 }
 
+/// `GET /design`
+pub(crate) async fn show(Anybody(visit): Anybody) -> Response {
+    let p = &visit.page;
+    let crumbs = [("#tabs", p.t.frame.home), ("#tabs", p.t.frame.orders)];
+    ok(&DesignPage::new(p, &crumbs))
+}
+
 /// The sections, as a table of contents.
 #[derive(Template)]
-#[template(ext = "html", source = r##"<nav class="contents" aria-label="{{ label }}"><ul>{% for (id, text) in links %}<li><a href="#{{ id }}">{{ text }}</a></li>{% endfor %}</ul></nav>"##)]
+#[template(
+    ext = "html",
+    source = r##"<nav class="contents" aria-label="{{ label }}"><ul>{% for (id, text) in links %}<li><a href="#{{ id }}">{{ text }}</a></li>{% endfor %}</ul></nav>"##
+)]
 struct Contents {
     label: &'static str,
     links: [(&'static str, &'static str); 13],
@@ -45,8 +59,18 @@ impl<'a> DesignPage<'a> {
         Self {
             p,
             icons: [
-                Icon::Home, Icon::Catalog, Icon::Orders, Icon::Services, Icon::Bills, Icon::People, Icon::Flows, Icon::Hosts,
-                Icon::Sites, Icon::Images, Icon::Audit, Icon::Key,
+                Icon::Home,
+                Icon::Catalog,
+                Icon::Orders,
+                Icon::Services,
+                Icon::Bills,
+                Icon::People,
+                Icon::Flows,
+                Icon::Hosts,
+                Icon::Sites,
+                Icon::Images,
+                Icon::Audit,
+                Icon::Key,
             ],
             swatches: vec![
                 (d.swatch_paper, "paper", d.use_ground),
@@ -91,7 +115,9 @@ impl<'a> DesignPage<'a> {
                 csrf: String::new(),
                 title: p.with(o.delete_title, d.sample_one),
                 body: o.delete_body.into(),
-                fields: vec![Field::line("sample-name", o.delete_confirm, "").hint(p.with(o.delete_confirm_hint, d.sample_one))],
+                fields: vec![
+                    Field::line("sample-name", o.delete_confirm, "").hint(p.with(o.delete_confirm_hint, d.sample_one)),
+                ],
                 hidden: vec![],
                 button: o.delete_forever.into(),
                 danger: true,
@@ -107,9 +133,19 @@ impl<'a> DesignPage<'a> {
         Contents {
             label: self.p.t.frame.design,
             links: [
-                ("identity", d.identity), ("colour", d.colour), ("type", d.type_), ("button", d.button), ("field", d.field),
-                ("badge", d.badge), ("notice", d.notice), ("steps", d.steps), ("meter", d.meter), ("table", d.table),
-                ("tabs", d.nav), ("empty", d.empty), ("dialog", d.dialog),
+                ("identity", d.identity),
+                ("colour", d.colour),
+                ("type", d.type_),
+                ("button", d.button),
+                ("field", d.field),
+                ("badge", d.badge),
+                ("notice", d.notice),
+                ("steps", d.steps),
+                ("meter", d.meter),
+                ("table", d.table),
+                ("tabs", d.nav),
+                ("empty", d.empty),
+                ("dialog", d.dialog),
             ],
         }
     }
@@ -117,7 +153,11 @@ impl<'a> DesignPage<'a> {
 
 fn sample_fields(p: &Page) -> Vec<Field> {
     let (d, o) = (&p.t.design, &p.t.ordering);
-    let mut sizes = vec![Choice::new("1", "1 GiB"), Choice::new("2", "2 GiB").note(p.with(o.default_is, "2 GiB")), Choice::new("4", "4 GiB")];
+    let mut sizes = vec![
+        Choice::new("1", "1 GiB"),
+        Choice::new("2", "2 GiB").note(p.with(o.default_is, "2 GiB")),
+        Choice::new("4", "4 GiB"),
+    ];
     if let Some(second) = sizes.get_mut(1) {
         second.chosen = true;
     }
@@ -126,12 +166,23 @@ fn sample_fields(p: &Page) -> Vec<Field> {
         Field::number(
             "design-cpu",
             p.t.operator.cpu,
-            Control::Number { value: "64".into(), min: Some("1".into()), max: Some("16".into()), step: "1".into(), unit: "vCPU".into(), slider: true },
+            Control::Number {
+                value: "64".into(),
+                min: Some("1".into()),
+                max: Some("16".into()),
+                step: "1".into(),
+                unit: "vCPU".into(),
+                slider: true,
+            },
         )
         .hint(p.with2(o.range_between, 1, 16))
         .error(d.sample_wrong),
         Field::tiles("design-memory", p.t.operator.memory, sizes),
-        Field::select("design-role", p.t.account.role, vec![Choice::new("owner", p.t.account.role_owner), Choice::new("viewer", p.t.account.role_viewer)]),
+        Field::select(
+            "design-role",
+            p.t.account.role,
+            vec![Choice::new("owner", p.t.account.role_owner), Choice::new("viewer", p.t.account.role_viewer)],
+        ),
         Field::area("design-reason", p.t.frame.reason, "").hint(p.t.frame.reason_hint).optional(p.t.frame.optional),
     ]
 }
@@ -139,7 +190,8 @@ fn sample_fields(p: &Page) -> Vec<Field> {
 fn sample_steps(p: &Page, failed: bool) -> Steps {
     use StepState::{Done, Failed, Running, Undone, Waiting};
     let s = &p.t.steps;
-    let states = if failed { [Undone, Undone, Failed, Waiting, Waiting] } else { [Done, Done, Running, Waiting, Waiting] };
+    let states =
+        if failed { [Undone, Undone, Failed, Waiting, Waiting] } else { [Done, Done, Running, Waiting, Waiting] };
     let names = [s.reserve, s.address, s.machine, s.wait, s.activate];
     let took = ["0.1", "0.1", "1.8", "", ""];
     let steps = states
@@ -165,7 +217,13 @@ fn sample_meters(p: &Page) -> Vec<Meter> {
     [(o.cpu, 5, 2, 16), (o.memory, 26, 0, 32), (o.disk, 187, 6, 200)]
         .into_iter()
         .map(|(label, used, held, total)| {
-            Meter::new(label, p.with2(o.used_of, number(Decimal::from(used + held)), number(Decimal::from(total))), used, held, total)
+            Meter::new(
+                label,
+                p.with2(o.used_of, number(Decimal::from(used + held)), number(Decimal::from(total))),
+                used,
+                held,
+                total,
+            )
         })
         .collect()
 }

@@ -2,9 +2,20 @@
 //! yet on these pages, so they say the same to those who have an account and
 //! to those who have none.
 
-use crate::page::Page;
+use crate::Portal;
+use crate::http::is_local;
+use crate::page::{Page, show};
 use crate::ui::{Field, Summary};
+use crate::visit::{Answer, Anybody, Visit, done};
+use access::invitations::actions as invitations;
+use access::passwords::actions as passwords;
+use access::secret::Secret;
+use access::sessions::actions::{self as sessions, OpenSession};
 use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use base::{Error, Kind};
 
 /// Sign-in.
 #[derive(Template)]
@@ -40,4 +51,298 @@ pub(crate) struct DoorMessage<'a> {
     pub title: String,
     pub body: String,
     pub links: Vec<(String, &'static str)>,
+}
+
+// Handlers.
+
+/// The link of a mail carries its token here: `…?token=…`.
+fn link_token(visit: &Visit) -> Secret {
+    let from = if visit.form.has("token") { &visit.form } else { &visit.query };
+    Secret::new(from.get("token").chars().take(200).collect::<String>())
+}
+
+fn email_field(visit: &Visit, complete: &'static str) -> Field {
+    Field::line("email", visit.page.t.door.email, visit.form.get("email")).kind("email", complete)
+}
+
+fn password_field(name: &'static str, label: &'static str, complete: &'static str) -> Field {
+    Field::line(name, label, "").kind("password", complete)
+}
+
+/// Where to go after signing in: a path of ours, never another site.
+fn next(visit: &Visit) -> String {
+    let wanted = if visit.form.has("next") { visit.form.get("next") } else { visit.query.get("next") };
+    if is_local(wanted) && !wanted.starts_with("/sign-") { wanted.to_owned() } else { "/".to_owned() }
+}
+
+fn sign_in_page(visit: &Visit, wrong: &str, fields: [Field; 2], status: StatusCode) -> Response {
+    let [email, password] = fields;
+    let email = if email.error.is_empty() && visit.form.get("email").is_empty() { email.focus() } else { email };
+    let summary = Summary::gather(visit.page.t.frame.form_wrong, &[&email, &password], wrong);
+    show(status, &SignIn { p: &visit.page, summary, email, password, next: next(visit) })
+}
+
+/// `GET /sign-in`
+pub(crate) async fn sign_in_form(Anybody(visit): Anybody) -> Response {
+    if visit.cx.is_some() {
+        return Redirect::to(&next(&visit)).into_response();
+    }
+    let d = &visit.page.t.door;
+    sign_in_page(&visit, "", [email_field(&visit, "username"), password_field("password", d.password, "current-password")], StatusCode::OK)
+}
+
+/// `POST /sign-in`
+pub(crate) async fn sign_in(State(portal): State<Portal>, Anybody(visit): Anybody) -> Answer {
+    let (d, e) = (&visit.page.t.door, &visit.page.t.errors);
+    let mut email = email_field(&visit, "username");
+    let mut password = password_field("password", d.password, "current-password");
+    if visit.form.get("email").is_empty() {
+        email = email.error(e.field_required);
+    }
+    if visit.form.raw("password").is_empty() {
+        password = password.error(e.field_required);
+    }
+    if !email.error.is_empty() || !password.error.is_empty() {
+        return Ok(sign_in_page(&visit, "", [email, password], StatusCode::UNPROCESSABLE_ENTITY));
+    }
+    let input = OpenSession {
+        email: visit.form.get("email").to_owned(),
+        password: Secret::new(visit.form.raw("password")),
+        user_agent: visit.agent.clone(),
+    };
+    let cx = portal.stranger(&visit)?;
+    match sessions::OPEN.call(&portal.gate, &cx, input).await {
+        Ok(signed_in) => {
+            let mut response = Redirect::to(&next(&visit)).into_response();
+            let cookie = access::sessions::cookie::set(&signed_in.secret, portal.tls);
+            if let Ok(value) = HeaderValue::from_str(&cookie) {
+                response.headers_mut().append(header::SET_COOKIE, value);
+            }
+            Ok(response)
+        }
+        Err(error) => {
+            let (words, status) = match error.kind() {
+                Kind::Unauthenticated | Kind::Invalid => (d.sign_in_wrong.to_owned(), StatusCode::UNAUTHORIZED),
+                Kind::Forbidden => (d.account_suspended.to_owned(), StatusCode::FORBIDDEN),
+                Kind::Throttled => {
+                    let seconds = error.wait().map_or(60, |wait| wait.as_secs().max(1));
+                    (visit.page.with(d.sign_in_slow, visit.page.span(i64::try_from(seconds).unwrap_or(i64::MAX))), StatusCode::TOO_MANY_REQUESTS)
+                }
+                _ => return Err(error.into()),
+            };
+            Ok(sign_in_page(&visit, &words, [email, password], status))
+        }
+    }
+}
+
+/// `POST /sign-out`
+pub(crate) async fn sign_out(State(portal): State<Portal>, Anybody(visit): Anybody) -> Answer {
+    if let Some(cx) = &visit.cx {
+        portal.gate.call(cx, &sessions::CLOSE, sessions::CloseSession::default()).await?;
+    }
+    let mut response = done(&portal, "/sign-in", "signed-out");
+    if let Ok(value) = HeaderValue::from_str(&access::sessions::cookie::clear(portal.tls)) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+    Ok(response)
+}
+
+fn gone(visit: &Visit, title: &str, body: &str, links: Vec<(String, &'static str)>) -> Response {
+    show(StatusCode::GONE, &DoorMessage { p: &visit.page, title: title.to_owned(), body: body.to_owned(), links })
+}
+
+fn is_void(error: &Error) -> bool {
+    matches!(error.kind(), Kind::NotFound | Kind::Unauthenticated | Kind::Forbidden) || error.code().starts_with("link.")
+}
+
+fn invitation_gone(visit: &Visit) -> Response {
+    let d = &visit.page.t.door;
+    gone(visit, d.invite_gone_title, d.invite_gone_body, vec![("/sign-in".into(), d.back_to_sign_in)])
+}
+
+/// `GET /invitation?token=…`
+pub(crate) async fn invitation(State(portal): State<Portal>, Anybody(visit): Anybody) -> Answer {
+    answer_invitation(&portal, &visit, Vec::new(), "").await
+}
+
+/// Shows the form of an invitation with what was wrong with the last try.
+async fn answer_invitation(portal: &Portal, visit: &Visit, wrong: Vec<(&'static str, String)>, general: &str) -> Answer {
+    let p = &visit.page;
+    let d = &p.t.door;
+    let token = link_token(visit);
+    let cx = portal.stranger(visit)?;
+    let preview = match portal.gate.call(&cx, &invitations::PREVIEW, invitations::LinkToken { token: token.clone() }).await {
+        Ok(preview) => preview,
+        Err(error) if is_void(&error) => return Ok(invitation_gone(visit)),
+        Err(error) => return Err(error.into()),
+    };
+    let told = |field: Field| match wrong.iter().find(|(name, _)| *name == field.name) {
+        Some((_, words)) => field.error(words.clone()),
+        None => field,
+    };
+    let name = if visit.form.has("name") { visit.form.get("name") } else { &preview.name };
+    let fields = if preview.has_account {
+        Vec::new()
+    } else {
+        vec![
+            told(Field::line("name", d.your_name, name).kind("text", "name")),
+            told(password_field("password", d.new_password, "new-password").hint(d.password_hint)),
+            told(password_field("again", d.repeat_password, "new-password")),
+        ]
+    };
+    let roles: Vec<&str> = preview.roles.iter().map(|role| crate::account::role_word(p.t, role).0).collect();
+    let failed = !wrong.is_empty() || !general.is_empty();
+    let summary = Summary::gather(p.t.frame.form_wrong, &fields.iter().collect::<Vec<_>>(), general);
+    let form = DoorForm {
+        p,
+        title: p.with(d.invite_title, &preview.tenant),
+        body: p.with2(if preview.has_account { d.invite_known } else { d.invite_body }, &preview.email, roles.join("、")),
+        summary,
+        action: "/invitation".into(),
+        hidden: vec![("token", token.reveal().to_owned())],
+        fields,
+        button: d.accept,
+    };
+    Ok(show(if failed { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK }, &form))
+}
+
+/// A new password typed twice: what is wrong with it, if anything.
+fn typed_twice(visit: &Visit) -> Vec<(&'static str, String)> {
+    let (t, one, two) = (visit.page.t, visit.form.raw("password"), visit.form.raw("again"));
+    if one.is_empty() {
+        vec![("password", t.errors.field_required.to_owned())]
+    } else if one != two {
+        vec![("again", t.door.repeat_differs.to_owned())]
+    } else {
+        Vec::new()
+    }
+}
+
+/// `POST /invitation`
+pub(crate) async fn accept_invitation(State(portal): State<Portal>, Anybody(visit): Anybody) -> Answer {
+    let token = link_token(&visit);
+    let chooses = visit.form.has("password");
+    let wrong = if chooses { typed_twice(&visit) } else { Vec::new() };
+    if !wrong.is_empty() {
+        return answer_invitation(&portal, &visit, wrong, "").await;
+    }
+    let input = invitations::AcceptInvitation {
+        token,
+        name: Some(visit.form.get("name").to_owned()).filter(|n| !n.is_empty()),
+        password: chooses.then(|| Secret::new(visit.form.raw("password"))),
+    };
+    let cx = portal.stranger(&visit)?;
+    match invitations::ACCEPT.call(&portal.gate, &cx, input).await {
+        Ok(_) => Ok(done(&portal, "/sign-in", "joined")),
+        Err(error) if error.kind() == Kind::Invalid => {
+            let words = strength_words(&visit.page, &error);
+            match error.attribute() {
+                Some("name") => answer_invitation(&portal, &visit, vec![("name", error.message().to_owned())], "").await,
+                Some("password") => answer_invitation(&portal, &visit, vec![("password", words)], "").await,
+                _ => answer_invitation(&portal, &visit, Vec::new(), &words).await,
+            }
+        }
+        Err(error) if is_void(&error) => Ok(invitation_gone(&visit)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Why a password is refused, in the reader's language.
+pub(crate) fn strength_words(p: &Page, error: &Error) -> String {
+    let d = &p.t.door;
+    match error.code() {
+        "password.too_short" => d.password_short.to_owned(),
+        "password.too_long" => d.password_long.to_owned(),
+        code if code.starts_with("password.") && p.lang == crate::i18n::Lang::Zh => d.password_weak.to_owned(),
+        _ => error.message().to_owned(),
+    }
+}
+
+fn forgotten_page(visit: &Visit, email: Field, status: StatusCode) -> Response {
+    let d = &visit.page.t.door;
+    let summary = Summary::gather(visit.page.t.frame.form_wrong, &[&email], "");
+    let form = DoorForm {
+        p: &visit.page,
+        title: d.forgot_title.into(),
+        body: d.forgot_body.into(),
+        summary,
+        action: "/forgotten".into(),
+        hidden: vec![],
+        fields: vec![email],
+        button: d.send_link,
+    };
+    show(status, &form)
+}
+
+/// `GET /forgotten`
+pub(crate) async fn forgotten_form(Anybody(visit): Anybody) -> Response {
+    forgotten_page(&visit, email_field(&visit, "username").focus(), StatusCode::OK)
+}
+
+/// `POST /forgotten`: says the same whether there is such an account or not.
+pub(crate) async fn forgotten(State(portal): State<Portal>, Anybody(visit): Anybody) -> Answer {
+    let d = &visit.page.t.door;
+    let input = passwords::RequestReset { email: visit.form.get("email").to_owned() };
+    match passwords::REQUEST_RESET.call(&portal.gate, &portal.stranger(&visit)?, input).await {
+        Ok(_) => {
+            let links = vec![("/sign-in".to_owned(), d.back_to_sign_in)];
+            Ok(show(StatusCode::OK, &DoorMessage { p: &visit.page, title: d.sent_title.into(), body: d.sent_body.into(), links }))
+        }
+        Err(error) if error.kind() == Kind::Invalid => {
+            let field = email_field(&visit, "username").error(d.email_wrong);
+            Ok(forgotten_page(&visit, field, StatusCode::UNPROCESSABLE_ENTITY))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn reset_page(visit: &Visit, wrong: Vec<(&'static str, String)>) -> Response {
+    let d = &visit.page.t.door;
+    let told = |field: Field| match wrong.iter().find(|(name, _)| *name == field.name) {
+        Some((_, words)) => field.error(words.clone()),
+        None => field,
+    };
+    let fields = vec![
+        told(password_field("password", d.new_password, "new-password").hint(d.password_hint)),
+        told(password_field("again", d.repeat_password, "new-password")),
+    ];
+    let summary = Summary::gather(visit.page.t.frame.form_wrong, &fields.iter().collect::<Vec<_>>(), "");
+    let status = if wrong.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let form = DoorForm {
+        p: &visit.page,
+        title: d.reset_title.into(),
+        body: d.reset_body.into(),
+        summary,
+        action: "/reset".into(),
+        hidden: vec![("token", link_token(visit).reveal().to_owned())],
+        fields,
+        button: d.reset,
+    };
+    show(status, &form)
+}
+
+/// `GET /reset?token=…`
+pub(crate) async fn reset_form(Anybody(visit): Anybody) -> Response {
+    reset_page(&visit, Vec::new())
+}
+
+/// `POST /reset`
+pub(crate) async fn reset(State(portal): State<Portal>, Anybody(visit): Anybody) -> Answer {
+    let wrong = typed_twice(&visit);
+    if !wrong.is_empty() {
+        return Ok(reset_page(&visit, wrong));
+    }
+    let input = passwords::ResetPassword { token: link_token(&visit), password: Secret::new(visit.form.raw("password")) };
+    match passwords::RESET.call(&portal.gate, &portal.stranger(&visit)?, input).await {
+        Ok(_) => Ok(done(&portal, "/sign-in", "password-set")),
+        Err(error) if error.kind() == Kind::Invalid && !is_void(&error) => {
+            Ok(reset_page(&visit, vec![("password", strength_words(&visit.page, &error))]))
+        }
+        Err(error) if is_void(&error) => {
+            let d = &visit.page.t.door;
+            let links = vec![("/forgotten".to_owned(), d.forgot_title), ("/sign-in".to_owned(), d.back_to_sign_in)];
+            Ok(gone(&visit, d.reset_gone_title, d.reset_gone_body, links))
+        }
+        Err(error) => Err(error.into()),
+    }
 }

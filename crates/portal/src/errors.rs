@@ -1,10 +1,16 @@
 //! Error pages: what happened, what to do next, and the number to ask by.
 
 use crate::page::{Page, show};
+use crate::visit::Oops;
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use base::{Error, Kind};
+
+/// Code of a form that another site sent.
+pub(crate) const CROSS_SITE: &str = "form.cross_site";
+/// Code of a form whose token is not the session's.
+pub(crate) const STALE_FORM: &str = "form.stale";
 
 /// An error as a page.
 #[derive(Template)]
@@ -32,6 +38,11 @@ fn compose<'a>(p: &'a Page, error: &Error) -> ErrorPage<'a> {
         Kind::Unavailable | Kind::Uncertain => (e.away_title, e.away_body),
         Kind::Bug => (e.bug_title, e.bug_body),
     };
+    let (title, body) = match error.code() {
+        CROSS_SITE => (e.cross_site_title, e.cross_site_body),
+        STALE_FORM => (e.stale_title, e.stale_body),
+        _ => (title, body),
+    };
     let mut body = body.to_owned();
     if let (Kind::Throttled, Some(wait)) = (kind, error.wait()) {
         body.push(' ');
@@ -58,6 +69,11 @@ pub(crate) fn page(p: &Page, error: &Error) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, value);
     }
     response
+}
+
+/// Whatever no route leads to.
+pub(crate) async fn missing() -> Oops {
+    Oops(Error::not_found("page.not_found", "there is no such page"))
 }
 
 #[cfg(test)]

@@ -78,7 +78,11 @@ pub(crate) fn bytes(count: i64) -> String {
         unit += 1;
     }
     let name = UNITS.get(unit).copied().unwrap_or("B");
-    if size % 10 == 0 { format!("{} {name}", grouped(&(size / 10).to_string())) } else { format!("{}.{} {name}", size / 10, size % 10) }
+    if size % 10 == 0 {
+        format!("{} {name}", grouped(&(size / 10).to_string()))
+    } else {
+        format!("{}.{} {name}", size / 10, size % 10)
+    }
 }
 
 /// `2026年11月21日 14:05` or `21 Nov 2026, 14:05`.
@@ -125,7 +129,11 @@ pub(crate) fn span(seconds: i64, t: &Messages) -> String {
 /// How long something short took: `0.4 s`, `2.3 s`, then as [`span`].
 pub(crate) fn took(milliseconds: i64, t: &Messages) -> String {
     let ms = milliseconds.max(0);
-    if ms < 10_000 { fill(t.frame.seconds_long, &[&format!("{}.{}", ms / 1000, ms % 1000 / 100)]) } else { span(ms / 1000, t) }
+    if ms < 10_000 {
+        fill(t.frame.seconds_long, &[&format!("{}.{}", ms / 1000, ms % 1000 / 100)])
+    } else {
+        span(ms / 1000, t)
+    }
 }
 
 fn distance(at: Timestamp, now: Timestamp, lang: Lang) -> String {
@@ -159,7 +167,12 @@ impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let full = date_time(self.at, self.lang);
         if self.relative {
-            write!(f, r#"<time datetime="{}" title="{full}" data-ago>{}</time>"#, self.at, distance(self.at, self.now, self.lang))
+            write!(
+                f,
+                r#"<time datetime="{}" title="{full}" data-ago>{}</time>"#,
+                self.at,
+                distance(self.at, self.now, self.lang)
+            )
         } else {
             write!(f, r#"<time datetime="{}">{full}</time>"#, self.at)
         }

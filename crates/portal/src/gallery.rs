@@ -37,8 +37,20 @@ fn page(lang: Lang, who: &str, path: &str) -> Page {
         request_id: "req_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
         now: now(),
         who: match who {
-            "tenant" => Some(Who { name: "林怡君".into(), email: "yichun@brightwater.example".into(), tenant: "明水設計有限公司".into(), operator: false, visiting: false }),
-            "operator" => Some(Who { name: "Chen Wei-Ting".into(), email: "weiting@operator.example".into(), tenant: "雲維維運".into(), operator: true, visiting: false }),
+            "tenant" => Some(Who {
+                name: "林怡君".into(),
+                email: "yichun@brightwater.example".into(),
+                tenant: "明水設計有限公司".into(),
+                operator: false,
+                visiting: false,
+            }),
+            "operator" => Some(Who {
+                name: "Chen Wei-Ting".into(),
+                email: "weiting@operator.example".into(),
+                tenant: "雲維維運".into(),
+                operator: true,
+                visiting: false,
+            }),
             _ => None,
         },
         notice: None,
@@ -61,7 +73,11 @@ fn steps(p: &Page, at: usize, bad: bool) -> Steps {
                 std::cmp::Ordering::Greater => StepState::Waiting,
             },
             name: (*name).into(),
-            why: if i == at && bad { "the host has 2 free cores, 4 are needed (capacity.exhausted)".into() } else { String::new() },
+            why: if i == at && bad {
+                "the host has 2 free cores, 4 are needed (capacity.exhausted)".into()
+            } else {
+                String::new()
+            },
             took: if i < at { format!("0.{i} s") } else { String::new() },
         })
         .collect();
@@ -69,17 +85,39 @@ fn steps(p: &Page, at: usize, bad: bool) -> Steps {
 }
 
 fn orders() -> Vec<OrderRow> {
-    [("ord_01jd8q2v7k3x5w9m0n4r6t8y2z", "官網", "inProgress", 3), ("ord_01jd8q2v7k3x5w9m0n4r6t8y2y", "測試機", "completed", 190), ("ord_01jd8q2v7k3x5w9m0n4r6t8y2x", "大型主機", "failed", 4_000)]
-        .into_iter()
-        .map(|(n, w, s, m)| OrderRow { href: format!("/orders/{n}"), number: n.into(), what: format!("小型虛擬機 · {w}"), customer: "明水設計有限公司".into(), state: s.into(), placed: before(m) })
-        .collect()
+    [
+        ("ord_01jd8q2v7k3x5w9m0n4r6t8y2z", "官網", "inProgress", 3),
+        ("ord_01jd8q2v7k3x5w9m0n4r6t8y2y", "測試機", "completed", 190),
+        ("ord_01jd8q2v7k3x5w9m0n4r6t8y2x", "大型主機", "failed", 4_000),
+    ]
+    .into_iter()
+    .map(|(n, w, s, m)| OrderRow {
+        href: format!("/orders/{n}"),
+        number: n.into(),
+        what: format!("小型虛擬機 · {w}"),
+        customer: "明水設計有限公司".into(),
+        state: s.into(),
+        placed: before(m),
+    })
+    .collect()
 }
 
 fn cards() -> Vec<ServiceCard> {
-    [("官網", "active", Some("http://127.0.0.1:20080/")), ("測試機", "inactive", None), ("staging", "pendingActive", None)]
-        .into_iter()
-        .map(|(n, s, u)| ServiceCard { id: "svc_01jd8q2v7k3x5w9m0n4r6t8y2z".into(), name: n.into(), kind: "小型虛擬機 2 vCPU · 4 GiB".into(), state: s.into(), url: u.map(Into::into), since: Some(before(2_000)) })
-        .collect()
+    [
+        ("官網", "active", Some("http://127.0.0.1:20080/")),
+        ("測試機", "inactive", None),
+        ("staging", "pendingActive", None),
+    ]
+    .into_iter()
+    .map(|(n, s, u)| ServiceCard {
+        id: "svc_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+        name: n.into(),
+        kind: "小型虛擬機 2 vCPU · 4 GiB".into(),
+        state: s.into(),
+        url: u.map(Into::into),
+        since: Some(before(2_000)),
+    })
+    .collect()
 }
 
 fn meters(p: &Page) -> Vec<Meter> {
@@ -91,20 +129,52 @@ fn meters(p: &Page) -> Vec<Meter> {
 }
 
 fn flows(state: &str) -> Vec<FlowRow> {
-    vec![FlowRow { id: "run_01jd8q2v7k3x5w9m0n4r6t8y2z".into(), name: "fulfil-machine".into(), subject: "官網".into(), customer: "明水設計有限公司".into(), state: state.into(), step: "reserve".into(), started: before(12) }]
+    vec![FlowRow {
+        id: "run_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+        name: "fulfil-machine".into(),
+        subject: "官網".into(),
+        customer: "明水設計有限公司".into(),
+        state: state.into(),
+        step: "reserve".into(),
+        started: before(12),
+    }]
 }
 
 fn bill_rows() -> Vec<BillRow> {
     vec![
-        BillRow { id: "bil_1".into(), number: "2026-11-0007".into(), period: "2026年11月1日 – 11月30日".into(), customer: "明水設計有限公司".into(), state: "new".into(), issued: Some(before(60)), total: twd(12_345) },
-        BillRow { id: "bil_2".into(), number: "2026-10-0005".into(), period: "2026年10月1日 – 10月31日".into(), customer: "明水設計有限公司".into(), state: "settled".into(), issued: Some(before(46_000)), total: twd(9_870) },
+        BillRow {
+            id: "bil_1".into(),
+            number: "2026-11-0007".into(),
+            period: "2026年11月1日 – 11月30日".into(),
+            customer: "明水設計有限公司".into(),
+            state: "new".into(),
+            issued: Some(before(60)),
+            total: twd(12_345),
+        },
+        BillRow {
+            id: "bil_2".into(),
+            number: "2026-10-0005".into(),
+            period: "2026年10月1日 – 10月31日".into(),
+            customer: "明水設計有限公司".into(),
+            state: "settled".into(),
+            issued: Some(before(46_000)),
+            total: twd(9_870),
+        },
     ]
 }
 
 fn entries() -> Vec<Entry> {
     let entry = |m, who: &str, action: &str, words: &str, result: &str, reason: &str| Entry {
-        at: before(m), who: who.into(), tenant: "明水設計有限公司".into(), action: action.into(), action_words: words.into(), object: "ord_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
-        object_href: Some("/orders/x".into()), result: result.into(), code: if result == "refused" { "policy.denied".into() } else { String::new() }, reason: reason.into(),
+        at: before(m),
+        who: who.into(),
+        tenant: "明水設計有限公司".into(),
+        action: action.into(),
+        action_words: words.into(),
+        object: "ord_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+        object_href: Some("/orders/x".into()),
+        result: result.into(),
+        code: if result == "refused" { "policy.denied".into() } else { String::new() },
+        reason: reason.into(),
     };
     vec![
         entry(2, "林怡君", "productOrder.create", "送出訂單", "allowed", ""),
@@ -116,17 +186,39 @@ fn entries() -> Vec<Entry> {
 fn prices(p: &Page) -> Vec<PriceLine> {
     let o = &p.t.ordering;
     vec![
-        PriceLine { name: "vCPU".into(), amount: "NT$0.6".into(), per: p.with(o.per, "vCPU·小時"), kind: o.usage.into() },
-        PriceLine { name: "記憶體".into(), amount: "NT$0.3".into(), per: p.with(o.per, "GiB·小時"), kind: o.usage.into() },
-        PriceLine { name: "開通費".into(), amount: "NT$100".into(), per: o.one_time.into(), kind: o.one_time.into() },
+        PriceLine {
+            name: "vCPU".into(),
+            amount: "NT$0.6".into(),
+            per: p.with(o.per, "vCPU·小時"),
+            kind: o.usage.into(),
+        },
+        PriceLine {
+            name: "記憶體".into(),
+            amount: "NT$0.3".into(),
+            per: p.with(o.per, "GiB·小時"),
+            kind: o.usage.into(),
+        },
+        PriceLine {
+            name: "開通費".into(), amount: "NT$100".into(), per: o.one_time.into(), kind: o.one_time.into()
+        },
     ]
 }
 
 fn receipt() -> Receipt {
     Receipt {
         lines: vec![
-            ReceiptLine { name: "vCPU".into(), how: "2 vCPU × NT$0.6".into(), amount: "NT$1.2".into(), per: "每小時".into() },
-            ReceiptLine { name: "記憶體".into(), how: "4 GiB × NT$0.3".into(), amount: "NT$1.2".into(), per: "每小時".into() },
+            ReceiptLine {
+                name: "vCPU".into(),
+                how: "2 vCPU × NT$0.6".into(),
+                amount: "NT$1.2".into(),
+                per: "每小時".into(),
+            },
+            ReceiptLine {
+                name: "記憶體".into(),
+                how: "4 GiB × NT$0.3".into(),
+                amount: "NT$1.2".into(),
+                per: "每小時".into(),
+            },
         ],
         once: Some("NT$100".into()),
         month: Some("NT$1,728".into()),
@@ -135,21 +227,54 @@ fn receipt() -> Receipt {
 
 fn config(p: &Page, wrong: bool) -> Vec<Field> {
     let o = &p.t.ordering;
-    let mut cpu = Field::number("c.cpu", "vCPU", Control::Number { value: if wrong { "99" } else { "2" }.into(), min: Some("1".into()), max: Some("16".into()), step: "1".into(), unit: "vCPU".into(), slider: true }).hint(p.with2(o.range_between, 1, 16));
+    let mut cpu = Field::number(
+        "c.cpu",
+        "vCPU",
+        Control::Number {
+            value: if wrong { "99" } else { "2" }.into(),
+            min: Some("1".into()),
+            max: Some("16".into()),
+            step: "1".into(),
+            unit: "vCPU".into(),
+            slider: true,
+        },
+    )
+    .hint(p.with2(o.range_between, 1, 16));
     if wrong {
         cpu = cpu.error(p.t.design.sample_wrong);
     }
-    let mut choices = vec![Choice::new("1", "1 GiB"), Choice::new("2", "2 GiB").note(p.with(o.default_is, "2 GiB")), Choice::new("4", "4 GiB"), Choice::new("8", "8 GiB")];
+    let mut choices = vec![
+        Choice::new("1", "1 GiB"),
+        Choice::new("2", "2 GiB").note(p.with(o.default_is, "2 GiB")),
+        Choice::new("4", "4 GiB"),
+        Choice::new("8", "8 GiB"),
+    ];
     choices[1].chosen = true;
-    vec![cpu, Field::tiles("c.memory", p.t.operator.memory, choices), Field::area("c.ssh", "SSH public key", "").optional(p.t.frame.optional).hint("ssh-ed25519 AAAA…")]
+    vec![
+        cpu,
+        Field::tiles("c.memory", p.t.operator.memory, choices),
+        Field::area("c.ssh", "SSH public key", "").optional(p.t.frame.optional).hint("ssh-ed25519 AAAA…"),
+    ]
 }
 
 fn ask(p: &Page, id: &'static str, page: bool) -> Confirm {
     let o = &p.t.ordering;
     Confirm {
-        id, action: "/services/x/delete".into(), csrf: "c".into(), title: p.with(o.delete_title, "官網"), body: o.delete_body.into(),
-        fields: vec![Field::line(if page { "name" } else { id }, o.delete_confirm, "").hint(p.with(o.delete_confirm_hint, "官網"))], hidden: vec![], button: o.delete_forever.into(), danger: true,
-        cancel: p.t.frame.cancel, back: "/services/x".into(), page,
+        id,
+        action: "/services/x/delete".into(),
+        csrf: "c".into(),
+        title: p.with(o.delete_title, "官網"),
+        body: o.delete_body.into(),
+        fields: vec![
+            Field::line(if page { "name" } else { id }, o.delete_confirm, "")
+                .hint(p.with(o.delete_confirm_hint, "官網")),
+        ],
+        hidden: vec![],
+        button: o.delete_forever.into(),
+        danger: true,
+        cancel: p.t.frame.cancel,
+        back: "/services/x".into(),
+        page,
     }
 }
 
@@ -160,90 +285,580 @@ fn show(out: &mut Vec<(&'static str, String)>, name: &'static str, page: &impl T
 fn tenant_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
     let o = &lang.messages().ordering;
     let p = &page(lang, "tenant", "/");
-    show(out, "home", &Home { p, name: "怡君".into(), running: 2, services_total: 3, open_orders: 1, so_far: Some(twd(1_284)), may_bills: true, last_bill: Some(("/bills/1".into(), twd(9_870), "settled".into())), orders: orders(), services: cards() });
-    show(out, "home-empty", &Home { p, name: "怡君".into(), running: 0, services_total: 0, open_orders: 0, so_far: None, may_bills: true, last_bill: None, orders: vec![], services: vec![] });
+    show(
+        out,
+        "home",
+        &Home {
+            p,
+            name: "怡君".into(),
+            running: 2,
+            services_total: 3,
+            open_orders: 1,
+            so_far: Some(twd(1_284)),
+            may_bills: true,
+            last_bill: Some(("/bills/1".into(), twd(9_870), "settled".into())),
+            orders: orders(),
+            services: cards(),
+        },
+    );
+    show(
+        out,
+        "home-empty",
+        &Home {
+            p,
+            name: "怡君".into(),
+            running: 0,
+            services_total: 0,
+            open_orders: 0,
+            so_far: None,
+            may_bills: true,
+            last_bill: None,
+            orders: vec![],
+            services: vec![],
+        },
+    );
     let p = &page(lang, "tenant", "/catalog");
-    let offer = |name: &str, text: &str| Offer { id: "pof_1".into(), name: name.into(), category: Some("虛擬機".into()), description: text.into(), prices: prices(p) };
-    show(out, "catalog", &Catalog { p, offers: vec![offer("小型虛擬機", "幾秒鐘開通的 Linux 機器，按小時計費，隨時可停。"), offer("靜態網站", "上傳就上線，附固定網址。"), offer("開發平台", "給團隊的開發環境，預裝常用工具。")] });
+    let offer = |name: &str, text: &str| Offer {
+        id: "pof_1".into(),
+        name: name.into(),
+        category: Some("虛擬機".into()),
+        description: text.into(),
+        prices: prices(p),
+    };
+    show(
+        out,
+        "catalog",
+        &Catalog {
+            p,
+            offers: vec![
+                offer("小型虛擬機", "幾秒鐘開通的 Linux 機器，按小時計費，隨時可停。"),
+                offer("靜態網站", "上傳就上線，附固定網址。"),
+                offer("開發平台", "給團隊的開發環境，預裝常用工具。"),
+            ],
+        },
+    );
     for (name, wrong) in [("order-form", false), ("order-form-wrong", true)] {
         let fields = config(p, wrong);
         let summary = Summary::gather(p.t.frame.form_wrong, &fields.iter().collect::<Vec<_>>(), "");
-        show(out, name, &OrderForm { p, id: "pof_1".into(), name: "小型虛擬機".into(), description: "幾秒鐘開通的 Linux 機器，按小時計費，隨時可停。".into(), once: "o".into(), summary, service_name: Field::line("name", o.service_name, "官網").hint(o.service_name_hint), fields, receipt: receipt() });
+        show(
+            out,
+            name,
+            &OrderForm {
+                p,
+                id: "pof_1".into(),
+                name: "小型虛擬機".into(),
+                description: "幾秒鐘開通的 Linux 機器，按小時計費，隨時可停。".into(),
+                once: "o".into(),
+                summary,
+                service_name: Field::line("name", o.service_name, "官網").hint(o.service_name_hint),
+                fields,
+                receipt: receipt(),
+            },
+        );
     }
     let p = &page(lang, "tenant", "/orders");
-    let tabs = || Tabs { label: p.t.frame.orders.into(), links: vec![("/orders".into(), p.t.frame.all.into(), true), ("/orders?state=open".into(), p.t.state.in_progress.into(), false)] };
-    show(out, "orders", &OrderList { p, tabs: tabs(), orders: orders(), pager: p.pager("/orders", 3, Some("k"), false) });
+    let tabs = || Tabs {
+        label: p.t.frame.orders.into(),
+        links: vec![
+            ("/orders".into(), p.t.frame.all.into(), true),
+            ("/orders?state=open".into(), p.t.state.in_progress.into(), false),
+        ],
+    };
+    show(
+        out,
+        "orders",
+        &OrderList { p, tabs: tabs(), orders: orders(), pager: p.pager("/orders", 3, Some("k"), false) },
+    );
     show(out, "orders-empty", &OrderList { p, tabs: tabs(), orders: vec![], pager: Pager::default() });
-    for (name, state, at, bad) in [("order-running", "inProgress", 4, false), ("order-failed", "failed", 1, true), ("order-done", "completed", 7, false)] {
-        show(out, name, &OrderPage {
-            p, crumbs: p.crumbs(&[("/orders", p.t.frame.orders)]), number: "ord_01jd8q2v7k3x5w9m0n4r6t8y2z".into(), what: "小型虛擬機 · 官網".into(), customer: String::new(), state: state.into(), live: at == 4,
-            outcome: match name { "order-failed" => Some(Notice::new(Tone::Danger, o.order_failed_title, o.order_failed_body)), "order-done" => Some(Notice::new(Tone::Well, o.order_ready_title, "")), _ => None },
-            steps: Some(steps(p, at, bad)), ready: (at == 7).then(|| ("/services/1".into(), o.open_service.into())),
-            items: vec![OrderItem { name: "小型虛擬機".into(), characteristics: vec![("vCPU".into(), "2".into()), ("記憶體".into(), "4 GiB".into())], prices: prices(p) }],
-            placed: before(3), placed_by: "林怡君".into(), flow_href: None, cancel: (at == 4).then(|| ask(p, "cancel", false)),
-        });
+    for (name, state, at, bad) in [
+        ("order-running", "inProgress", 4, false),
+        ("order-failed", "failed", 1, true),
+        ("order-done", "completed", 7, false),
+    ] {
+        show(
+            out,
+            name,
+            &OrderPage {
+                p,
+                crumbs: p.crumbs(&[("/orders", p.t.frame.orders)]),
+                number: "ord_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+                what: "小型虛擬機 · 官網".into(),
+                customer: String::new(),
+                state: state.into(),
+                live: at == 4,
+                outcome: match name {
+                    "order-failed" => Some(Notice::new(Tone::Danger, o.order_failed_title, o.order_failed_body)),
+                    "order-done" => Some(Notice::new(Tone::Well, o.order_ready_title, "")),
+                    _ => None,
+                },
+                steps: Some(steps(p, at, bad)),
+                ready: (at == 7).then(|| ("/services/1".into(), o.open_service.into())),
+                items: vec![OrderItem {
+                    name: "小型虛擬機".into(),
+                    characteristics: vec![("vCPU".into(), "2".into()), ("記憶體".into(), "4 GiB".into())],
+                    prices: prices(p),
+                }],
+                placed: before(3),
+                placed_by: "林怡君".into(),
+                flow_href: None,
+                cancel: (at == 4).then(|| ask(p, "cancel", false)),
+            },
+        );
     }
     let p = &page(lang, "tenant", "/services");
     show(out, "services", &ServiceList { p, tabs: tabs(), services: cards(), pager: Pager::default() });
-    show(out, "service", &ServicePage {
-        p, id: "svc_01jd8q2v7k3x5w9m0n4r6t8y2z".into(), name: "官網".into(), kind: "小型虛擬機".into(), state: "active".into(), trouble: None, url: Some("http://127.0.0.1:20080/".into()), observed: Some(before(1)), steps: None, live: false,
-        since: Some(before(2_000)), characteristics: vec![("vCPU".into(), "2".into()), ("記憶體".into(), "4 GiB".into()), ("磁碟".into(), "10 GiB".into())],
-        usage: vec![UsageLine { name: "vCPU".into(), quantity: "66.67 vCPU·h".into(), amount: "NT$40".into() }, UsageLine { name: "記憶體".into(), quantity: "133.33 GiB·h".into(), amount: "NT$40".into() }],
-        usage_unknown: Some(p.with(o.usage_unknown, "12 min")), verbs: vec![("restart", o.restart, Icon::Restart)], stop: Some(ask(p, "stop", false)), delete: Some(ask(p, "delete", false)), order: Some(("/orders/1".into(), "官網".into())), has_console: true,
-    });
+    show(
+        out,
+        "service",
+        &ServicePage {
+            p,
+            id: "svc_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+            name: "官網".into(),
+            kind: "小型虛擬機".into(),
+            state: "active".into(),
+            trouble: None,
+            url: Some("http://127.0.0.1:20080/".into()),
+            observed: Some(before(1)),
+            steps: None,
+            live: false,
+            since: Some(before(2_000)),
+            characteristics: vec![
+                ("vCPU".into(), "2".into()),
+                ("記憶體".into(), "4 GiB".into()),
+                ("磁碟".into(), "10 GiB".into()),
+            ],
+            usage: vec![
+                UsageLine { name: "vCPU".into(), quantity: "66.67 vCPU·h".into(), amount: "NT$40".into() },
+                UsageLine { name: "記憶體".into(), quantity: "133.33 GiB·h".into(), amount: "NT$40".into() },
+            ],
+            usage_unknown: Some(p.with(o.usage_unknown, "12 min")),
+            verbs: vec![("restart", o.restart, Icon::Restart)],
+            stop: Some(ask(p, "stop", false)),
+            delete: Some(ask(p, "delete", false)),
+            order: Some(("/orders/1".into(), "官網".into())),
+            has_console: true,
+        },
+    );
     show(out, "console", &Console { p, name: "官網", href: "/services/1", text: "[    0.000000] Linux version 6.1.0-cloud-amd64\n[    0.412331] virtio_blk virtio1: [vda] 20480 512-byte logical blocks\n[    1.204551] EXT4-fs (vda): mounted filesystem\nyunwei: serving HTTP on port 80\n".into() });
     let p = &page(lang, "tenant", "/bills");
     show(out, "bills", &BillList { p, bills: bill_rows(), pager: Pager::default() });
-    let line = |n: &str, q: &str, u: &str, a| BillLine { href: Some("/bills/1/lines/1".into()), name: n.into(), note: "官網".into(), quantity: q.into(), unit_price: u.into(), amount: twd(a) };
-    show(out, "bill", &BillPage {
-        p, number: "2026-11-0007".into(), seal: Some(p.t.billing.seal_issued), buyer: "明水設計有限公司".into(), buyer_lines: vec!["統一編號 12345675".into()], seller: "雲維維運股份有限公司".into(), period: "2026年11月1日 – 2026年11月30日".into(),
-        issued: Some(now()), due: Some(now()), lines: vec![line("vCPU", "1,440 vCPU·小時", "NT$0.6", 864), line("記憶體", "2,880 GiB·小時", "NT$0.3", 864), line("開通費", "1", "NT$100", 100)], subtotal: twd(1_828), tax: twd(91), tax_rate: "5".into(), total: twd(1_919),
-    });
-    show(out, "usage", &UsagePage { p, bill_href: "/bills/1", bill_number: "2026-11-0007", line_name: "vCPU · 官網".into(), quantity: "1,440 vCPU·小時".into(), unit_price: "NT$0.6".into(), amount: twd(864), records: vec![UsageRow { from: before(300), until: before(240), source: "host-1 · vm_01jd".into(), quantity: "2 vCPU·小時".into() }, UsageRow { from: before(240), until: before(180), source: "host-1 · vm_01jd".into(), quantity: "2 vCPU·小時".into() }], pager: Pager::default() });
+    let line = |n: &str, q: &str, u: &str, a| BillLine {
+        href: Some("/bills/1/lines/1".into()),
+        name: n.into(),
+        note: "官網".into(),
+        quantity: q.into(),
+        unit_price: u.into(),
+        amount: twd(a),
+    };
+    show(
+        out,
+        "bill",
+        &BillPage {
+            p,
+            number: "2026-11-0007".into(),
+            seal: Some(p.t.billing.seal_issued),
+            buyer: "明水設計有限公司".into(),
+            buyer_lines: vec!["統一編號 12345675".into()],
+            seller: "雲維維運股份有限公司".into(),
+            period: "2026年11月1日 – 2026年11月30日".into(),
+            issued: Some(now()),
+            due: Some(now()),
+            lines: vec![
+                line("vCPU", "1,440 vCPU·小時", "NT$0.6", 864),
+                line("記憶體", "2,880 GiB·小時", "NT$0.3", 864),
+                line("開通費", "1", "NT$100", 100),
+            ],
+            subtotal: twd(1_828),
+            taxes: vec![("5".into(), twd(91))],
+            unknown: None,
+            total: twd(1_919),
+        },
+    );
+    show(
+        out,
+        "usage",
+        &UsagePage {
+            p,
+            bill_href: "/bills/1",
+            bill_number: "2026-11-0007",
+            line_name: "vCPU · 官網".into(),
+            quantity: "1,440 vCPU·小時".into(),
+            unit_price: "NT$0.6".into(),
+            amount: twd(864),
+            records: vec![
+                UsageRow {
+                    from: before(300),
+                    until: before(240),
+                    source: "host-1 · vm_01jd".into(),
+                    quantity: "2 vCPU·小時".into(),
+                },
+                UsageRow {
+                    from: before(240),
+                    until: before(180),
+                    source: "host-1 · vm_01jd".into(),
+                    quantity: "2 vCPU·小時".into(),
+                },
+            ],
+            pager: Pager::default(),
+        },
+    );
 }
 
 fn account_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
     let a = &lang.messages().account;
     let p = &page(lang, "tenant", "/members");
-    show(out, "members", &Members {
-        p, summary: Summary::default(),
-        members: vec![Member { id: "1".into(), initial: "林".into(), name: "林怡君".into(), email: "yichun@brightwater.example".into(), role: a.role_owner.into(), last: Some(before(5)), me: true }, Member { id: "2".into(), initial: "王".into(), name: "王大明".into(), email: "daming@brightwater.example".into(), role: a.role_member.into(), last: None, me: false }],
-        invitations: vec![Invitation { id: "i".into(), email: "new@brightwater.example".into(), role: a.role_viewer.into(), expires: before(-6_000) }], may_manage: true,
-        invite: vec![Field::line("email", p.t.door.email, "").kind("email", "off"), Field::tiles("role", a.role, vec![Choice::new("owner", a.role_owner).note(a.role_owner_note), Choice::new("member", a.role_member).note(a.role_member_note), Choice::new("billing-viewer", a.role_billing_viewer).note(a.role_billing_viewer_note), Choice::new("viewer", a.role_viewer).note(a.role_viewer_note)])],
-        staff: Some(vec![("Chen Wei-Ting".into(), "weiting@operator.example".into())]),
-    });
+    show(
+        out,
+        "members",
+        &Members {
+            p,
+            summary: Summary::default(),
+            members: vec![
+                Member {
+                    id: "1".into(),
+                    initial: "林".into(),
+                    name: "林怡君".into(),
+                    email: "yichun@brightwater.example".into(),
+                    role: a.role_owner.into(),
+                    last: Some(before(5)),
+                    me: true,
+                },
+                Member {
+                    id: "2".into(),
+                    initial: "王".into(),
+                    name: "王大明".into(),
+                    email: "daming@brightwater.example".into(),
+                    role: a.role_member.into(),
+                    last: None,
+                    me: false,
+                },
+            ],
+            invitations: vec![Invitation {
+                id: "i".into(),
+                email: "new@brightwater.example".into(),
+                role: a.role_viewer.into(),
+                expires: before(-6_000),
+            }],
+            may_manage: true,
+            invite: vec![
+                Field::line("email", p.t.door.email, "").kind("email", "off"),
+                Field::tiles(
+                    "role",
+                    a.role,
+                    vec![
+                        Choice::new("owner", a.role_owner).note(a.role_owner_note),
+                        Choice::new("member", a.role_member).note(a.role_member_note),
+                        Choice::new("billing-viewer", a.role_billing_viewer).note(a.role_billing_viewer_note),
+                        Choice::new("viewer", a.role_viewer).note(a.role_viewer_note),
+                    ],
+                ),
+            ],
+            staff: Some(vec![("Chen Wei-Ting".into(), "weiting@operator.example".into())]),
+        },
+    );
     show(out, "activity", &Activity { p, entries: entries(), pager: Pager::default() });
-    show(out, "tokens", &Tokens { p, summary: Summary::default(), secret: Some("ywt_01jd8q2v7k3x5w9m0n4r6t8y2z_8sK2mQ".into()), tokens: vec![TokenRow { id: "1".into(), name: "CI 部署".into(), created: before(6_000), last_used: Some(before(30)), expires: Some(before(-90_000)) }], fields: vec![Field::line("name", a.token_name, "").hint(a.token_name_hint)] });
-    show(out, "sessions", &Sessions { p, sessions: vec![SessionRow { id: "1".into(), device: "Chrome · Linux".into(), address: "203.0.113.7".into(), started: before(90), last: before(0), this: true }, SessionRow { id: "2".into(), device: "Safari · iPhone".into(), address: "198.51.100.9".into(), started: before(9_000), last: before(400), this: false }] });
+    show(
+        out,
+        "tokens",
+        &Tokens {
+            p,
+            summary: Summary::default(),
+            secret: Some("ywt_01jd8q2v7k3x5w9m0n4r6t8y2z_8sK2mQ".into()),
+            tokens: vec![TokenRow {
+                id: "1".into(),
+                name: "CI 部署".into(), prefix: "ywt_8sK2mQ".into(),
+                created: before(6_000),
+                last_used: Some(before(30)),
+                expires: Some(before(-90_000)),
+            }],
+            fields: vec![Field::line("name", a.token_name, "").hint(a.token_name_hint)],
+        },
+    );
+    show(
+        out,
+        "sessions",
+        &Sessions {
+            p,
+            sessions: vec![
+                SessionRow {
+                    id: "1".into(),
+                    device: "Chrome · Linux".into(),
+                    address: "203.0.113.7".into(),
+                    started: before(90),
+                    last: before(0),
+                    this: true,
+                },
+                SessionRow {
+                    id: "2".into(),
+                    device: "Safari · iPhone".into(),
+                    address: "198.51.100.9".into(),
+                    started: before(9_000),
+                    last: before(400),
+                    this: false,
+                },
+            ],
+        },
+    );
     show(out, "confirm", &ConfirmPage { p, summary: Summary::default(), confirm: ask(p, "x", true) });
-    show(out, "form", &FormPage { p, crumbs: p.crumbs(&[("/members", p.t.frame.members)]), title: a.change_role.into(), lead: String::new(), summary: Summary::default(), action: "/x".into(), fields: vec![Field::line("name", p.t.frame.name, "")], button: p.t.frame.save.into(), back: "/members".into() });
+    show(
+        out,
+        "form",
+        &FormPage {
+            p,
+            crumbs: p.crumbs(&[("/members", p.t.frame.members)]),
+            title: a.change_role.into(),
+            lead: String::new(),
+            summary: Summary::default(),
+            action: "/x".into(),
+            fields: vec![Field::line("name", p.t.frame.name, "")],
+            button: p.t.frame.save.into(),
+            back: "/members".into(),
+        },
+    );
 }
 
 fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
     let t = &lang.messages().operator;
     let p = &page(lang, "operator", "/");
-    show(out, "overview", &Overview { p, stuck: flows("stuck"), hosts_up: 2, hosts_total: 3, open_orders: "4".into(), customers: "12".into(), meters: meters(p), orders: orders() });
+    show(
+        out,
+        "overview",
+        &Overview {
+            p,
+            stuck: flows("stuck"),
+            hosts_up: 2,
+            hosts_total: 3,
+            open_orders: "4".into(),
+            customers: "12".into(),
+            meters: meters(p),
+            orders: orders(),
+        },
+    );
     let p = &page(lang, "operator", "/operator/flows");
-    let tabs = Tabs { label: p.t.frame.flows.into(), links: vec![("/operator/flows".into(), t.tab_attention.into(), true), ("/operator/flows?show=running".into(), t.tab_running.into(), false), ("/operator/flows?show=all".into(), t.tab_all.into(), false)] };
+    let tabs = Tabs {
+        label: p.t.frame.flows.into(),
+        links: vec![
+            ("/operator/flows".into(), t.tab_attention.into(), true),
+            ("/operator/flows?show=running".into(), t.tab_running.into(), false),
+            ("/operator/flows?show=all".into(), t.tab_all.into(), false),
+        ],
+    };
     show(out, "flows", &Flows { p, tabs, flows: flows("stuck"), pager: Pager::default() });
-    show(out, "flow", &FlowPage {
-        p, id: "run_01jd8q2v7k3x5w9m0n4r6t8y2z".into(), name: "fulfil-machine".into(), version: "3".into(), subject: "小型虛擬機 · 官網".into(), customer: "明水設計有限公司".into(), order: Some(("/orders/1".into(), "官網".into())), state: "stuck".into(), live: false, started: before(12), steps: steps(p, 1, true),
-        problem: Some("reserve: the host has 2 free cores, 4 are needed (capacity.exhausted)".into()),
-        decisions: [("retry", t.retry, t.retry_title, t.retry_body, false), ("skip", t.skip, t.skip_title, t.skip_body, false), ("giveUp", t.give_up, t.give_up_title, t.give_up_body, true)].into_iter().map(|(id, b, ti, bo, d)| Confirm { id, action: format!("/operator/flows/1/{id}"), csrf: "c".into(), title: ti.into(), body: bo.into(), fields: vec![Field::line(format!("{id}-reason"), p.t.frame.reason, "").hint(p.t.frame.reason_hint)], hidden: vec![], button: b.into(), danger: d, cancel: p.t.frame.cancel, back: "/x".into(), page: false }).collect(),
-        journal: vec![JournalRow { at: before(12), step: "decompose".into(), event: "started".into(), detail: String::new() }, JournalRow { at: before(11), step: "reserve".into(), event: "failed".into(), detail: "capacity.exhausted: the host has 2 free cores".into() }], input: "{\n  \"order\": \"ord_…\"\n}".into(),
-    });
+    show(
+        out,
+        "flow",
+        &FlowPage {
+            p,
+            id: "run_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+            name: "fulfil-machine".into(),
+            version: "fulfil-machine 3".into(),
+            subject: "小型虛擬機 · 官網".into(),
+            customer: "明水設計有限公司".into(),
+            order: Some(("/orders/1".into(), "官網".into())),
+            state: "stuck".into(),
+            live: false,
+            started: before(12),
+            steps: steps(p, 1, true),
+            refused: None,
+            problem: Some("reserve: the host has 2 free cores, 4 are needed (capacity.exhausted)".into()),
+            decisions: [
+                ("retry", t.retry, t.retry_title, t.retry_body, false),
+                ("skip", t.skip, t.skip_title, t.skip_body, false),
+                ("giveUp", t.give_up, t.give_up_title, t.give_up_body, true),
+            ]
+            .into_iter()
+            .map(|(id, b, ti, bo, d)| Confirm {
+                id,
+                action: format!("/operator/flows/1/{id}"),
+                csrf: "c".into(),
+                title: ti.into(),
+                body: bo.into(),
+                fields: vec![Field::line(format!("{id}-reason"), p.t.frame.reason, "").hint(p.t.frame.reason_hint)],
+                hidden: vec![],
+                button: b.into(),
+                danger: d,
+                cancel: p.t.frame.cancel,
+                back: "/x".into(),
+                page: false,
+            })
+            .collect(),
+            journal: vec![
+                JournalRow { at: before(12), step: "decompose".into(), event: "started".into(), detail: String::new() },
+                JournalRow {
+                    at: before(11),
+                    step: "reserve".into(),
+                    event: "failed".into(),
+                    detail: "capacity.exhausted: the host has 2 free cores".into(),
+                },
+            ],
+            input: "{\n  \"order\": \"ord_…\"\n}".into(),
+        },
+    );
     let p = &page(lang, "operator", "/operator/hosts");
-    let host = |n: &str, s: &str| HostCard { id: "hst_1".into(), name: n.into(), site: "台北一站".into(), state: s.into(), seen: Some(before(0)), meters: meters(p) };
-    show(out, "hosts", &Hosts { p, hosts: vec![host("host-1", "connected"), host("host-2", "unreachable"), host("host-3", "draining")], pools: vec![PoolCard { name: "一般運算".into(), meters: meters(p) }] });
-    show(out, "host", &HostPage { p, id: "hst_01jd".into(), name: "host-1".into(), site: "台北一站".into(), state: "connected".into(), seen: Some(before(0)), meters: meters(p), machines: vec![MachineRow { id: "vm_01jd".into(), name: "官網".into(), customer: "明水設計有限公司".into(), state: "up".into() }], facts: vec![(t.accelerator.into(), "TCG".into())], change: Some(ask(p, "drain", false)) });
-    show(out, "enrolled", &Enrolled { p, command: "yunwei-agent enrol --server https://cloud.example:8444 --token ywe_8sK2mQ".into(), expires: before(-60) });
+    let host = |n: &str, s: &str| HostCard {
+        id: "hst_1".into(),
+        name: n.into(),
+        site: "台北一站".into(),
+        state: s.into(),
+        seen: Some(before(0)),
+        meters: meters(p),
+    };
+    show(
+        out,
+        "hosts",
+        &Hosts {
+            p,
+            hosts: vec![host("host-1", "connected"), host("host-2", "unreachable"), host("host-3", "draining")],
+            pools: vec![PoolCard { name: "一般運算".into(), meters: meters(p) }],
+        },
+    );
+    show(
+        out,
+        "host",
+        &HostPage {
+            p,
+            id: "hst_01jd".into(),
+            name: "host-1".into(),
+            site: "台北一站".into(),
+            state: "connected".into(),
+            seen: Some(before(0)),
+            meters: meters(p),
+            machines: vec![MachineRow {
+                id: "vm_01jd".into(),
+                name: "官網".into(),
+                customer: "明水設計有限公司".into(),
+                state: "up".into(),
+            }],
+            facts: vec![(t.accelerator.into(), "TCG".into())],
+            attention: vec!["Its clock differs from the server's by 4200 ms.".into()],
+            change: Some(ask(p, "drain", false)),
+        },
+    );
+    show(
+        out,
+        "enrolled",
+        &Enrolled {
+            p,
+            command: "yunwei-agent enrol --server https://cloud.example:8444 --token ywe_8sK2mQ".into(),
+            expires: before(-60),
+        },
+    );
     let p = &page(lang, "operator", "/operator/customers");
-    show(out, "customers", &TablePage { p, title: p.t.frame.customers, lead: t.customers_lead, heads: vec![t.customer, p.t.frame.state, p.t.frame.created], rows: vec![Row { href: Some("/operator/customers/1".into()), name: "明水設計有限公司".into(), note: "ten_01jd8q2v7k3x5w9m0n4r6t8y2z".into(), cells: vec![Cell::State(p.state("active")), Cell::Time(p.ago(&before(9_000)))] }, Row { href: None, name: "<b>Bold & Co</b>".into(), note: String::new(), cells: vec![Cell::Text("<i>".into()), Cell::Text(String::new())] }], empty: Empty::new(t.customers_empty, t.customers_empty_body), button: Some(("/operator/customers/new", t.customer_create)), pager: Pager::default() });
-    show(out, "customer", &CustomerPage { p, id: "ten_01jd".into(), name: "明水設計有限公司".into(), created: before(90_000), facts: vec![(t.customer_tax_id.into(), "12345675".into())], orders: orders(), services: cards(), bills: bill_rows(), may_invite: true, may_enter: true });
-    show(out, "offering", &OfferingPage { p, name: "小型虛擬機".into(), state: "launched".into(), description: "幾秒鐘開通的 Linux 機器。".into(), prices: prices(p), characteristics: vec![("cpu".into(), "integer".into(), "1–16".into())], decomposition: vec![("productSpecification".into(), "Virtual machine".into()), ("serviceSpecification (CFS)".into(), "Reachable machine".into()), ("serviceSpecification (RFS)".into(), "Machine on a host".into()), ("resourceSpecification".into(), "vCPU, memory, disk, address".into())] });
+    show(
+        out,
+        "customers",
+        &TablePage {
+            p,
+            title: p.t.frame.customers,
+            lead: t.customers_lead,
+            heads: vec![t.customer, p.t.frame.state, p.t.frame.created],
+            rows: vec![
+                Row {
+                    href: Some("/operator/customers/1".into()),
+                    name: "明水設計有限公司".into(),
+                    note: "ten_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+                    cells: vec![Cell::State(p.state("active")), Cell::Time(p.ago(&before(9_000)))],
+                },
+                Row {
+                    href: None,
+                    name: "<b>Bold & Co</b>".into(),
+                    note: String::new(),
+                    cells: vec![Cell::Text("<i>".into()), Cell::Text(String::new())],
+                },
+            ],
+            empty: Empty::new(t.customers_empty, t.customers_empty_body),
+            button: Some(("/operator/customers/new", t.customer_create)),
+            pager: Pager::default(),
+        },
+    );
+    show(
+        out,
+        "customer",
+        &CustomerPage {
+            p,
+            id: "ten_01jd".into(),
+            name: "明水設計有限公司".into(),
+            created: before(90_000),
+            facts: vec![(t.customer_tax_id.into(), "12345675".into())],
+            orders: orders(),
+            services: cards(),
+            bills: bill_rows(),
+            inside: true,
+            may_invite: true,
+            may_enter: true,
+        },
+    );
+    show(
+        out,
+        "offering",
+        &OfferingPage {
+            p,
+            name: "小型虛擬機".into(),
+            state: "launched".into(),
+            description: "幾秒鐘開通的 Linux 機器。".into(),
+            prices: prices(p),
+            characteristics: vec![("cpu".into(), "integer".into(), "1–16".into())],
+            decomposition: vec![
+                ("productSpecification".into(), "Virtual machine".into()),
+                ("serviceSpecification (CFS)".into(), "Reachable machine".into()),
+                ("serviceSpecification (RFS)".into(), "Machine on a host".into()),
+                ("resourceSpecification".into(), "vCPU, memory, disk, address".into()),
+            ],
+        },
+    );
     let p = &page(lang, "operator", "/operator/audit");
-    show(out, "audit", &Audit { p, verdict: Notice::new(Tone::Well, t.tree_ok, t.tree_ok_body), checkpoint: Some(Checkpoint { size: 48_213, at: before(1), root: "0f1a5c2e9d8b7a6f5e4d3c2b1a09f8e7d6c5b4a3928170605f4e3d2c1b0a9988".into(), key: "yunwei+7f3a2c1b".into() }), filters: vec![Field::line("who", p.t.account.who, "").optional(""), Field::line("action", p.t.account.action, "")], entries: entries(), pager: Pager::default() });
-    show(out, "search", &Search { p, query: "官網".into(), groups: vec![(p.t.frame.orders, Icon::Orders, vec![Hit { href: "/orders/1".into(), name: "小型虛擬機 · 官網".into(), id: "ord_01jd".into(), note: "明水設計有限公司".into(), state: "completed".into() }]), (p.t.ordering.service, Icon::Services, vec![Hit { href: "/services/1".into(), name: "官網".into(), id: "svc_01jd".into(), note: "明水設計有限公司".into(), state: "active".into() }])] });
+    show(
+        out,
+        "audit",
+        &Audit {
+            p,
+            verdict: Notice::new(Tone::Well, t.tree_ok, t.tree_ok_body),
+            checkpoint: Some(Checkpoint {
+                size: 48_213,
+                at: before(1),
+                root: "0f1a5c2e9d8b7a6f5e4d3c2b1a09f8e7d6c5b4a3928170605f4e3d2c1b0a9988".into(),
+                key: "yunwei+7f3a2c1b".into(),
+            }),
+            filters: vec![
+                Field::line("who", p.t.account.who, "").optional(""),
+                Field::line("action", p.t.account.action, ""),
+            ],
+            entries: entries(),
+            pager: Pager::default(),
+        },
+    );
+    show(
+        out,
+        "search",
+        &Search {
+            p,
+            query: "官網".into(),
+            groups: vec![
+                (
+                    p.t.frame.orders,
+                    Icon::Orders,
+                    vec![Hit {
+                        href: "/orders/1".into(),
+                        name: "小型虛擬機 · 官網".into(),
+                        id: "ord_01jd".into(),
+                        note: "明水設計有限公司".into(),
+                        state: "completed".into(),
+                    }],
+                ),
+                (
+                    p.t.ordering.service,
+                    Icon::Services,
+                    vec![Hit {
+                        href: "/services/1".into(),
+                        name: "官網".into(),
+                        id: "svc_01jd".into(),
+                        note: "明水設計有限公司".into(),
+                        state: "active".into(),
+                    }],
+                ),
+            ],
+        },
+    );
     show(out, "search-none", &Search { p, query: "zzz".into(), groups: vec![] });
 }
 
@@ -253,14 +868,55 @@ fn door_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
     for (name, general) in [("sign-in", ""), ("sign-in-wrong", d.sign_in_wrong)] {
         let email = Field::line("email", d.email, "").kind("email", "username").focus();
         let password = Field::line("password", d.password, "").kind("password", "current-password");
-        show(out, name, &SignIn { p, summary: Summary::gather(p.t.frame.form_wrong, &[&email, &password], general), email, password, next: "/".into() });
+        show(
+            out,
+            name,
+            &SignIn {
+                p,
+                summary: Summary::gather(p.t.frame.form_wrong, &[&email, &password], general),
+                email,
+                password,
+                next: "/".into(),
+            },
+        );
     }
-    show(out, "invitation", &DoorForm { p, title: p.with(d.invite_title, "明水設計有限公司"), body: p.with2(d.invite_body, "林怡君", lang.messages().account.role_member), summary: Summary::default(), action: "/invitation".into(), hidden: vec![("token", "t".into())], fields: vec![Field::line("name", d.your_name, "").kind("text", "name"), Field::line("password", d.new_password, "").kind("password", "new-password").hint(d.password_hint)], button: d.accept });
-    show(out, "sent", &DoorMessage { p, title: d.sent_title.into(), body: d.sent_body.into(), links: vec![("/sign-in".into(), d.back_to_sign_in)] });
+    show(
+        out,
+        "invitation",
+        &DoorForm {
+            p,
+            title: p.with(d.invite_title, "明水設計有限公司"),
+            body: p.with2(d.invite_body, "林怡君", lang.messages().account.role_member),
+            summary: Summary::default(),
+            action: "/invitation".into(),
+            hidden: vec![("token", "t".into())],
+            fields: vec![
+                Field::line("name", d.your_name, "").kind("text", "name"),
+                Field::line("password", d.new_password, "").kind("password", "new-password").hint(d.password_hint),
+            ],
+            button: d.accept,
+        },
+    );
+    show(
+        out,
+        "sent",
+        &DoorMessage {
+            p,
+            title: d.sent_title.into(),
+            body: d.sent_body.into(),
+            links: vec![("/sign-in".into(), d.back_to_sign_in)],
+        },
+    );
     let crumbs = [("#tabs", p.t.frame.home), ("#tabs", p.t.frame.orders)];
     show(out, "design", &crate::design::DesignPage::new(p, &crumbs));
     let p = &page(lang, "tenant", "/orders/x");
-    for (name, kind) in [("error-404", base::Kind::NotFound), ("error-403", base::Kind::Forbidden), ("error-409", base::Kind::Conflict), ("error-429", base::Kind::Throttled), ("error-500", base::Kind::Bug)] {
+    for (name, kind) in [
+        ("error-404", base::Kind::NotFound),
+        ("error-403", base::Kind::Forbidden),
+        ("error-409", base::Kind::Conflict),
+        ("error-429", base::Kind::Throttled),
+        ("error-500", base::Kind::Bug),
+    ] {
         let error = base::Error::new(kind, "order.already_cancelled", "the order has been cancelled already");
         out.push((name, crate::errors::render(p, &error)));
     }

@@ -27,7 +27,10 @@ pub(crate) fn decode(text: &str) -> String {
             b'%' => {
                 let rest = bytes.clone();
                 let pair: Vec<u8> = rest.take(2).collect();
-                let value = std::str::from_utf8(&pair).ok().filter(|p| p.len() == 2).and_then(|p| u8::from_str_radix(p, 16).ok());
+                let value = std::str::from_utf8(&pair)
+                    .ok()
+                    .filter(|p| p.len() == 2)
+                    .and_then(|p| u8::from_str_radix(p, 16).ok());
                 match value {
                     Some(value) => {
                         out.push(value);
@@ -75,6 +78,11 @@ impl Form {
     /// All values under `name`.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         self.0.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect()
+    }
+
+    /// Adds a value.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.0.push((name.to_owned(), value.to_owned()));
     }
 
     /// Whether `name` was sent at all.

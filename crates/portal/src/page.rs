@@ -120,35 +120,51 @@ impl Page {
         let f = &self.t.frame;
         let path = self.path.split('?').next().unwrap_or_default();
         let link = |href: &'static str, label: &'static str, icon: Icon| {
-            let here = path == href || (href.len() > 1 && path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/')));
+            let here =
+                path == href || (href.len() > 1 && path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/')));
             NavLink { href, label, icon, here }
         };
         match &self.who {
             None => Vec::new(),
             Some(who) if who.operator => vec![
                 ("", vec![link("/", f.home, Icon::Home)]),
-                (f.group_work, vec![
-                    link("/operator/orders", f.all_orders, Icon::Orders),
-                    link("/operator/flows", f.flows, Icon::Flows),
-                    link("/operator/hosts", f.hosts, Icon::Hosts),
-                    link("/operator/sites", f.sites, Icon::Sites),
-                    link("/operator/images", f.images, Icon::Images),
-                ]),
-                (f.group_sell, vec![
-                    link("/operator/customers", f.customers, Icon::People),
-                    link("/operator/offerings", f.offerings, Icon::Catalog),
-                ]),
-                (f.group_guard, vec![link("/operator/audit", f.audit, Icon::Audit), link("/members", f.members, Icon::Person)]),
+                (
+                    f.group_work,
+                    vec![
+                        link("/operator/orders", f.all_orders, Icon::Orders),
+                        link("/operator/flows", f.flows, Icon::Flows),
+                        link("/operator/hosts", f.hosts, Icon::Hosts),
+                        link("/operator/sites", f.sites, Icon::Sites),
+                        link("/operator/images", f.images, Icon::Images),
+                    ],
+                ),
+                (
+                    f.group_sell,
+                    vec![
+                        link("/operator/customers", f.customers, Icon::People),
+                        link("/operator/offerings", f.offerings, Icon::Catalog),
+                    ],
+                ),
+                (
+                    f.group_guard,
+                    vec![link("/operator/audit", f.audit, Icon::Audit), link("/members", f.members, Icon::Person)],
+                ),
             ],
             Some(_) => vec![
                 ("", vec![link("/", f.home, Icon::Home)]),
-                (f.group_use, vec![
-                    link("/catalog", f.catalog, Icon::Catalog),
-                    link("/orders", f.orders, Icon::Orders),
-                    link("/services", f.services, Icon::Services),
-                    link("/bills", f.bills, Icon::Bills),
-                ]),
-                (f.group_org, vec![link("/members", f.members, Icon::People), link("/activity", f.activity, Icon::Activity)]),
+                (
+                    f.group_use,
+                    vec![
+                        link("/catalog", f.catalog, Icon::Catalog),
+                        link("/orders", f.orders, Icon::Orders),
+                        link("/services", f.services, Icon::Services),
+                        link("/bills", f.bills, Icon::Bills),
+                    ],
+                ),
+                (
+                    f.group_org,
+                    vec![link("/members", f.members, Icon::People), link("/activity", f.activity, Icon::Activity)],
+                ),
             ],
         }
     }
@@ -196,7 +212,10 @@ impl Page {
     }
     /// The way back up from here.
     pub(crate) fn crumbs(&self, links: &[(&str, &str)]) -> Crumbs {
-        Crumbs { label: self.t.frame.you_are_here, links: links.iter().map(|(h, l)| ((*h).to_owned(), (*l).to_owned())).collect() }
+        Crumbs {
+            label: self.t.frame.you_are_here,
+            links: links.iter().map(|(h, l)| ((*h).to_owned(), (*l).to_owned())).collect(),
+        }
     }
     /// Text with a button that copies it.
     pub(crate) fn copy(&self, id: &'static str, text: impl Into<String>) -> Copy {
@@ -257,6 +276,7 @@ impl Page {
             "stuck" => (Tone::Care, s.stuck),
             "unwinding" | "undoing" => (Tone::Active, s.unwinding),
             "unwound" | "undone" => (Tone::Neutral, s.unwound),
+            "givenup" => (Tone::Neutral, s.given_up),
             "done" | "succeeded" => (Tone::Well, s.done),
             "stopped" => (Tone::Neutral, s.stopped),
             "starting" => (Tone::Active, s.starting),
@@ -288,7 +308,10 @@ pub(crate) fn show(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
         Ok(body) => (
             status,
-            [(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))],
+            [
+                (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            ],
             body,
         )
             .into_response(),

@@ -14,6 +14,9 @@ super::messages! {
         invite_lead: "我們會寄出一封邀請信，連結七天內有效。", "We send them a link that works for seven days.";
         send_invitation: "寄出邀請", "Send invitation";
         invited_ok: "邀請已寄出。", "The invitation has been sent.";
+        invited_already: "這位已經邀請過了。您可以撤回後重新邀請。", "This person has been invited already. Withdraw that invitation to send a new one.";
+        joined_already: "這位已經是成員。", "This person is a member already.";
+        last_keeper: "組織至少要有一位能管理成員的人。", "Somebody must be left who can manage members.";
         invitations: "等待接受的邀請", "Invitations not yet accepted";
         expires: "到期", "Expires";
         withdraw: "撤回", "Withdraw";

@@ -68,7 +68,6 @@ super::messages! {
         showing: "本頁 {} 筆", "{} on this page";
         see_all: "查看全部", "See all";
         form_wrong: "有資料需要修正", "Some answers need correcting";
-        form_stale: "這個表單已逾時，您的資料仍在，請再送出一次。", "This form had expired. What you entered is still here: please send it again.";
         reason: "原因", "Reason";
         reason_hint: "會寫入稽核紀錄，之後無法更改。", "It goes on the audit log and cannot be changed later.";
         design: "設計系統", "Design system";
@@ -86,7 +85,6 @@ super::messages! {
         days_long: "{} 天 {} 小時", "{} d {} h";
         saved: "已儲存。", "Saved.";
         signed_out: "您已登出。", "You have signed out.";
-        continuing: "正在繼續…", "Continuing…";
         loading: "載入中…", "Loading…";
         live: "即時更新", "Live";
         acting_in: "正在檢視 {} 的資料", "You are inside {}";
@@ -134,6 +132,7 @@ super::messages! {
         waiting: "等待中", "Waiting";
         stuck: "需要處理", "Needs attention";
         unwinding: "復原中", "Undoing";
+        given_up: "已放棄", "Given up";
         unwound: "已復原", "Undone";
         done: "已完成", "Done";
         stopped: "已停止", "Stopped";
@@ -182,6 +181,8 @@ super::messages! {
         away_body: "平台的某個部分正在恢復。您的訂單與資料都安全，請稍候再試。", "Part of the platform is recovering. Your orders and data are safe: try again in a moment.";
         cross_site_title: "這個表單不是從這裡送出的", "This form did not come from here";
         cross_site_body: "為了保護您，來自其他網站的請求不會執行。請從本站的頁面再操作一次。", "To protect you, requests from other sites are not carried out. Please do it again from our own page.";
+        stale_title: "這個表單已經過期", "This form has expired";
+        stale_body: "您可能在另一個分頁登出或換了帳號。請返回、重新整理後再送出一次。", "You may have signed out or changed accounts in another tab. Go back, reload the page and send it again.";
         request_id: "請求編號", "Request number";
         said: "系統訊息", "What the system said";
         go_home: "回到總覽", "Back to the overview";

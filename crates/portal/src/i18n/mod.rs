@@ -65,12 +65,28 @@ pub(crate) struct Messages {
 }
 
 static ZH: Messages = Messages {
-    frame: Frame::ZH, state: State::ZH, errors: Errors::ZH, door: Door::ZH,
-    ordering: Ordering::ZH, billing: Billing::ZH, account: Account::ZH, operator: Operator::ZH, design: Design::ZH, steps: Steps::ZH,
+    frame: Frame::ZH,
+    state: State::ZH,
+    errors: Errors::ZH,
+    door: Door::ZH,
+    ordering: Ordering::ZH,
+    billing: Billing::ZH,
+    account: Account::ZH,
+    operator: Operator::ZH,
+    design: Design::ZH,
+    steps: Steps::ZH,
 };
 static EN: Messages = Messages {
-    frame: Frame::EN, state: State::EN, errors: Errors::EN, door: Door::EN,
-    ordering: Ordering::EN, billing: Billing::EN, account: Account::EN, operator: Operator::EN, design: Design::EN, steps: Steps::EN,
+    frame: Frame::EN,
+    state: State::EN,
+    errors: Errors::EN,
+    door: Door::EN,
+    ordering: Ordering::EN,
+    billing: Billing::EN,
+    account: Account::EN,
+    operator: Operator::EN,
+    design: Design::EN,
+    steps: Steps::EN,
 };
 
 impl Lang {
@@ -116,9 +132,7 @@ impl Lang {
         for part in header.split(',').take(16) {
             let mut halves = part.split(';');
             let Some(lang) = halves.next().and_then(Self::parse) else { continue };
-            let quality = halves
-                .find_map(|p| p.trim().strip_prefix("q="))
-                .map_or(1000, |q| thousandths(q));
+            let quality = halves.find_map(|p| p.trim().strip_prefix("q=")).map_or(1000, |q| thousandths(q));
             if quality > 0 && best.is_none_or(|(other, _)| quality > other) {
                 best = Some((quality, lang));
             }
@@ -156,21 +170,38 @@ mod tests {
     use super::*;
 
     fn all() -> Vec<(&'static str, &'static str, &'static str)> {
-        [Frame::ALL, State::ALL, Errors::ALL, Door::ALL, Ordering::ALL, Billing::ALL, Account::ALL, Operator::ALL, Design::ALL, Steps::ALL].concat()
+        [
+            Frame::ALL,
+            State::ALL,
+            Errors::ALL,
+            Door::ALL,
+            Ordering::ALL,
+            Billing::ALL,
+            Account::ALL,
+            Operator::ALL,
+            Design::ALL,
+            Steps::ALL,
+        ]
+        .concat()
     }
 
     #[test]
     fn every_message_says_something_in_both_languages_with_the_same_gaps() {
         for (key, zh, en) in all() {
             assert!(!zh.trim().is_empty() && !en.trim().is_empty(), "{key} is empty");
-            assert_eq!(zh.matches("{}").count(), en.matches("{}").count(), "{key} has other gaps in Chinese than in English");
+            assert_eq!(
+                zh.matches("{}").count(),
+                en.matches("{}").count(),
+                "{key} has other gaps in Chinese than in English"
+            );
         }
     }
 
     #[test]
     fn chinese_is_the_chinese_of_taiwan() {
         // Simplified forms and mainland terms that slip in easily.
-        for word in ["账", "单", "务", "户", "云", "审计", "服务器", "登录", "用户", "默认", "網絡", "數據庫", "賬"] {
+        for word in ["账", "单", "务", "户", "云", "审计", "服务器", "登录", "用户", "默认", "網絡", "數據庫", "賬"]
+        {
             for (key, zh, _) in all() {
                 if word == "户" || word == "云" || word == "单" || word == "务" || word == "账" {
                     assert!(!zh.contains(word), "{key}: {zh}");

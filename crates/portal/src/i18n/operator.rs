@@ -20,7 +20,6 @@ super::messages! {
 
         flows_lead: "開通、變更與刪除都是流程：寫下紀錄才行動，失敗會復原。", "Set-up, change and removal are flows: written down before they act, undone when they fail.";
         flow: "流程", "Flow";
-        version: "第 {} 版", "version {}";
         subject: "對象", "For";
         current_step: "目前步驟", "Step";
         started: "開始", "Started";
@@ -38,9 +37,12 @@ super::messages! {
         skip: "略過", "Skip";
         skip_title: "略過這個步驟？", "Skip this step?";
         skip_body: "視為已完成並繼續。只有在您已用其他方式完成這一步時才這麼做。", "It counts as done and the flow goes on. Do this only when you have done the step's work by other means.";
+        unwind: "復原", "Take back";
+        unwind_title: "復原這個流程？", "Take this flow back?";
+        unwind_body: "已完成的步驟會依相反順序復原，訂單標記為失敗。", "Finished steps are undone in reverse order, and the order is marked as failed.";
         give_up: "放棄", "Give up";
-        give_up_title: "放棄並復原？", "Give up and undo?";
-        give_up_body: "已完成的步驟會依相反順序復原，訂單標記為失敗。", "Finished steps are undone in reverse order and the order is marked as failed.";
+        give_up_title: "放棄並維持現狀？", "Give up and leave it as it is?";
+        give_up_body: "流程到此結束，已做的部分不會復原，剩下的需要由人清理。", "The flow ends here. What it did is not undone: what is left over is then a person's to clear.";
         decided: "已記下您的決定，流程繼續。", "Your decision is recorded and the flow goes on.";
         journal: "執行日誌", "Journal";
         event: "事件", "Event";
@@ -53,8 +55,8 @@ super::messages! {
         hosts_empty_body: "納管一台主機，平台才有地方放機器。", "Enrol one, so that machines have somewhere to live.";
         enrol: "納管主機", "Enrol a host";
         enrol_lead: "產生一次性權杖，在主機上執行一行指令，代理程式就會取得自己的憑證。", "Make a one-time token and run one command on the host. Its agent then gets a certificate of its own.";
-        enrol_name: "主機名稱", "Name of the host";
-        enrol_site: "站點", "Site";
+        enrol_note: "備註", "Note";
+        enrol_note_hint: "例如主機的位置或用途。", "For example where the host stands.";
         enrol_make: "產生權杖", "Make the token";
         enrol_run: "在主機上執行", "Run on the host";
         enrol_once: "權杖只顯示這一次，{} 前有效，只能使用一次。", "The token is shown only now, works until {}, and works once.";
@@ -74,9 +76,19 @@ super::messages! {
         drain: "清空", "Drain";
         drain_title: "清空 {}？", "Drain {}?";
         drain_body: "不再放置新的機器；現有機器不受影響。", "No new machines are placed on it. Those running stay as they are.";
-        resume_host: "恢復使用", "Put back into use";
+        activate: "啟用", "Put into use";
+        activate_title: "啟用 {}？", "Put {} into use?";
+        activate_body: "從現在起，新的機器可以放在這台主機上。", "From now on new machines may be placed on it.";
         host_changed: "主機狀態已變更。", "The host's state has been changed.";
         accelerator: "加速", "Acceleration";
+        hypervisor: "虛擬化", "Hypervisor";
+        certificate: "憑證到期", "Certificate runs out";
+        pools_empty: "還沒有資源池", "No pools yet";
+        pools_empty_body: "先建立站點與資源池，主機才能加入。", "Make a site and a pool first: hosts join a pool.";
+        pool_create: "新增資源池", "Add a pool";
+        pool_name: "資源池名稱", "Name of the pool";
+        sites_empty_body: "從您的第一個機房開始。", "Begin with your first place.";
+        images_empty_body: "使用 API 或命令列登記映像檔。", "Register images with the API or the command line.";
         sites_lead: "主機所在的地點。", "Where hosts stand.";
         sites_empty: "還沒有站點", "No sites yet";
         site_create: "新增站點", "Add a site";

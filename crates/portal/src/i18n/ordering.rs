@@ -32,6 +32,8 @@ super::messages! {
         unit_minute: "分鐘", "minute";
         unit_second: "秒", "second";
         unit_day: "天", "day";
+        unit_week: "週", "week";
+        recommended: "建議", "suggested";
         unit_month: "月", "month";
         unit_year: "年", "year";
 
@@ -43,7 +45,7 @@ super::messages! {
         your_price: "價格", "Price";
         price_one_time: "一次性費用", "Once";
         price_running: "執行中的費用", "While it runs";
-        price_month_estimate: "約每月（持續執行 30 天）", "About per month (30 days of running)";
+        price_month_estimate: "每月固定費用", "Each month";
         tax_added: "價格未含 5% 營業稅，於帳單上加計。", "Prices exclude 5 % business tax, which the bill adds.";
         place_order: "送出訂單", "Place the order";
         agree: "送出後立即開通並開始計費，您可隨時停止或刪除。", "It is set up and billed from now on. You can stop or delete it at any time.";
@@ -76,6 +78,9 @@ super::messages! {
         order_stuck_title: "我們的人員正在處理", "Our staff are on it";
         order_stuck_body: "有一個步驟無法自動完成，已通知作業人員。您不需要做任何事。", "One step could not finish by itself and our operations staff have been told. You need do nothing.";
         order_ready_title: "您的服務已可使用", "Your service is ready";
+        order_ended_title: "服務已終止", "The service has ended";
+        ending: "終止 {}", "End {}";
+        and_more: "{} 等 {} 項", "{} and {} more";
         open_service: "查看服務", "View the service";
         why: "說明", "Why";
 

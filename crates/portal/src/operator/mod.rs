@@ -70,6 +70,8 @@ pub(crate) struct FlowPage<'a> {
     pub live: bool,
     pub started: Timestamp,
     pub steps: Steps,
+    /// Why the last decision was not taken.
+    pub refused: Option<String>,
     /// Why it waits for a person.
     pub problem: Option<String>,
     pub decisions: Vec<Confirm>,
@@ -135,6 +137,8 @@ pub(crate) struct HostPage<'a> {
     pub meters: Vec<Meter>,
     pub machines: Vec<MachineRow>,
     pub facts: Vec<(String, String)>,
+    /// What a person should look at, in sentences.
+    pub attention: Vec<String>,
     pub change: Option<Confirm>,
 }
 
@@ -145,6 +149,26 @@ pub(crate) struct Enrolled<'a> {
     pub p: &'a Page,
     pub command: String,
     pub expires: Timestamp,
+}
+
+/// A site and the pools that stand there.
+#[derive(Clone, Debug)]
+pub(crate) struct SiteCard {
+    pub name: String,
+    pub place: String,
+    /// (name, how often each processor is sold)
+    pub pools: Vec<(String, String)>,
+}
+
+/// Sites and their pools, with the forms that make them.
+#[derive(Template)]
+#[template(path = "operator/sites.html")]
+pub(crate) struct Sites<'a> {
+    pub p: &'a Page,
+    pub summary: crate::ui::Summary,
+    pub sites: Vec<SiteCard>,
+    pub site_fields: Vec<Field>,
+    pub pool_fields: Vec<Field>,
 }
 
 /// A cell of a plain table.
@@ -158,7 +182,8 @@ pub(crate) enum Cell {
 impl std::fmt::Display for Cell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Text(text) => askama::filters::escape(text, askama::filters::Html).map_or(Err(std::fmt::Error), |safe| write!(f, "{safe}")),
+            Self::Text(text) => askama::filters::escape(text, askama::filters::Html)
+                .map_or(Err(std::fmt::Error), |safe| write!(f, "{safe}")),
             Self::Time(when) => write!(f, "{when}"),
             Self::State(badge) => write!(f, "{badge}"),
         }
@@ -208,6 +233,8 @@ pub(crate) struct CustomerPage<'a> {
     pub orders: Vec<OrderRow>,
     pub services: Vec<crate::services::ServiceCard>,
     pub bills: Vec<BillRow>,
+    /// Whether the visitor may look inside at all.
+    pub inside: bool,
     pub may_invite: bool,
     pub may_enter: bool,
 }

@@ -1,0 +1,353 @@
+//! A visit: what the portal learns about every request before its handler
+//! runs, and what it adds to every answer.
+//!
+//! Invariants, held here for all pages at once so that none can forget:
+//! - a body is read only as a form of ours: sent by a page of this site
+//!   (`Sec-Fetch-Site`, `Origin`) and carrying the token of this session;
+//! - an error that a handler returns becomes a page in the visitor's language;
+//! - no answer lacks the content security policy.
+//!
+//! Not here: who may do what (the gate), how people prove who they are (`access`).
+
+use crate::Portal;
+use crate::errors;
+use crate::http::{self, Form, cookie};
+use crate::i18n::{Lang, Messages};
+use crate::page::{Page, Theme, Who};
+use crate::ui::{Notice, Tone};
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use base::{Error, Kind, limits};
+use gate::Cx;
+use std::sync::Arc;
+
+/// Set by the server's outermost layer; minted here where there is none.
+const REQUEST_ID: &str = "x-request-id";
+
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What is known about the visitor.
+#[derive(Clone, Debug)]
+pub(crate) struct Visit {
+    pub page: Page,
+    /// Who acts, once they have signed in.
+    pub cx: Option<Cx>,
+    pub query: Form,
+    /// The submitted form; empty for GET.
+    pub form: Form,
+    /// The session's secret, for signing out.
+    pub secret: Option<String>,
+    pub agent: String,
+}
+
+/// An error on its way to becoming a page.
+#[derive(Clone, Debug)]
+pub(crate) struct Oops(pub Error);
+
+impl From<Error> for Oops {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Oops {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// What handlers return.
+pub(crate) type Answer = Result<Response, Oops>;
+
+/// Somebody who may not have signed in.
+pub(crate) struct Anybody(pub Arc<Visit>);
+
+/// Somebody who has.
+#[derive(Clone)]
+pub(crate) struct Signed {
+    pub portal: Portal,
+    pub cx: Cx,
+    pub visit: Arc<Visit>,
+}
+
+impl Signed {
+    /// The page's context.
+    pub(crate) fn p(&self) -> &Page {
+        &self.visit.page
+    }
+    /// The messages in the visitor's language.
+    pub(crate) fn t(&self) -> &'static Messages {
+        self.visit.page.t
+    }
+    /// Runs an action as the visitor.
+    pub(crate) async fn call<I, O>(&self, action: &'static gate::Action<I, O>, input: I) -> base::Result<O>
+    where
+        I: serde::Serialize + Send + Sync + 'static,
+        O: Send + 'static,
+    {
+        self.portal.gate.call(&self.cx, action, input).await
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Anybody {
+    type Rejection = StatusCode;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
+        parts.extensions.get::<Arc<Visit>>().cloned().map(Anybody).ok_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl FromRequestParts<Portal> for Signed {
+    type Rejection = Response;
+    async fn from_request_parts(parts: &mut Parts, portal: &Portal) -> Result<Self, Response> {
+        let visit = parts.extensions.get::<Arc<Visit>>().cloned();
+        let visit = visit.ok_or_else(|| StatusCode::INTERNAL_SERVER_ERROR.into_response())?;
+        match visit.cx.clone() {
+            Some(cx) => Ok(Self { portal: portal.clone(), cx, visit }),
+            None => Err(knock(&parts.method, &visit.page)),
+        }
+    }
+}
+
+/// Sends somebody unknown to the door, and lets them come back to this page.
+fn knock(method: &Method, page: &Page) -> Response {
+    let next = if method == Method::GET { page.path.as_str() } else { "/" };
+    Redirect::to(&format!("/sign-in?next={}", http::encode(next))).into_response()
+}
+
+/// The layer around every page.
+pub(crate) async fn layer(State(portal): State<Portal>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let query = Form::parse(parts.uri.query().unwrap_or_default());
+    let mut visit = look(&portal, &parts, query).await;
+    let mut sets: Vec<String> = Vec::new();
+    let key = binding(&portal, &parts.headers, visit.secret.as_deref(), &mut sets);
+    visit.page.csrf = token(&key);
+    if visit.page.notice.is_some() {
+        sets.push(portal.cookie("yunwei_flash", "", Some(0)));
+    }
+    if visit.query.has("lang") {
+        sets.push(portal.cookie("yunwei_lang", visit.page.lang.code(), Some(YEAR)));
+    }
+    let read = if parts.method == Method::POST { submitted(&parts, body, &visit.page.csrf).await } else { Ok(Form::default()) };
+    let page = visit.page.clone();
+    let mut response = match read {
+        Ok(form) => {
+            visit.form = form;
+            parts.extensions.insert(Arc::new(visit));
+            next.run(Request::from_parts(parts, Body::empty())).await
+        }
+        Err(error) => Oops(error).into_response(),
+    };
+    if let Some(Oops(error)) = response.extensions_mut().remove::<Oops>() {
+        response = errors::page(&page, &error);
+    }
+    let headers = response.headers_mut();
+    for set in sets {
+        if let Ok(value) = HeaderValue::from_str(&set) {
+            headers.append(header::SET_COOKIE, value);
+        }
+    }
+    protect(headers);
+    response
+}
+
+const YEAR: i64 = 365 * 86_400;
+
+/// Headers that every answer carries.
+fn protect(headers: &mut HeaderMap) {
+    for (name, value) in [
+        ("content-security-policy", POLICY),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "same-origin"),
+        ("x-frame-options", "DENY"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+}
+
+/// Reads what the request says about its sender.
+async fn look(portal: &Portal, parts: &Parts, query: Form) -> Visit {
+    let text = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let cookies = text("cookie");
+    let lang = Lang::parse(query.get("lang"))
+        .or_else(|| cookie(cookies, "yunwei_lang").and_then(Lang::parse))
+        .or_else(|| Lang::accept(text("accept-language")))
+        .unwrap_or(Lang::Zh);
+    let now = portal.gate.now();
+    let request_id = match text(REQUEST_ID) {
+        "" => portal.gate.ids().text("req", now),
+        given => given.chars().filter(char::is_ascii_graphic).take(64).collect(),
+    };
+    let secret = cookie(cookies, "yunwei_session").map(ToOwned::to_owned);
+    let agent: String = text("user-agent").chars().take(400).collect();
+    let known = match &secret {
+        Some(secret) => portal.recognise(secret, &request_id, parts).await,
+        None => None,
+    };
+    let (cx, who): (Option<Cx>, Option<Who>) = known.map_or((None, None), |(cx, who)| (Some(cx), Some(who)));
+    let t = lang.messages();
+    let page = Page {
+        lang,
+        t,
+        theme: cookie(cookies, "yunwei_theme").map_or(Theme::Auto, Theme::parse),
+        path: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+        csrf: String::new(),
+        request_id,
+        now,
+        who,
+        notice: cookie(cookies, "yunwei_flash").and_then(|code| flash(t, code)),
+        refresh: None,
+    };
+    Visit { page, cx, query, form: Form::default(), secret, agent }
+}
+
+/// What the forms of this visitor are bound to: the session, or a cookie of
+/// its own before there is one.
+fn binding(portal: &Portal, headers: &HeaderMap, secret: Option<&str>, sets: &mut Vec<String>) -> String {
+    let cookies = headers.get(header::COOKIE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if let Some(secret) = secret {
+        return secret.to_owned();
+    }
+    if let Some(given) = cookie(cookies, portal.visit_cookie()).filter(|v| v.len() == 64) {
+        return given.to_owned();
+    }
+    let mut bytes = [0_u8; 32];
+    if ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes).is_err() {
+        tracing::error!("the system gives no random numbers");
+    }
+    let fresh = base::hex::encode(&bytes);
+    sets.push(portal.cookie(portal.visit_cookie(), &fresh, None));
+    fresh
+}
+
+/// The token of forms: a hash of what they are bound to, so that neither can
+/// be had from the other and nothing need be stored.
+fn token(key: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, format!("yunwei form token\0{key}").as_bytes());
+    base::hex::encode(digest.as_ref())
+}
+
+/// Reads a submitted form, or says why it is none of ours.
+async fn submitted(parts: &Parts, body: Body, csrf: &str) -> base::Result<Form> {
+    from_here(&parts.headers)?;
+    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if !kind.starts_with("application/x-www-form-urlencoded") {
+        return Err(Error::invalid("form.media_type", "a form is sent as application/x-www-form-urlencoded"));
+    }
+    let bytes = to_bytes(body, limits::FORM_BYTES_MAX)
+        .await
+        .map_err(|_| Error::invalid("form.too_large", "the form is larger than a page of ours can send"))?;
+    let form = Form::parse(&String::from_utf8_lossy(&bytes));
+    let given = form.raw("csrf");
+    let same = given.len() == csrf.len() && given.bytes().zip(csrf.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0;
+    if same { Ok(form) } else { Err(Error::new(Kind::Forbidden, errors::STALE_FORM, "the form's token is not this session's")) }
+}
+
+/// Whether a page of this site sent the request, as far as the browser says.
+/// A program that says nothing still needs the token.
+fn from_here(headers: &HeaderMap) -> base::Result<()> {
+    let text = |name: &str| headers.get(name).map(|v| v.to_str().unwrap_or("?"));
+    let refuse = || Err(Error::new(Kind::Forbidden, errors::CROSS_SITE, "another site sent this form"));
+    match text("sec-fetch-site") {
+        Some("same-origin" | "none") => return Ok(()),
+        Some(_) => return refuse(),
+        None => {}
+    }
+    match (text("origin"), text("host")) {
+        (None, _) => Ok(()),
+        (Some(origin), Some(host)) if origin.split_once("://").is_some_and(|(_, o)| o == host) => Ok(()),
+        _ => refuse(),
+    }
+}
+
+/// What the last request achieved, by the code that [`done`] left behind.
+fn flash(t: &'static Messages, code: &str) -> Option<Notice> {
+    let text = match code {
+        "saved" => t.frame.saved,
+        "signed-out" => t.frame.signed_out,
+        "joined" => t.door.joined,
+        "password-set" => t.door.reset_done,
+        "session-over" => return Some(Notice::new(Tone::Info, "", t.door.session_over)),
+        "order-placed" => t.ordering.order_placed,
+        "order-cancelling" => t.ordering.order_cancelling,
+        "starting" => t.ordering.starting_now,
+        "stopping" => t.ordering.stopping_now,
+        "restarting" => t.ordering.restarting_now,
+        "deleting" => t.ordering.deleting_now,
+        "invited" => t.account.invited_ok,
+        "withdrawn" => t.account.withdrawn_ok,
+        "role-changed" => t.account.role_changed,
+        "removed" => t.account.removed_ok,
+        "revoked" => t.account.revoked_ok,
+        "ended" => t.account.ended_ok,
+        "decided" => t.operator.decided,
+        "host-changed" => t.operator.host_changed,
+        "customer-created" => t.operator.customer_created,
+        _ => return None,
+    };
+    Some(Notice::new(Tone::Well, "", text))
+}
+
+/// After something was done: on to `to`, where `code` says so.
+pub(crate) fn done(portal: &Portal, to: &str, code: &str) -> Response {
+    let mut response = Redirect::to(to).into_response();
+    if let Ok(value) = HeaderValue::from_str(&portal.cookie("yunwei_flash", code, Some(60))) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn forms_from_other_sites_are_refused() {
+        for good in [
+            headers(&[("sec-fetch-site", "same-origin")]),
+            headers(&[("origin", "http://cloud.example:8443"), ("host", "cloud.example:8443")]),
+            headers(&[("host", "cloud.example")]),
+        ] {
+            assert!(from_here(&good).is_ok(), "{good:?}");
+        }
+        for bad in [
+            headers(&[("sec-fetch-site", "cross-site")]),
+            headers(&[("sec-fetch-site", "same-site")]),
+            headers(&[("origin", "null"), ("host", "cloud.example")]),
+            headers(&[("origin", "https://evil.example"), ("host", "cloud.example")]),
+            headers(&[("origin", "https://cloud.example.evil"), ("host", "cloud.example")]),
+        ] {
+            assert!(from_here(&bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_form_without_this_sessions_token_is_refused() {
+        let (parts, ()) = Request::post("/x")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(())
+            .unwrap()
+            .into_parts();
+        let token_of = token("this session");
+        let send = |body: String| submitted(&parts, Body::from(body), &token_of);
+        assert!(send(format!("csrf={token_of}&name=x")).await.is_ok());
+        for bad in [String::new(), "csrf=".into(), format!("csrf={}", token("another"))] {
+            assert_eq!(send(bad).await.unwrap_err().code(), errors::STALE_FORM);
+        }
+        assert!(send("x".repeat(limits::FORM_BYTES_MAX + 1)).await.is_err());
+    }
+}
