@@ -9,7 +9,7 @@ use crate::ui::{Field, Summary};
 use crate::visit::{Answer, Anybody, Visit, done};
 use access::invitations::actions as invitations;
 use access::passwords::actions as passwords;
-use access::secret::Secret;
+use access::Secret;
 use access::sessions::actions::{self as sessions, OpenSession};
 use askama::Template;
 use axum::extract::State;

@@ -22,14 +22,17 @@ mod errors;
 mod flows;
 mod fmt;
 mod home;
+mod hosts;
 mod http;
 mod i18n;
 mod live;
+mod offerings;
 mod operator;
 mod orders;
 mod page;
 mod preferences;
 mod records;
+mod search;
 mod services;
 mod ui;
 mod visit;
@@ -37,9 +40,15 @@ mod visit;
 #[cfg(test)]
 mod gallery;
 
+use std::net::IpAddr;
+
+use access::Authenticator;
+use access::roles::actions::Nothing;
+use access::sessions::actions as sessions;
+use access::tenants::TenantKind;
 use axum::Router;
-use axum::http::request::Parts;
 use axum::routing::{get, post};
+use base::Result;
 use gate::{Cx, Gate};
 
 /// What the pages need of the house.
@@ -47,8 +56,13 @@ use gate::{Cx, Gate};
 pub struct Portal {
     /// The one door.
     pub gate: Gate,
+    /// Turns session cookies into contexts.
+    pub authenticator: Authenticator,
     /// Whether browsers reach us over TLS: cookies are then for TLS only.
     pub tls: bool,
+    /// Where hosts' agents reach the server, `https://HOST:PORT`; empty where
+    /// no door for agents is open.
+    pub agents: String,
 }
 
 impl std::fmt::Debug for Portal {
@@ -71,24 +85,40 @@ impl Portal {
         format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}")
     }
 
-    /// Who a session's secret belongs to, if it is in force.
-    async fn recognise(&self, secret: &str, request: &str, parts: &Parts) -> Option<(Cx, page::Who)> {
-        let _ = (secret, request, parts);
-        None
+    /// The context of somebody who has not signed in, for this request.
+    fn stranger(&self, visit: &visit::Visit) -> Result<Cx> {
+        Ok(self.authenticator.nobody()?.for_request(visit.page.request_id.clone(), visit.address))
+    }
+
+    /// Who a session's secret belongs to, if it is in force: their context,
+    /// what the frame shows of them, and what their forms carry.
+    async fn recognise(&self, secret: &str, request: &str, address: Option<IpAddr>) -> Option<(Cx, page::Who, String)> {
+        let visitor = self.authenticator.session(secret, None).await.ok()?;
+        let cx = visitor.cx.for_request(request, address);
+        let me = self.gate.call(&cx, &sessions::DESCRIBE, Nothing {}).await;
+        let me = me.inspect_err(|error| tracing::warn!(?error, "who has signed in could not be read")).ok()?;
+        let home = me.places.iter().find(|place| place.tenant == me.account.home);
+        let who = page::Who {
+            name: me.account.name,
+            email: me.account.email,
+            locale: me.account.locale,
+            tenant: me.acting.name,
+            operator: me.acting.kind == TenantKind::Operator,
+            home: home.filter(|place| place.tenant != me.acting.tenant).map(|place| (place.tenant.to_string(), place.name.clone())),
+            places: me.places.iter().filter(|p| p.tenant != me.acting.tenant).map(|p| (p.tenant.to_string(), p.name.clone())).collect(),
+        };
+        let csrf = visitor.csrf().to_owned();
+        Some((cx, who, csrf))
     }
 }
 
 /// All pages, assets included; to be merged at the root of the server.
 pub fn routes(portal: Portal) -> Router {
     let pages = Router::new()
-        .route("/catalog", get(catalog::page))
-        .route("/catalog/{id}", get(catalog::form).post(catalog::submit))
-        .route("/catalog/{id}/price", post(catalog::price))
-        .route("/orders", get(orders::list))
-        .route("/orders/{id}", get(orders::show))
-        .route("/orders/{id}/events", get(orders::events))
-        .route("/orders/{id}/cancel", get(orders::ask_cancel).post(orders::cancel))
-        .route("/operator/orders", get(orders::list))
+        .merge(door_routes())
+        .merge(tenant_routes())
+        .merge(account_routes())
+        .merge(operator_routes())
         .route("/preferences", post(preferences::save))
         .route("/design", get(design::show))
         .fallback(errors::missing)
@@ -96,4 +126,66 @@ pub fn routes(portal: Portal) -> Router {
         .layer(axum::middleware::from_fn_with_state(portal.clone(), visit::layer))
         .with_state(portal);
     Router::new().route("/assets/{name}", get(assets::serve)).route("/favicon.ico", get(assets::favicon)).merge(pages)
+}
+
+fn door_routes() -> Router<Portal> {
+    Router::new()
+        .route("/sign-in", get(door::sign_in_form).post(door::sign_in))
+        .route("/sign-out", post(door::sign_out))
+        .route("/invitation", get(door::invitation).post(door::accept_invitation))
+        .route("/forgotten", get(door::forgotten_form).post(door::forgotten))
+        .route("/reset", get(door::reset_form).post(door::reset))
+}
+
+fn tenant_routes() -> Router<Portal> {
+    Router::new()
+        .route("/", get(home::page))
+        .route("/catalog", get(catalog::page))
+        .route("/catalog/{id}", get(catalog::form).post(catalog::submit))
+        .route("/catalog/{id}/price", post(catalog::price))
+        .route("/orders", get(orders::list))
+        .route("/orders/{id}", get(orders::show))
+        .route("/orders/{id}/events", get(orders::events))
+        .route("/orders/{id}/cancel", get(orders::ask_cancel).post(orders::cancel))
+        .route("/bills", get(bills::list))
+        .route("/bills/{id}", get(bills::show_bill))
+        .route("/bills/{id}/lines/{line}", get(bills::show_line))
+}
+
+fn account_routes() -> Router<Portal> {
+    Router::new()
+        .route("/members", get(account::members).post(account::invite))
+        .route("/members/invitations/{id}/withdraw", post(account::withdraw))
+        .route("/members/{id}/role", get(account::role_form).post(account::role))
+        .route("/members/{id}/remove", get(account::ask_remove).post(account::remove))
+        .route("/account/tokens", get(account::tokens_list).post(account::token_create))
+        .route("/account/tokens/{id}/revoke", get(account::ask_revoke).post(account::revoke))
+        .route("/account/sessions", get(account::sessions_list))
+        .route("/account/sessions/end", post(account::end_others))
+        .route("/account/sessions/{id}/end", post(account::end))
+        .route("/account/act-in", post(customers::act_in))
+}
+
+fn operator_routes() -> Router<Portal> {
+    Router::new()
+        .route("/operator/orders", get(orders::list))
+        .route("/operator/flows", get(flows::list))
+        .route("/operator/flows/{id}", get(flows::page))
+        .route("/operator/flows/{id}/events", get(flows::events))
+        .route("/operator/flows/{id}/{verb}", get(flows::ask).post(flows::decide))
+        .route("/operator/hosts", get(hosts::list))
+        .route("/operator/hosts/enrol", get(hosts::enrol_form).post(hosts::enrol))
+        .route("/operator/hosts/{id}", get(hosts::page))
+        .route("/operator/hosts/{id}/{verb}", get(hosts::ask).post(hosts::set))
+        .route("/operator/sites", get(hosts::sites).post(hosts::create_site))
+        .route("/operator/pools", post(hosts::create_pool))
+        .route("/operator/images", get(hosts::image_list))
+        .route("/operator/customers", get(customers::list))
+        .route("/operator/customers/new", get(customers::create_form).post(customers::create))
+        .route("/operator/customers/{id}", get(customers::page))
+        .route("/operator/customers/{id}/invite", get(customers::invite_form).post(customers::invite))
+        .route("/operator/customers/{id}/enter", post(customers::enter))
+        .route("/operator/offerings", get(offerings::list))
+        .route("/operator/offerings/{id}", get(offerings::page))
+        .route("/operator/search", get(search::page))
 }

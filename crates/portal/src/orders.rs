@@ -88,6 +88,11 @@ impl OrderPage<'_> {
 /// States in which something is still going on.
 const OPEN: [&str; 6] = ["acknowledged", "pending", "held", "inProgress", "assessingCancellation", "pendingCancellation"];
 
+/// [`OPEN`], as a list asks for it.
+pub(crate) fn open_states() -> Vec<String> {
+    OPEN.iter().map(ToString::to_string).collect()
+}
+
 fn is_open(state: &str) -> bool {
     OPEN.contains(&state)
 }
@@ -136,7 +141,7 @@ pub(crate) async fn list(s: Signed) -> Answer {
     let base = if p.operator() { "/operator/orders" } else { "/orders" };
     let state = s.visit.query.get("state").to_owned();
     let conditions = match state.as_str() {
-        "open" => vec![("state", OPEN.iter().map(ToString::to_string).collect())],
+        "open" => vec![("state", open_states())],
         "completed" => vec![("state", vec!["completed".to_owned()])],
         "failed" => vec![("state", vec!["failed".to_owned(), "partial".to_owned(), "rejected".to_owned()])],
         _ => Vec::new(),

@@ -45,10 +45,14 @@ pub(crate) struct Who {
     pub name: String,
     pub email: String,
     pub tenant: String,
+    /// The account's own language.
+    pub locale: String,
     /// Acting in the operator's own tenant: another navigation.
     pub operator: bool,
-    /// Acting in a tenant that is not the account's own.
-    pub visiting: bool,
+    /// (id, name) of the account's own tenant, where it acts in another.
+    pub home: Option<(String, String)>,
+    /// (id, name) of the other tenants in which it has a role.
+    pub places: Vec<(String, String)>,
 }
 
 impl Who {

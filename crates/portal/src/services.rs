@@ -81,3 +81,18 @@ pub(crate) struct Console<'a> {
     pub href: &'a str,
     pub text: String,
 }
+
+/// The newest services, as cards.
+pub(crate) async fn newest(_: &crate::visit::Signed, _: u32) -> base::Result<Vec<ServiceCard>> {
+    Ok(Vec::new())
+}
+
+/// How many run, and how many there are.
+pub(crate) async fn counts(_: &crate::visit::Signed) -> base::Result<(usize, usize)> {
+    Ok((0, 0))
+}
+
+/// What all services have used since the last bill comes to, before tax.
+pub(crate) async fn so_far(_: &crate::visit::Signed) -> base::Result<Option<base::money::Money>> {
+    Ok(None)
+}

@@ -13,16 +13,17 @@ use crate::Portal;
 use crate::errors;
 use crate::http::{self, Form, cookie};
 use crate::i18n::{Lang, Messages};
-use crate::page::{Page, Theme, Who};
+use crate::page::{Page, Theme};
 use crate::ui::{Notice, Tone};
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use base::{Error, Kind, limits};
 use gate::Cx;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Set by the server's outermost layer; minted here where there is none.
@@ -40,9 +41,9 @@ pub(crate) struct Visit {
     pub query: Form,
     /// The submitted form; empty for GET.
     pub form: Form,
-    /// The session's secret, for signing out.
-    pub secret: Option<String>,
     pub agent: String,
+    /// Where the request came from.
+    pub address: Option<IpAddr>,
 }
 
 /// An error on its way to becoming a page.
@@ -128,8 +129,9 @@ pub(crate) async fn layer(State(portal): State<Portal>, request: Request, next: 
     let query = Form::parse(parts.uri.query().unwrap_or_default());
     let mut visit = look(&portal, &parts, query).await;
     let mut sets: Vec<String> = Vec::new();
-    let key = binding(&portal, &parts.headers, visit.secret.as_deref(), &mut sets);
-    visit.page.csrf = token(&key);
+    if visit.page.csrf.is_empty() {
+        visit.page.csrf = token(&binding(&portal, &parts.headers, &mut sets));
+    }
     if visit.page.notice.is_some() {
         sets.push(portal.cookie("yunwei_flash", "", Some(0)));
     }
@@ -179,45 +181,46 @@ fn protect(headers: &mut HeaderMap) {
 async fn look(portal: &Portal, parts: &Parts, query: Form) -> Visit {
     let text = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let cookies = text("cookie");
-    let lang = Lang::parse(query.get("lang"))
-        .or_else(|| cookie(cookies, "yunwei_lang").and_then(Lang::parse))
-        .or_else(|| Lang::accept(text("accept-language")))
-        .unwrap_or(Lang::Zh);
     let now = portal.gate.now();
     let request_id = match text(REQUEST_ID) {
         "" => portal.gate.ids().text("req", now),
         given => given.chars().filter(char::is_ascii_graphic).take(64).collect(),
     };
-    let secret = cookie(cookies, "yunwei_session").map(ToOwned::to_owned);
+    let secret = access::sessions::cookie::read(cookies, portal.tls).map(ToOwned::to_owned);
     let agent: String = text("user-agent").chars().take(400).collect();
+    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let known = match &secret {
-        Some(secret) => portal.recognise(secret, &request_id, parts).await,
+        Some(secret) => portal.recognise(secret, &request_id, address).await,
         None => None,
     };
-    let (cx, who): (Option<Cx>, Option<Who>) = known.map_or((None, None), |(cx, who)| (Some(cx), Some(who)));
+    let (cx, who, csrf) = match known {
+        Some((cx, who, csrf)) => (Some(cx), Some(who), csrf),
+        None => (None, None, String::new()),
+    };
+    let lang = Lang::parse(query.get("lang"))
+        .or_else(|| cookie(cookies, "yunwei_lang").and_then(Lang::parse))
+        .or_else(|| who.as_ref().and_then(|who| Lang::parse(&who.locale)))
+        .or_else(|| Lang::accept(text("accept-language")))
+        .unwrap_or(Lang::Zh);
     let t = lang.messages();
     let page = Page {
         lang,
         t,
         theme: cookie(cookies, "yunwei_theme").map_or(Theme::Auto, Theme::parse),
         path: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
-        csrf: String::new(),
+        csrf,
         request_id,
         now,
         who,
         notice: cookie(cookies, "yunwei_flash").and_then(|code| flash(t, code)),
         refresh: None,
     };
-    Visit { page, cx, query, form: Form::default(), secret, agent }
+    Visit { page, cx, query, form: Form::default(), agent, address }
 }
 
-/// What the forms of this visitor are bound to: the session, or a cookie of
-/// its own before there is one.
-fn binding(portal: &Portal, headers: &HeaderMap, secret: Option<&str>, sets: &mut Vec<String>) -> String {
+/// What the forms of somebody unknown are bound to: a cookie of their own.
+fn binding(portal: &Portal, headers: &HeaderMap, sets: &mut Vec<String>) -> String {
     let cookies = headers.get(header::COOKIE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    if let Some(secret) = secret {
-        return secret.to_owned();
-    }
     if let Some(given) = cookie(cookies, portal.visit_cookie()).filter(|v| v.len() == 64) {
         return given.to_owned();
     }
