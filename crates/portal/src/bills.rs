@@ -134,7 +134,8 @@ fn unit_words(t: &'static Messages, unit: &str) -> String {
     if unit == "once" { t.billing.once.to_owned() } else { crate::catalog::unit(t, unit) }
 }
 
-fn quantity(t: &'static Messages, line: &billing::bills::BillLine) -> String {
+/// How much, with its unit in words.
+pub(crate) fn quantity(t: &'static Messages, line: &billing::bills::BillLine) -> String {
     match line.unit.as_str() {
         "" | "once" => crate::fmt::number(line.quantity),
         unit => format!("{} {}", crate::fmt::number(line.quantity), crate::catalog::unit(t, unit)),

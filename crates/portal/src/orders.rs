@@ -12,6 +12,7 @@ use axum::extract::Path;
 use base::time::Timestamp;
 use base::{Kind, Result};
 use commerce::orders::{CANCEL_PRODUCT_ORDER, PRODUCT_ORDER};
+use commerce::products::PRODUCT;
 use db::Record;
 use serde_json::{Value as Json, json};
 
@@ -203,9 +204,14 @@ fn reasons(s: &Signed, order: &Record) -> Option<String> {
 
 /// Where to go once everything runs: to the service, or to their list.
 async fn ready(s: &Signed, order: &Record) -> Result<Option<(String, String)>> {
-    let products: Vec<&str> = entries(&order.body, "productOrderItem").iter().filter_map(|item| item.get("product")?.get("id")?.as_str()).collect();
+    let mut services = Vec::new();
+    for item in entries(&order.body, "productOrderItem") {
+        let Some(product) = item.get("product").and_then(|p| p.get("id")).and_then(Json::as_str) else { continue };
+        let product = s.get(&PRODUCT, product).await?;
+        services.extend(product.at("realizingService.id").and_then(Json::as_str).map(str::to_owned));
+    }
     let label = s.t().ordering.open_service.to_owned();
-    Ok(match products.as_slice() {
+    Ok(match services.as_slice() {
         [] => None,
         [one] => Some((format!("/services/{one}"), label)),
         _ => Some(("/services".to_owned(), label)),

@@ -23,11 +23,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use base::{Error, Kind, limits};
 use gate::Cx;
+use web::Traced;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-
-/// Set by the server's outermost layer; minted here where there is none.
-const REQUEST_ID: &str = "x-request-id";
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -182,13 +180,16 @@ async fn look(portal: &Portal, parts: &Parts, query: Form) -> Visit {
     let text = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let cookies = text("cookie");
     let now = portal.gate.now();
-    let request_id = match text(REQUEST_ID) {
-        "" => portal.gate.ids().text("req", now),
-        given => given.chars().filter(char::is_ascii_graphic).take(64).collect(),
+    // The server's outermost layer has said so already, where there is one.
+    let traced = parts.extensions.get::<Traced>();
+    let request_id = match traced.map(|t| &*t.request).filter(|id| !id.is_empty()) {
+        Some(given) => given.to_owned(),
+        None => portal.gate.ids().text("req", now),
     };
     let secret = access::sessions::cookie::read(cookies, portal.tls).map(ToOwned::to_owned);
     let agent: String = text("user-agent").chars().take(400).collect();
-    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let address = traced.and_then(|t| t.address).or(peer);
     let known = match &secret {
         Some(secret) => portal.recognise(secret, &request_id, address).await,
         None => None,
@@ -259,18 +260,10 @@ async fn submitted(parts: &Parts, body: Body, csrf: &str) -> base::Result<Form> 
 /// Whether a page of this site sent the request, as far as the browser says.
 /// A program that says nothing still needs the token.
 fn from_here(headers: &HeaderMap) -> base::Result<()> {
-    let text = |name: &str| headers.get(name).map(|v| v.to_str().unwrap_or("?"));
-    let refuse = || Err(Error::new(Kind::Forbidden, errors::CROSS_SITE, "another site sent this form"));
-    match text("sec-fetch-site") {
-        Some("same-origin" | "none") => return Ok(()),
-        Some(_) => return refuse(),
-        None => {}
+    if web::same_origin(headers) {
+        return Ok(());
     }
-    match (text("origin"), text("host")) {
-        (None, _) => Ok(()),
-        (Some(origin), Some(host)) if origin.split_once("://").is_some_and(|(_, o)| o == host) => Ok(()),
-        _ => refuse(),
-    }
+    Err(Error::new(Kind::Forbidden, errors::CROSS_SITE, "another site sent this form"))
 }
 
 /// What the last request achieved, by the code that [`done`] left behind.

@@ -85,6 +85,10 @@ super::messages! {
         why: "說明", "Why";
 
         services_lead: "您使用中的服務。", "The services you use.";
+        tab_living: "使用中", "In use";
+        unseen_title: "目前無法確認狀態", "It cannot be seen at present";
+        unseen_body: "主機暫時沒有回報。您的服務可能仍在執行；無法確認的時間不會計費。", "Its host has not reported for a while. The service may well be running; time that cannot be confirmed is not billed.";
+        trouble_title: "服務發生問題", "Something is wrong with the service";
         services_empty: "還沒有服務", "No services yet";
         service: "服務", "Service";
         address: "位址", "Address";
