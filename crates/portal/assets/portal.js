@@ -120,7 +120,7 @@
     if (box && box.offsetParent) { event.preventDefault(); box.focus(); box.select(); }
   });
 
-  const summary = document.querySelector(".summary");
+  const summary = document.querySelector("main > .summary, main > form > .summary, main > .stack > .summary");
   if (summary) summary.focus();
   enhance(document);
   all("[data-live]").forEach(live);

@@ -442,7 +442,7 @@ pub(crate) async fn token_create(s: Signed) -> Answer {
         return tokens_page(&s, None, &[("name", s.t().errors.field_required.to_owned())], "").await;
     }
     let input = tokens::CreateToken { name: form.get("name").to_owned(), days: form.get("days").parse().ok(), roles: None, account: None };
-    match tokens::CREATE.call(&s.portal.gate, &s.cx, input).await {
+    match s.call(&tokens::CREATE, input).await {
         Ok(made) => tokens_page(&s, Some(made.secret), &[], "").await,
         Err(error) if correctable(&error) => match error.attribute() {
             Some("name") => tokens_page(&s, None, &[("name", said(&s, &error))], "").await,

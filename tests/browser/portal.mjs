@@ -1,0 +1,222 @@
+// Drives a running portal with a real Chromium: signs in as a tenant, orders,
+// watches the progress to its end, opens the guest's page and the bill; then
+// looks at the operator's pages. Every page is checked with axe, at two widths.
+//
+// Settings, from the environment:
+//   YUNWEI_PORTAL             address of the portal, http://127.0.0.1:8080
+//   YUNWEI_TENANT             tenant's sign-in, "email password"
+//   YUNWEI_OPERATOR           operator's sign-in, "email password"; left out: not looked at
+//   YUNWEI_EXPECT_BILL        1: there must be a bill
+//   YUNWEI_SHOTS              directory for screenshots; left out: none are taken
+//   CHROMIUM                  the browser; /usr/bin/chromium unless said otherwise
+// Exit code 0 only if everything held; what did not is on standard error.
+import { readFileSync, mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+
+const require = createRequire(import.meta.url);
+const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const portal = (process.env.YUNWEI_PORTAL || "http://127.0.0.1:8080").replace(/\/$/, "");
+const shots = process.env.YUNWEI_SHOTS;
+const failures = [];
+const began = Date.now();
+if (shots) mkdirSync(shots, { recursive: true });
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+
+function say(what) { console.log(`${((Date.now() - began) / 1000).toFixed(1).padStart(6)} s  ${what}`); }
+function hold(condition, what) { if (!condition) { failures.push(what); console.error(`FAILED: ${what}`); } }
+
+async function open(options = {}) {
+  // Axe is put into the page from here, which the page's own policy would forbid.
+  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, locale: "en-GB", bypassCSP: true, reducedMotion: "reduce", ...options });
+  const page = await context.newPage();
+  page.on("pageerror", (error) => hold(false, `script error on ${page.url()}: ${error.message}`));
+  page.on("console", (m) => { if (m.type() === "error" && !/favicon|status of 4/.test(m.text())) hold(false, `console error on ${page.url()}: ${m.text()}`); });
+  return { context, page };
+}
+
+async function signIn(page, [email, password]) {
+  await page.goto(`${portal}/sign-in?lang=en`);
+  await page.getByLabel("Email address").fill(email);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.waitForURL((url) => !url.pathname.startsWith("/sign-in"));
+}
+
+// Looks at the present page: axe at both widths, nothing wider than a phone.
+async function look(page, name) {
+  for (const [width, height] of [[1280, 860], [360, 780]]) {
+    await page.setViewportSize({ width, height });
+    const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    hold(wider <= 0, `${name}: ${wider} px too wide at ${width}`);
+    await page.evaluate(axe);
+    const found = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] }));
+    for (const v of found.violations) hold(false, `${name} at ${width}: ${v.id} (${v.nodes.map((n) => n.target.join(" ")).slice(0, 3).join("; ")})`);
+    if (shots) await page.screenshot({ path: `${shots}/${name}.${width}.png`, fullPage: true });
+  }
+  await page.setViewportSize({ width: 1280, height: 860 });
+}
+
+async function visit(page, path, name) {
+  const answer = await page.goto(portal + path);
+  hold(answer && answer.status() === 200, `${path} answered ${answer && answer.status()}`);
+  const policy = answer.headers()["content-security-policy"] || "";
+  hold(policy.includes("default-src 'none'") && !policy.includes("unsafe"), `${path} has no strict content security policy`);
+  await look(page, name);
+}
+
+async function door() {
+  const { context, page } = await open();
+  await page.goto(`${portal}/orders`);
+  hold(page.url().includes("/sign-in?next="), "a stranger is led to the door");
+  await look(page, "sign-in");
+  await page.getByLabel("Email address").fill("nobody@example.com");
+  await page.getByLabel("Password").fill("certainly not the password");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.locator(".summary").waitFor();
+  hold(await page.getByLabel("Email address").inputValue() === "nobody@example.com", "what was typed is kept");
+  await visit(page, "/design?lang=en", "design");
+  await visit(page, "/forgotten?lang=zh", "forgotten-zh");
+  hold(await page.getAttribute("html", "lang") === "zh-Hant-TW", "the language follows the wish");
+  await context.close();
+}
+
+async function order(page) {
+  await visit(page, "/", "home");
+  await visit(page, "/catalog", "catalog");
+  await page.locator(".offer a.cover").first().click();
+  await page.getByLabel("Name of the service").waitFor();
+  await look(page, "order-form");
+  await page.getByRole("button", { name: "Place the order" }).click();
+  await page.locator(".summary").waitFor();
+  await look(page, "order-form-wrong");
+  await page.getByLabel("Name of the service").fill("browser-test");
+  await page.getByRole("button", { name: "Place the order" }).click();
+  await page.waitForURL(/\/orders\/[a-z]+_/);
+  say(`ordered: ${page.url()}`);
+  if (shots) await page.screenshot({ path: `${shots}/order-at-once.1280.png`, fullPage: true });
+  const states = new Set();
+  const end = Date.now() + 180_000;
+  let over = false;
+  while (!over && Date.now() < end) {
+    // The page renews itself: this only reads what a person would see.
+    const seen = await page.evaluate(() => ({
+      done: document.querySelectorAll(".step.done").length,
+      all: document.querySelectorAll(".step").length,
+      running: document.querySelector(".step.running .name")?.textContent || "",
+      failed: document.querySelector(".step.failed") !== null || document.querySelector(".badge.tone-danger") !== null,
+      ready: document.querySelector('a[href^="/services/"].btn.main') !== null,
+    })).catch(() => null);
+    if (seen) {
+      if (seen.all) states.add(`${seen.done}/${seen.all} ${seen.running}`);
+      over = seen.ready || seen.failed;
+      hold(!seen.failed, "the order did not fail");
+    }
+    if (!over) await page.waitForTimeout(150);
+  }
+  hold(over, "the order came to its end within three minutes");
+  say(`progress as seen: ${[...states].join(" → ")}`);
+  hold(states.size > 1, "progress moved while somebody watched");
+  await look(page, "order-done");
+}
+
+async function service(page) {
+  await page.locator('a[href^="/services/"].btn.main').click();
+  await page.locator("#address").waitFor({ timeout: 30_000 });
+  await look(page, "service");
+  const address = (await page.locator("#address").textContent()).trim();
+  const guest = await page.context().newPage();
+  const answer = await guest.goto(address, { timeout: 20_000 });
+  hold(answer.status() === 200, `the guest's page answered ${answer.status()}`);
+  say(`guest: ${address} ${(await guest.locator("body").innerText()).replace(/\s+/g, " ").slice(0, 100)}`);
+  if (shots) await guest.screenshot({ path: `${shots}/guest.png` });
+  await guest.close();
+  await page.locator('a[href$="/console"]').click();
+  await page.locator("h1").waitFor();
+  await look(page, "console");
+  await page.goBack();
+  await page.locator('a[data-dialog="delete"]').click();
+  hold(await page.locator("dialog#delete").isVisible(), "deleting asks in a dialog");
+  await page.keyboard.press("Escape");
+}
+
+async function bill(page) {
+  await visit(page, "/bills", "bills");
+  const first = page.locator("table.list tbody th a").first();
+  if (await first.count() === 0) {
+    hold(process.env.YUNWEI_EXPECT_BILL !== "1", "there is a bill");
+    return;
+  }
+  await first.click();
+  await page.locator(".bill").waitFor();
+  await look(page, "bill");
+  if (shots) await page.pdf({ path: `${shots}/bill.pdf`, preferCSSPageSize: true });
+  await page.locator(".bill tbody th a").first().click();
+  await page.locator("h1").waitFor();
+  await look(page, "bill-usage");
+}
+
+async function withoutScript(credentials) {
+  const { context, page } = await open({ javaScriptEnabled: false });
+  await signIn(page, credentials);
+  await page.goto(`${portal}/catalog`);
+  await page.locator(".offer a.cover").first().click();
+  hold(await page.getByRole("button", { name: "Place the order" }).isVisible(), "ordering works without a script");
+  await context.close();
+}
+
+async function rest(page) {
+  for (const [path, name] of [["/orders", "orders"], ["/services", "services"], ["/members", "members"], ["/account/tokens", "tokens"], ["/account/sessions", "sessions"]]) {
+    await visit(page, path, name);
+  }
+  await visit(page, "/?lang=zh", "home-zh");
+  await page.emulateMedia({ colorScheme: "dark" });
+  await visit(page, "/services", "services-zh-dark");
+  await page.emulateMedia({ colorScheme: "light" });
+  const lost = await page.goto(`${portal}/no-such-page`);
+  hold(lost.status() === 404, "an unknown page is not found");
+  await look(page, "not-found");
+}
+
+async function operator(credentials) {
+  const { context, page } = await open();
+  await signIn(page, credentials);
+  for (const [path, name] of [
+    ["/", "op-overview"], ["/operator/orders", "op-orders"], ["/operator/flows?show=all", "op-flows"], ["/operator/hosts", "op-hosts"], ["/operator/sites", "op-sites"],
+    ["/operator/images", "op-images"], ["/operator/customers", "op-customers"], ["/operator/customers/new", "op-customer-new"], ["/operator/offerings", "op-offerings"],
+    ["/operator/search?q=a", "op-search"],
+  ]) await visit(page, path, name);
+  for (const [list, name] of [["/operator/flows?show=all", "op-flow"], ["/operator/hosts", "op-host"], ["/operator/customers", "op-customer"], ["/operator/offerings", "op-offering"]]) {
+    await page.goto(portal + list);
+    const first = page.locator("main table.list tbody th a, main a.cover").first();
+    if (await first.count()) { await first.click(); await page.locator("h1").waitFor(); await look(page, name); }
+  }
+  await context.close();
+}
+
+const pair = (text) => { const at = text.indexOf(" "); return [text.slice(0, at), text.slice(at + 1)]; };
+try {
+  await door();
+  if (process.env.YUNWEI_TENANT) {
+    const credentials = pair(process.env.YUNWEI_TENANT);
+    const { context, page } = await open();
+    await signIn(page, credentials);
+    say("signed in as a tenant");
+    await order(page);
+    if (await page.locator('a[href^="/services/"].btn.main').count()) await service(page);
+    await bill(page);
+    await rest(page);
+    await context.close();
+    await withoutScript(credentials);
+  }
+  if (process.env.YUNWEI_OPERATOR) await operator(pair(process.env.YUNWEI_OPERATOR));
+} catch (error) {
+  hold(false, error.stack);
+}
+await browser.close();
+say(failures.length ? `${failures.length} failed` : "all held");
+process.exit(failures.length ? 1 : 0);
