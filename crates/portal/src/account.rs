@@ -226,7 +226,12 @@ async fn members_page(s: &Signed, wrong: &[(&str, String)], general: &str) -> An
     };
     let invitations = invited
         .iter()
-        .map(|i| Invitation { id: i.id.to_string(), email: i.email.clone(), role: role_words(t, &i.roles), expires: i.expires_at })
+        .map(|i| Invitation {
+            id: i.id.to_string(),
+            email: i.email.clone(),
+            role: role_words(t, &i.roles),
+            expires: i.expires_at,
+        })
         .collect();
     let staff = if s.p().operator() {
         None
@@ -317,7 +322,11 @@ pub(crate) async fn role_form(s: Signed, Path(id): Path<String>) -> Answer {
 
 fn role_page(s: &Signed, id: &str, member: &access::accounts::Member, general: &str, status: StatusCode) -> Response {
     let (p, t) = (s.p(), s.t());
-    let chosen = if s.visit.form.has("csrf") { s.visit.form.all("role").into_iter().map(ToOwned::to_owned).collect() } else { member.roles.clone() };
+    let chosen = if s.visit.form.has("csrf") {
+        s.visit.form.all("role").into_iter().map(ToOwned::to_owned).collect()
+    } else {
+        member.roles.clone()
+    };
     let fields = vec![Field::boxes("role", t.account.roles, role_choices(s, &chosen))];
     let view = FormPage {
         p,
@@ -343,12 +352,15 @@ pub(crate) async fn role(s: Signed, Path(id): Path<String>) -> Answer {
     let account = member.account.id;
     // Given before taken: nobody is without a role in between.
     for name in wanted.iter().filter(|name| !member.roles.iter().any(|held| held == *name)) {
-        if let Err(error) = s.call(&roles::GRANT, roles::GrantRole { account, tenant: None, role: (*name).to_owned() }).await {
+        if let Err(error) =
+            s.call(&roles::GRANT, roles::GrantRole { account, tenant: None, role: (*name).to_owned() }).await
+        {
             return refuse_role(&s, &id, &member, error);
         }
     }
     for name in member.roles.iter().filter(|held| !wanted.contains(&held.as_str())) {
-        if let Err(error) = s.call(&roles::REVOKE, roles::GrantRole { account, tenant: None, role: name.clone() }).await {
+        if let Err(error) = s.call(&roles::REVOKE, roles::GrantRole { account, tenant: None, role: name.clone() }).await
+        {
             return refuse_role(&s, &id, &member, error);
         }
     }
@@ -356,7 +368,11 @@ pub(crate) async fn role(s: Signed, Path(id): Path<String>) -> Answer {
 }
 
 fn refuse_role(s: &Signed, id: &str, member: &access::accounts::Member, error: Error) -> Answer {
-    if correctable(&error) { Ok(role_page(s, id, member, &said(s, &error), StatusCode::CONFLICT)) } else { Err(error.into()) }
+    if correctable(&error) {
+        Ok(role_page(s, id, member, &said(s, &error), StatusCode::CONFLICT))
+    } else {
+        Err(error.into())
+    }
 }
 
 fn remove_question(s: &Signed, id: &str, name: &str) -> Confirm {
@@ -415,7 +431,8 @@ async fn tokens_page(s: &Signed, secret: Option<String>, wrong: &[(&str, String)
         Some((_, words)) => field.error(words.clone()),
         None => field,
     };
-    let (given, days) = if secret.is_some() { ("", "90") } else { (s.visit.form.get("name"), s.visit.form.get("days")) };
+    let (given, days) =
+        if secret.is_some() { ("", "90") } else { (s.visit.form.get("name"), s.visit.form.get("days")) };
     let choices = ["7", "30", "90", "365"].into_iter().map(|n| {
         let mut choice = Choice::new(n, s.p().with(t.account.days, n));
         choice.chosen = n == days || (days.is_empty() && n == "90");
@@ -441,7 +458,12 @@ pub(crate) async fn token_create(s: Signed) -> Answer {
     if form.get("name").is_empty() {
         return tokens_page(&s, None, &[("name", s.t().errors.field_required.to_owned())], "").await;
     }
-    let input = tokens::CreateToken { name: form.get("name").to_owned(), days: form.get("days").parse().ok(), roles: None, account: None };
+    let input = tokens::CreateToken {
+        name: form.get("name").to_owned(),
+        days: form.get("days").parse().ok(),
+        roles: None,
+        account: None,
+    };
     match s.call(&tokens::CREATE, input).await {
         Ok(made) => tokens_page(&s, Some(made.secret), &[], "").await,
         Err(error) if correctable(&error) => match error.attribute() {
@@ -503,10 +525,23 @@ pub(crate) async fn sessions_list(s: Signed) -> Answer {
 
 /// A browser's own words about itself, short enough to recognise it by.
 fn device(agent: &str) -> Option<String> {
-    let find = |known: &[(&str, &'static str)]| known.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name);
-    let browser = find(&[("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"), ("curl/", "curl")]);
+    let find =
+        |known: &[(&str, &'static str)]| known.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name);
+    let browser = find(&[
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+        ("curl/", "curl"),
+    ]);
     let system = find(&[
-        ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS", "macOS"), ("CrOS", "ChromeOS"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS", "macOS"),
+        ("CrOS", "ChromeOS"),
         ("Linux", "Linux"),
     ]);
     match (browser, system) {
@@ -535,7 +570,8 @@ mod tests {
 
     #[test]
     fn browsers_are_told_by_name() {
-        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36";
+        let chrome =
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36";
         assert_eq!(device(chrome).unwrap(), "Chrome · Linux");
         let iphone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1";
         assert_eq!(device(iphone).unwrap(), "Safari · iPhone");

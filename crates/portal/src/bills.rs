@@ -149,7 +149,11 @@ fn line(p: &Page, bill: &str, line: &billing::bills::BillLine) -> BillLine {
         name: line.label.clone(),
         note: if line.name.is_empty() { line.month.clone() } else { format!("{} · {}", line.name, line.month) },
         quantity: quantity(p.t, line),
-        unit_price: format!("{} / {}", crate::fmt::price(line.rate, line.amount.0.currency), unit_words(p.t, &line.unit)),
+        unit_price: format!(
+            "{} / {}",
+            crate::fmt::price(line.rate, line.amount.0.currency),
+            unit_words(p.t, &line.unit)
+        ),
         amount: line.amount.0,
     }
 }
@@ -159,7 +163,8 @@ pub(crate) async fn show_bill(s: Signed, Path(id): Path<String>) -> Answer {
     let (p, t) = (s.p(), s.t());
     let view = s.call(&actions::GET, actions::BillRef { bill: id.clone() }).await?;
     let operator = s.portal.gate.operator()?;
-    let seller = s.call(&tenants::GET, tenants::TenantRef { tenant: operator }).await.map(|o| o.name).unwrap_or_default();
+    let seller =
+        s.call(&tenants::GET, tenants::TenantRef { tenant: operator }).await.map(|o| o.name).unwrap_or_default();
     let seal = match view.bill.state.as_str() {
         "settled" => Some(t.billing.seal_paid),
         "preview" => None,
@@ -196,7 +201,8 @@ pub(crate) async fn show_line(s: Signed, Path((id, line)): Path<(String, String)
     let (p, t) = (s.p(), s.t());
     let after = s.visit.query.get("after").to_owned();
     let beyond = !after.is_empty();
-    let input = actions::LineUsageInput { line: line.clone(), after: Some(after).filter(|a| !a.is_empty()), limit: Some(100) };
+    let input =
+        actions::LineUsageInput { line: line.clone(), after: Some(after).filter(|a| !a.is_empty()), limit: Some(100) };
     let found = s.call(&actions::LINE_USAGE, input).await?;
     if found.bill.id != id {
         return Err(Error::not_found("bill_line.not_found", "there is no such line on this bill").into());
@@ -217,7 +223,11 @@ pub(crate) async fn show_line(s: Signed, Path((id, line)): Path<(String, String)
     let base = format!("/bills/{id}/lines/{line}");
     let pager = p.pager(&base, records.len(), found.next.as_deref(), beyond);
     let href = format!("/bills/{id}");
-    let title = if found.line.name.is_empty() { found.line.label.clone() } else { format!("{} · {}", found.line.label, found.line.name) };
+    let title = if found.line.name.is_empty() {
+        found.line.label.clone()
+    } else {
+        format!("{} · {}", found.line.label, found.line.name)
+    };
     let view = UsagePage {
         p,
         bill_href: &href,

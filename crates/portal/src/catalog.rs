@@ -1,12 +1,5 @@
 //! What is on sale, and the form that orders it.
 
-use askama::Template;
-use axum::extract::Path;
-use base::money::{Currency, decimal, number};
-use base::{Error, Kind, Result};
-use commerce::catalog::characteristics::{Characteristic, Specification, ValueType};
-use commerce::catalog::{PRODUCT_OFFERING, PRODUCT_OFFERING_PRICE, PRODUCT_SPECIFICATION, is_on_sale};
-use commerce::orders::{ORDER_PRICE, PRODUCT_ORDER, PriceInput, PriceItem};
 use crate::fmt;
 use crate::http::Form;
 use crate::i18n::{Lang, Messages, fill};
@@ -14,6 +7,13 @@ use crate::page::{Page, ok};
 use crate::records::{Ask, entries, said, said_in, text, value};
 use crate::ui::{Choice, Control, Field, Summary};
 use crate::visit::{Answer, Signed, done};
+use askama::Template;
+use axum::extract::Path;
+use base::money::{Currency, decimal, number};
+use base::{Error, Kind, Result};
+use commerce::catalog::characteristics::{Characteristic, Specification, ValueType};
+use commerce::catalog::{PRODUCT_OFFERING, PRODUCT_OFFERING_PRICE, PRODUCT_SPECIFICATION, is_on_sale};
+use commerce::orders::{ORDER_PRICE, PRODUCT_ORDER, PriceInput, PriceItem};
 use db::Record;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value as Json, json};
@@ -113,8 +113,10 @@ impl Loaded {
 
     /// The specification's own words about a characteristic: label and hint.
     fn words(&self, lang: Lang, of: &Characteristic) -> (String, String) {
-        let raw = entries(&self.specification.body, "productSpecCharacteristic").iter().find(|c| text(c, "name") == of.name);
-        let translated = raw.and_then(|c| c.get("translation")?.get(crate::records::tongue(lang))?.get("name")?.as_str());
+        let raw =
+            entries(&self.specification.body, "productSpecCharacteristic").iter().find(|c| text(c, "name") == of.name);
+        let translated =
+            raw.and_then(|c| c.get("translation")?.get(crate::records::tongue(lang))?.get("name")?.as_str());
         let hint = raw.map(|c| said_in(lang, c, "description")).unwrap_or_default();
         (translated.unwrap_or(&of.name).to_owned(), hint)
     }
@@ -192,11 +194,22 @@ pub(crate) fn stated(lang: Lang, price: &Record) -> PriceLine {
         "recurring" => {
             let length = price.body.get("recurringChargePeriodLength").and_then(Json::as_i64).unwrap_or(1);
             let period = unit(t, word("recurringChargePeriodType"));
-            fill(t.ordering.per, &[&if length == 1 { format!("{of}{period}") } else { format!("{of}{length} {period}") }])
+            fill(
+                t.ordering.per,
+                &[&if length == 1 { format!("{of}{period}") } else { format!("{of}{length} {period}") }],
+            )
         }
-        _ => fill(t.ordering.per, &[&count.map_or_else(|| format!("{of}{units}"), |n| format!("{of}{} {units}", fmt::number(n)))]),
+        _ => fill(
+            t.ordering.per,
+            &[&count.map_or_else(|| format!("{of}{units}"), |n| format!("{of}{} {units}", fmt::number(n)))],
+        ),
     };
-    PriceLine { name: said(lang, &price.body, "name"), amount: amount(&money), per, kind: kind_word(t, kind).to_owned() }
+    PriceLine {
+        name: said(lang, &price.body, "name"),
+        amount: amount(&money),
+        per,
+        kind: kind_word(t, kind).to_owned(),
+    }
 }
 
 /// `{"unit":"TWD","value":1}` as people read it.
@@ -223,17 +236,26 @@ pub(crate) fn frozen(t: &Messages, price: &Json, name: String) -> PriceLine {
 /// `GET /catalog`
 pub(crate) async fn page(s: Signed) -> Answer {
     let lang = s.p().lang;
-    let ask = Ask { conditions: vec![("lifecycleStatus", vec!["Active".into(), "Launched".into()])], limit: 100, ..Ask::default() };
+    let ask = Ask {
+        conditions: vec![("lifecycleStatus", vec!["Active".into(), "Launched".into()])],
+        limit: 100,
+        ..Ask::default()
+    };
     let mut offers = Vec::new();
     for offering in s.list(&PRODUCT_OFFERING, ask).await?.records {
-        if offering.body.get("isSellable").and_then(Json::as_bool) == Some(false) || offering.at("productSpecification.id").is_none() {
+        if offering.body.get("isSellable").and_then(Json::as_bool) == Some(false)
+            || offering.at("productSpecification.id").is_none()
+        {
             continue;
         }
         let prices = prices_of(&s, &offering).await?;
         offers.push(Offer {
             id: offering.id.clone(),
             name: said(lang, &offering.body, "name"),
-            category: entries(&offering.body, "category").first().map(|c| said_in(lang, c, "name")).filter(|c| !c.is_empty()),
+            category: entries(&offering.body, "category")
+                .first()
+                .map(|c| said_in(lang, c, "name"))
+                .filter(|c| !c.is_empty()),
             description: said(lang, &offering.body, "description"),
             prices: prices.iter().map(|price| stated(lang, price)).collect(),
         });
@@ -278,7 +300,11 @@ pub(crate) async fn submit(s: Signed, Path(id): Path<String>) -> Answer {
             Ok(order) => return Ok(done(&s.portal, &format!("/orders/{order}"), "order-placed")),
             Err(e) if matches!(e.kind(), Kind::Invalid | Kind::Dangling | Kind::Conflict | Kind::Exhausted) => {
                 let attribute = e.attribute().unwrap_or_default();
-                let field = loaded.choices.characteristics().iter().find(|c| attribute.rsplit('.').next() == Some(c.name.as_str()));
+                let field = loaded
+                    .choices
+                    .characteristics()
+                    .iter()
+                    .find(|c| attribute.rsplit('.').next() == Some(c.name.as_str()));
                 match field {
                     Some(c) => wrong.push((name_of(&c.name), explain(s.t(), c, &e))),
                     None if attribute.ends_with("product.name") => wrong.push(("name".into(), e.message().to_owned())),
@@ -409,7 +435,11 @@ fn field(lang: Lang, loaded: &Loaded, of: &Characteristic, form: &Form) -> Field
         let (min, max) = bounds.map_or((None, None), |v| (v.from.map(|n| n.to_string()), v.to.map(|n| n.to_string())));
         let step = if of.of == ValueType::Integer { "1" } else { "any" };
         let slider = of.of == ValueType::Integer && min.is_some() && max.is_some();
-        Field::number(name, &label, Control::Number { value: given.to_owned(), min, max, step: step.into(), unit: unit.to_owned(), slider })
+        Field::number(
+            name,
+            &label,
+            Control::Number { value: given.to_owned(), min, max, step: step.into(), unit: unit.to_owned(), slider },
+        )
     } else if of.name.to_ascii_lowercase().contains("key") || of.max > 1 {
         Field::area(name, &label, form.raw(&name_of(&of.name)))
     } else {
@@ -447,20 +477,33 @@ async fn receipt(s: &Signed, loaded: &Loaded, chosen: Map<String, Json>) -> Resu
         ReceiptLine { name: line.name, how: line.kind, amount: line.amount, per: line.per }
     };
     let total = |kind: &str, period: &str| {
-        let found = priced.total.iter().find(|p| text(p, "priceType") == kind && text(p, "recurringChargePeriod") == period);
+        let found =
+            priced.total.iter().find(|p| text(p, "priceType") == kind && text(p, "recurringChargePeriod") == period);
         found.and_then(|p| p.get("price")?.get("dutyFreeAmount")).map(amount)
     };
-    Ok(Receipt { lines: item.prices.iter().map(line).collect(), once: total("oneTime", ""), month: total("recurring", "month") })
+    Ok(Receipt {
+        lines: item.prices.iter().map(line).collect(),
+        once: total("oneTime", ""),
+        month: total("recurring", "month"),
+    })
 }
 
-fn show_form(s: &Signed, loaded: &Loaded, form: &Form, wrong: &[(String, String)], general: &str, receipt: Receipt) -> axum::response::Response {
+fn show_form(
+    s: &Signed,
+    loaded: &Loaded,
+    form: &Form,
+    wrong: &[(String, String)],
+    general: &str,
+    receipt: Receipt,
+) -> axum::response::Response {
     let (p, t) = (s.p(), s.t());
     let lang = p.lang;
     let told = |field: Field| match wrong.iter().find(|(name, _)| *name == field.name) {
         Some((_, words)) => field.error(words.clone()),
         None => field,
     };
-    let service_name = told(Field::line("name", t.ordering.service_name, form.get("name")).hint(t.ordering.service_name_hint));
+    let service_name =
+        told(Field::line("name", t.ordering.service_name, form.get("name")).hint(t.ordering.service_name_hint));
     let configurable = loaded.choices.characteristics().iter().filter(|c| c.configurable);
     let fields: Vec<Field> = configurable.map(|c| told(field(lang, loaded, c, form))).collect();
     let all: Vec<&Field> = std::iter::once(&service_name).chain(&fields).collect();
@@ -481,5 +524,8 @@ fn show_form(s: &Signed, loaded: &Loaded, form: &Form, wrong: &[(String, String)
         fields,
         receipt,
     };
-    crate::page::show(if failed { axum::http::StatusCode::UNPROCESSABLE_ENTITY } else { axum::http::StatusCode::OK }, &view)
+    crate::page::show(
+        if failed { axum::http::StatusCode::UNPROCESSABLE_ENTITY } else { axum::http::StatusCode::OK },
+        &view,
+    )
 }

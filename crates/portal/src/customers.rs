@@ -59,7 +59,8 @@ pub(crate) async fn list(s: Signed) -> Answer {
         .collect();
     let pager = p.pager("/operator/customers", rows.len(), found.next.as_deref(), !after.is_empty());
     let o = &t.operator;
-    let empty = Empty::new(o.customers_empty, o.customers_empty_body).link("/operator/customers/new", o.customer_create);
+    let empty =
+        Empty::new(o.customers_empty, o.customers_empty_body).link("/operator/customers/new", o.customer_create);
     let view = TablePage {
         p,
         title: t.frame.customers,
@@ -98,15 +99,38 @@ fn create_page(s: &Signed, wrong: &[(&str, String)], general: &str) -> Response 
         choice
     });
     let mut fields = vec![
-        told(wrong, Field::line("name", o.customer_name, form.get("name")).kind("text", "organization").hint(o.customer_name_hint)),
+        told(
+            wrong,
+            Field::line("name", o.customer_name, form.get("name"))
+                .kind("text", "organization")
+                .hint(o.customer_name_hint),
+        ),
         told(wrong, Field::tiles("locale", t.frame.language, languages.to_vec())),
     ];
     fields.extend(owner_fields(s, wrong));
-    form_page(s, p, o.customer_create, o.customer_create_lead, "/operator/customers/new".into(), fields, "/operator/customers".into(), general)
+    form_page(
+        s,
+        p,
+        o.customer_create,
+        o.customer_create_lead,
+        "/operator/customers/new".into(),
+        fields,
+        "/operator/customers".into(),
+        general,
+    )
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a form page, each said once")]
-fn form_page(s: &Signed, p: &Page, title: &str, lead: &str, action: String, fields: Vec<Field>, back: String, general: &str) -> Response {
+fn form_page(
+    s: &Signed,
+    p: &Page,
+    title: &str,
+    lead: &str,
+    action: String,
+    fields: Vec<Field>,
+    back: String,
+    general: &str,
+) -> Response {
     let summary = Summary::gather(s.t().frame.form_wrong, &fields.iter().collect::<Vec<_>>(), general);
     let status = if summary.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let view = FormPage {

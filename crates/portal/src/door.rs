@@ -7,9 +7,9 @@ use crate::http::is_local;
 use crate::page::{Page, show};
 use crate::ui::{Field, Summary};
 use crate::visit::{Answer, Anybody, Visit, done};
+use access::Secret;
 use access::invitations::actions as invitations;
 use access::passwords::actions as passwords;
-use access::Secret;
 use access::sessions::actions::{self as sessions, OpenSession};
 use askama::Template;
 use axum::extract::State;
@@ -88,7 +88,12 @@ pub(crate) async fn sign_in_form(Anybody(visit): Anybody) -> Response {
         return Redirect::to(&next(&visit)).into_response();
     }
     let d = &visit.page.t.door;
-    sign_in_page(&visit, "", [email_field(&visit, "username"), password_field("password", d.password, "current-password")], StatusCode::OK)
+    sign_in_page(
+        &visit,
+        "",
+        [email_field(&visit, "username"), password_field("password", d.password, "current-password")],
+        StatusCode::OK,
+    )
 }
 
 /// `POST /sign-in`
@@ -126,7 +131,10 @@ pub(crate) async fn sign_in(State(portal): State<Portal>, Anybody(visit): Anybod
                 Kind::Forbidden => (d.account_suspended.to_owned(), StatusCode::FORBIDDEN),
                 Kind::Throttled => {
                     let seconds = error.wait().map_or(60, |wait| wait.as_secs().max(1));
-                    (visit.page.with(d.sign_in_slow, visit.page.span(i64::try_from(seconds).unwrap_or(i64::MAX))), StatusCode::TOO_MANY_REQUESTS)
+                    (
+                        visit.page.with(d.sign_in_slow, visit.page.span(i64::try_from(seconds).unwrap_or(i64::MAX))),
+                        StatusCode::TOO_MANY_REQUESTS,
+                    )
                 }
                 _ => return Err(error.into()),
             };
@@ -152,7 +160,8 @@ fn gone(visit: &Visit, title: &str, body: &str, links: Vec<(String, &'static str
 }
 
 fn is_void(error: &Error) -> bool {
-    matches!(error.kind(), Kind::NotFound | Kind::Unauthenticated | Kind::Forbidden) || error.code().starts_with("link.")
+    matches!(error.kind(), Kind::NotFound | Kind::Unauthenticated | Kind::Forbidden)
+        || error.code().starts_with("link.")
 }
 
 fn invitation_gone(visit: &Visit) -> Response {
@@ -166,16 +175,22 @@ pub(crate) async fn invitation(State(portal): State<Portal>, Anybody(visit): Any
 }
 
 /// Shows the form of an invitation with what was wrong with the last try.
-async fn answer_invitation(portal: &Portal, visit: &Visit, wrong: Vec<(&'static str, String)>, general: &str) -> Answer {
+async fn answer_invitation(
+    portal: &Portal,
+    visit: &Visit,
+    wrong: Vec<(&'static str, String)>,
+    general: &str,
+) -> Answer {
     let p = &visit.page;
     let d = &p.t.door;
     let token = link_token(visit);
     let cx = portal.stranger(visit)?;
-    let preview = match portal.gate.call(&cx, &invitations::PREVIEW, invitations::LinkToken { token: token.clone() }).await {
-        Ok(preview) => preview,
-        Err(error) if is_void(&error) => return Ok(invitation_gone(visit)),
-        Err(error) => return Err(error.into()),
-    };
+    let preview =
+        match portal.gate.call(&cx, &invitations::PREVIEW, invitations::LinkToken { token: token.clone() }).await {
+            Ok(preview) => preview,
+            Err(error) if is_void(&error) => return Ok(invitation_gone(visit)),
+            Err(error) => return Err(error.into()),
+        };
     let told = |field: Field| match wrong.iter().find(|(name, _)| *name == field.name) {
         Some((_, words)) => field.error(words.clone()),
         None => field,
@@ -196,7 +211,11 @@ async fn answer_invitation(portal: &Portal, visit: &Visit, wrong: Vec<(&'static 
     let form = DoorForm {
         p,
         title: p.with(d.invite_title, &preview.tenant),
-        body: p.with2(if preview.has_account { d.invite_known } else { d.invite_body }, &preview.email, roles.join("、")),
+        body: p.with2(
+            if preview.has_account { d.invite_known } else { d.invite_body },
+            &preview.email,
+            roles.join("、"),
+        ),
         summary,
         action: "/invitation".into(),
         hidden: vec![("token", token.reveal().to_owned())],
@@ -237,7 +256,9 @@ pub(crate) async fn accept_invitation(State(portal): State<Portal>, Anybody(visi
         Err(error) if error.kind() == Kind::Invalid => {
             let words = strength_words(&visit.page, &error);
             match error.attribute() {
-                Some("name") => answer_invitation(&portal, &visit, vec![("name", error.message().to_owned())], "").await,
+                Some("name") => {
+                    answer_invitation(&portal, &visit, vec![("name", error.message().to_owned())], "").await
+                }
                 Some("password") => answer_invitation(&portal, &visit, vec![("password", words)], "").await,
                 _ => answer_invitation(&portal, &visit, Vec::new(), &words).await,
             }
@@ -286,7 +307,10 @@ pub(crate) async fn forgotten(State(portal): State<Portal>, Anybody(visit): Anyb
     match passwords::REQUEST_RESET.call(&portal.gate, &portal.stranger(&visit)?, input).await {
         Ok(_) => {
             let links = vec![("/sign-in".to_owned(), d.back_to_sign_in)];
-            Ok(show(StatusCode::OK, &DoorMessage { p: &visit.page, title: d.sent_title.into(), body: d.sent_body.into(), links }))
+            Ok(show(
+                StatusCode::OK,
+                &DoorMessage { p: &visit.page, title: d.sent_title.into(), body: d.sent_body.into(), links },
+            ))
         }
         Err(error) if error.kind() == Kind::Invalid => {
             let field = email_field(&visit, "username").error(d.email_wrong);
@@ -332,7 +356,8 @@ pub(crate) async fn reset(State(portal): State<Portal>, Anybody(visit): Anybody)
     if !wrong.is_empty() {
         return Ok(reset_page(&visit, wrong));
     }
-    let input = passwords::ResetPassword { token: link_token(&visit), password: Secret::new(visit.form.raw("password")) };
+    let input =
+        passwords::ResetPassword { token: link_token(&visit), password: Secret::new(visit.form.raw("password")) };
     match passwords::RESET.call(&portal.gate, &portal.stranger(&visit)?, input).await {
         Ok(_) => Ok(done(&portal, "/sign-in", "password-set")),
         Err(error) if error.kind() == Kind::Invalid && !is_void(&error) => {

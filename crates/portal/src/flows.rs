@@ -133,7 +133,11 @@ async fn rows(s: &Signed, found: &[RunSummary]) -> Vec<FlowRow> {
             subject: format!("{} {}", run.subject_kind, run.subject_id),
             customer: names.get(&run.tenant).cloned().unwrap_or_default(),
             state: run.state.word().to_owned(),
-            step: run.failure.as_ref().map(|f| if f.step.is_empty() { f.code.clone() } else { format!("{} ({})", f.step, f.code) }).unwrap_or_default(),
+            step: run
+                .failure
+                .as_ref()
+                .map(|f| if f.step.is_empty() { f.code.clone() } else { format!("{} ({})", f.step, f.code) })
+                .unwrap_or_default(),
             started: run.created,
         })
         .collect()
@@ -172,9 +176,19 @@ pub(crate) async fn list(s: Signed) -> Answer {
     let st = &s.t().state;
     let tabs = Tabs {
         label: s.t().frame.flows.to_owned(),
-        links: vec![tab("", o.tab_attention), tab("running", o.tab_running), tab("waiting", st.waiting), tab("undone", st.unwound), tab("all", o.tab_all)],
+        links: vec![
+            tab("", o.tab_attention),
+            tab("running", o.tab_running),
+            tab("waiting", st.waiting),
+            tab("undone", st.unwound),
+            tab("all", o.tab_all),
+        ],
     };
-    let base = if which.is_empty() { "/operator/flows".to_owned() } else { format!("/operator/flows?show={}", crate::http::encode(&which)) };
+    let base = if which.is_empty() {
+        "/operator/flows".to_owned()
+    } else {
+        format!("/operator/flows?show={}", crate::http::encode(&which))
+    };
     let pager = p.pager(&base, found.items.len(), found.next.as_deref(), !after.is_empty());
     let flows = rows(&s, &found.items).await;
     Ok(ok(&Flows { p, tabs, flows, pager }))
@@ -198,7 +212,8 @@ async fn flow_page(s: &Signed, id: &str, refused: Option<String>, status: Status
         failure.map_or_else(|| p.t.frame.unknown.to_owned(), |f| format!("{}: {} ({})", f.step, f.message, f.code))
     });
     let decisions = if problem.is_some() || live { decisions(p, id, problem.is_some()) } else { Vec::new() };
-    let order = (run.run.subject_kind == "productOrder").then(|| (format!("/orders/{}", run.run.subject_id), run.run.subject_id.clone()));
+    let order = (run.run.subject_kind == "productOrder")
+        .then(|| (format!("/orders/{}", run.run.subject_id), run.run.subject_id.clone()));
     let mut rows: Vec<JournalRow> = journal.events.iter().map(journal_row).collect();
     rows.extend(run.decisions.iter().map(|d| JournalRow {
         at: d.at,
@@ -250,7 +265,11 @@ fn decision_word<'w>(t: &'static Messages, verb: &'w str) -> &'w str {
 /// What a person may decide: everything about a stuck run, only to turn round
 /// one that is on its way.
 fn decisions(p: &Page, id: &str, stuck: bool) -> Vec<Confirm> {
-    ["retry", "skip", "unwind", "give_up"].into_iter().filter(|verb| stuck || *verb == "unwind").map(|verb| question(p, id, verb, "", false)).collect()
+    ["retry", "skip", "unwind", "give_up"]
+        .into_iter()
+        .filter(|verb| stuck || *verb == "unwind")
+        .map(|verb| question(p, id, verb, "", false))
+        .collect()
 }
 
 fn question(p: &Page, id: &str, verb: &'static str, wrong: &str, page: bool) -> Confirm {
@@ -280,8 +299,12 @@ fn question(p: &Page, id: &str, verb: &'static str, wrong: &str, page: bool) -> 
 }
 
 fn verb(text: &str) -> Result<(&'static str, &'static str)> {
-    let known = [("retry", "flow.retry"), ("skip", "flow.skip"), ("unwind", "flow.unwind"), ("give_up", "flow.give_up")];
-    known.into_iter().find(|(word, _)| *word == text).ok_or_else(|| Error::not_found("page.not_found", "there is no such decision"))
+    let known =
+        [("retry", "flow.retry"), ("skip", "flow.skip"), ("unwind", "flow.unwind"), ("give_up", "flow.give_up")];
+    known
+        .into_iter()
+        .find(|(word, _)| *word == text)
+        .ok_or_else(|| Error::not_found("page.not_found", "there is no such decision"))
 }
 
 /// `GET /operator/flows/{id}/{verb}`
@@ -322,7 +345,11 @@ pub(crate) async fn events(s: Signed, Path(id): Path<String>) -> Answer {
         async move {
             let run = detail(&s, &id).await?;
             let over = run.run.state.is_final() || run.run.state == State::Stuck;
-            let view = FlowProgress { p: s.p(), state: run.run.state.word().to_owned(), steps: told(s.p(), steps_of(s.p(), &run)) };
+            let view = FlowProgress {
+                p: s.p(),
+                state: run.run.state.word().to_owned(),
+                steps: told(s.p(), steps_of(s.p(), &run)),
+            };
             Ok((live::fragment(&view)?, over))
         }
     }))

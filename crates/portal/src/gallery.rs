@@ -570,7 +570,8 @@ fn account_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
             secret: Some("ywt_01jd8q2v7k3x5w9m0n4r6t8y2z_8sK2mQ".into()),
             tokens: vec![TokenRow {
                 id: "1".into(),
-                name: "CI 部署".into(), prefix: "ywt_8sK2mQ".into(),
+                name: "CI 部署".into(),
+                prefix: "ywt_8sK2mQ".into(),
                 created: before(6_000),
                 last_used: Some(before(30)),
                 expires: Some(before(-90_000)),

@@ -81,7 +81,12 @@ pub(crate) async fn list(s: Signed) -> Answer {
         meters: fills.get(&host.id).map(|fill| meters(p, fill)).unwrap_or_default(),
     });
     let hosts = hosts.collect();
-    let pools = all.pools.iter().filter(|pool| pool.hosts > 0).map(|pool| PoolCard { name: pool.name.clone(), meters: meters(p, &pool.fill) }).collect();
+    let pools = all
+        .pools
+        .iter()
+        .filter(|pool| pool.hosts > 0)
+        .map(|pool| PoolCard { name: pool.name.clone(), meters: meters(p, &pool.fill) })
+        .collect();
     Ok(ok(&Hosts { p, hosts, pools }))
 }
 
@@ -89,7 +94,12 @@ pub(crate) async fn list(s: Signed) -> Answer {
 pub(crate) async fn page(s: Signed, Path(id): Path<String>) -> Answer {
     let (p, o) = (s.p(), &s.t().operator);
     let found = s.call(&actions::GET, HostRef { id: id.parse()? }).await?;
-    let held = s.call(&capacity::LIST_RESERVATIONS, capacity::ListReservations { host: Some(found.host.id), after: None, limit: Some(200) }).await?;
+    let held = s
+        .call(
+            &capacity::LIST_RESERVATIONS,
+            capacity::ListReservations { host: Some(found.host.id), after: None, limit: Some(200) },
+        )
+        .await?;
     let names = crate::customers::names(&s, held.items.iter().map(|r| r.tenant)).await;
     let machines = held.items.iter().map(|r| MachineRow {
         id: r.machine.clone(),
@@ -231,7 +241,9 @@ pub(crate) async fn enrol(s: Signed) -> Answer {
             let command = format!("yunwei-agent enrol --server {server} --token {}", made.token);
             Ok(ok(&Enrolled { p: s.p(), command, expires: made.expires_at }))
         }
-        Err(error) if correctable(&error) || error.kind() == Kind::Unavailable => enrol_page(&s, &said(&s, &error)).await,
+        Err(error) if correctable(&error) || error.kind() == Kind::Unavailable => {
+            enrol_page(&s, &said(&s, &error)).await
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -104,8 +104,15 @@ impl Portal {
             locale: me.account.locale,
             tenant: me.acting.name,
             operator: me.acting.kind == TenantKind::Operator,
-            home: home.filter(|place| place.tenant != me.acting.tenant).map(|place| (place.tenant.to_string(), place.name.clone())),
-            places: me.places.iter().filter(|p| p.tenant != me.acting.tenant).map(|p| (p.tenant.to_string(), p.name.clone())).collect(),
+            home: home
+                .filter(|place| place.tenant != me.acting.tenant)
+                .map(|place| (place.tenant.to_string(), place.name.clone())),
+            places: me
+                .places
+                .iter()
+                .filter(|p| p.tenant != me.acting.tenant)
+                .map(|p| (p.tenant.to_string(), p.name.clone()))
+                .collect(),
         };
         let csrf = visitor.csrf().to_owned();
         Some((cx, who, csrf))
@@ -147,6 +154,14 @@ fn tenant_routes() -> Router<Portal> {
         .route("/orders/{id}", get(orders::show))
         .route("/orders/{id}/events", get(orders::events))
         .route("/orders/{id}/cancel", get(orders::ask_cancel).post(orders::cancel))
+        .route("/services", get(services::list))
+        .route("/services/{id}", get(services::show))
+        .route("/services/{id}/events", get(services::events))
+        .route("/services/{id}/console", get(services::console))
+        .route("/services/{id}/start", post(services::start))
+        .route("/services/{id}/restart", post(services::restart))
+        .route("/services/{id}/stop", get(services::ask_stop).post(services::stop))
+        .route("/services/{id}/delete", get(services::ask_delete).post(services::delete))
         .route("/bills", get(bills::list))
         .route("/bills/{id}", get(bills::show_bill))
         .route("/bills/{id}/lines/{line}", get(bills::show_line))

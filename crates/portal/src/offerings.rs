@@ -27,7 +27,9 @@ pub(crate) async fn list(s: Signed) -> Answer {
             note: offering.id.clone(),
             cells: vec![
                 Cell::State(p.state(offering.state.as_deref().unwrap_or_default())),
-                Cell::Text(offering.at("productSpecification.name").and_then(Json::as_str).unwrap_or_default().to_owned()),
+                Cell::Text(
+                    offering.at("productSpecification.name").and_then(Json::as_str).unwrap_or_default().to_owned(),
+                ),
                 Cell::Text(offering.revision.to_string()),
                 Cell::Time(p.ago(&offering.updated)),
             ],
@@ -61,7 +63,9 @@ pub(crate) async fn page(s: Signed, Path(id): Path<String>) -> Answer {
         })
         .collect();
     let mut decomposition = vec![("productSpecification".to_owned(), said(p.lang, &loaded.specification.body, "name"))];
-    for (list, kind) in [("serviceSpecification", "serviceSpecification"), ("resourceSpecification", "resourceSpecification")] {
+    for (list, kind) in
+        [("serviceSpecification", "serviceSpecification"), ("resourceSpecification", "resourceSpecification")]
+    {
         for part in entries(&loaded.specification.body, list) {
             decomposition.push((kind.to_owned(), text(part, "name").to_owned()));
         }

@@ -87,7 +87,8 @@ impl OrderPage<'_> {
 // Handlers.
 
 /// States in which something is still going on.
-const OPEN: [&str; 6] = ["acknowledged", "pending", "held", "inProgress", "assessingCancellation", "pendingCancellation"];
+const OPEN: [&str; 6] =
+    ["acknowledged", "pending", "held", "inProgress", "assessingCancellation", "pendingCancellation"];
 
 /// [`OPEN`], as a list asks for it.
 pub(crate) fn open_states() -> Vec<String> {
@@ -132,7 +133,8 @@ pub(crate) fn what(s: &Signed, order: &Record) -> String {
 pub(crate) async fn recent(s: &Signed, ask: Ask) -> Result<(Vec<OrderRow>, Option<String>)> {
     let rows = s.list(&PRODUCT_ORDER, ask).await?;
     let names = crate::customers::names(s, rows.records.iter().map(|r| r.tenant)).await;
-    let shown = rows.records.iter().map(|order| row(s, order, names.get(&order.tenant).map_or("", String::as_str))).collect();
+    let shown =
+        rows.records.iter().map(|order| row(s, order, names.get(&order.tenant).map_or("", String::as_str))).collect();
     Ok((shown, rows.next))
 }
 
@@ -157,7 +159,12 @@ pub(crate) async fn list(s: Signed) -> Answer {
     let st = &s.t().state;
     let tabs = Tabs {
         label: s.t().frame.orders.to_owned(),
-        links: vec![tab("", s.t().frame.all), tab("open", st.in_progress), tab("completed", st.completed), tab("failed", st.failed)],
+        links: vec![
+            tab("", s.t().frame.all),
+            tab("open", st.in_progress),
+            tab("completed", st.completed),
+            tab("failed", st.failed),
+        ],
     };
     let here = if state.is_empty() { base.to_owned() } else { format!("{base}?state={}", crate::http::encode(&state)) };
     let pager = p.pager(&here, orders.len(), next.as_deref(), beyond);
@@ -180,13 +187,18 @@ async fn see(s: &Signed, id: &str) -> Result<Seen> {
     let t = &s.t().ordering;
     let (steps, flow, stuck) = crate::flows::of_order(s, &order).await?;
     let outcome = match state.as_str() {
-        "failed" | "rejected" | "partial" => Some(Notice::new(Tone::Danger, t.order_failed_title, reasons(s, &order).unwrap_or_else(|| t.order_failed_body.to_owned()))),
+        "failed" | "rejected" | "partial" => Some(Notice::new(
+            Tone::Danger,
+            t.order_failed_title,
+            reasons(s, &order).unwrap_or_else(|| t.order_failed_body.to_owned()),
+        )),
         "completed" => Some(Notice::new(Tone::Well, t.order_ready_title, "")),
         _ if stuck => Some(Notice::new(Tone::Care, t.order_stuck_title, t.order_stuck_body)),
         _ => None,
     };
     let ended = entries(&order.body, "productOrderItem").iter().all(|item| text(item, "action") == "delete");
-    let outcome = if ended && state == "completed" { Some(Notice::new(Tone::Well, t.order_ended_title, "")) } else { outcome };
+    let outcome =
+        if ended && state == "completed" { Some(Notice::new(Tone::Well, t.order_ended_title, "")) } else { outcome };
     let ready = if state == "completed" && !ended { ready(s, &order).await? } else { None };
     Ok(Seen { live: is_open(&state), order, outcome, steps, ready, flow })
 }
@@ -228,7 +240,8 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
     let lang = p.lang;
     let items = entries(&seen.order.body, "productOrderItem").iter().map(|item| item_view(lang, item)).collect();
     let up = if p.operator() { ("/operator/orders", t.frame.all_orders) } else { ("/orders", t.frame.orders) };
-    let can_cancel = seen.live && !matches!(seen.order.state.as_deref(), Some("pendingCancellation" | "assessingCancellation"));
+    let can_cancel =
+        seen.live && !matches!(seen.order.state.as_deref(), Some("pendingCancellation" | "assessingCancellation"));
     let cancel = (can_cancel && !p.operator()).then(|| cancel_question(p, &id, false));
     let view = OrderPage {
         p,

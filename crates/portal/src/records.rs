@@ -34,7 +34,10 @@ pub(crate) struct Rows {
 
 impl Signed {
     /// Runs blocking work of the gate.
-    pub(crate) async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&gate::Gate, &gate::Cx) -> Result<T> + Send + 'static) -> Result<T> {
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&gate::Gate, &gate::Cx) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (gate, cx) = (self.portal.gate.clone(), self.cx.clone());
         tokio::task::spawn_blocking(move || work(&gate, &cx))
             .await
@@ -42,11 +45,20 @@ impl Signed {
     }
 
     /// Runs an action by its name, with JSON in and out.
-    pub(crate) async fn named<T: serde::de::DeserializeOwned + Send + 'static>(&self, name: &'static str, input: Json) -> Result<T> {
+    pub(crate) async fn named<T: serde::de::DeserializeOwned + Send + 'static>(
+        &self,
+        name: &'static str,
+        input: Json,
+    ) -> Result<T> {
         self.blocking(move |gate, cx| {
-            let action = gate.catalogue().find(name).ok_or_else(|| Error::bug("action.absent", format!("there is no action {name}")))?;
+            let action = gate
+                .catalogue()
+                .find(name)
+                .ok_or_else(|| Error::bug("action.absent", format!("there is no action {name}")))?;
             let output = action.run_json(gate, cx, input)?;
-            serde_json::from_value(output).map_err(|e| Error::bug("action.output", format!("{name} gave what a page cannot read: {e}")).because(e))
+            serde_json::from_value(output).map_err(|e| {
+                Error::bug("action.output", format!("{name} gave what a page cannot read: {e}")).because(e)
+            })
         })
         .await
     }

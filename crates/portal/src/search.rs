@@ -35,7 +35,11 @@ pub(crate) async fn page(s: Signed) -> Answer {
         for (title, icon, hits) in [
             (f.customers, Icon::People, allowed(customers(&s, &needle).await)?),
             (f.orders, Icon::Orders, allowed(records(&s, &commerce::orders::PRODUCT_ORDER, "/orders", &needle).await)?),
-            (f.offerings, Icon::Catalog, allowed(records(&s, &commerce::catalog::PRODUCT_OFFERING, "/operator/offerings", &needle).await)?),
+            (
+                f.offerings,
+                Icon::Catalog,
+                allowed(records(&s, &commerce::catalog::PRODUCT_OFFERING, "/operator/offerings", &needle).await)?,
+            ),
             (f.hosts, Icon::Hosts, allowed(machines(&s, &needle).await)?),
             (f.flows, Icon::Flows, allowed(flows(&s, &query).await)?),
         ] {
@@ -90,7 +94,11 @@ async fn customers(s: &Signed, needle: &str) -> Result<Vec<Hit>> {
 async fn records(s: &Signed, kind: &'static gate::Kind, page: &str, needle: &str) -> Result<Vec<Hit>> {
     let found = s.list(kind, Ask { limit: LOOKED, ..Ask::default() }).await?;
     let name = |record: &Record| {
-        if record.kind == "productOrder" { crate::orders::what(s, record) } else { said(s.p().lang, &record.body, "name") }
+        if record.kind == "productOrder" {
+            crate::orders::what(s, record)
+        } else {
+            said(s.p().lang, &record.body, "name")
+        }
     };
     let mut hits = Vec::new();
     let matching: Vec<(&Record, String)> = found

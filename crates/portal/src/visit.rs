@@ -23,9 +23,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use base::{Error, Kind, limits};
 use gate::Cx;
-use web::Traced;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use web::Traced;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -136,7 +136,11 @@ pub(crate) async fn layer(State(portal): State<Portal>, request: Request, next: 
     if visit.query.has("lang") {
         sets.push(portal.cookie("yunwei_lang", visit.page.lang.code(), Some(YEAR)));
     }
-    let read = if parts.method == Method::POST { submitted(&parts, body, &visit.page.csrf).await } else { Ok(Form::default()) };
+    let read = if parts.method == Method::POST {
+        submitted(&parts, body, &visit.page.csrf).await
+    } else {
+        Ok(Form::default())
+    };
     let page = visit.page.clone();
     let mut response = match read {
         Ok(form) => {
@@ -254,7 +258,11 @@ async fn submitted(parts: &Parts, body: Body, csrf: &str) -> base::Result<Form> 
     let form = Form::parse(&String::from_utf8_lossy(&bytes));
     let given = form.raw("csrf");
     let same = given.len() == csrf.len() && given.bytes().zip(csrf.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0;
-    if same { Ok(form) } else { Err(Error::new(Kind::Forbidden, errors::STALE_FORM, "the form's token is not this session's")) }
+    if same {
+        Ok(form)
+    } else {
+        Err(Error::new(Kind::Forbidden, errors::STALE_FORM, "the form's token is not this session's"))
+    }
 }
 
 /// Whether a page of this site sent the request, as far as the browser says.
