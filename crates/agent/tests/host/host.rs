@@ -21,8 +21,17 @@ pub struct Host {
     pub server: Arc<Server>,
     pub data: PathBuf,
     dir: PathBuf,
+    /// In a namespace, beside a system daemon (`script/libvirt-namespace`), and not a session's.
+    namespace: bool,
     agent: Option<Child>,
     _turn: Option<MutexGuard<'static, ()>>,
+}
+
+/// Set for the test that runs inside a namespace.
+const INSIDE: &str = "YUNWEI_TEST_INSIDE";
+
+fn is_inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
 }
 
 fn top() -> PathBuf {
@@ -35,6 +44,28 @@ fn missing() -> Option<String> {
         |name: &str| ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].iter().any(|dir| Path::new(dir).join(name).exists());
     let tools = ["libvirtd", "virsh", "qemu-system-x86_64", "qemu-img", "mke2fs", "busybox", "cpio", "setpriv"];
     tools.into_iter().find(|tool| !there(tool)).map(|tool| format!("{tool} is not installed"))
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The Debian guest, built if `YUNWEI_TEST_DEBIAN=build`; `None`, with a word, where it is not there.
+pub fn debian() -> Option<PathBuf> {
+    let missing_ssh = !Path::new("/usr/bin/ssh").exists();
+    if let Some(why) = missing().or_else(|| missing_ssh.then(|| "ssh is not installed".to_owned())) {
+        eprintln!("SKIPPED: {why}");
+        return None;
+    }
+    let manifest = top().join(".cache/guest/debian.json");
+    if std::env::var("YUNWEI_TEST_DEBIAN").is_ok_and(|value| value == "build") {
+        return Some(PathBuf::from(run(&mut Command::new(top().join("script/guest-debian"))).trim()));
+    }
+    if !manifest.exists() {
+        eprintln!("SKIPPED: the Debian guest is not built; script/guest-debian builds it");
+        return None;
+    }
+    Some(manifest)
 }
 
 fn run(command: &mut Command) -> String {
@@ -66,17 +97,48 @@ impl Host {
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::copy(env!("CARGO_BIN_EXE_yunwei-agent"), dir.join("yunwei-agent")).unwrap();
-        let host = Self { server: Server::start(), data: dir.join("data"), dir, agent: None, _turn: turn };
+        let namespace = is_inside();
+        let host = Self { server: Server::start(), data: dir.join("data"), dir, namespace, agent: None, _turn: turn };
         host.session("start");
         run(host.in_session(&["mkdir", "-p"]).arg(&host.data));
         Some(host)
     }
 
+    /// Runs one test of this program again inside a namespace with a bridge. `None`, with a word, where
+    /// that cannot be; `Some(true)`: this is the inside.
+    pub fn inside_namespace(test: &str) -> Option<bool> {
+        if is_inside() {
+            return Some(true);
+        }
+        let root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0;
+        let why = missing().or_else(|| (!root).then(|| "a network namespace needs root".to_owned()));
+        if let Some(why) = why {
+            eprintln!("SKIPPED: {why}");
+            return None;
+        }
+        run(&mut Command::new(top().join("script/guest-image")));
+        let _turn = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
+        let program = std::env::current_exe().unwrap();
+        let mut command = Command::new(top().join("script/libvirt-namespace"));
+        command.args(["--bridge", "br0", "192.0.2.1/24", "--"]).arg(program).args(["--exact", test, "--nocapture"]);
+        let done = command.env(INSIDE, "1").status().unwrap();
+        assert!(done.success(), "{test} failed inside its namespace");
+        Some(false)
+    }
+
     pub fn session(&self, verb: &str) {
+        if self.namespace {
+            return;
+        }
         run(Command::new(top().join("script/libvirt-session")).arg(verb).arg(&self.dir));
     }
 
     fn in_session(&self, command: &[&str]) -> Command {
+        if self.namespace {
+            let mut plain = Command::new(command[0]);
+            plain.args(&command[1..]);
+            return plain;
+        }
         let mut session = Command::new(top().join("script/libvirt-session"));
         session.env_remove("LIBVIRT_DEFAULT_URI").arg("run").arg(&self.dir).arg("--").args(command);
         session
@@ -128,15 +190,54 @@ impl Host {
         assert!(left.is_empty(), "{left:?}");
     }
 
-    /// A tiny machine, and the port of this host that leads to its page.
-    pub fn tiny(&self, name: &str) -> (MachineSpec, u16) {
-        let manifest = run(&mut Command::new(top().join("script/guest-image")));
-        let manifest = PathBuf::from(manifest.trim());
-        let image: serde_json::Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    /// A key pair for SSH; the path is the private one's.
+    pub fn ssh_key(&self) -> PathBuf {
+        self.ssh_key_named("key")
+    }
+
+    pub fn ssh_key_named(&self, name: &str) -> PathBuf {
+        let path = self.dir.join(format!("ssh-{name}"));
+        run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"]).arg(&path));
+        path
+    }
+
+    pub fn ssh(&self, key: &Path, port: u16, user: &str, command: &str) -> std::process::Output {
+        let port = port.to_string();
+        Command::new("ssh")
+            .args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "IdentitiesOnly=yes"])
+            .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=30", "-o", "LogLevel=ERROR"])
+            .args(["-p", &port, "-l", user, "-i"])
+            .arg(key)
+            .args(["127.0.0.1", command])
+            .output()
+            .unwrap()
+    }
+
+    /// An image that a script of ours builds, offered by the server.
+    pub fn image(&self, script: &str) -> ImageRef {
+        let manifest = run(&mut Command::new(top().join("script").join(script)));
+        self.offer(Path::new(manifest.trim()))
+    }
+
+    /// An image that is there, offered by the server.
+    pub fn offer(&self, manifest: &Path) -> ImageRef {
+        let image: serde_json::Value = serde_json::from_slice(&std::fs::read(manifest).unwrap()).unwrap();
         let sha256: Sha256 = image["sha256"].as_str().unwrap().parse().unwrap();
         let file = manifest.with_file_name(image["file"].as_str().unwrap());
         self.server.memory.lock().unwrap().images.insert(sha256.to_string(), file);
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        ImageRef {
+            name: image["name"].as_str().unwrap().to_owned(),
+            sha256,
+            bytes: image["bytes"].as_u64().unwrap(),
+            format: ImageFormat::DirectBoot,
+            url: None,
+        }
+    }
+
+    /// A tiny machine, and the port of this host that leads to its page.
+    pub fn tiny(&self, name: &str) -> (MachineSpec, u16) {
+        let image = self.image("guest-image");
+        let port = free_port();
         let mac: Mac = "52:54:00:aa:bb:01".parse().unwrap();
         let guest = Guest {
             instance_id: name,
@@ -145,13 +246,6 @@ impl Host {
             characteristics: BTreeMap::from([("note".to_owned(), "it's <fine>".to_owned())]),
             networks: vec![Interface { mac: mac.clone(), addresses: vec![], gateway: None, nameservers: vec![] }],
             ..Guest::default()
-        };
-        let image = ImageRef {
-            name: "tiny".into(),
-            sha256,
-            bytes: image["bytes"].as_u64().unwrap(),
-            format: ImageFormat::DirectBoot,
-            url: None,
         };
         let data = DiskSource::Blank { filesystem: Some(Filesystem::Ext4) };
         let spec = MachineSpec {
@@ -180,7 +274,9 @@ impl Drop for Host {
     fn drop(&mut self) {
         MINE.set(MINE.get() - 1);
         self.kill_agent();
-        let _ = Command::new(top().join("script/libvirt-session")).arg("stop").arg(&self.dir).status();
+        if !self.namespace {
+            let _ = Command::new(top().join("script/libvirt-session")).arg("stop").arg(&self.dir).status();
+        }
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.dir.join("agent.log")).unwrap_or_default();
             let tail: Vec<&str> = log.lines().rev().take(40).collect();

@@ -11,6 +11,7 @@ mod server;
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
+use drivers::seed::{Guest, Interface, nocloud};
 use drivers::wire::*;
 use host::Host;
 
@@ -298,4 +299,83 @@ fn a_certificate_is_renewed_before_it_runs_out() {
     host.server.want(&machine, Desired::Machine(Box::new(spec)));
     settled(&host, &machine, 1);
     assert_eq!(host.server.memory.lock().unwrap().renewals, 1);
+}
+
+#[test]
+fn a_machine_on_a_bridge_answers_at_its_own_address() {
+    if Host::inside_namespace("a_machine_on_a_bridge_answers_at_its_own_address") != Some(true) {
+        return;
+    }
+    let Some(host) = Host::start("bridge") else { return };
+    let machine = id("mch_bridge");
+    let (mut spec, _) = host.tiny("on a bridge");
+    let mac: Mac = "52:54:00:00:02:07".parse().unwrap();
+    let addresses = vec!["192.0.2.7/24".to_owned()];
+    let (gateway, nameservers) = (Some("192.0.2.1".to_owned()), vec![]);
+    let interface = Interface { mac: mac.clone(), addresses: addresses.clone(), gateway, nameservers };
+    let guest = Guest { instance_id: "b", hostname: "b", name: "on a bridge", networks: vec![interface], ..Guest::default() };
+    spec.cloud_init = nocloud(&guest);
+    spec.networks = vec![NetworkSpec::Bridge { bridge: "nosuch0".into(), mac, addresses }];
+    host.server.want(&machine, Desired::Machine(Box::new(spec.clone())));
+    host.server.wait("a word about the bridge", LONG, |memory| {
+        let problem = memory.states.get(&machine)?.problem.clone()?;
+        (problem.code == "host.bridge_missing" && problem.retrying).then_some(())
+    });
+    let NetworkSpec::Bridge { bridge, .. } = &mut spec.networks[0] else { panic!("a bridge") };
+    "br0".clone_into(bridge);
+    host.server.want(&machine, Desired::Machine(Box::new(spec)));
+    settled(&host, &machine, 2);
+    let bridges = host.server.memory.lock().unwrap().host.clone().unwrap().bridges;
+    assert_eq!(bridges, ["br0"]);
+    assert!(!std::fs::read_dir("/sys/class/net/br0/brif").unwrap().flatten().collect::<Vec<_>>().is_empty());
+    host.server.want(&machine, Desired::Absent);
+    settled(&host, &machine, 3);
+    host.assert_empty();
+    let ports: Vec<_> = std::fs::read_dir("/sys/class/net/br0/brif").unwrap().flatten().collect();
+    assert!(ports.is_empty(), "{ports:?}");
+}
+
+#[test]
+fn a_debian_guest_takes_an_ssh_key_and_answers_to_it() {
+    let Some(manifest) = host::debian() else { return };
+    let Some(host) = Host::start("debian") else { return };
+    let key = host.ssh_key();
+    let (mut spec, _) = host.tiny("debian");
+    let port = host::free_port();
+    let keys = vec![std::fs::read_to_string(key.with_extension("pub")).unwrap().trim().to_owned()];
+    let NetworkSpec::User { mac: Some(mac), forwards, .. } = &mut spec.networks[0] else { panic!("a user network") };
+    *forwards = vec![Forward { host_port: port, guest_port: 22, transport: Transport::Tcp }];
+    let interface = Interface { mac: mac.clone(), addresses: vec![], gateway: None, nameservers: vec![] };
+    let guest = Guest {
+        instance_id: "i-debian",
+        hostname: "debian-guest",
+        user: Some("ops"),
+        ssh_keys: &keys,
+        networks: vec![interface],
+        ..Guest::default()
+    };
+    spec.cloud_init = nocloud(&guest);
+    let image = host.offer(&manifest);
+    spec.disks[0] = DiskSpec { name: "system".into(), size_mib: 2_048, source: DiskSource::Image { image } };
+    spec.memory_mib = 512;
+    spec.check = None;
+    let machine = id("mch_debian");
+    host.server.want(&machine, Desired::Machine(Box::new(spec)));
+    host.server.wait("the machine to run", LONG, |memory| memory.states.get(&machine)?.converged.then_some(()));
+    let start = Instant::now();
+    loop {
+        let output = host.ssh(&key, port, "ops", "hostname && sudo -n id -u");
+        if output.status.success() {
+            assert_eq!(String::from_utf8_lossy(&output.stdout), "debian-guest\n0\n");
+            break;
+        }
+        if start.elapsed() > Duration::from_secs(400) {
+            let console = std::fs::read_to_string(host.machine_dir(&machine).join("console.log")).unwrap_or_default();
+            panic!("no answer over SSH: {}\n{console}", String::from_utf8_lossy(&output.stderr));
+        }
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    eprintln!("Debian answered over SSH after {:?}", start.elapsed());
+    let other = host.ssh_key_named("other");
+    assert!(!host.ssh(&other, port, "ops", "true").status.success(), "a key that was not given opens nothing");
 }
