@@ -84,7 +84,7 @@ struct Place {
 
 impl Place {
     fn data(&self) -> Result<PathBuf> {
-        files::private_dir(&self.data)?;
+        files::passable_dir(&self.data)?;
         self.data.canonicalize().map_err(|e| files::failed("use", &self.data, e))
     }
 

@@ -2,14 +2,22 @@
 
 use std::fs;
 use std::io::{self, Read, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use base::{Error, Result};
 
-/// Makes a directory for our eyes only.
-pub fn private_dir(path: &Path) -> Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| failed("make", path, e))
+/// Makes a directory that others may pass through but not list: QEMU runs as a user of its own, and
+/// libvirt gives it the files that it needs, one by one.
+pub fn passable_dir(path: &Path) -> Result<()> {
+    let make = || -> io::Result<()> {
+        if !path.is_dir() {
+            fs::DirBuilder::new().recursive(true).mode(0o711).create(path)?;
+            fs::set_permissions(path, fs::Permissions::from_mode(0o711))?;
+        }
+        Ok(())
+    };
+    make().map_err(|e| failed("make", path, e))
 }
 
 /// Writes a file with mode 0600: whole and on disk when this returns, or as it was before.

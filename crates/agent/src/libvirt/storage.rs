@@ -62,8 +62,8 @@ impl Storage {
     /// Where the directories cannot be made.
     pub fn new(data: &Path, server: Arc<dyn ControlPlane>) -> Result<Self> {
         let (images, machines) = (data.join("images"), data.join("machines"));
-        files::private_dir(&images)?;
-        files::private_dir(&machines)?;
+        files::passable_dir(&images)?;
+        files::passable_dir(&machines)?;
         Ok(Self { images, machines, server, fetching: Mutex::default() })
     }
 
@@ -108,7 +108,7 @@ impl Storage {
     /// See [`Hypervisor::prepare`](drivers::hypervisor::Hypervisor::prepare).
     pub fn prepare(&self, id: &IntentId, spec: &MachineSpec, resting: bool) -> Result<Prepared> {
         let dir = self.dir(id);
-        files::private_dir(&dir)?;
+        files::passable_dir(&dir)?;
         let mut disks = Vec::new();
         let mut boot = None;
         for (at, disk) in spec.disks.iter().enumerate() {
@@ -192,7 +192,7 @@ impl Storage {
         let dir = self.images.join(image.sha256.as_str());
         let file = dir.join("image");
         if !file.is_file() {
-            files::private_dir(&dir)?;
+            files::passable_dir(&dir)?;
             self.fetch(image, &dir.join(".image.draft"))?;
             self.accept(image, &dir)?;
         }

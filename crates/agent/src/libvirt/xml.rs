@@ -23,6 +23,8 @@ pub struct Mark {
     pub generation: u64,
     /// Digest of the specification it was prepared from.
     pub digest: String,
+    /// How it was defined to run.
+    pub accelerator: String,
 }
 
 /// Everything a definition is made from.
@@ -82,11 +84,12 @@ pub fn domain(parts: &Parts<'_>) -> String {
     let mark = parts.mark;
     let _ = write!(
         out,
-        "<metadata><yunwei:machine xmlns:yunwei='{NAMESPACE}' platform='{}' intent='{}' generation='{}' digest='{}'/></metadata>",
+        "<metadata><yunwei:machine xmlns:yunwei='{NAMESPACE}' platform='{}' intent='{}' generation='{}' digest='{}' accelerator='{}'/></metadata>",
         escape(&mark.platform),
         mark.id,
         mark.generation,
-        escape(&mark.digest)
+        escape(&mark.digest),
+        escape(&mark.accelerator)
     );
     let _ = write!(out, "<memory unit='MiB'>{}</memory><vcpu>{}</vcpu>", parts.spec.memory_mib, parts.spec.vcpus);
     out.push_str("<os><type arch='x86_64' machine='q35'>hvm</type>");
@@ -185,6 +188,7 @@ pub fn read_mark(xml: &str) -> Option<Mark> {
         id: attribute("intent")?.parse().ok()?,
         generation: attribute("generation")?.parse().ok()?,
         digest: attribute("digest")?,
+        accelerator: attribute("accelerator").unwrap_or_default(),
     })
 }
 
@@ -230,7 +234,13 @@ mod tests {
             reboot_token: None,
             check: None,
         };
-        let mark = Mark { platform: "p".into(), id: "m1".parse().unwrap(), generation: 7, digest: "d".into() };
+        let mark = Mark {
+            platform: "p".into(),
+            id: "m1".parse().unwrap(),
+            generation: 7,
+            digest: "d".into(),
+            accelerator: "tcg".into(),
+        };
         domain(&Parts {
             mark: &mark,
             domain: "yw-m1",

@@ -313,7 +313,8 @@ fn a_machine_on_a_bridge_answers_at_its_own_address() {
     let addresses = vec!["192.0.2.7/24".to_owned()];
     let (gateway, nameservers) = (Some("192.0.2.1".to_owned()), vec![]);
     let interface = Interface { mac: mac.clone(), addresses: addresses.clone(), gateway, nameservers };
-    let guest = Guest { instance_id: "b", hostname: "b", name: "on a bridge", networks: vec![interface], ..Guest::default() };
+    let guest =
+        Guest { instance_id: "b", hostname: "b", name: "on a bridge", networks: vec![interface], ..Guest::default() };
     spec.cloud_init = nocloud(&guest);
     spec.networks = vec![NetworkSpec::Bridge { bridge: "nosuch0".into(), mac, addresses }];
     host.server.want(&machine, Desired::Machine(Box::new(spec.clone())));
