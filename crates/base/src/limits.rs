@@ -240,3 +240,5 @@ pub const FORM_BYTES_MAX: usize = 256 << 10;
 pub const LIVE_SECONDS_MAX: u64 = 600;
 /// How often a live page looks for news, in milliseconds.
 pub const LIVE_MILLISECONDS: u64 = 500;
+/// Lives of one machine in one observation; an agent that was cut off for long tells the rest later.
+pub const OBSERVATION_LIVES_MAX: usize = 100;

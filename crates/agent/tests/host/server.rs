@@ -278,13 +278,15 @@ impl Server {
                 unknown.push(seen.id.clone());
                 continue;
             }
+            // What is not newer is not read.
+            if memory.states.get(&seen.id).is_some_and(|old| old.revision >= seen.revision) {
+                continue;
+            }
             let lives = memory.lives.entry(seen.id.clone()).or_default();
             for life in &seen.lives {
                 lives.entry(life.seq).and_modify(|mine| mine.absorb(life)).or_insert_with(|| life.clone());
             }
-            if memory.states.get(&seen.id).is_none_or(|old| old.revision < seen.revision) {
-                memory.states.insert(seen.id.clone(), seen);
-            }
+            memory.states.insert(seen.id.clone(), seen);
         }
         if let Some(orphans) = report.orphans {
             memory.orphans = orphans;

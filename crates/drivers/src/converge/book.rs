@@ -322,14 +322,22 @@ impl Book {
             let living = inner.entries.values().filter(|entry| entry.record.life.is_some() && !entry.stranger);
             let ids: Vec<IntentId> = living.map(|entry| entry.record.id.clone()).collect();
             for id in ids {
-                inner.mark(&id);
+                // It lasts longer than when it was last told: that is news to who meters it.
+                inner.revise(&id);
             }
         }
-        let ids: Vec<IntentId> = inner.dirty.values().take(limits::REPORT_OBSERVATIONS_MAX).cloned().collect();
-        let observations = ids
-            .iter()
-            .filter_map(|id| inner.entries.get(id).filter(|entry| !entry.stranger).map(|entry| entry.observation(&now)))
-            .collect();
+        let (mut observations, mut lives) = (Vec::new(), 0);
+        for id in inner.dirty.values().take(limits::REPORT_OBSERVATIONS_MAX) {
+            let Some(entry) = inner.entries.get(id).filter(|entry| !entry.stranger) else { continue };
+            let mut observation = entry.observation(&now);
+            // Oldest first; the rest follows once these are stored.
+            observation.lives.truncate(limits::OBSERVATION_LIVES_MAX);
+            lives += observation.lives.len();
+            if lives > limits::REPORT_LIVES_MAX && !observations.is_empty() {
+                break;
+            }
+            observations.push(observation);
+        }
         let orphans = (everything || !inner.orphans_told).then(|| inner.orphans.clone());
         (observations, orphans)
     }
@@ -373,10 +381,14 @@ impl Book {
             if entry.record.acknowledge(&observation.lives) {
                 entry.unsaved = true;
             }
-            if entry.revision == observation.revision
-                && let Some(ticket) = entry.ticket.take()
-            {
-                inner.dirty.remove(&ticket);
+            let told_all = entry.record.lives().iter().all(|life| observation.lives.iter().any(|l| l.seq == life.seq));
+            if entry.revision == observation.revision {
+                if let Some(ticket) = entry.ticket.take() {
+                    inner.dirty.remove(&ticket);
+                }
+                if !told_all {
+                    inner.revise(&observation.id);
+                }
             }
             forgotten.push((observation.id.clone(), false));
         }
@@ -526,7 +538,6 @@ impl Inner {
 
     /// Marks what should be told, if it differs from what was last shown.
     fn show(&mut self, id: &IntentId, now: &Moment) {
-        let epoch = self.epoch;
         let Some(entry) = self.entries.get_mut(id) else { return };
         let state = entry.state();
         if state != entry.record.state {
@@ -537,8 +548,16 @@ impl Inner {
         if entry.told.as_ref().is_some_and(|told| same_news(told, &observation)) {
             return;
         }
-        entry.revision = entry.revision.max(epoch << EPOCH_BITS) + 1;
-        entry.told = Some(Observation { revision: entry.revision, ..observation });
+        entry.told = Some(observation);
+        self.revise(id);
+    }
+
+    /// Makes the next observation newer than all before it, and due.
+    fn revise(&mut self, id: &IntentId) {
+        let epoch = self.epoch;
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.revision = entry.revision.max(epoch << EPOCH_BITS) + 1;
+        }
         self.mark(id);
     }
 

@@ -126,14 +126,15 @@ impl Sim {
         let (observations, orphans) = self.book().news(everything);
         if stored {
             for seen in &observations {
+                // As the server does: what is not newer is not read.
+                if self.states.get(&seen.id).is_some_and(|old| old.revision >= seen.revision) {
+                    continue;
+                }
                 for life in &seen.lives {
                     let lives = self.stored.entry(seen.id.clone()).or_default();
                     lives.entry(life.seq).and_modify(|mine| mine.absorb(life)).or_insert_with(|| life.clone());
                 }
-                let newer = self.states.get(&seen.id).is_none_or(|old| old.revision < seen.revision);
-                if newer {
-                    self.states.insert(seen.id.clone(), seen.clone());
-                }
+                self.states.insert(seen.id.clone(), seen.clone());
             }
         }
         if stored && acknowledged {
@@ -144,6 +145,11 @@ impl Sim {
     }
 
     fn run_for(&mut self, seconds: u64) {
+        self.run_agent_alone(seconds);
+        self.report(true, true, true);
+    }
+
+    fn run_agent_alone(&mut self, seconds: u64) {
         for _ in 0..seconds {
             for id in self.book().ids() {
                 self.pass(&id);
@@ -151,7 +157,6 @@ impl Sim {
             self.watch();
             self.clock.advance(Duration::from_secs(1));
         }
-        self.report(true, true, true);
     }
 
     /// Good weather: everything comes to rest, and the server has heard of it.
@@ -470,6 +475,39 @@ fn an_agent_that_lost_its_memory_tells_no_time_twice() {
     assert!(lives[&1].last_seen_at <= lives[&2].started_at, "{lives:?}");
     assert!(!lives[&2].started_certain && lives[&2].ran_ms <= 5_000, "{lives:?}");
     assert!(sim.states[&id(1)].converged, "what it says now is newer than what it said before");
+}
+
+#[test]
+fn a_long_absence_is_told_in_portions() {
+    let mut sim = Sim::new("portions");
+    sim.order(&id(1), running(64));
+    for _ in 0..250 {
+        sim.run_agent_alone(1);
+        // Not so young that it would be left down for a while.
+        sim.clock.advance(Duration::from_secs(120));
+        sim.run_agent_alone(1);
+        sim.hypervisor.end_run(&id(1), Stopped::Destroyed);
+    }
+    sim.run_agent_alone(1);
+    for _ in 0..3 {
+        let (observations, _) = sim.book().news(false);
+        assert!(observations.iter().all(|seen| seen.lives.len() <= 100));
+        sim.report(false, true, true);
+    }
+    assert_eq!(sim.stored[&id(1)].len(), 251);
+    assert!(!sim.book().has_news());
+    sim.calm();
+    sim.audit();
+}
+
+#[test]
+fn a_machine_that_just_runs_is_told_again_with_its_time() {
+    let mut sim = Sim::new("heartbeat");
+    sim.order(&id(1), running(64));
+    sim.run_for(2);
+    let before = sim.stored[&id(1)][&1].ran_ms;
+    sim.run_for(30);
+    assert!(sim.stored[&id(1)][&1].ran_ms >= before + 29_000);
 }
 
 #[test]
