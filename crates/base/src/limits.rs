@@ -242,3 +242,5 @@ pub const LIVE_SECONDS_MAX: u64 = 600;
 pub const LIVE_MILLISECONDS: u64 = 500;
 /// Lives of one machine in one observation; an agent that was cut off for long tells the rest later.
 pub const OBSERVATION_LIVES_MAX: usize = 100;
+/// How old an agent's last word on a running machine may be before its use counts as unknown, in seconds.
+pub const USAGE_LAG_SECONDS_MAX: i64 = 90;

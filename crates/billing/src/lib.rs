@@ -83,6 +83,7 @@ pub static ACTIONS: &[&dyn AnyAction] = &[
     &bills::LIST,
     &bills::GET,
     &bills::LINE_USAGE,
+    &bills::MOVE,
     &bills::ADJUST,
     &bills::EXPORT,
     &bills::USAGE_SUMMARY,

@@ -46,7 +46,24 @@ fn name(record: &Record) -> String {
     record.body.get("name").and_then(Json::as_str).unwrap_or_default().to_owned()
 }
 
+/// What only the operator decides: terms of payment, tax, and whether an account is open.
+const ISSUERS: [&str; 6] = ["state", "taxExemption", "creditLimit", "billStructure", "paymentPlan", "financialAccount"];
+
+fn issuers_only(tx: &mut Tx<'_>, before: Option<&Record>, after: &Record) -> Result<()> {
+    let of = |record: &Record, name: &str| record.body.get(name).cloned();
+    let initial = |name: &str| (name == "state").then(|| Json::from("Active"));
+    let changed = |name: &&&str| before.map_or_else(|| initial(name), |before| of(before, name)) != of(after, name);
+    match ISSUERS.iter().find(changed) {
+        Some(name) if !super::is_issuer(tx)? => {
+            Err(Error::forbidden("billingAccount.issuer", format!("`{name}` is decided by the operator; ask them"))
+                .at(*name))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn create(tx: &mut Tx<'_>, record: &mut Record) -> Result<()> {
+    issuers_only(tx, None, record)?;
     let currency = currency(record)?;
     let account =
         Account { id: record.id.clone(), tenant: record.tenant, name: name(record), currency, opened: tx.now };
@@ -57,6 +74,7 @@ fn create(tx: &mut Tx<'_>, record: &mut Record) -> Result<()> {
 }
 
 fn update(tx: &mut Tx<'_>, before: &Record, after: &mut Record) -> Result<()> {
+    issuers_only(tx, Some(before), after)?;
     let kept = store::by_id(tx, &before.id)?;
     if after.at("creditLimit.unit").is_some()
         && kept.is_some_and(|account| currency(after).ok() != Some(account.currency))

@@ -225,6 +225,31 @@ pub(super) fn granted(tx: &mut Tx<'_>, action: &str, id: &str) -> Result<Issued>
     Ok(tx.grant(action, CUSTOMER_BILL.name, id, owner, Class::Confidential, bill)?.into_inner())
 }
 
+/// Which bill, and where to.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MoveInput {
+    /// The bill.
+    pub bill: String,
+    /// `onHold`, `validated`, `sent` or `settled`.
+    pub state: String,
+}
+
+/// `bill.move`.
+pub static MOVE: Action<MoveInput, BillRow> = Action {
+    name: "bill.move",
+    summary: "Moves an issued bill to its next state: held, validated, sent, settled. Nothing else of a bill changes.",
+    effect: Effect::Change,
+    run: |tx, input| {
+        if !accounts::is_issuer(tx)? {
+            return Err(Error::forbidden("bill.issuer", "a bill is moved by the operator that issued it"));
+        }
+        let bill = granted(tx, MOVE.name, &input.bill)?;
+        super::kinds::move_to(tx, &bill.id, &input.state)?;
+        views::row(tx, &bill)
+    },
+};
+
 /// Which line, and which page of what is behind it.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -79,6 +79,19 @@ fn moved(tx: &mut Tx<'_>, before: &Record, after: &mut Record) -> Result<()> {
     Ok(())
 }
 
+/// Moves a bill to another state for the operator that issued it.
+pub(super) fn move_to(tx: &mut Tx<'_>, id: &str, state: &str) -> Result<()> {
+    let mut record = tx.peek(&CUSTOMER_BILL, id)?;
+    let before = (*record).clone();
+    CUSTOMER_BILL.check_move(before.state.as_deref(), Some(state))?;
+    let mut after = before.clone();
+    after.state = Some(state.to_owned());
+    moved(tx, &before, &mut after)?;
+    *record.body_mut() = after.body;
+    record.set_state("state", state);
+    tx.save(&CUSTOMER_BILL, &mut record)
+}
+
 /// The document of a bill.
 pub(super) fn bill_body(
     bill: &Issued,

@@ -1,8 +1,8 @@
 //! What the house calls when something happens to a service or a machine, and
 //! the step from what is known to the ledger.
 
-use base::Result;
-use base::time::Timestamp;
+use base::time::{Timestamp, micros};
+use base::{Result, limits};
 use db::Conn;
 use gate::Tx;
 
@@ -178,6 +178,7 @@ fn write(tx: &mut Tx<'_>, meter: &Meter, found: Vec<Piece>) -> Result<()> {
 }
 
 /// The stretches up to `until` of which nobody can say whether the machines ran.
+/// What an agent has merely not reported yet is none: it reports every few seconds.
 pub(crate) fn unknown(conn: &mut Conn<'_>, meter: &Meter, until: Timestamp) -> Result<Vec<Unknown>> {
     let mut found = Vec::new();
     let until = meter.ended.map_or(until, |ended| ended.min(until));
@@ -189,7 +190,9 @@ pub(crate) fn unknown(conn: &mut Conn<'_>, meter: &Meter, until: Timestamp) -> R
                 Some(end) if !end.certain => (end.at.min(until), true),
                 Some(_) => continue,
             };
-            if since < open_until {
+            // Between two reports of an agent that is there nothing is amiss.
+            let lag = if forgone { 0 } else { limits::USAGE_LAG_SECONDS_MAX * 1_000_000 };
+            if micros(since) + lag < micros(open_until) {
                 found.push(Unknown {
                     service: meter.service.clone(),
                     machine: machine.clone(),
