@@ -3,17 +3,13 @@
 //! | `priceType` | is charged | needs |
 //! |---|---|---|
 //! | `oneTime` | once, when the service is active | `price` |
-//! | `recurring` | for each period, by the second, at its end | `price`, `recurringChargePeriodType` (and `…Length`) |
+//! | `recurring` | for each begun period | `price`, `recurringChargePeriodType` (and `…Length`) |
 //! | `usage` | for each unit used | `price`, `unitOfMeasure` such as `{"amount": 1, "units": "vCPU-hour"}` |
 //!
 //! A price with `prodSpecCharValueUse` holds only where the chosen
 //! characteristics have one of the values that it names. With the extension
 //! attribute `quantityFrom` it is multiplied by that characteristic: a price
 //! per GiB of disk.
-//!
-//! A usage price may have the extension attributes `allowance` (units of each
-//! month that cost nothing) and `tier` (`[{"above": 100, "amount": 0.5}]`: what
-//! a month's units beyond that many cost instead). They are frozen with it.
 //!
 //! **Invariants.** Amounts are decimals as they were written, never floats, and
 //! not negative. Nothing is rounded here: a bill line rounds once (`billing`).
@@ -134,7 +130,6 @@ impl Price {
             applies: conditions(body.get("prodSpecCharValueUse")),
             extensions: KEPT.iter().filter_map(|name| Some(((*name).to_owned(), body.get(*name)?.clone()))).collect(),
             quantity_from: body.get("quantityFrom").and_then(Json::as_str).map(str::to_owned),
-            steps: steps(body, kind, per)?,
             kind,
             amount,
             currency,
@@ -187,10 +182,6 @@ impl Price {
         if !self.unit.is_empty() {
             frozen["unitOfMeasure"] = self.unit.clone().into();
         }
-        for (name, value) in &self.steps {
-            frozen["@type"] = "SteppedPrice".into();
-            frozen[name] = value.clone();
-        }
         for (name, value) in &self.extensions {
             frozen["@type"] = "GradedPrice".into();
             frozen[name.as_str()] = value.clone();
@@ -216,37 +207,6 @@ fn period(body: &Map<String, Json>) -> Result<String> {
         Some(length @ 2..=120) => Ok(format!("{length} {word}")),
         _ => Err(Error::invalid("price.period", "a period is from 1 to 120 long").at("recurringChargePeriodLength")),
     }
-}
-
-/// Allowance and tiers, as they were written.
-fn steps(body: &Map<String, Json>, kind: PriceType, per: Decimal) -> Result<Map<String, Json>> {
-    let wrong = |at: &str, what: &str| Err(Error::invalid("price.steps", what).at(at));
-    let mut kept = Map::new();
-    if let Some(allowance) = body.get("allowance").filter(|value| !value.is_null()) {
-        if kind != PriceType::Usage || decimal(allowance, "allowance")?.is_sign_negative() {
-            return wrong("allowance", "a usage price may have an allowance, not below zero");
-        }
-        kept.insert("allowance".to_owned(), allowance.clone());
-    }
-    if let Some(tiers) = body.get("tier").filter(|value| !value.is_null()) {
-        let mut last = None;
-        for tier in tiers.as_array().into_iter().flatten() {
-            let number = |name: &str| decimal(tier.get(name).unwrap_or(&Json::Null), &format!("tier.{name}"));
-            let (above, amount) = (number("above")?, number("amount")?);
-            if amount.is_sign_negative() || above.is_sign_negative() || last.is_some_and(|last| above <= last) {
-                return wrong("tier", "tiers begin at zero or later, rise, and cost nothing below zero");
-            }
-            last = Some(above);
-        }
-        if kind != PriceType::Usage || last.is_none() {
-            return wrong("tier", "a usage price may have tiers: a list of `above` and `amount`");
-        }
-        kept.insert("tier".to_owned(), tiers.clone());
-    }
-    if !kept.is_empty() && per != Decimal::ONE {
-        return wrong("unitOfMeasure.amount", "a price with an allowance or tiers is for one unit");
-    }
-    Ok(kept)
 }
 
 fn conditions(uses: Option<&Json>) -> Vec<(String, Vec<Json>)> {

@@ -173,9 +173,6 @@ fn prices_that_cannot_be_charged_do_not_go_on_sale() {
         (json!({ "name": "P", "priceType": "oneTime", "price": { "unit": "TWD", "value": -1 } }), "price.value"),
         (json!({ "name": "P", "priceType": "recurring" }), "recurringChargePeriodType"),
         (json!({ "name": "P", "priceType": "usage" }), "unitOfMeasure.units"),
-        (json!({ "name": "P", "priceType": "oneTime", "@type": "SteppedPrice", "allowance": 5 }), "allowance"),
-        (json!({ "name": "P", "priceType": "usage", "unitOfMeasure": { "units": "hour" }, "@type": "SteppedPrice", "tier": [{ "above": 5, "amount": 1 }, { "above": 5, "amount": 2 }] }), "tier"),
-        (json!({ "name": "P", "priceType": "usage", "unitOfMeasure": { "units": "hour", "amount": 10 }, "@type": "SteppedPrice", "allowance": 5 }), "unitOfMeasure.amount"),
     ] {
         let mut all = body(json!({ "lifecycleStatus": "Active", "price": { "unit": "TWD", "value": 1 } }));
         all.extend(body(wrong.clone()));
@@ -183,15 +180,6 @@ fn prices_that_cannot_be_charged_do_not_go_on_sale() {
         assert_eq!((error.kind(), error.attribute()), (ErrorKind::Invalid, Some(attribute)), "{wrong}");
     }
     price(&gate, json!({ "name": "P", "priceType": "recurring", "recurringChargePeriodType": "monthly" }));
-}
-
-#[test]
-fn allowance_and_tiers_are_frozen_with_a_price_by_usage() {
-    let (_, db, _keep) = db::testing::sqlite();
-    let gate = gate(db, catalogue());
-    let stepped = json!({ "name": "P", "priceType": "usage", "unitOfMeasure": { "units": "hour" }, "@type": "SteppedPrice", "allowance": 5, "tier": [{ "above": 100, "amount": 0.5 }] });
-    let frozen = prices::Price::read(&price(&gate, stepped.clone())).unwrap().freeze(&body(json!({}))).unwrap();
-    assert_eq!((&frozen["allowance"], &frozen["tier"], &frozen["@type"]), (&stepped["allowance"], &stepped["tier"], &json!("SteppedPrice")));
 }
 
 #[test]
