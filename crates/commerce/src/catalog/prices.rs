@@ -3,7 +3,7 @@
 //! | `priceType` | is charged | needs |
 //! |---|---|---|
 //! | `oneTime` | once, when the service is active | `price` |
-//! | `recurring` | for each begun period | `price`, `recurringChargePeriodType` (and `…Length`) |
+//! | `recurring` | for each period, by the second, at its end | `price`, `recurringChargePeriodType` (and `…Length`) |
 //! | `usage` | for each unit used | `price`, `unitOfMeasure` such as `{"amount": 1, "units": "vCPU-hour"}` |
 //!
 //! A price with `prodSpecCharValueUse` holds only where the chosen
