@@ -1,6 +1,7 @@
 //! What the house calls when something happens to a service or a machine, and
 //! the step from what is known to the ledger.
 
+use base::money::decimal;
 use base::time::{Timestamp, micros};
 use base::{Result, limits};
 use db::Conn;
@@ -11,7 +12,7 @@ use super::life::{LifeEnd, LifeSeen};
 use super::pieces::{Piece, Stretch, pieces};
 use super::store;
 use super::types::{Basis, Entry, Meter, MeterStart, Sizes, Terms, Unknown, after, measured};
-use crate::rating::{Calendar, Charge, Price};
+use crate::rating::{self, Calendar, Charge, Price};
 use crate::{Fact, accounts};
 
 /// Attaches a meter to a service that has become active. The same service again
@@ -45,6 +46,30 @@ pub fn start(tx: &mut Tx<'_>, new: &MeterStart) -> Result<()> {
     store::insert(tx, &meter)?;
     once(tx, &meter, &meter.terms[0].prices, new.at)?;
     tx.fact(Fact::MeterStarted { meter: meter.id.clone() }, meter.tenant)
+}
+
+/// Attaches a meter to what a service was sold as: the reaction to provisioning's
+/// `ServiceActivated`. A product of several services has one meter, with its first.
+///
+/// # Errors
+/// As [`start`]; `Invalid` where a frozen price does not read.
+pub fn service_activated(tx: &mut Tx<'_>, service: &str) -> Result<()> {
+    let Some(sold) = provisioning::services::realised(tx, service)? else { return Ok(()) };
+    // What is not a number (a greeting, a key) measures nothing.
+    let sizes =
+        sold.characteristics.iter().filter_map(|(name, value)| Some((name.clone(), decimal(value, name).ok()?)));
+    let new = MeterStart {
+        sizes: sizes.filter(|(_, size)| !size.is_sign_negative()).collect(),
+        prices: rating::prices(&sold.prices)?,
+        service: sold.service,
+        product: sold.product,
+        name: sold.name,
+        tenant: sold.tenant,
+        account: sold.account,
+        machines: sold.machines,
+        at: sold.at,
+    };
+    start(tx, &new)
 }
 
 /// Notes that a service has other sizes or prices from `at` on. What is in the
