@@ -64,7 +64,7 @@ fn page(lang: Lang, who: &str, path: &str) -> Page {
 
 fn steps(p: &Page, at: usize, bad: bool) -> Steps {
     let s = &p.t.steps;
-    let names = [s.decompose, s.reserve, s.address, s.disk, s.machine, s.wait, s.activate];
+    let names = [s.reserve, s.reserve, s.address, s.address, s.machine, s.wait, s.activate];
     let steps = names
         .iter()
         .enumerate()

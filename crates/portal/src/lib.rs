@@ -97,7 +97,8 @@ impl Portal {
         let cx = visitor.cx.for_request(request, address);
         let me = self.gate.call(&cx, &sessions::DESCRIBE, Nothing {}).await;
         let me = me.inspect_err(|error| tracing::warn!(?error, "who has signed in could not be read")).ok()?;
-        let home = me.places.iter().find(|place| place.tenant == me.account.home);
+        let inside = me.acting.kind != TenantKind::Operator && me.reaches_customers;
+        let home = me.places.iter().find(|place| inside && place.tenant == me.account.home);
         let who = page::Who {
             name: me.account.name,
             email: me.account.email,

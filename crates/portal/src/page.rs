@@ -7,9 +7,8 @@ use crate::ui::{Badge, Copy, Crumbs, Icon, Notice, Pager, Tone};
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base::money::{Currency, Money};
+use base::money::Money;
 use base::time::Timestamp;
-use rust_decimal::Decimal;
 
 /// Light, dark, or whatever the person's system says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +48,7 @@ pub(crate) struct Who {
     pub locale: String,
     /// Acting in the operator's own tenant: another navigation.
     pub operator: bool,
-    /// (id, name) of the account's own tenant, where it acts in another.
+    /// (id, name) of the account's own tenant, where operator staff act inside a customer.
     pub home: Option<(String, String)>,
     /// (id, name) of the other tenants in which it has a role.
     pub places: Vec<(String, String)>,
@@ -149,10 +148,7 @@ impl Page {
                         link("/operator/offerings", f.offerings, Icon::Catalog),
                     ],
                 ),
-                (
-                    f.group_guard,
-                    vec![link("/operator/audit", f.audit, Icon::Audit), link("/members", f.members, Icon::Person)],
-                ),
+                (f.group_guard, vec![link("/members", f.members, Icon::Person)]),
             ],
             Some(_) => vec![
                 ("", vec![link("/", f.home, Icon::Home)]),
@@ -165,10 +161,7 @@ impl Page {
                         link("/bills", f.bills, Icon::Bills),
                     ],
                 ),
-                (
-                    f.group_org,
-                    vec![link("/members", f.members, Icon::People), link("/activity", f.activity, Icon::Activity)],
-                ),
+                (f.group_org, vec![link("/members", f.members, Icon::People)]),
             ],
         }
     }
@@ -192,12 +185,6 @@ impl Page {
     }
     pub(crate) fn money(&self, money: &Money) -> String {
         fmt::money(*money)
-    }
-    pub(crate) fn price(&self, value: &Decimal, currency: &Currency) -> String {
-        fmt::price(*value, *currency)
-    }
-    pub(crate) fn number(&self, value: &Decimal) -> String {
-        fmt::number(*value)
     }
     /// A count, in groups of three digits.
     pub(crate) fn count(&self, n: impl std::borrow::Borrow<usize>) -> String {

@@ -75,20 +75,13 @@ pub(crate) enum Icon {
     Out,
     Menu,
     Person,
-    Globe,
     Sun,
     Moon,
     Auto,
     Print,
     Next,
-    Back,
     Console,
-    Lock,
     Mail,
-    Server,
-    Disk,
-    Palette,
-    Pause,
 }
 
 impl Icon {
@@ -116,13 +109,13 @@ impl Icon {
             Self::Flows => {
                 r#"<rect x="3" y="3.5" width="6" height="5" rx="1.2"/><rect x="15" y="9.5" width="6" height="5" rx="1.2"/><rect x="3" y="15.5" width="6" height="5" rx="1.2"/><path d="M9 6h2.5a1.5 1.5 0 0 1 1.5 1.5V12m2 0h-2m-4 6h2.500a1.500 1.500 0 0 0 1.500-1.500V12"/>"#
             }
-            Self::Hosts | Self::Server => {
+            Self::Hosts => {
                 r#"<rect x="3.5" y="4" width="17" height="6.5" rx="1.5"/><rect x="3.5" y="13.500" width="17" height="6.500" rx="1.500"/><path d="M7 7.250h.01M7 16.750h.01M11 7.250h6M11 16.750h6"/>"#
             }
             Self::Sites => {
                 r#"<path d="M12 21s7-6.200 7-11.300A7 7 0 0 0 5 9.700C5 14.800 12 21 12 21z"/><circle cx="12" cy="9.700" r="2.500"/>"#
             }
-            Self::Images | Self::Disk => {
+            Self::Images => {
                 r#"<ellipse cx="12" cy="6" rx="8" ry="2.800"/><path d="M4 6v6c0 1.550 3.600 2.800 8 2.800s8-1.250 8-2.800V6M4 12v6c0 1.550 3.600 2.800 8 2.800s8-1.250 8-2.800v-6"/>"#
             }
             Self::Search => r#"<circle cx="10.500" cy="10.500" r="6.500"/><path d="m15.500 15.500 5 5"/>"#,
@@ -139,7 +132,6 @@ impl Icon {
             Self::Skip => r#"<path d="M4 12h11m-4.500-5 5 5-5 5M20 6v12"/>"#,
             Self::Play => r#"<path d="M7.500 4.800v14.400l11.500-7.200z"/>"#,
             Self::Stop => r#"<rect x="6" y="6" width="12" height="12" rx="1.500"/>"#,
-            Self::Pause => r#"<path d="M8.500 5.500v13M15.500 5.500v13"/>"#,
             Self::Restart => r#"<path d="M19.500 12a7.500 7.500 0 1 1-2.500-5.600M17.500 2.800v4h-4"/>"#,
             Self::Trash => {
                 r#"<path d="M4 6.500h16M9 6.500V4h6v2.500M6 6.500l1 13.500h10l1-13.500M10 10.500v6M14 10.500v6"/>"#
@@ -151,9 +143,6 @@ impl Icon {
             Self::Out => r#"<path d="M10 4H5v16h5M14.500 7.500 19 12l-4.500 4.500M19 12H9.500"/>"#,
             Self::Menu => r#"<path d="M4 7h16M4 12h16M4 17h16"/>"#,
             Self::Person => r#"<circle cx="12" cy="8.300" r="4"/><path d="M4.500 20.500a7.500 7.500 0 0 1 15 0"/>"#,
-            Self::Globe => {
-                r#"<circle cx="12" cy="12" r="8.700"/><path d="M3.500 12h17M12 3.300c2.400 2.400 3.600 5.300 3.600 8.700s-1.200 6.300-3.600 8.700c-2.400-2.400-3.600-5.300-3.600-8.700s1.200-6.300 3.600-8.700z"/>"#
-            }
             Self::Sun => {
                 r#"<circle cx="12" cy="12" r="4"/><path d="M12 3v2M12 19v2M3 12h2M19 12h2M5.600 5.600 7 7M17 17l1.400 1.400M5.600 18.400 7 17M17 7l1.400-1.400"/>"#
             }
@@ -163,18 +152,11 @@ impl Icon {
             }
             Self::Print => r#"<path d="M7 8.500V3.500h10v5M7 17H4V8.500h16V17h-3M7 13.500h10v7H7z"/>"#,
             Self::Next => r#"<path d="m9 5 7 7-7 7"/>"#,
-            Self::Back => r#"<path d="m15 5-7 7 7 7"/>"#,
             Self::Console => {
                 r#"<rect x="3" y="4.500" width="18" height="15" rx="1.800"/><path d="m7 9.500 3 2.700-3 2.700M12.500 15.500h4"/>"#
             }
-            Self::Lock => {
-                r#"<rect x="5" y="10.500" width="14" height="10" rx="1.800"/><path d="M8 10.500V8a4 4 0 0 1 8 0v2.500M12 14.500v2"/>"#
-            }
             Self::Mail => {
                 r#"<rect x="3" y="5" width="18" height="14" rx="1.800"/><path d="m3.500 7 8.500 6.500L20.500 7"/>"#
-            }
-            Self::Palette => {
-                r#"<path d="M12 3.500a8.500 8.500 0 1 0 0 17c1.500 0 2-1 1.600-2.200-.5-1.500.3-2.800 2-2.800h2.100c1.800 0 2.800-1.300 2.800-3.500 0-4.700-3.800-8.500-8.500-8.500z"/><path d="M8 11h.01M11 7.500h.01M15.500 8.500h.01"/>"#
             }
         }
     }
@@ -212,12 +194,6 @@ impl Badge {
             Tone::Danger => Icon::Cross,
         };
         Self { tone, icon, turning: tone == Tone::Active, text: text.to_string() }
-    }
-
-    pub(crate) fn with(mut self, icon: Icon) -> Self {
-        self.icon = icon;
-        self.turning = false;
-        self
     }
 }
 
@@ -300,12 +276,6 @@ impl Field {
         if let Control::Line { kind, autocomplete, .. } = &mut self.control {
             *kind = new;
             *autocomplete = complete;
-        }
-        self
-    }
-    pub(crate) fn placeholder(mut self, text: impl Into<String>) -> Self {
-        if let Control::Line { placeholder, .. } | Control::Area { placeholder, .. } = &mut self.control {
-            *placeholder = text.into();
         }
         self
     }
@@ -402,18 +372,12 @@ pub(crate) struct Notice {
     pub tone: Tone,
     pub title: String,
     pub body: String,
-    /// (href, label)
-    pub link: Option<(String, String)>,
 }
 impl HtmlSafe for Notice {}
 
 impl Notice {
     pub(crate) fn new(tone: Tone, title: impl fmt::Display, body: impl fmt::Display) -> Self {
-        Self { tone, title: title.to_string(), body: body.to_string(), link: None }
-    }
-    pub(crate) fn link(mut self, href: impl fmt::Display, label: impl fmt::Display) -> Self {
-        self.link = Some((href.to_string(), label.to_string()));
-        self
+        Self { tone, title: title.to_string(), body: body.to_string() }
     }
     const fn icon(&self) -> Icon {
         match self.tone {

@@ -9,7 +9,6 @@ super::messages! {
         bill: "帳單", "Bill";
         bill_no: "帳單編號", "Bill number";
         period: "計費期間", "Period";
-        to: "至", "to";
         issued: "開立日期", "Issued";
         due: "繳款期限", "Due";
         total: "總計", "Total";
@@ -25,7 +24,6 @@ super::messages! {
         amount_due: "應付金額", "Amount due";
         seal_issued: "已開立", "Issued";
         seal_paid: "已結清", "Paid";
-        usage_behind: "查看用量", "See usage";
         usage_title: "這一行背後的用量", "The usage behind this line";
         usage_lead: "每筆用量都來自機器的實際觀測，加總後乘以單價，就是帳單上的金額。", "Each record comes from observing the machine. Their sum times the price is the amount on the bill.";
         from: "起", "From";
@@ -38,6 +36,5 @@ super::messages! {
         print_note: "本帳單由系統產生。用量明細可於入口網站查閱。", "This bill was made by the system. The usage behind each line is on the portal.";
         once: "一次", "once";
         not_usage: "這一行是固定費用，沒有用量紀錄。", "This line is a fixed charge and has no usage records.";
-        page_of_records: "共 {} 筆用量", "{} usage records";
     }
 }

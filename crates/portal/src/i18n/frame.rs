@@ -42,7 +42,6 @@ super::messages! {
         theme_auto: "依系統", "System";
         theme_light: "淺色", "Light";
         theme_dark: "深色", "Dark";
-        apply: "套用", "Apply";
         save: "儲存", "Save";
         cancel: "取消", "Cancel";
         back: "返回", "Back";
@@ -86,8 +85,9 @@ super::messages! {
         saved: "已儲存。", "Saved.";
         signed_out: "您已登出。", "You have signed out.";
         loading: "載入中…", "Loading…";
-        live: "即時更新", "Live";
-        acting_in: "正在檢視 {} 的資料", "You are inside {}";
+        act_in: "切換組織", "Switch organisation";
+        back_to: "回到 {}", "Back to {}";
+        acting_in: "您正在 {} 的組織內作業，對方看得到您的動作。", "You are acting inside {}. They see what you do.";
     }
 }
 

@@ -20,10 +20,8 @@ super::messages! {
 
         flows_lead: "開通、變更與刪除都是流程：寫下紀錄才行動，失敗會復原。", "Set-up, change and removal are flows: written down before they act, undone when they fail.";
         flow: "流程", "Flow";
-        subject: "對象", "For";
         current_step: "目前步驟", "Step";
         started: "開始", "Started";
-        attempts: "嘗試次數", "Attempts";
         attempt_n: "第 {} 次嘗試", "attempt {}";
         tab_attention: "需要處理", "Needs attention";
         tab_running: "進行中", "Running";
@@ -47,8 +45,6 @@ super::messages! {
         journal: "執行日誌", "Journal";
         event: "事件", "Event";
         input: "輸入", "Input";
-        output: "輸出", "Output";
-        error: "錯誤", "Error";
 
         hosts_lead: "每台主機的容量與狀態。", "Each host, its state and how full it is.";
         hosts_empty: "還沒有主機", "No hosts yet";
@@ -98,7 +94,6 @@ super::messages! {
         images_empty: "還沒有映像檔", "No images yet";
         image: "映像檔", "Image";
         size: "大小", "Size";
-        digest: "雜湊值", "Digest";
         format: "格式", "Format";
 
         customers_lead: "您服務的組織。", "The organisations you serve.";
@@ -108,7 +103,6 @@ super::messages! {
         customer_create_lead: "建立一個獨立的租戶，並寄信邀請第一位擁有者。", "This makes a tenant of their own and sends its first owner an invitation.";
         customer_name: "組織名稱", "Name of the organisation";
         customer_name_hint: "會出現在帳單上。", "It stands on their bills.";
-        customer_tax_id: "統一編號", "Tax number (統一編號)";
         owner_email: "擁有者的電子郵件", "The owner's email address";
         owner_name: "擁有者的姓名", "The owner's name";
         customer_created: "客戶已建立，邀請已寄出。", "The customer has been created and the invitation sent.";
@@ -128,11 +122,6 @@ super::messages! {
         decomposition: "分解", "Decomposition";
 
         audit_lead: "每個動作都在這棵雜湊樹上，包括被拒絕的。", "Every action is on this hash tree, refused ones included.";
-        tree_ok: "稽核紀錄驗證通過", "The audit log verifies";
-        tree_ok_body: "從第一筆到最新檢查點，雜湊樹與簽章都相符。", "From the first entry to the latest checkpoint, tree and signature agree.";
-        tree_bad: "稽核紀錄驗證失敗", "The audit log does not verify";
-        tree_wait: "尚未有檢查點", "No checkpoint yet";
-        tree_wait_body: "第一個簽章檢查點會在有紀錄後產生。", "The first signed checkpoint is made once there are entries.";
         entries: "紀錄筆數", "Entries";
         checkpoint: "最新檢查點", "Latest checkpoint";
         root: "樹根雜湊", "Root hash";
@@ -140,10 +129,8 @@ super::messages! {
         verify_cli: "自行驗證", "Verify it yourself";
         filter: "篩選", "Filter";
         clear: "清除", "Clear";
-        entry: "紀錄", "Entry";
         tenant: "租戶", "Tenant";
         audit_empty: "沒有符合的紀錄", "No entries match";
-        leaf: "葉節點雜湊", "Leaf hash";
 
         search_title: "搜尋", "Search";
         search_lead: "用名稱、識別碼或電子郵件找到任何東西。", "Find anything by name, identifier or email address.";

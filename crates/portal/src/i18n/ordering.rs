@@ -22,7 +22,6 @@ super::messages! {
         catalog_empty: "目前沒有可訂購的服務", "Nothing is on sale yet";
         catalog_empty_body: "服務上架後會出現在這裡。", "Offerings appear here as soon as they are launched.";
         order_this: "訂購", "Order";
-        from_price: "起", "from";
         free: "免費", "Free";
         per: "每 {}", "per {}";
         one_time: "一次性", "one-time";
@@ -38,13 +37,11 @@ super::messages! {
         unit_year: "年", "year";
 
         order_title: "訂購 {}", "Order {}";
-        order_lead: "設定規格，右側會即時計算價格。", "Choose the size. The price beside it follows.";
         configuration: "規格", "Configuration";
         service_name: "服務名稱", "Name of the service";
         service_name_hint: "讓您和同事認得它，例如「官網」。", "So that you and your colleagues recognise it, for example “web site”.";
         your_price: "價格", "Price";
         price_one_time: "一次性費用", "Once";
-        price_running: "執行中的費用", "While it runs";
         price_month_estimate: "每月固定費用", "Each month";
         tax_added: "價格未含 5% 營業稅，於帳單上加計。", "Prices exclude 5 % business tax, which the bill adds.";
         place_order: "送出訂單", "Place the order";
@@ -59,7 +56,6 @@ super::messages! {
         orders_empty: "還沒有訂單", "No orders yet";
         orders_empty_body: "您送出的訂單會出現在這裡，可以即時看到進度。", "Orders you place appear here, with their progress live.";
         order: "訂單", "Order";
-        what: "內容", "What";
         placed: "下單時間", "Placed";
         placed_by: "下單人", "Placed by";
         progress: "進度", "Progress";
@@ -82,7 +78,6 @@ super::messages! {
         ending: "終止 {}", "End {}";
         and_more: "{} 等 {} 項", "{} and {} more";
         open_service: "查看服務", "View the service";
-        why: "說明", "Why";
 
         services_lead: "您使用中的服務。", "The services you use.";
         tab_living: "使用中", "In use";
@@ -106,7 +101,6 @@ super::messages! {
         characteristics: "規格", "Characteristics";
         usage_so_far: "本期用量", "Usage this period";
         usage_lead: "由機器實際觀測到的執行時間計算。", "Counted from the machine's life as observed.";
-        usage_none: "本期還沒有用量。", "No usage in this period yet.";
         usage_unknown: "有 {} 的用量尚未確認，確認之前不會計費。", "{} of usage is not yet known, and is not billed until it is.";
         starting_now: "正在啟動。", "Starting.";
         stopping_now: "正在停止。", "Stopping.";
@@ -123,11 +117,7 @@ super::messages! {
         danger_zone: "刪除服務", "Delete this service";
         danger_body: "刪除後，機器與磁碟資料都無法復原。", "Afterwards the machine and its disks cannot be brought back.";
         machine: "機器", "Machine";
-        host: "主機", "Host";
         from_order: "來自訂單", "From order";
         last_seen: "最後確認", "Last observed";
-        characteristic_cpu: "vCPU", "vCPU";
-        characteristic_memory: "記憶體", "Memory";
-        characteristic_disk: "磁碟", "Disk";
     }
 }
