@@ -784,7 +784,7 @@ fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
             id: "ten_01jd".into(),
             name: "明水設計有限公司".into(),
             created: before(90_000),
-            facts: vec![(t.customer_tax_id.into(), "12345675".into())],
+            facts: vec![(t.customer.into(), "12345675".into())],
             orders: orders(),
             services: cards(),
             bills: bill_rows(),
@@ -817,7 +817,7 @@ fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
         "audit",
         &Audit {
             p,
-            verdict: Notice::new(Tone::Well, t.tree_ok, t.tree_ok_body),
+            verdict: Notice::new(Tone::Well, t.attention, t.audit_lead),
             checkpoint: Some(Checkpoint {
                 size: 48_213,
                 at: before(1),
