@@ -178,3 +178,16 @@ static USAGE_CHARACTERISTIC: Shape = Shape {
         any("value").required(),
     ],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gate::testing::swagger::expect_fit;
+
+    #[test]
+    fn what_passes_a_shape_is_a_document_by_the_file() {
+        expect_fit("666", &[&BILLING_ACCOUNT]);
+        expect_fit("678", &[&CUSTOMER_BILL, &APPLIED_CUSTOMER_BILLING_RATE]);
+        expect_fit("635", &[&USAGE, &USAGE_SPECIFICATION]);
+    }
+}

@@ -473,3 +473,18 @@ pub static PRODUCT: Shape = Shape {
         word("status", PRODUCT_STATES).required(),
     ],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gate::testing::swagger::expect_fit;
+
+    #[test]
+    fn what_passes_a_shape_is_a_document_by_the_file() {
+        expect_fit("632", &[&ORGANIZATION, &INDIVIDUAL]);
+        expect_fit("629", &[&CUSTOMER]);
+        expect_fit("620", &[&CATALOG, &CATEGORY, &PRODUCT_SPECIFICATION, &PRODUCT_OFFERING, &PRODUCT_OFFERING_PRICE]);
+        expect_fit("622", &[&PRODUCT_ORDER, &CANCEL_PRODUCT_ORDER]);
+        expect_fit("637", &[&PRODUCT]);
+    }
+}

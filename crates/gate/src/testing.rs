@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "only tests use it")]
 
+pub mod swagger;
+
 use base::id::{AccountId, Ids, TenantId};
 use base::time::{Clock, Timestamp};
 use db::records::Scope;

@@ -243,3 +243,16 @@ static SUPPORTING_RELATIONSHIP: Shape = Shape {
         parts("serviceRelationshipCharacteristic", &RELATED_CHARACTERISTIC),
     ],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gate::testing::swagger::expect_fit;
+
+    #[test]
+    fn what_passes_a_shape_is_a_document_by_the_file() {
+        expect_fit("633", &[&SERVICE_CATALOG, &SERVICE_CATEGORY, &SERVICE_SPECIFICATION]);
+        expect_fit("641", &[&SERVICE_ORDER, &CANCEL_SERVICE_ORDER]);
+        expect_fit("638", &[&SERVICE]);
+    }
+}

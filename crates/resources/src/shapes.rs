@@ -113,3 +113,15 @@ static RESOURCE_RELATIONSHIP: Shape = Shape {
     name: "ResourceRelationship",
     fields: &[text("relationshipType").required(), part("resource", &RESOURCE_REF_OR_VALUE).required()],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gate::testing::swagger::expect_fit;
+
+    #[test]
+    fn what_passes_a_shape_is_a_document_by_the_file() {
+        expect_fit("634", &[&RESOURCE_CATALOG, &RESOURCE_CATEGORY, &RESOURCE_SPECIFICATION]);
+        expect_fit("639", &[&RESOURCE]);
+    }
+}
