@@ -47,7 +47,7 @@ impl Expression {
         if cost > limits::EXPRESSION_COST_MAX {
             return Err(refused(text, "could run too long: loops inside loops are not allowed"));
         }
-        if let Some(name) = program.references().variables().into_iter().find(|name| !names.contains(name)) {
+        if let Some(name) = unknown(program.expression(), &mut names.to_vec()) {
             return Err(refused(text, format!("speaks of `{name}`; there is only {}", names.join(", "))));
         }
         Ok(Expression { text: text.to_owned(), program, cost })
@@ -112,6 +112,23 @@ fn check_brackets(text: &str) -> Result<()> {
         return Err(refused(text, format!("is nested more than {} deep", limits::EXPRESSION_DEPTH_MAX)));
     }
     Ok(())
+}
+
+/// The first variable that is neither given nor made by a loop around it.
+fn unknown<'e>(node: &'e IdedExpr, names: &mut Vec<&'e str>) -> Option<&'e str> {
+    match &node.expr {
+        Expr::Ident(name) => (!names.contains(&name.as_str())).then_some(name),
+        Expr::Comprehension(loops) => {
+            let outside = unknown(&loops.iter_range, names).or_else(|| unknown(&loops.accu_init, names));
+            let known = names.len();
+            names.extend(loops.iter_var2.iter().chain([&loops.iter_var, &loops.accu_var]).map(String::as_str));
+            let inside =
+                [&loops.loop_cond, &loops.loop_step, &loops.result].into_iter().find_map(|part| unknown(part, names));
+            names.truncate(known);
+            outside.or(inside)
+        }
+        _ => parts(node).into_iter().find_map(|part| unknown(part, names)),
+    }
 }
 
 fn members<'e>(node: &'e IdedExpr, name: &str, found: &mut Vec<&'e str>) {

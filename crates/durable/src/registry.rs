@@ -34,10 +34,12 @@ pub(crate) enum Body {
     Outside { run: InWorld<Json>, undo: UndoInWorld, term: Duration },
 }
 
+type Look = Box<dyn Fn(&Gate) -> Result<()> + Send + Sync>;
+
 /// A reconciler: takes no input, compares what is with what should be, acts.
 pub(crate) struct Reconciler {
     pub every: Duration,
-    pub work: Box<dyn Fn(&Gate) -> Result<()> + Send + Sync>,
+    pub work: Look,
 }
 
 /// Everything registered. `server` collects it from the rooms.

@@ -199,6 +199,7 @@ impl Drop for Handle {
     }
 }
 
+#[expect(clippy::type_complexity, reason = "two lists, named by their types")]
 fn due(gate: &Gate) -> Result<(Vec<(RunId, TenantId)>, Vec<jobs::JobId>)> {
     let now = gate.now();
     gate.db().read(move |conn| {

@@ -375,9 +375,12 @@ impl<'w> Turn<'w> {
         usize::try_from(self.run.step).ok().and_then(|n| plan.step_definition(n))
     }
 
+    /// How long the step may take. Taking back waits as long as it must: a host
+    /// that was cut off confirms the absence when it is back.
     fn allowed(&self, plan: &Plan) -> Duration {
         let longest = Duration::from_secs(limits::FLOW_STEP_SECONDS_MAX);
-        self.definition(plan).and_then(|step| step.timeout).map_or(longest, |timeout| timeout.0)
+        let timeout = self.definition(plan).and_then(|step| step.timeout);
+        timeout.filter(|_| !self.run.backward).map_or(longest, |timeout| timeout.0)
     }
 
     fn time_out(&self, plan: &Plan, now: Timestamp) -> Timestamp {

@@ -133,7 +133,7 @@ pub(crate) fn release_claims(conn: &mut Conn<'_>, now: Timestamp) -> Result<u64>
     )
 }
 
-pub(super) fn journal(conn: &mut Conn<'_>, run: RunId) -> Result<Vec<JournalEvent>> {
+pub(crate) fn journal(conn: &mut Conn<'_>, run: RunId) -> Result<Vec<JournalEvent>> {
     conn.query(
         "SELECT seq, at, step, event, attempt, detail FROM flow_journal WHERE run = $1 ORDER BY seq",
         args![run],
