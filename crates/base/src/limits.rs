@@ -120,6 +120,12 @@ pub const DESIGN_SERVICES_MAX: usize = 32;
 pub const CHILD_SPECIFICATIONS_MAX: usize = 16;
 /// Expressions kept compiled.
 pub const EXPRESSIONS_CACHED_MAX: usize = 1_000;
+/// Audit entries that one transaction of the sequencer takes in.
+pub const AUDIT_BATCH_MAX: usize = 1_000;
+/// Audit entries between two checkpoints at the most.
+pub const AUDIT_CHECKPOINT_ENTRIES: i64 = 10_000;
+/// Audit entries read at once by verification and export.
+pub const AUDIT_READ_MAX: usize = 4_096;
 /// Decisions kept in the cache.
 pub const DECISIONS_CACHED_MAX: usize = 100_000;
 /// Virtual processors of one machine.

@@ -11,7 +11,8 @@ use std::sync::RwLock;
 
 use base::{Error, Result, limits};
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator,
+    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
+    RestrictedExpression, Schema, ValidationMode, Validator,
 };
 use db::Class;
 
@@ -44,7 +45,8 @@ impl Policies {
         for action in actions {
             schema.push_str(&format!("action {action:?} appliesTo {{ principal: [Account, Agent, System, Nobody], resource: [Object], context: {{}} }};\n"));
         }
-        let (schema, _) = Schema::from_cedarschema_str(&schema).map_err(|e| refused(format!("the actions do not make a schema: {e}")))?;
+        let (schema, _) = Schema::from_cedarschema_str(&schema)
+            .map_err(|e| refused(format!("the actions do not make a schema: {e}")))?;
         let all = PolicySet::from_str(text).map_err(|e| refused(format!("the policies do not parse: {e}")))?;
         let report = Validator::new(schema).validate(&all, ValidationMode::Strict);
         if !report.validation_passed() {
@@ -56,7 +58,10 @@ impl Policies {
         for policy in all.policies() {
             for action in named_actions(policy)? {
                 if !known.contains(action.as_str()) {
-                    return Err(refused(format!("policy {} names the action {action}, which does not exist", policy.id())));
+                    return Err(refused(format!(
+                        "policy {} names the action {action}, which does not exist",
+                        policy.id()
+                    )));
                 }
                 by_action.entry(action).or_default().add(policy.clone()).map_err(|e| refused(e.to_string()))?;
             }
@@ -92,29 +97,41 @@ impl Policies {
         };
         match (allowed, cx.actor()) {
             (true, _) => Ok(()),
-            (false, crate::Actor::Nobody) => Err(Error::unauthenticated("session.required", "sign in, or send an API token, to do this")),
-            (false, _) => Err(Error::forbidden("action.forbidden", format!("your roles do not allow {action} here; ask an administrator of your organisation"))),
+            (false, crate::Actor::Nobody) => {
+                Err(Error::unauthenticated("session.required", "sign in, or send an API token, to do this"))
+            }
+            (false, _) => Err(Error::forbidden(
+                "action.forbidden",
+                format!("your roles do not allow {action} here; ask an administrator of your organisation"),
+            )),
         }
     }
 
     fn evaluate(&self, cx: &Cx, action: &str, kind: &str, class: Class, relation: Relation) -> Result<bool> {
         let Some(policies) = self.by_action.get(action) else { return Ok(false) };
-        let fault = |e: &dyn std::fmt::Display| Error::bug("policy.request", format!("a decision could not be asked for: {e}"));
+        let fault =
+            |e: &dyn std::fmt::Display| Error::bug("policy.request", format!("a decision could not be asked for: {e}"));
         let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
         let principal = uid(cx.actor().kind(), "principal")?;
         let resource = uid("Object", "object")?;
         let roles = RestrictedExpression::new_set(cx.roles().iter().map(|role| text(role)));
         let entities = [
-            Entity::new(principal.clone(), HashMap::from([("roles".to_owned(), roles)]), HashSet::new()).map_err(|e| fault(&e))?,
+            Entity::new(principal.clone(), HashMap::from([("roles".to_owned(), roles)]), HashSet::new())
+                .map_err(|e| fault(&e))?,
             Entity::new(
                 resource.clone(),
-                HashMap::from([("kind".to_owned(), text(kind)), ("class".to_owned(), text(class.word())), ("relation".to_owned(), text(relation.word()))]),
+                HashMap::from([
+                    ("kind".to_owned(), text(kind)),
+                    ("class".to_owned(), text(class.word())),
+                    ("relation".to_owned(), text(relation.word())),
+                ]),
                 HashSet::new(),
             )
             .map_err(|e| fault(&e))?,
         ];
         let entities = Entities::from_entities(entities, None).map_err(|e| fault(&e))?;
-        let request = Request::new(principal, uid("Action", action)?, resource, Context::empty(), None).map_err(|e| fault(&e))?;
+        let request =
+            Request::new(principal, uid("Action", action)?, resource, Context::empty(), None).map_err(|e| fault(&e))?;
         let answer = Authorizer::new().is_authorized(&request, policies, &entities);
         // A policy that fails to evaluate is skipped by Cedar; a skipped forbid must not let anybody in.
         Ok(answer.decision() == Decision::Allow && answer.diagnostics().errors().next().is_none())
@@ -133,6 +150,9 @@ fn named_actions(policy: &cedar_policy::Policy) -> Result<Vec<String>> {
     match policy.action_constraint() {
         ActionConstraint::Eq(one) => Ok(vec![plain(one)]),
         ActionConstraint::In(many) => Ok(many.into_iter().map(plain).collect()),
-        ActionConstraint::Any => Err(refused(format!("policy {} names no action; every policy must say which actions it is about", policy.id()))),
+        ActionConstraint::Any => Err(refused(format!(
+            "policy {} names no action; every policy must say which actions it is about",
+            policy.id()
+        ))),
     }
 }

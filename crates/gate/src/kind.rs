@@ -193,7 +193,11 @@ impl Kind {
             return Ok(());
         }
         let next = if legal.is_empty() { "nothing: it is final".to_owned() } else { legal.join(", ") };
-        Err(Error::conflict("state.illegal_move", format!("a {} cannot go from {from} to {to}; from {from} it can go to {next}", self.name)).at(states.attribute))
+        Err(Error::conflict(
+            "state.illegal_move",
+            format!("a {} cannot go from {from} to {to}; from {from} it can go to {next}", self.name),
+        )
+        .at(states.attribute))
     }
 
     /// POST: makes a record.
@@ -202,7 +206,9 @@ impl Kind {
     /// As [`Kind::create_in`], and the gate's.
     pub fn create(&'static self, gate: &Gate, cx: &Cx, body: Map<String, Json>) -> Result<Record> {
         let digest = audit::digest(&body);
-        gate.perform(cx, &self.action(Verb::Create), Effect::Create, digest, move |tx| self.request_in(tx, &body).map(Granted::into_inner))
+        gate.perform(cx, &self.action(Verb::Create), Effect::Create, digest, move |tx| {
+            self.request_in(tx, &body).map(Granted::into_inner)
+        })
     }
 
     /// GET: reads a record.
@@ -211,7 +217,9 @@ impl Kind {
     /// `NotFound`, and the gate's.
     pub fn get(&'static self, gate: &Gate, cx: &Cx, id: &str) -> Result<Record> {
         let id = id.to_owned();
-        gate.perform(cx, &self.action(Verb::Get), Effect::Read, audit::digest(&id), move |tx| tx.load(self, Verb::Get, &id).map(Granted::into_inner))
+        gate.perform(cx, &self.action(Verb::Get), Effect::Read, audit::digest(&id), move |tx| {
+            tx.load(self, Verb::Get, &id).map(Granted::into_inner)
+        })
     }
 
     /// GET: reads a page. `ask` builds the query over the scope that the gate supplies.
@@ -234,7 +242,14 @@ impl Kind {
     ///
     /// # Errors
     /// `Stale` where the revision has moved, `Conflict` for illegal moves, as [`Kind::create_in`].
-    pub fn update(&'static self, gate: &Gate, cx: &Cx, id: &str, expected: Option<i64>, patch: Map<String, Json>) -> Result<Record> {
+    pub fn update(
+        &'static self,
+        gate: &Gate,
+        cx: &Cx,
+        id: &str,
+        expected: Option<i64>,
+        patch: Map<String, Json>,
+    ) -> Result<Record> {
         let (id, digest) = (id.to_owned(), audit::digest(&patch));
         gate.perform(cx, &self.action(Verb::Update), Effect::Change, digest, move |tx| {
             self.patch_in(tx, &id, expected, &patch).map(Granted::into_inner)
@@ -263,17 +278,30 @@ impl Kind {
     ///
     /// # Errors
     /// As [`Kind::update`].
-    pub fn update_in(&'static self, tx: &mut Tx<'_>, id: &str, expected: Option<i64>, patch: &Map<String, Json>) -> Result<Granted<Record>> {
+    pub fn update_in(
+        &'static self,
+        tx: &mut Tx<'_>,
+        id: &str,
+        expected: Option<i64>,
+        patch: &Map<String, Json>,
+    ) -> Result<Granted<Record>> {
         let record = tx.load(self, Verb::Update, id)?;
         expect_revision(&record, expected)?;
         self.change_in(tx, record, patch)
     }
 
-    fn change_in(&'static self, tx: &mut Tx<'_>, mut record: Granted<Record>, patch: &Map<String, Json>) -> Result<Granted<Record>> {
+    fn change_in(
+        &'static self,
+        tx: &mut Tx<'_>,
+        mut record: Granted<Record>,
+        patch: &Map<String, Json>,
+    ) -> Result<Granted<Record>> {
         let before = (*record).clone();
         for (name, value) in patch {
             if matches!(name.as_str(), "id" | "href") {
-                return Err(Error::invalid("attribute.read_only", format!("`{name}` cannot be changed")).at(name.clone()));
+                return Err(
+                    Error::invalid("attribute.read_only", format!("`{name}` cannot be changed")).at(name.clone())
+                );
             }
             merge(record.body_mut(), name, value);
         }
@@ -322,9 +350,13 @@ impl Kind {
 
 fn expect_revision(record: &Record, expected: Option<i64>) -> Result<()> {
     match expected {
-        Some(revision) if revision != record.revision => {
-            Err(Error::stale("record.stale", format!("{} {} is at revision {} by now; read it again and repeat the change", record.kind, record.id, record.revision)))
-        }
+        Some(revision) if revision != record.revision => Err(Error::stale(
+            "record.stale",
+            format!(
+                "{} {} is at revision {} by now; read it again and repeat the change",
+                record.kind, record.id, record.revision
+            ),
+        )),
         _ => Ok(()),
     }
 }

@@ -47,7 +47,11 @@ pub fn take(conn: &mut Conn<'_>, name: &str, holder: &str, now: Timestamp, term:
 /// # Errors
 /// `Conflict` (`lease.lost`).
 pub fn check(conn: &mut Conn<'_>, lease: &Lease) -> Result<()> {
-    let held: Option<i64> = conn.query_opt("SELECT fence FROM leases WHERE name = $1 AND holder = $2", args![lease.name, lease.holder], |row| row.get(0))?;
+    let held: Option<i64> = conn.query_opt(
+        "SELECT fence FROM leases WHERE name = $1 AND holder = $2",
+        args![lease.name, lease.holder],
+        |row| row.get(0),
+    )?;
     if held != Some(lease.fence) {
         return Err(Error::conflict("lease.lost", format!("the lease on {} went to another server", lease.name)));
     }
@@ -59,6 +63,9 @@ pub fn check(conn: &mut Conn<'_>, lease: &Lease) -> Result<()> {
 /// # Errors
 /// Those of the database.
 pub fn release(conn: &mut Conn<'_>, lease: &Lease) -> Result<()> {
-    conn.execute("UPDATE leases SET until = 0 WHERE name = $1 AND holder = $2 AND fence = $3", args![lease.name, lease.holder, lease.fence])?;
+    conn.execute(
+        "UPDATE leases SET until = 0 WHERE name = $1 AND holder = $2 AND fence = $3",
+        args![lease.name, lease.holder, lease.fence],
+    )?;
     Ok(())
 }

@@ -41,8 +41,11 @@ impl Inner {
         if let Some(id) = *self.operator.read().unwrap_or_else(std::sync::PoisonError::into_inner) {
             return Ok(id);
         }
-        let found: Option<TenantId> = conn.query_opt("SELECT id FROM tenants WHERE parent IS NULL", &[], |row| row.get(0))?;
-        let id = found.ok_or_else(|| Error::conflict("operator.absent", "there is no operator yet; run `yunwei admin init` first"))?;
+        let found: Option<TenantId> =
+            conn.query_opt("SELECT id FROM tenants WHERE parent IS NULL", &[], |row| row.get(0))?;
+        let id = found.ok_or_else(|| {
+            Error::conflict("operator.absent", "there is no operator yet; run `yunwei admin init` first")
+        })?;
         Ok(id)
     }
 }
@@ -58,7 +61,16 @@ impl Gate {
         if let Some(forgotten) = names.iter().find(|name| !policies.mentions(name)) {
             return Err(Error::invalid("policy.incomplete", format!("no policy speaks of {forgotten}")));
         }
-        Ok(Gate(Arc::new(Inner { db, clock, ids, policies, catalogue, reactions: OnceLock::new(), operator: RwLock::new(None), parts: RwLock::default() })))
+        Ok(Gate(Arc::new(Inner {
+            db,
+            clock,
+            ids,
+            policies,
+            catalogue,
+            reactions: OnceLock::new(),
+            operator: RwLock::new(None),
+            parts: RwLock::default(),
+        })))
     }
 
     /// Installs the reactions, once, before the first action runs.
@@ -180,7 +192,12 @@ impl Gate {
         self.noting_refusal(cx, name, digest, result)
     }
 
-    fn reading<O, F>(&self, cx: &Cx, name: &str, mut work: F) -> impl FnOnce(&mut Conn<'_>) -> Result<O> + Send + use<O, F>
+    fn reading<O, F>(
+        &self,
+        cx: &Cx,
+        name: &str,
+        mut work: F,
+    ) -> impl FnOnce(&mut Conn<'_>) -> Result<O> + Send + use<O, F>
     where
         F: FnMut(&mut Tx<'_>) -> Result<O> + Send + 'static,
     {
@@ -230,7 +247,9 @@ impl Gate {
         let (inner, cx, name, code) = (self.0.clone(), cx.clone(), name.to_owned(), error.code().to_owned());
         let outcome = format!("refused:{code}");
         self.0.db.submit(
-            move |conn| audit::append(conn, &entry(&cx, &name, &Touched::default(), &outcome, digest, inner.clock.now())),
+            move |conn| {
+                audit::append(conn, &entry(&cx, &name, &Touched::default(), &outcome, digest, inner.clock.now()))
+            },
             |result| {
                 if let Err(e) = result {
                     tracing::error!(error = ?e, "a refusal could not be recorded");
@@ -256,7 +275,14 @@ impl Inner {
     }
 }
 
-fn entry<'a>(cx: &'a Cx, action: &'a str, touched: &'a Touched, outcome: &'a str, digest: [u8; 32], at: Timestamp) -> audit::Entry<'a> {
+fn entry<'a>(
+    cx: &'a Cx,
+    action: &'a str,
+    touched: &'a Touched,
+    outcome: &'a str,
+    digest: [u8; 32],
+    at: Timestamp,
+) -> audit::Entry<'a> {
     audit::Entry {
         at,
         cx,

@@ -161,7 +161,8 @@ impl Shape {
         for field in self.fields {
             match body.get(field.name) {
                 None | Some(Json::Null) if field.required => {
-                    return Err(Error::invalid("attribute.missing", format!("`{}` is mandatory", field.name)).at(join(at, field.name)));
+                    return Err(Error::invalid("attribute.missing", format!("`{}` is mandatory", field.name))
+                        .at(join(at, field.name)));
                 }
                 None | Some(Json::Null) => {}
                 Some(json) => field.check(json, body, &join(at, field.name), references)?,
@@ -171,7 +172,9 @@ impl Shape {
             return Err(Error::invalid("attribute.type", "text is needed here").at(join(at, name)));
         }
         let extended = body.get("@type").and_then(Json::as_str).is_some_and(|name| name != self.name);
-        let unknown = body.keys().find(|name| !META.contains(&name.as_str()) && self.fields.iter().all(|f| f.name != name.as_str()));
+        let unknown = body
+            .keys()
+            .find(|name| !META.contains(&name.as_str()) && self.fields.iter().all(|f| f.name != name.as_str()));
         match unknown {
             Some(name) if !extended => Err(Error::invalid(
                 "attribute.unknown",
@@ -189,7 +192,9 @@ impl Shape {
             let Type::Part(shape) = field.of else { continue };
             match body.get_mut(field.name) {
                 Some(Json::Object(inner)) => shape.prune(inner),
-                Some(Json::Array(entries)) => entries.iter_mut().filter_map(Json::as_object_mut).for_each(|inner| shape.prune(inner)),
+                Some(Json::Array(entries)) => {
+                    entries.iter_mut().filter_map(Json::as_object_mut).for_each(|inner| shape.prune(inner))
+                }
                 _ => {}
             }
         }
@@ -202,7 +207,11 @@ impl Shape {
     /// # Errors
     /// `Invalid` (`attribute.read_only`) naming the attribute.
     pub fn check_new(&self, body: &Map<String, Json>) -> Result<()> {
-        match self.fields.iter().find(|field| field.read_only && field.name != LAST_UPDATE && body.contains_key(field.name)) {
+        match self
+            .fields
+            .iter()
+            .find(|field| field.read_only && field.name != LAST_UPDATE && body.contains_key(field.name))
+        {
             Some(field) => Err(set_by_platform(field)),
             None => Ok(()),
         }
@@ -214,10 +223,16 @@ impl Shape {
     /// # Errors
     /// `Invalid` (`attribute.read_only`) naming the attribute.
     pub fn check_change(&self, before: &Map<String, Json>, patch: &Map<String, Json>) -> Result<()> {
-        let changes = |field: &&Field| (field.read_only || field.fixed) && patch.get(field.name).is_some_and(|new| new != before.get(field.name).unwrap_or(&Json::Null));
+        let changes = |field: &&Field| {
+            (field.read_only || field.fixed)
+                && patch.get(field.name).is_some_and(|new| new != before.get(field.name).unwrap_or(&Json::Null))
+        };
         match self.fields.iter().find(changes) {
             Some(field) if field.read_only => Err(set_by_platform(field)),
-            Some(field) => Err(Error::invalid("attribute.read_only", format!("`{}` stays as it was made", field.name)).at(field.name)),
+            Some(field) => {
+                Err(Error::invalid("attribute.read_only", format!("`{}` stays as it was made", field.name))
+                    .at(field.name))
+            }
             None => Ok(()),
         }
     }
@@ -248,11 +263,18 @@ pub struct Reference<'j> {
 
 impl Field {
     /// `within` is the object that the attribute stands in.
-    fn check<'j>(&self, json: &'j Json, within: &Map<String, Json>, at: &str, references: &mut Vec<Reference<'j>>) -> Result<()> {
+    fn check<'j>(
+        &self,
+        json: &'j Json,
+        within: &Map<String, Json>,
+        at: &str,
+        references: &mut Vec<Reference<'j>>,
+    ) -> Result<()> {
         match (self.many, json) {
-            (true, Json::Array(entries)) => {
-                entries.iter().enumerate().try_for_each(|(n, entry)| self.of.check(entry, within, &format!("{at}[{n}]"), references))
-            }
+            (true, Json::Array(entries)) => entries
+                .iter()
+                .enumerate()
+                .try_for_each(|(n, entry)| self.of.check(entry, within, &format!("{at}[{n}]"), references)),
             (true, _) => Err(Error::invalid("attribute.type", "a list is needed here").at(at)),
             (false, one) => self.of.check(one, within, at, references),
         }
@@ -260,10 +282,19 @@ impl Field {
 }
 
 impl Type {
-    fn check<'j>(self, json: &'j Json, within: &Map<String, Json>, at: &str, references: &mut Vec<Reference<'j>>) -> Result<()> {
+    fn check<'j>(
+        self,
+        json: &'j Json,
+        within: &Map<String, Json>,
+        at: &str,
+        references: &mut Vec<Reference<'j>>,
+    ) -> Result<()> {
         let wrong = |needed: &str| Err(Error::invalid("attribute.type", format!("{needed} is needed here")).at(at));
         match (self, json) {
-            (Type::Any, _) | (Type::Number, Json::Number(_)) | (Type::Flag, Json::Bool(_)) | (Type::Text, Json::String(_)) => Ok(()),
+            (Type::Any, _)
+            | (Type::Number, Json::Number(_))
+            | (Type::Flag, Json::Bool(_))
+            | (Type::Text, Json::String(_)) => Ok(()),
             (Type::Integer, Json::Number(n)) if n.is_i64() => Ok(()),
             (Type::Time, Json::String(text)) => base::time::parse(text, at).map(drop),
             (Type::Word(words), Json::String(text)) if words.contains(&text.as_str()) => Ok(()),
@@ -284,20 +315,37 @@ impl Type {
     }
 }
 
-fn check_reference<'j>(kinds: &'static [&'static str], body: &'j Map<String, Json>, at: &str, references: &mut Vec<Reference<'j>>) -> Result<()> {
+fn check_reference<'j>(
+    kinds: &'static [&'static str],
+    body: &'j Map<String, Json>,
+    at: &str,
+    references: &mut Vec<Reference<'j>>,
+) -> Result<()> {
     let Some(Json::String(id)) = body.get("id") else {
-        return Err(Error::invalid("attribute.missing", "a reference needs the `id` of what it points to").at(join(at, "id")));
+        return Err(
+            Error::invalid("attribute.missing", "a reference needs the `id` of what it points to").at(join(at, "id"))
+        );
     };
     let extended = body.get("@type").is_some();
-    if let Some(name) = body.keys().find(|name| !extended && !META.contains(&name.as_str()) && !REFERENCE.contains(&name.as_str())) {
-        return Err(Error::invalid("attribute.unknown", format!("a reference has no attribute `{name}`")).at(join(at, name)));
+    if let Some(name) =
+        body.keys().find(|name| !extended && !META.contains(&name.as_str()) && !REFERENCE.contains(&name.as_str()))
+    {
+        return Err(
+            Error::invalid("attribute.unknown", format!("a reference has no attribute `{name}`")).at(join(at, name))
+        );
     }
     refer(kinds, body, id, join(at, "id"), references);
     Ok(())
 }
 
 /// Notes a reference to be looked up; which of several kinds it means, `@referredType` may say.
-fn refer<'j>(kinds: &'static [&'static str], within: &Map<String, Json>, id: &'j str, at: String, references: &mut Vec<Reference<'j>>) {
+fn refer<'j>(
+    kinds: &'static [&'static str],
+    within: &Map<String, Json>,
+    id: &'j str,
+    at: String,
+    references: &mut Vec<Reference<'j>>,
+) {
     let kinds = match within.get("@referredType").and_then(Json::as_str) {
         Some(named) if kinds.len() > 1 => match kinds.iter().position(|kind| kind.eq_ignore_ascii_case(named)) {
             Some(found) => &kinds[found..=found],
@@ -333,7 +381,11 @@ pub fn check_references(tx: &mut Tx<'_>, references: &[Reference<'_>]) -> Result
             crate::Relation::Elsewhere => false,
         });
         if !seen {
-            return Err(Error::dangling("reference.dangling", format!("there is no {} {}", reference.kinds.join(" or "), reference.id)).at(&reference.at));
+            return Err(Error::dangling(
+                "reference.dangling",
+                format!("there is no {} {}", reference.kinds.join(" or "), reference.id),
+            )
+            .at(&reference.at));
         }
     }
     Ok(())
@@ -352,7 +404,10 @@ pub fn check_depth(json: &Json) -> Result<()> {
         }
     }
     if depth(json) > limits::JSON_DEPTH_MAX {
-        return Err(Error::invalid("document.too_deep", format!("the document is nested more than {} deep", limits::JSON_DEPTH_MAX)));
+        return Err(Error::invalid(
+            "document.too_deep",
+            format!("the document is nested more than {} deep", limits::JSON_DEPTH_MAX),
+        ));
     }
     Ok(())
 }

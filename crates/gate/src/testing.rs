@@ -7,8 +7,8 @@ pub mod swagger;
 
 use base::id::{AccountId, Ids, TenantId};
 use base::time::{Clock, Timestamp};
-use db::records::Scope;
 use db::Db;
+use db::records::Scope;
 
 use crate::{Actor, Catalogue, Cx, Gate};
 
@@ -29,5 +29,10 @@ pub fn gate(db: Db, catalogue: Catalogue) -> Gate {
 
 /// Somebody who acts in `tenant` and sees it alone.
 pub fn somebody(tenant: TenantId) -> Cx {
-    Cx::new(Actor::Account(AccountId(7)), tenant, Scope::Tenants { own: vec![tenant], above: vec![] }, ["owner".to_owned()].into())
+    Cx::new(
+        Actor::Account(AccountId(7)),
+        tenant,
+        Scope::Tenants { own: vec![tenant], above: vec![] },
+        ["owner".to_owned()].into(),
+    )
 }

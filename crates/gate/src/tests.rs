@@ -1,17 +1,18 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base::id::TenantId;
 use base::{Error, Kind as ErrorKind};
-use db::records::{Key, Query, Scope};
 use db::Class;
+use db::records::{Key, Query, Scope};
 use serde_json::{Map, Value as Json, json};
 
 use crate::shape::{Field, Shape, Type};
 use crate::testing::{gate, somebody};
 use crate::{Action, Catalogue, Cx, Effect, Gate, Kind, Policies, StateMachine, Verb, free};
 
-static PART: Shape = Shape { name: "Part", fields: &[Field::new("id", Type::Text), Field::new("size", Type::Integer).required()] };
+static PART: Shape =
+    Shape { name: "Part", fields: &[Field::new("id", Type::Text), Field::new("size", Type::Integer).required()] };
 static THING: Kind = Kind {
     name: "thing",
     prefix: "thg",
@@ -61,7 +62,13 @@ fn catalogue() -> Catalogue {
     Catalogue::default().kinds(&[&THING]).actions(&[&FAIL])
 }
 fn audit(gate: &Gate) -> Vec<(String, String)> {
-    gate.db().read(|conn| conn.query("SELECT action, outcome FROM audit_entries ORDER BY seq", &[], |row| Ok((row.get(0)?, row.get(1)?)))).unwrap()
+    gate.db()
+        .read(|conn| {
+            conn.query("SELECT action, outcome FROM audit_entries ORDER BY seq", &[], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+        })
+        .unwrap()
 }
 fn page<'s>(scope: &'s Scope, sort: Option<&'static str>) -> Query<'s> {
     Query { kind: "thing", scope, conditions: vec![], sort, descending: false, after: None, offset: 0, limit: 100 }
@@ -74,15 +81,26 @@ fn a_record_lives_through_create_change_and_delete_with_its_facts_and_entries() 
         let cx = somebody(TenantId(1));
         let made = THING.create(&gate, &cx, object(json!({"name": "a", "weight": 2.5}))).unwrap();
         assert_eq!((made.revision, made.state.as_deref()), (1, Some("new")), "{engine}");
-        let changed = THING.update(&gate, &cx, &made.id, Some(1), object(json!({"weight": null, "state": "old"}))).unwrap();
+        let changed =
+            THING.update(&gate, &cx, &made.id, Some(1), object(json!({"weight": null, "state": "old"}))).unwrap();
         assert_eq!((changed.revision, changed.body.get("weight")), (2, None));
-        assert_eq!(THING.update(&gate, &cx, &made.id, Some(1), object(json!({"name": "b"}))).unwrap_err().kind(), ErrorKind::Stale);
-        assert_eq!(THING.update(&gate, &cx, &made.id, None, object(json!({"state": "new"}))).unwrap_err().kind(), ErrorKind::Conflict);
+        assert_eq!(
+            THING.update(&gate, &cx, &made.id, Some(1), object(json!({"name": "b"}))).unwrap_err().kind(),
+            ErrorKind::Stale
+        );
+        assert_eq!(
+            THING.update(&gate, &cx, &made.id, None, object(json!({"state": "new"}))).unwrap_err().kind(),
+            ErrorKind::Conflict
+        );
         THING.delete(&gate, &cx, &made.id, Some(2)).unwrap();
         assert_eq!(THING.get(&gate, &cx, &made.id).unwrap_err().kind(), ErrorKind::NotFound);
-        let first = { let id = made.id.clone(); gate.db().read(move |c| db::records::at_revision(c, "thing", &id, 1)).unwrap().unwrap() };
+        let first = {
+            let id = made.id.clone();
+            gate.db().read(move |c| db::records::at_revision(c, "thing", &id, 1)).unwrap().unwrap()
+        };
         assert_eq!(first.body, made.body);
-        let facts: Vec<String> = gate.db().read(|c| c.query("SELECT name FROM facts ORDER BY seq", &[], |r| r.get(0))).unwrap();
+        let facts: Vec<String> =
+            gate.db().read(|c| c.query("SELECT name FROM facts ORDER BY seq", &[], |r| r.get(0))).unwrap();
         assert_eq!(facts, ["RecordCreated", "RecordStateChanged", "RecordDeleted"]);
         let entries: Vec<String> = audit(&gate).into_iter().map(|(action, _)| action).collect();
         assert_eq!(entries, ["thing.create", "thing.update", "thing.delete"]);
@@ -123,7 +141,8 @@ fn another_tenants_record_does_not_exist() {
             assert_eq!(error.kind(), ErrorKind::NotFound);
         }
         assert!(THING.list(&gate, &stranger, true, |scope| page(scope, None)).unwrap().records.is_empty());
-        let pointing = THING.create(&gate, &stranger, object(json!({"name": "x", "other": {"id": made.id}}))).unwrap_err();
+        let pointing =
+            THING.create(&gate, &stranger, object(json!({"name": "x", "other": {"id": made.id}}))).unwrap_err();
         assert_eq!((pointing.kind(), pointing.attribute()), (ErrorKind::Dangling, Some("other.id")));
     }
 }
@@ -185,7 +204,10 @@ fn policies_are_refused_as_a_whole_on_any_error() {
     for (text, complaint) in [
         ("permit(principal, action, resource);", "names no action"),
         ("permit(principal, action == Action::\"thing.burn\", resource);", "thing.burn"),
-        ("permit(principal, action == Action::\"thing.create\", resource) when { principal.rols.contains(\"x\") };", "rols"),
+        (
+            "permit(principal, action == Action::\"thing.create\", resource) when { principal.rols.contains(\"x\") };",
+            "rols",
+        ),
         ("permit(principal", "parse"),
     ] {
         let error = Policies::parse(text, &actions).map(drop).unwrap_err();

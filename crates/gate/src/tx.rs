@@ -101,7 +101,15 @@ impl<'t> Tx<'t> {
     ///
     /// # Errors
     /// `Forbidden`, or `NotFound` where the object's existence is none of the actor's business.
-    pub fn grant<T>(&mut self, action: &str, kind: &str, id: &str, owner: TenantId, class: Class, value: T) -> Result<Granted<T>> {
+    pub fn grant<T>(
+        &mut self,
+        action: &str,
+        kind: &str,
+        id: &str,
+        owner: TenantId,
+        class: Class,
+        value: T,
+    ) -> Result<Granted<T>> {
         let relation = self.cx.relation(owner);
         self.touch(kind, id, owner, 0);
         if relation == Relation::Elsewhere || (relation == Relation::Above && class != Class::Public) {
@@ -116,8 +124,9 @@ impl<'t> Tx<'t> {
     /// # Errors
     /// `NotFound` where there is none or it is none of the actor's business; `Forbidden`.
     pub fn load_for(&mut self, action: &str, kind: &Kind, id: &str) -> Result<Granted<Record>> {
-        let record = db::records::load(&mut self.conn, kind.name, id)?
-            .ok_or_else(|| Error::not_found(format!("{}.not_found", kind.name), format!("there is no {} {id}", kind.name)))?;
+        let record = db::records::load(&mut self.conn, kind.name, id)?.ok_or_else(|| {
+            Error::not_found(format!("{}.not_found", kind.name), format!("there is no {} {id}", kind.name))
+        })?;
         let (owner, class, revision) = (record.tenant, record.class, record.revision);
         let granted = self.grant(action, kind.name, id, owner, class, record)?;
         self.touched.revision = self.touched.revision.max(revision);
@@ -138,8 +147,9 @@ impl<'t> Tx<'t> {
     /// # Errors
     /// `Dangling` where there is none.
     pub fn peek(&mut self, kind: &Kind, id: &str) -> Result<Granted<Record>> {
-        let record = db::records::load(&mut self.conn, kind.name, id)?
-            .ok_or_else(|| Error::dangling(format!("{}.absent", kind.name), format!("there is no {} {id}", kind.name)))?;
+        let record = db::records::load(&mut self.conn, kind.name, id)?.ok_or_else(|| {
+            Error::dangling(format!("{}.absent", kind.name), format!("there is no {} {id}", kind.name))
+        })?;
         Ok(Granted { value: record })
     }
 
@@ -189,7 +199,16 @@ impl<'t> Tx<'t> {
     }
 
     fn record_fact(&mut self, name: &'static str, kind: &'static Kind, record: &Record) -> Result<()> {
-        self.fact(RecordFact { name, kind: kind.name, id: record.id.clone(), revision: record.revision, tenant: record.tenant }, record.tenant)
+        self.fact(
+            RecordFact {
+                name,
+                kind: kind.name,
+                id: record.id.clone(),
+                revision: record.revision,
+                tenant: record.tenant,
+            },
+            record.tenant,
+        )
     }
 
     /// States a fact about an object of `tenant`, and lets the house react in this same transaction.
@@ -208,7 +227,10 @@ impl<'t> Tx<'t> {
             db::args![fact.name(), tenant, kind, id, fact.revision(), now],
         )?;
         if self.reacting > 16 {
-            return Err(Error::bug("fact.loop", format!("reactions to {} set each other off without end", fact.name())));
+            return Err(Error::bug(
+                "fact.loop",
+                format!("reactions to {} set each other off without end", fact.name()),
+            ));
         }
         self.reacting += 1;
         let gate = self.gate;
@@ -245,7 +267,8 @@ impl<'t> Tx<'t> {
         self.conn.execute("SAVEPOINT attempt", &[])?;
         let (kept, reacting) = (self.after.len(), self.reacting);
         let guarded = std::panic::AssertUnwindSafe(|| work(self));
-        let result = std::panic::catch_unwind(guarded).unwrap_or_else(|_| Err(Error::bug("tx.panic", "part of a transaction stopped on a broken invariant")));
+        let result = std::panic::catch_unwind(guarded)
+            .unwrap_or_else(|_| Err(Error::bug("tx.panic", "part of a transaction stopped on a broken invariant")));
         if result.is_err() {
             self.after.truncate(kept);
             self.reacting = reacting;

@@ -1,12 +1,51 @@
-//! The audit log's appending end.
+//! The audit log: a Merkle tree (RFC 6962) over everything that was done or refused.
+//!
+//! An entry is committed with the change that it tells of, not yet in the tree.
+//! One leased sequencer gives entries their places, keeps the tree's heads and
+//! signs checkpoints (C2SP tlog-checkpoint, signed note), which also go into an
+//! append-only file. So a writer never waits for the tree, and whoever changes,
+//! removes, moves or cuts entries afterwards is found out by [`verify`].
+//!
+//! ```text
+//!  append (in the change's own commit) ► pending ─ sequencer ─► in the tree at `leaf_index`
+//!                                                                 └► covered by a checkpoint
+//! ```
+//!
+//! Invariants:
+//! - one INSERT for an entry, one more where it has personal data;
+//! - the leaf's bytes are made from the columns, so no column can change unseen;
+//! - personal data is in a table of its own, bound to the leaf by a salted
+//!   commitment: erasing it leaves the tree whole, changing it is found;
+//! - a tree that is shorter than, or differs from, what was signed before is
+//!   never signed again.
+//!
+//! Not here: who may read it (`access`), shipping checkpoints to other places.
+
+pub mod actions;
+mod export;
+mod key;
+mod leaf;
+mod sequencer;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod verify;
 
 use base::Result;
 use base::id::TenantId;
 use base::time::Timestamp;
-use db::{Conn, args};
+use db::Conn;
 use serde::Serialize;
 
 use crate::Cx;
+
+pub use export::export;
+pub use key::{Checkpoint, Key, VerifyingKey};
+pub use leaf::{Leaf, Private};
+pub use sequencer::{Head, Sequencer, erase, sequence};
+pub use tree::{leaf_hash, root_from_inclusion, verify_consistency};
+pub use verify::{Bad, Report, Verify, verify};
 
 /// One entry, on its way into the log.
 pub struct Entry<'a> {
@@ -30,12 +69,15 @@ pub struct Entry<'a> {
     pub digest: [u8; 32],
 }
 
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+    out
+}
+
 /// SHA-256 of an action's input as JSON.
 pub fn digest(input: &impl Serialize) -> [u8; 32] {
-    let text = serde_json::to_vec(input).unwrap_or_default();
-    let mut out = [0; 32];
-    out.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, &text).as_ref());
-    out
+    sha256(&serde_json::to_vec(input).unwrap_or_default())
 }
 
 /// Appends an entry, in the transaction of the change that it tells of.
@@ -43,23 +85,12 @@ pub fn digest(input: &impl Serialize) -> [u8; 32] {
 /// # Errors
 /// Those of the database.
 pub fn append(conn: &mut Conn<'_>, entry: &Entry<'_>) -> Result<()> {
-    conn.execute(
-        "INSERT INTO audit_entries (at, actor, tenant, object_tenant, action, object_kind, object_id, revision, outcome, reason, request, input_hash)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-        args![
-            entry.at,
-            entry.cx.actor().to_string(),
-            entry.cx.tenant(),
-            entry.object_tenant,
-            entry.action,
-            entry.object_kind,
-            entry.object_id,
-            entry.revision,
-            entry.outcome,
-            entry.cx.reason(),
-            entry.cx.request(),
-            entry.digest
-        ],
-    )?;
-    Ok(())
+    let cx = entry.cx;
+    let private = Private { address: cx.address().map(|address| address.to_string()), reason: cx.reason().to_owned() };
+    if private.is_empty() {
+        return store::insert(conn, entry, None).map(drop);
+    }
+    let (salt, body) = (leaf::salt()?, private.text()?);
+    let seq = store::insert(conn, entry, Some(leaf::commitment(&salt, &body)))?;
+    store::insert_private(conn, seq, &salt, &body)
 }
