@@ -126,6 +126,17 @@ pub fn account(conn: &mut Conn<'_>, id: &str) -> Result<Option<Account>> {
     conn.query_opt(&format!("SELECT {COLUMNS} FROM ledger_accounts WHERE id = $1"), args![id], read)
 }
 
+/// The accounts of those ids, in no order; ids that name none are passed over.
+///
+/// # Errors
+/// `Invalid` for more than [`limits::LEDGER_BATCH_MAX`] ids, and those of the database.
+pub fn named(conn: &mut Conn<'_>, ids: &[&str]) -> Result<Vec<Account>> {
+    if ids.len() > limits::LEDGER_BATCH_MAX {
+        return Err(Error::invalid("ledger.batch_too_large", "too many accounts are asked for at once"));
+    }
+    crate::book::select(conn, &format!("SELECT {COLUMNS} FROM ledger_accounts"), "id", ids, read)
+}
+
 /// The accounts whose ids begin with `prefix`, in the order of their ids, after `after`.
 ///
 /// # Errors

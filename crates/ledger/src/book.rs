@@ -223,7 +223,7 @@ impl Book {
 }
 
 /// The rows whose `column` is one of `values`.
-fn select<T>(
+pub(crate) fn select<T>(
     conn: &mut Conn<'_>,
     sql: &str,
     column: &str,

@@ -32,7 +32,7 @@ mod book;
 mod tests;
 mod transfer;
 
-pub use account::{Account, NewAccount, Rule, account, accounts, open};
+pub use account::{Account, NewAccount, Rule, account, accounts, named, open};
 pub use audit::{Fault, audit};
 pub use book::apply;
 pub use transfer::{Move, Outcome, State, Transfer, TransferRow, about, history, transfer};

@@ -18,7 +18,7 @@
 //!
 //! Not here: which host (`placement`), what is one of a kind (`claims`).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use base::id::{HostId, RunId, TenantId};
 use base::time::Timestamp;
@@ -31,7 +31,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::placement::{Demand, Dimension, HostFree, Policy, place};
-use crate::{Fact, PoolId, claims, inventory};
+use crate::places::Factors;
+use crate::{Fact, PoolId, claims, hosts, inventory};
 
 /// What a machine needs, for whom, and where it may stand.
 #[derive(Debug, Clone)]
@@ -285,37 +286,45 @@ impl Names {
 
 /// Hosts that take new machines, with what is free of them.
 fn candidates(tx: &mut Tx<'_>, policy: &Policy) -> Result<Vec<HostFree>> {
-    let rows = tx.query(
-        "SELECT h.id, h.pool, p.site, h.facts FROM hosts h JOIN pools p ON p.id = h.pool
-         WHERE h.state = 'active' AND h.reachable = 1 AND h.pool = COALESCE($1, h.pool) AND p.site = COALESCE($2, p.site) ORDER BY h.id LIMIT $3",
-        args![policy.pool, policy.site, limits::HOSTS_PLACED_MAX],
-        |row| Ok((row.get::<HostId>(0)?, row.get::<PoolId>(1)?, row.get(2)?, row.get::<String>(3)?)),
-    )?;
-    let holding: HashSet<HostId> = if policy.apart.is_empty() {
-        HashSet::new()
-    } else {
-        let living = "SELECT DISTINCT host FROM reservations WHERE apart = $1 AND state <> 'released'";
-        tx.query(living, args![policy.apart], |row| row.get(0))?.into_iter().collect()
-    };
-    let few = rows.len() <= 16;
-    let mut all = if few { BTreeMap::new() } else { fill_of_all(tx)? };
-    rows.into_iter()
-        .map(|(id, pool, site, facts)| {
-            let facts: HostReport = serde_json::from_str(&facts)
-                .map_err(|e| Error::bug("host.damaged", "a host's facts do not read").because(e))?;
-            let fill = if few { fill(tx, id)? } else { all.remove(&id).unwrap_or_default() };
+    let damaged = |e: serde_json::Error| Error::bug("host.damaged", "a host's facts do not read").because(e);
+    let mut hosts = tx.query(
+        "SELECT h.id, h.pool, p.site, h.facts, p.factors FROM hosts h JOIN pools p ON p.id = h.pool
+         WHERE h.state = 'active' AND h.reachable = 1 AND h.pool = COALESCE($1, h.pool) AND p.site = COALESCE($2, p.site)
+         AND h.id = COALESCE($3, h.id) ORDER BY h.id LIMIT $4",
+        args![policy.pool, policy.site, policy.only, limits::HOSTS_PLACED_MAX],
+        |row| {
+            let (facts, factors): (String, String) = (row.get(3)?, row.get(4)?);
+            let facts: HostReport = serde_json::from_str(&facts).map_err(damaged)?;
+            let factors: Factors = serde_json::from_str(&factors).map_err(damaged)?;
             Ok(HostFree {
-                id,
-                pool,
-                site,
+                id: row.get(0)?,
+                pool: row.get(1)?,
+                site: row.get(2)?,
                 accelerator: facts.accelerator,
+                holds_group: false,
+                free: Demand::default(),
+                total: factors.of(hosts::there(&facts)),
                 images: facts.images,
-                holds_group: holding.contains(&id),
-                free: fill.free,
-                total: fill.total,
             })
-        })
-        .collect()
+        },
+    )?;
+    if !policy.apart.is_empty() {
+        let living = "SELECT DISTINCT host FROM reservations WHERE apart = $1 AND state <> 'released'";
+        let holding: HashSet<HostId> = tx.query(living, args![policy.apart], |row| row.get(0))?.into_iter().collect();
+        hosts.iter_mut().for_each(|host| host.holds_group = holding.contains(&host.id));
+    }
+    for some in hosts.chunks_mut(limits::LEDGER_BATCH_MAX / Dimension::ALL.len()) {
+        let ids: Vec<String> = some.iter().flat_map(|host| Names::of(host.id).free).collect();
+        let accounts = ledger::named(tx, &ids.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let free: HashMap<&str, i64> =
+            accounts.iter().map(|account| (account.id.as_str(), account.available())).collect();
+        for (host, ids) in some.iter_mut().zip(ids.chunks(Dimension::ALL.len())) {
+            host.free = Demand::of(std::array::from_fn(|n| {
+                ids.get(n).and_then(|id| free.get(id.as_str())).copied().unwrap_or(0)
+            }));
+        }
+    }
+    Ok(hosts)
 }
 
 fn none_fits(hosts: &[HostFree], ask: &Ask) -> Error {
@@ -390,6 +399,7 @@ fn fill_of_all(conn: &mut Conn<'_>) -> Result<BTreeMap<HostId, Fill>> {
             let page = ledger::accounts(conn, prefix, &after, limits::PAGE_MAX)?;
             let Some(last) = page.last() else { return Ok(found) };
             after.clone_from(&last.id);
+            let is_last = page.len() < limits::PAGE_MAX as usize;
             for account in page {
                 let Some((host, word)) = account.id.strip_prefix(prefix).and_then(|rest| rest.split_once(':')) else {
                     continue;
@@ -398,6 +408,9 @@ fn fill_of_all(conn: &mut Conn<'_>) -> Result<BTreeMap<HostId, Fill>> {
                 if let (Ok(host), Some(dimension)) = (host.parse(), dimension) {
                     found.insert((host, dimension), account);
                 }
+            }
+            if is_last {
+                return Ok(found);
             }
         }
     };

@@ -160,13 +160,13 @@ pub(crate) fn target(conn: &mut Conn<'_>, id: HostId) -> Result<Demand> {
     if host.state == State::Retired {
         return Ok(Demand::default());
     }
+    Ok(places::pool(conn, host.pool)?.factors.of(there(&host.facts)))
+}
+
+/// What a host has.
+pub(crate) fn there(facts: &HostReport) -> Demand {
     let fit = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
-    let there = Demand {
-        vcpu: i64::from(host.facts.cpu_cores),
-        memory_mib: fit(host.facts.memory_mib),
-        disk_mib: fit(host.facts.disk_mib),
-    };
-    Ok(places::pool(conn, host.pool)?.factors.of(there))
+    Demand { vcpu: i64::from(facts.cpu_cores), memory_mib: fit(facts.memory_mib), disk_mib: fit(facts.disk_mib) }
 }
 
 /// The host has spoken.

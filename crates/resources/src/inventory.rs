@@ -93,11 +93,7 @@ pub static RESOURCE: Kind = Kind {
         Key::text("name"),
         Key::text("category"),
         Key::text("resourceStatus"),
-        Key::text("operationalState"),
-        Key::text("administrativeState"),
-        Key::text("usageState"),
         Key::text("resourceSpecification.id"),
-        Key::time("startOperatingDate"),
     ],
     states: Some(&StateMachine {
         attribute: "resourceStatus",

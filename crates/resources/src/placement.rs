@@ -124,7 +124,7 @@ impl Policy {
             && self.accelerator.is_none_or(|accelerator| accelerator == host.accelerator)
             && self.only.is_none_or(|only| only == host.id)
             && !self.not_on.contains(&host.id)
-            && !(host.holds_group && !self.apart.is_empty())
+            && (!host.holds_group || self.apart.is_empty())
     }
 }
 
