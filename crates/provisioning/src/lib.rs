@@ -27,6 +27,8 @@ pub mod texts;
 // Rows of attributes, packed by hand.
 #[rustfmt::skip]
 pub mod shapes;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -46,6 +46,8 @@ pub mod places;
 // Rows of attributes, packed by hand.
 #[rustfmt::skip]
 pub mod shapes;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 pub mod wake;

@@ -20,8 +20,6 @@
 //! **Not here.** Life cycle and visibility of catalog records (`commerce::catalog`).
 
 mod design;
-#[cfg(test)]
-mod tests;
 
 use base::{Error, Result};
 use commerce::catalog::characteristics::Specification;
