@@ -39,7 +39,7 @@ const TEXTS: &[(&str, &str, &str, &str)] = &[
         "虛擬機在建立途中被移除。已全數復原，不會計費。請重新訂購。",
     ),
     (
-        "flow.timeout",
+        "flow.step_timeout",
         OPERATOR,
         "The machine did not answer in time. Everything was taken back and nothing is charged. The operator must look at the host; then order again.",
         "虛擬機未在時限內回應。已全數復原，不會計費。請營運人員檢查主機後再重新訂購。",

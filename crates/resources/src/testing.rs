@@ -72,12 +72,12 @@ pub fn facts(name: &str, cores: u32, memory_mib: u64, disk_mib: u64) -> HostRepo
 pub fn host(gate: &Gate, staff: &Cx, pool: PoolId, facts: HostReport) -> HostId {
     let (tenant, secret) = (staff.tenant(), format!("secret of {}", facts.hostname));
     let now = gate.now();
-    let row = secret.clone();
+    let (row, id) = (secret.clone(), crate::InvitationId::fresh(gate.ids(), now));
     gate.db()
         .write(move |conn| {
             conn.execute(
-                "INSERT INTO host_invitations (id, tenant, pool, secret_sha256, note, created_at, expires_at) VALUES ($1, $2, $3, $1, '', $4, $5)",
-                args![row, tenant, pool, now, now + Duration::from_secs(3_600)],
+                "INSERT INTO host_invitations (id, tenant, pool, secret_sha256, note, created_at, expires_at) VALUES ($6, $2, $3, $1, '', $4, $5)",
+                args![row, tenant, pool, now, now + Duration::from_secs(3_600), id],
             )
         })
         .unwrap();

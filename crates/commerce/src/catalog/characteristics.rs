@@ -8,6 +8,9 @@
 //! characteristics, holds every mandatory one, and each value is one that the
 //! specification allows (property test `what_is_completed_is_valid`).
 
+use std::collections::HashMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
 use base::{Error, Result, limits};
 use regex::Regex;
 use serde_json::{Map, Value as Json};
@@ -368,18 +371,29 @@ fn shown(regex: &Regex) -> &str {
     regex.as_str().strip_prefix("^(?:").and_then(|text| text.strip_suffix(")$")).unwrap_or(regex.as_str())
 }
 
-/// Anchored at both ends and bounded: a pattern never costs more than its size allows.
+/// Anchored at both ends and bounded: a pattern never costs more than its size
+/// allows. Kept by its text once it was read, so that an order does not pay for it.
 fn read_regex(entry: &Json, at: &str) -> Result<Option<Regex>> {
+    static READ: OnceLock<Mutex<HashMap<String, Regex>>> = OnceLock::new();
     let pattern = text(entry, "regex");
     if pattern.is_empty() {
         return Ok(None);
     }
-    regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(limits::REGEX_BYTES_MAX).build().map(Some).map_err(
-        |e| {
-            Error::invalid("characteristic.regex", format!("`{pattern}` is not a usable regular expression: {e}"))
-                .at(format!("{at}.regex"))
-        },
-    )
+    let known = READ.get_or_init(Mutex::default);
+    if let Some(regex) = known.lock().unwrap_or_else(PoisonError::into_inner).get(pattern) {
+        return Ok(Some(regex.clone()));
+    }
+    let built = regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(limits::REGEX_BYTES_MAX).build();
+    let regex = built.map_err(|e| {
+        Error::invalid("characteristic.regex", format!("`{pattern}` is not a usable regular expression: {e}"))
+            .at(format!("{at}.regex"))
+    })?;
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    if known.len() >= limits::EXPRESSIONS_CACHED_MAX {
+        known.clear();
+    }
+    known.insert(pattern.to_owned(), regex.clone());
+    Ok(Some(regex))
 }
 
 fn read_values(entry: &Json, list: &str, at: &str) -> Result<Vec<Allowed>> {

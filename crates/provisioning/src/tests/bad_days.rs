@@ -159,7 +159,7 @@ fn a_service_that_never_answers_is_taken_back_in_time() {
         town.settle(Mood::Mute);
         let order = town.read(&PRODUCT_ORDER, &order.id);
         assert_eq!(order.state.as_deref(), Some("failed"));
-        assert_eq!(order.at("note.code").unwrap(), "flow.timeout");
+        assert_eq!(order.at("note.code").unwrap(), "flow.step_timeout");
         town.assert_nothing_is_held();
     });
 }
