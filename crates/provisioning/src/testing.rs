@@ -145,7 +145,7 @@ impl Town {
 
     /// Plays every agent for one round.
     pub fn play(&self, mood: Mood) -> bool {
-        self.hosts.iter().fold(false, |any, host| play(&self.gate, *host, OPERATOR, mood) || any)
+        self.hosts.iter().filter(|host| play(&self.gate, **host, OPERATOR, mood)).count() > 0
     }
 
     /// The services of an order's items, customer-facing ones only.

@@ -56,7 +56,7 @@ fn house(town: Town, keep: db::testing::Scratch, order: impl Fn(&Town) -> String
         run,
         restart: Box::new(|gate| Engine::new(gate.clone(), registry()).unwrap()),
         pump: Box::new(move |gate| {
-            hosts.iter().fold(false, |any, host| play(gate, *host, commerce::testing::OPERATOR, Mood::Willing) || any)
+            hosts.iter().filter(|host| play(gate, **host, commerce::testing::OPERATOR, Mood::Willing)).count() > 0
         }),
         done: Box::new(move |gate| {
             let town = over(gate);
