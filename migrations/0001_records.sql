@@ -12,6 +12,8 @@ CREATE TABLE records (
 );
 CREATE INDEX records_by_kind ON records (kind, id);
 CREATE INDEX records_by_tenant ON records (kind, tenant, id);
+-- What tenants show to those below them; little, among much that they do not.
+CREATE INDEX records_shown ON records (kind, tenant, id) WHERE class = 'public';
 
 -- What a record was before each change; its present form is in `records`.
 CREATE TABLE record_revisions (

@@ -9,6 +9,8 @@
 //! Not here: who may see a record (`gate`), what a body may hold (the rooms'
 //! shapes), routes (`web`).
 
+mod lists;
+
 use std::collections::BTreeSet;
 
 use base::id::TenantId;
@@ -20,6 +22,10 @@ use serde_json::{Map, Value as Json};
 use crate::conn::{Conn, Row};
 use crate::value::{AsValue, FromValue, Value};
 use crate::args;
+
+#[cfg(test)]
+pub(crate) use lists::explain;
+pub use lists::{list, total};
 
 /// How far a record may be seen and how carefully it is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -405,129 +411,4 @@ pub struct Query<'a> {
     pub offset: u64,
     /// At most so many.
     pub limit: u32,
-}
-
-/// Text of a statement and its parameters, grown together.
-struct Statement {
-    sql: String,
-    args: Vec<Value<'static>>,
-}
-
-impl Statement {
-    fn push(&mut self, text: &str) -> &mut Self {
-        self.sql.push_str(text);
-        self
-    }
-
-    fn arg(&mut self, value: impl Into<String>) -> &mut Self {
-        self.args.push(Value::Text(value.into().into()));
-        self.sql.push_str(&format!("${}", self.args.len()));
-        self
-    }
-
-    fn list(&mut self, values: impl IntoIterator<Item = String>) -> &mut Self {
-        self.push("(");
-        for (n, value) in values.into_iter().enumerate() {
-            if n > 0 {
-                self.push(", ");
-            }
-            self.arg(value);
-        }
-        self.push(")")
-    }
-}
-
-/// A page of records, each with the sort value that a cursor needs.
-///
-/// # Errors
-/// Those of the database.
-pub fn list(conn: &mut Conn<'_>, query: &Query<'_>) -> Result<Vec<(Record, String)>> {
-    let mut s = Statement { sql: String::new(), args: Vec::new() };
-    let key = if query.sort.is_some() { "k.value" } else { "''" };
-    s.push(&format!("SELECT {COLUMNS}, {key} FROM "));
-    restrict(&mut s, query);
-    let (direction, beyond) = if query.descending { ("DESC", "<") } else { ("ASC", ">") };
-    let order = if query.sort.is_some() { format!("k.value {direction}, k.id {direction}") } else { format!("r.id {direction}") };
-    if let Some((value, id)) = &query.after {
-        if query.sort.is_some() {
-            s.push(&format!(" AND (k.value, k.id) {beyond} (")).arg(value).push(", ").arg(id).push(")");
-        } else {
-            s.push(&format!(" AND r.id {beyond} ")).arg(id);
-        }
-    }
-    s.push(&format!(" ORDER BY {order} LIMIT {} OFFSET {}", query.limit, query.offset));
-    conn.query(&s.sql, &s.args, |row| Ok((read(row)?, row.get(9)?)))
-}
-
-/// How many records match: exact where it is cheap, `None` where there are more
-/// than [`limits::COUNT_EXACT_MAX`] and counting them would take long.
-///
-/// # Errors
-/// Those of the database.
-pub fn total(conn: &mut Conn<'_>, query: &Query<'_>) -> Result<Option<u64>> {
-    let whole = matches!(query.scope, Scope::All) || matches!(query.scope, Scope::Tenants { above, .. } if above.is_empty());
-    let mut s = Statement { sql: String::new(), args: Vec::new() };
-    if query.conditions.is_empty() && whole {
-        s.push("SELECT CAST(COALESCE(SUM(number), 0) AS BIGINT) FROM record_counts WHERE kind = ").arg(query.kind);
-        if let Scope::Tenants { own, .. } = query.scope {
-            s.push(" AND tenant IN ").list(own.iter().map(ToString::to_string));
-        }
-        return conn.query_one(&s.sql, &s.args, |row| row.get(0)).map(Some);
-    }
-    s.push("SELECT COUNT(*) FROM (SELECT 1 FROM ");
-    restrict(&mut s, &Query { sort: None, ..query.clone() });
-    s.push(&format!(" LIMIT {}) AS counted", limits::COUNT_EXACT_MAX + 1));
-    let found: u64 = conn.query_one(&s.sql, &s.args, |row| row.get(0))?;
-    Ok((found <= limits::COUNT_EXACT_MAX).then_some(found))
-}
-
-/// FROM and WHERE: kind, scope, conditions.
-fn restrict(s: &mut Statement, query: &Query<'_>) {
-    match query.sort {
-        Some(path) => {
-            s.push("record_keys k JOIN records r ON r.id = k.id WHERE k.kind = ").arg(query.kind).push(" AND k.path = ").arg(path);
-        }
-        None => {
-            s.push("records r WHERE r.kind = ").arg(query.kind);
-        }
-    }
-    let side = if query.sort.is_some() { "k" } else { "r" };
-    if let Scope::Tenants { own, above } = query.scope {
-        s.push(&format!(" AND ({side}.tenant "));
-        in_list(s, own);
-        if !above.is_empty() {
-            s.push(&format!(" OR ({side}.tenant "));
-            in_list(s, above);
-            s.push(" AND r.class = 'public')");
-        }
-        s.push(")");
-    }
-    for condition in &query.conditions {
-        let (open, column, close) = if condition.path == "id" {
-            s.push(" AND ");
-            ("(", "r.id", ")")
-        } else {
-            s.push(" AND EXISTS (SELECT 1 FROM record_keys c WHERE c.id = r.id AND c.kind = ").arg(query.kind).push(" AND c.path = ").arg(condition.path.as_str());
-            (" AND c.value <> '' AND (", "c.value", "))")
-        };
-        s.push(open);
-        for (n, value) in condition.values.iter().enumerate() {
-            if n > 0 {
-                s.push(" OR ");
-            }
-            s.push(&format!("{column} {} ", condition.op.sql())).arg(value.as_str());
-        }
-        s.push(close);
-    }
-}
-
-fn in_list(s: &mut Statement, tenants: &[TenantId]) {
-    match tenants {
-        [one] => {
-            s.push("= ").arg(one.to_string());
-        }
-        many => {
-            s.push("IN ").list(many.iter().map(ToString::to_string));
-        }
-    }
 }

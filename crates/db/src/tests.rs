@@ -1,3 +1,5 @@
+mod lists;
+
 use base::Kind;
 
 use crate::testing::{Scratch, databases};
