@@ -3,9 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "only tests use it")]
 
+use base::Result;
 use base::id::{AccountId, Ids, TenantId};
 use base::time::{Clock, Timestamp};
-use base::Result;
 use db::{Db, args};
 use gate::{Catalogue, Cx, Gate};
 
@@ -24,7 +24,8 @@ pub fn policies() -> String {
     for policy in POLICIES.split_inclusive(";\n") {
         let (head, tail) = policy.split_once("action in [").unwrap_or((policy, "]"));
         let (named, tail) = tail.split_once(']').unwrap();
-        let kept: Vec<&str> = named.split(',').map(str::trim).filter(|name| ours.iter().any(|own| own == name)).collect();
+        let kept: Vec<&str> =
+            named.split(',').map(str::trim).filter(|name| ours.iter().any(|own| own == name)).collect();
         if !kept.is_empty() {
             out.push_str(&format!("{head}action in [{}]{tail}", kept.join(", ")));
         }

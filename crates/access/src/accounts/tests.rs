@@ -191,8 +191,14 @@ fn only_the_home_of_an_account_may_suspend_it() {
 fn the_operator_is_set_up_once() {
     for (_, db, _keep) in db::testing::databases() {
         let clock = base::time::Clock::fixed("2026-01-01T00:00:00Z".parse().unwrap());
-        let gate =
-            gate::Gate::new(db, clock, base::id::Ids::seeded(1), &crate::testing::policies(), gate::Catalogue::default().actions(&crate::actions())).unwrap();
+        let gate = gate::Gate::new(
+            db,
+            clock,
+            base::id::Ids::seeded(1),
+            &crate::testing::policies(),
+            gate::Catalogue::default().actions(&crate::actions()),
+        )
+        .unwrap();
         let id = base::id::TenantId::fresh(gate.ids(), gate.now());
         let input = operator::InitOperator {
             name: "雲維科技".to_owned(),
