@@ -90,10 +90,8 @@ pub fn port(tx: &mut Tx<'_>, holder: Holder<'_>, host: HostId) -> Result<u16> {
 pub fn address(tx: &mut Tx<'_>, holder: Holder<'_>, subnet: SubnetId) -> Result<Address> {
     let subnet = places::subnet(tx, subnet)?;
     let range = Range::parse(&subnet.cidr)?;
-    let reserved = subnet.gateway.and_then(|gateway| range.number(gateway));
     let number = |number: i64| range.address(number).to_string();
     // The gateway keeps its number by a claim of its own, made with the subnet.
-    debug_assert!(reserved.is_none_or(|n| n >= 0));
     let value = claim(tx, &holder, "address", &subnet.id.to_string(), subnet.first, subnet.last, |n| Ok(number(n)))?;
     let address: IpAddr = value.parse().map_err(|_| Error::bug("claim.damaged", "a claimed address is not one"))?;
     Ok(Address { address, cidr: format!("{address}/{}", range.prefix), gateway: subnet.gateway, bridge: subnet.bridge })

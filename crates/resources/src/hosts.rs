@@ -185,6 +185,7 @@ pub(crate) fn heard(tx: &mut Tx<'_>, id: HostId, its_clock: Timestamp) -> Result
     )?;
     if !reachable {
         inventory::host_changed(tx, id)?;
+        inventory::machines_of(tx, id)?;
         tx.fact(Fact::HostReturned { host: id.to_string() }, tenant)?;
     }
     Ok(())
@@ -207,6 +208,7 @@ pub(crate) fn silent(tx: &mut Tx<'_>, id: HostId) -> Result<()> {
     let sql = "UPDATE hosts SET reachable = 0 WHERE id = $1 AND reachable = 1 AND seen_at < $2 AND state <> 'retired' RETURNING tenant";
     let Some(tenant) = tx.query_opt::<TenantId>(sql, args![id, before], |row| row.get(0))? else { return Ok(()) };
     inventory::host_changed(tx, id)?;
+    inventory::machines_of(tx, id)?;
     tx.fact(Fact::HostSilent { host: id.to_string() }, tenant)
 }
 

@@ -25,7 +25,7 @@ use gate::{Granted, Kind, StateMachine, Tx, Verb, free};
 use serde_json::{Map, Value as Json, json};
 
 use crate::intents::{self, Intent, Want};
-use crate::{IntentId, capacity, hosts, shapes};
+use crate::{Fact, IntentId, capacity, hosts, shapes};
 
 /// The life cycle of what is in a catalog, as TM Forum words it.
 static LIFECYCLE: StateMachine = StateMachine {
@@ -344,6 +344,22 @@ pub(crate) fn machine_seen(tx: &mut Tx<'_>, intent: &Intent, seen: &Observation)
             body.entry("startOperatingDate").or_insert_with(|| started.into());
         }
     })
+}
+
+/// A host fell silent or came back: what its machines do is unknown, or known again.
+pub(crate) fn machines_of(tx: &mut Tx<'_>, host: HostId) -> Result<()> {
+    for intent in intents::on_host(tx, host)? {
+        match &intent.observed {
+            Some(seen) if intent.reachable => machine_seen(tx, &intent, seen)?,
+            Some(_) => {
+                follow(tx, &intent.resource, |body| drop(body.insert("resourceStatus".to_owned(), "unknown".into())))?
+            }
+            None => continue,
+        }
+        let fact = Fact::MachineObserved { intent: intent.id.to_string(), service: intent.service.clone() };
+        tx.fact(fact, intent.tenant)?;
+    }
+    Ok(())
 }
 
 /// A machine is gone: its record stays and says so.

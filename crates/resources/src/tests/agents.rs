@@ -183,6 +183,11 @@ fn a_host_that_falls_silent_is_shown_as_unknown_until_it_returns() {
         house.gate.clock().advance(Duration::from_secs(20));
         work::silence(&house.gate).unwrap();
         assert_eq!(house.intent("m1").state(), MachineState::Unknown);
+        let status = |house: &House| {
+            let sql = "SELECT r.state FROM records r JOIN intents i ON i.resource = r.id WHERE i.id = 'm1'";
+            house.gate.db().read(move |conn| conn.query_one(sql, &[], |row| row.get::<String>(0))).unwrap()
+        };
+        assert_eq!(status(&house), "unknown");
         assert_eq!(house.reserve("m2", Demand::of([1, 1, 1])).unwrap_err().code(), "capacity.none_fits");
         let shown = house.gate.run(&staff(), &hosts::GET, hosts::HostRef { id: host }).unwrap();
         assert!(shown.attention.iter().any(|sentence| sentence.contains("unknown")));
@@ -197,6 +202,7 @@ fn a_host_that_falls_silent_is_shown_as_unknown_until_it_returns() {
         let (_, silent) = (host, Guest { reachable: false, ..guest });
         wait(house.door.observe(&silent, report)).unwrap();
         assert_eq!(house.intent("m1").state(), MachineState::Running);
+        assert_eq!(status(&house), "available");
         let shown = house.gate.run(&staff(), &hosts::GET, hosts::HostRef { id: host }).unwrap();
         assert_eq!((shown.host.clock_ahead_ms, shown.host.reachable), (3_600_000, true));
         assert!(shown.attention.iter().any(|sentence| sentence.contains("clock")));
@@ -297,6 +303,22 @@ fn a_report_that_is_too_large_or_speaks_another_protocol_is_refused() {
     assert_eq!(refused.code(), "report.too_large");
     let refused = wait(house.door.observe(&guest, report(PROTOCOL + 1, vec![]))).unwrap_err();
     assert_eq!(refused.code(), "agent.protocol_unsupported");
+}
+
+#[test]
+fn a_server_that_starts_again_tells_everything_once() {
+    each_engine(|house| {
+        let (_, guest) = house.host("h1");
+        house.order("m1");
+        let ask = |door: &Door, after| wait(door.intents(&guest, after, Duration::ZERO)).unwrap();
+        let cursor = ask(&house.door, 0).cursor;
+        assert!(!ask(&house.door, cursor).full);
+        let again =
+            Door::open(house.gate.clone(), house.door.ca().clone(), house.scratch.path().join("images")).unwrap();
+        let answer = ask(&again, cursor);
+        assert!(answer.full && answer.intents.len() == 1, "{}", house.engine);
+        assert!(!ask(&again, answer.cursor).full);
+    });
 }
 
 /// What may come from a host, in any order.
