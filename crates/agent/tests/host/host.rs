@@ -180,6 +180,24 @@ impl Host {
         }
     }
 
+    /// The machine's own process, as a power cut would.
+    pub fn kill_machine(&self, id: &IntentId) {
+        let file = self.dir.join(format!("run/libvirt/qemu/run/yw-{id}.pid"));
+        let pid = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        run(Command::new("kill").args(["-9", pid.trim()]));
+    }
+
+    /// Puts the agent's data on a file system of its own, in a namespace.
+    pub fn mount_data(&self, size: &str) {
+        assert!(self.namespace);
+        let options = format!("mode=711,size={size}");
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&self.data));
+    }
+
+    pub fn remount_data(&self, size: &str) {
+        run(Command::new("mount").args(["-o", &format!("remount,size={size}")]).arg(&self.data));
+    }
+
     pub fn machine_dir(&self, id: &IntentId) -> PathBuf {
         self.data.join("machines").join(id.as_str())
     }

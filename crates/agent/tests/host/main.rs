@@ -15,7 +15,8 @@ use drivers::seed::{Guest, Interface, nocloud};
 use drivers::wire::*;
 use host::Host;
 
-const LONG: Duration = Duration::from_secs(60);
+/// Only a bound: a busy machine translates instructions ten times slower than an idle one.
+const LONG: Duration = Duration::from_secs(180);
 
 fn id(name: &str) -> IntentId {
     name.parse().unwrap()
@@ -154,6 +155,55 @@ fn a_hypervisor_daemon_that_dies_takes_no_machine_with_it() {
     let lives = host.server.memory.lock().unwrap().lives[&machine].clone();
     assert_eq!(lives.len(), 1, "the same life went on: {lives:?}");
     assert!(lives[&1].end.is_none());
+}
+
+#[test]
+fn a_host_whose_every_process_was_killed_comes_back_with_its_machines() {
+    let Some(mut host) = Host::start("power") else { return };
+    let machine = id("mch_power");
+    let (spec, port) = host.tiny("power");
+    host.server.want(&machine, Desired::Machine(Box::new(spec)));
+    settled(&host, &machine, 1);
+    let first = status(port)["firstSecond"].as_u64().unwrap();
+    host.kill_agent();
+    host.session("kill");
+    host.kill_machine(&machine);
+    std::thread::sleep(Duration::from_secs(6));
+    host.session("start");
+    host.start_agent();
+    host.server.wait("a second life", LONG, |memory| {
+        let check = memory.states.get(&machine)?.check.clone()?;
+        (memory.lives[&machine].len() == 2 && check.ok && check.life == 2).then_some(())
+    });
+    let after = status(port);
+    assert_eq!(after["firstSecond"].as_u64().unwrap(), first, "the record on its disk goes on");
+    let life = host.server.memory.lock().unwrap().lives[&machine][&1].clone();
+    let end = life.end.unwrap();
+    assert!(!end.certain, "nobody saw it end: {end:?}");
+    assert!(end.at.duration_since(life.last_seen_at).as_secs() >= 5, "and what was not seen is not claimed");
+}
+
+#[test]
+fn a_full_disk_is_named_and_the_machine_made_once_there_is_room() {
+    if Host::inside_namespace("a_full_disk_is_named_and_the_machine_made_once_there_is_room") != Some(true) {
+        return;
+    }
+    let Some(mut host) = Host::prepare("full") else { return };
+    host.mount_data("30M");
+    host.enrol();
+    host.start_agent();
+    let machine = id("mch_full");
+    let (spec, _) = host.tiny("full");
+    host.server.want(&machine, Desired::Machine(Box::new(spec)));
+    host.server.wait("a word about the disk", LONG, |memory| {
+        let problem = memory.states.get(&machine)?.problem.clone()?;
+        (problem.code == "host.disk_full" && problem.retrying).then_some(())
+    });
+    host.remount_data("300M");
+    settled(&host, &machine, 1);
+    host.server.want(&machine, Desired::Absent);
+    settled(&host, &machine, 2);
+    host.assert_empty();
 }
 
 #[test]

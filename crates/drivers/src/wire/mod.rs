@@ -47,7 +47,7 @@ pub use intent::{
 };
 pub use name::{IntentId, Mac, Sha256};
 pub use observation::{
-    CheckResult, ConsoleTail, Life, LifeEnd, LifeKey, MachineState, Observation, Orphan, Problem, Report, ReportAnswer,
+    CheckResult, ConsoleTail, Life, LifeEnd, MachineState, Observation, Orphan, Problem, Report, ReportAnswer,
 };
 pub use token::EnrolToken;
 

@@ -110,16 +110,6 @@ pub enum MachineState {
     Unknown,
 }
 
-/// Names a life.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LifeKey {
-    /// The machine.
-    pub id: IntentId,
-    /// Which of its lives.
-    pub seq: u64,
-}
-
 /// One unbroken stretch of a machine running: the truth that metering is made from.
 ///
 /// A reboot from inside the guest does not end a life; a stop, a crash, or a reboot that takes the

@@ -1,0 +1,125 @@
+//! The agent with its threads, beside a server in the same process.
+
+use super::*;
+
+/// A server in the same process that remembers everything.
+#[derive(Default)]
+struct Desk {
+    intents: Mutex<(u64, Vec<(u64, Intent)>)>,
+    changed: std::sync::Condvar,
+    states: Mutex<HashMap<IntentId, Observation>>,
+    reachable: std::sync::atomic::AtomicBool,
+}
+
+impl Desk {
+    fn put(&self, intent: Intent) {
+        let mut intents = self.intents.lock().unwrap();
+        intents.0 += 1;
+        let cursor = intents.0;
+        intents.1.retain(|(_, old)| old.id != intent.id);
+        intents.1.push((cursor, intent));
+        self.changed.notify_all();
+    }
+
+    fn wait_for(&self, what: &str, mut done: impl FnMut(&HashMap<IntentId, Observation>) -> bool) {
+        let start = std::time::Instant::now();
+        while !done(&self.states.lock().unwrap()) {
+            assert!(start.elapsed() < Duration::from_secs(20), "waited for {what} in vain");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn there(&self) -> Result<()> {
+        let there = self.reachable.load(std::sync::atomic::Ordering::SeqCst);
+        there.then_some(()).ok_or_else(|| Error::unavailable("server.away", "nobody there"))
+    }
+}
+
+impl ControlPlane for Desk {
+    fn intents(&self, after: u64, wait: Duration) -> Result<Intents> {
+        self.there()?;
+        let guard = self.intents.lock().unwrap();
+        let (intents, _) = self.changed.wait_timeout_while(guard, wait, |intents| intents.0 <= after).unwrap();
+        self.there()?;
+        let news = intents.1.iter().filter(|(cursor, _)| *cursor > after).map(|(_, intent)| intent.clone()).collect();
+        Ok(Intents { protocol: PROTOCOL, cursor: intents.0, full: after == 0, intents: news, console_requests: vec![] })
+    }
+
+    fn report(&self, report: &Report) -> Result<ReportAnswer> {
+        self.there()?;
+        let mut states = self.states.lock().unwrap();
+        for seen in &report.observations {
+            states.insert(seen.id.clone(), seen.clone());
+        }
+        Ok(ReportAnswer::default())
+    }
+
+    fn console(&self, _: &ConsoleTail) -> Result<()> {
+        Ok(())
+    }
+
+    fn image(&self, _: &ImageRef, _: u64, _: &mut dyn Write) -> Result<()> {
+        Ok(())
+    }
+
+    fn hang_up(&self) {
+        self.changed.notify_all();
+    }
+}
+
+#[test]
+fn a_threaded_agent_makes_a_thousand_machines_and_takes_them_away() {
+    let desk = Arc::new(Desk::default());
+    desk.reachable.store(true, std::sync::atomic::Ordering::SeqCst);
+    let hypervisor = Arc::new(Memory::default());
+    let settings = Settings { poll_wait: Duration::from_millis(200), ..Settings::default() };
+    let store = Store::in_memory().unwrap();
+    let agent = Agent::start(settings, hypervisor.clone(), desk.clone(), store, HostClock::system()).unwrap();
+    let start = std::time::Instant::now();
+    let mut spec = machine(64, Power::Running);
+    spec.check = Some(Check::Http { port: 80, path: "/".into() });
+    for n in 0..1_000 {
+        desk.put(Intent {
+            id: id(n),
+            generation: 1,
+            desired: Desired::Machine(Box::new(spec.clone())),
+            lives_known: 0,
+        });
+    }
+    desk.wait_for("machines", |states| {
+        states.len() == 1_000 && states.values().all(|s| s.converged && s.check.as_ref().is_some_and(|c| c.ok))
+    });
+    eprintln!("1,000 machines in {:?}", start.elapsed());
+    for n in 0..1_000 {
+        desk.put(Intent { id: id(n), generation: 2, desired: Desired::Absent, lives_known: 0 });
+    }
+    desk.wait_for("absence", |states| states.values().all(|s| s.state == MachineState::Absent));
+    assert!(hypervisor.truth().is_empty());
+    assert_eq!(hypervisor.violations(), Vec::<String>::new());
+    agent.stop();
+}
+
+#[test]
+fn an_agent_cut_off_from_its_server_keeps_recording_and_tells_later() {
+    let desk = Arc::new(Desk::default());
+    desk.reachable.store(true, std::sync::atomic::Ordering::SeqCst);
+    let hypervisor = Arc::new(Memory::default());
+    let settings = Settings {
+        poll_wait: Duration::from_millis(50),
+        watch_every: Duration::from_millis(20),
+        retry_max: Duration::from_millis(100),
+        ..Settings::default()
+    };
+    let store = Store::in_memory().unwrap();
+    let agent = Agent::start(settings, hypervisor.clone(), desk.clone(), store, HostClock::system()).unwrap();
+    desk.put(Intent { id: id(1), generation: 1, desired: running(64), lives_known: 0 });
+    desk.wait_for("a life", |states| states.values().any(|s| s.converged));
+    desk.reachable.store(false, std::sync::atomic::Ordering::SeqCst);
+    hypervisor.end_run(&id(1), Stopped::Crashed);
+    desk.put(Intent { id: id(1), generation: 2, desired: Desired::Absent, lives_known: 0 });
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(hypervisor.truth().len(), 1, "what the agent has not heard it does not do");
+    desk.reachable.store(true, std::sync::atomic::Ordering::SeqCst);
+    desk.wait_for("both lives", |states| states.values().any(|s| s.state == MachineState::Absent && s.generation == 2));
+    agent.stop();
+}
