@@ -81,15 +81,19 @@ impl Engine {
         for yaml in &workshop.registry.definitions {
             let definition = Definition::from_yaml(yaml)?;
             Plan::new(definition.clone(), &workshop.registry)?;
-            let (name, version) = (definition.name.clone(), definition.version);
-            let known = gate.db().read(move |conn| store::definition(conn, &name, version))?;
-            if known.map(|body| actions::stored(&body)).transpose()?.as_ref() == Some(&definition) {
+            if is_stored(&gate, &definition)? {
                 continue;
             }
             let cx = Cx::system("flow", gate.operator().unwrap_or(TenantId(0)));
-            gate.perform(&cx, actions::IMPORT.name, Effect::Create, audit::digest(&definition), move |tx| {
-                actions::import(tx, definition.clone(), "product")
-            })?;
+            let (digest, wanted) = (audit::digest(&definition), definition.clone());
+            let stored = gate.perform(&cx, actions::IMPORT.name, Effect::Create, digest, move |tx| {
+                actions::import(tx, wanted.clone(), "product")
+            });
+            // Another server may have started in the same moment.
+            match stored {
+                Err(_) if is_stored(&gate, &definition)? => {}
+                other => other?,
+            }
         }
         Ok(Engine { gate, workshop })
     }
@@ -124,6 +128,7 @@ impl Engine {
         if self.gate.db().engine() == db::Engine::Sqlite {
             let now = self.gate.now();
             self.gate.db().write(move |conn| {
+                gate::lease::release_all(conn)?;
                 store::release_claims(conn, now)?;
                 jobs::release_claims(conn, now).map(drop)
             })?;
@@ -175,6 +180,12 @@ impl Engine {
             Ok(both.into_iter().flatten().min())
         })
     }
+}
+
+fn is_stored(gate: &Gate, definition: &Definition) -> Result<bool> {
+    let (name, version) = (definition.name.clone(), definition.version);
+    let known = gate.db().read(move |conn| store::definition(conn, &name, version))?;
+    Ok(known.map(|body| actions::stored(&body)).transpose()?.as_ref() == Some(definition))
 }
 
 /// Running workers. They stop when it is dropped, after what they are at.

@@ -14,6 +14,7 @@ use super::store::{self, Filter};
 use super::types::{
     Decision, Event, Failure, JournalEvent, Run, RunDetail, RunSummary, State, StepProgress, StepState,
 };
+use super::types::Phase;
 use crate::engine::Work;
 use crate::{Fact, Nothing, workshop};
 
@@ -191,13 +192,18 @@ pub(crate) static RETRY: Action<Decide, RunSummary> = Action {
     run: |tx, input| {
         let mut run = to_decide(tx, "flow.retry", input.id)?;
         let now = tx.now;
-        // What is parked stays parked in kind: the step looks again as it would at its deadline.
+        // What touched the world looks first; what waited looks again, before its deadline.
+        run.phase = match run.phase {
+            Phase::Outside => Phase::Outside,
+            Phase::Parked | Phase::Woken if run.state != State::Stuck => Phase::Woken,
+            _ => Phase::Again,
+        };
         if run.state == State::Stuck {
-            let (note, touched) = (run.note.take(), run.phase == super::types::Phase::Outside);
+            let (note, phase) = (run.note.take(), run.phase);
             run.go_to(run.step, now);
-            run.note = note;
-            run.phase = if touched { super::types::Phase::Outside } else { super::types::Phase::Again };
+            (run.note, run.phase) = (note, phase);
         }
+        run.wait_key = None;
         run.attempt = 0;
         run.due = Some(now);
         decided(tx, &mut run, "retry", &input.reason)?;

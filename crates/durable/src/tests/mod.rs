@@ -3,6 +3,7 @@
 
 mod definitions;
 mod engine;
+mod random;
 mod work;
 
 use std::collections::BTreeSet;

@@ -64,17 +64,17 @@ impl Key {
             std::fs::create_dir_all(directory).map_err(|e| unusable(directory, e))?;
             let pkcs8 =
                 Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| damaged("no random numbers"))?;
-            // Made beside and moved in place: a half-written key must not be found after a crash.
-            let fresh = directory.join("audit.key.new");
-            let mut file = std::fs::File::options()
-                .create(true)
-                .truncate(true)
-                .write(true)
-                .mode(0o600)
-                .open(&fresh)
-                .map_err(|e| unusable(&fresh, e))?;
+            // Made beside and linked into place: a half-written key must not be found
+            // after a crash, and of two servers that start at once one makes it.
+            let fresh = directory.join(format!("audit.key.{}", std::process::id()));
+            let mut options = std::fs::File::options();
+            let file = options.create(true).truncate(true).write(true).mode(0o600).open(&fresh);
+            let mut file = file.map_err(|e| unusable(&fresh, e))?;
             file.write_all(pkcs8.as_ref()).and_then(|()| file.sync_all()).map_err(|e| unusable(&fresh, e))?;
-            std::fs::rename(&fresh, &path).map_err(|e| unusable(&path, e))?;
+            match std::fs::hard_link(&fresh, &path) {
+                Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(unusable(&path, e)),
+                _ => std::fs::remove_file(&fresh).map_err(|e| unusable(&fresh, e))?,
+            }
         }
         let pkcs8 = std::fs::read(&path).map_err(|e| unusable(&path, e))?;
         let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).map_err(|e| damaged(&e.to_string()))?;

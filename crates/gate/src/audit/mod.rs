@@ -45,7 +45,7 @@ pub use key::{Checkpoint, Key, VerifyingKey};
 pub use leaf::{Leaf, Private};
 pub use sequencer::{Head, Sequencer, erase, sequence};
 pub use tree::{leaf_hash, root_from_inclusion, verify_consistency};
-pub use verify::{Bad, Report, Verify, verify};
+pub use verify::{Bad, Report, Signed, Verify, verify, verify_at};
 
 /// One entry, on its way into the log.
 pub struct Entry<'a> {

@@ -97,6 +97,9 @@ impl Sequencer {
     /// `Unavailable` where the file of checkpoints cannot be used or no thread can be had.
     pub fn start(gate: &Gate, key: Key) -> Result<Sequencer> {
         let mut desk = Desk::open(gate.db().clone(), gate.clock().clone(), key)?;
+        if gate.db().engine() == db::Engine::Sqlite {
+            gate.db().write(lease::release_all)?;
+        }
         let (stop, stopped) = sync_channel(1);
         let thread = std::thread::Builder::new().name("audit".into()).spawn(move || {
             loop {
@@ -105,7 +108,7 @@ impl Sequencer {
                     desk.complain(&e);
                 }
                 if last {
-                    return;
+                    return desk.leave();
                 }
             }
         });
@@ -224,6 +227,17 @@ impl Desk {
         self.signed = Some(self.key.public().open(&note)?);
         self.signed_at = Some(now);
         Ok(())
+    }
+
+    /// Lets another server go on at once.
+    fn leave(&self) {
+        let holder = self.holder.clone();
+        let left = self.db.write(move |conn| {
+            conn.execute("UPDATE leases SET until = 0 WHERE name = $1 AND holder = $2", args![LEASE, holder])
+        });
+        if let Err(e) = left {
+            tracing::warn!(error = ?e, "the audit log's sequencer could not give its lease back");
+        }
     }
 
     /// Says what is wrong, once.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use base::{Error, Result, limits};
-use db::{Conn, Db, args};
+use db::{Conn, Db, Location, args};
 use serde::Serialize;
 
 use super::key::{Checkpoint, VerifyingKey, notes_in};
@@ -89,6 +89,42 @@ pub fn verify(db: &Db, with: &Verify<'_>) -> Result<Report> {
         audit.walk(conn)?;
         audit.finish(conn)
     })
+}
+
+/// Verifies the log at a location, beside a running server, with the key and the
+/// file of checkpoints in `keys`.
+///
+/// # Errors
+/// As [`verify`]; `NotFound` where there is no database.
+pub fn verify_at(location: &Location, keys: &Path) -> Result<Report> {
+    let db = match location {
+        Location::Directory(directory) => Db::open_read_only(directory)?,
+        Location::Postgres(_) => Db::open(location)?,
+    };
+    verify(&db, &Verify { directory: Some(keys), ..Verify::default() })
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {} entries are what they were", self.verified, self.entries)?;
+        if self.pending > 0 {
+            write!(f, "; {} more wait for their place in the tree", self.pending)?;
+        }
+        if self.erased > 0 {
+            write!(f, "; the personal data of {} was erased", self.erased)?;
+        }
+        match &self.checkpoint {
+            Some(signed) => write!(f, "\nsigned: {} entries, root {}", signed.size, signed.root)?,
+            None => f.write_str("\nnothing of it is signed yet")?,
+        }
+        match &self.first_bad {
+            Some(Bad { index, entry: Some(entry), reason }) => {
+                write!(f, "\nBAD from place {index} (entry {entry}): {reason}")
+            }
+            Some(Bad { index, entry: None, reason }) => write!(f, "\nBAD from place {index}: {reason}"),
+            None => Ok(()),
+        }
+    }
 }
 
 struct Audit {
