@@ -23,6 +23,12 @@ pub mod usage;
 
 use gate::AnyAction;
 
+/// Adds the room's jobs and reconcilers: the monthly close.
+#[must_use]
+pub fn register(registry: durable::Registry) -> durable::Registry {
+    bills::work::register(registry)
+}
+
 /// What happened in billing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {

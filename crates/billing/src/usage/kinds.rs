@@ -199,18 +199,18 @@ fn imported(tx: &mut Tx<'_>, meter: &Meter, id: &str, origin: String, at: Timest
 
 /// PATCH: a correction, or nothing.
 fn correct(tx: &mut Tx<'_>, before: &Record, after: &mut Record) -> Result<()> {
-    for (name, value) in &after.body {
-        let free = matches!(name.as_str(), "description" | "status" | "usageCharacteristic" | "lastUpdate");
-        if !free && before.body.get(name) != Some(value) {
-            return Err(fixed(name));
-        }
-    }
-    if let Some(gone) = before.body.keys().find(|name| *name != "description" && !after.body.contains_key(*name)) {
-        return Err(fixed(gone));
+    let entry = metered(tx, &before.id)?;
+    // What is in the ledger stays but for its numbers; what is not can be described anew, but does not get in this way.
+    let stays = |name: &str| match entry {
+        Some(_) => !matches!(name, "description" | "status" | "usageCharacteristic" | "lastUpdate"),
+        None => name == "ratedProductUsage",
+    };
+    let names = before.body.keys().chain(after.body.keys());
+    if let Some(name) = names.into_iter().find(|name| stays(name) && before.body.get(*name) != after.body.get(*name)) {
+        return Err(fixed(name));
     }
     let asked = after.body.get("status").and_then(Json::as_str).unwrap_or_default().to_owned();
     let changed = before.body.get("usageCharacteristic") != after.body.get("usageCharacteristic");
-    let entry = store::entry_of(tx, &before.id)?;
     match entry {
         _ if asked == "rejected" && changed => {
             Err(Error::invalid("usage.rejected", "what is rejected is not changed as well").at("usageCharacteristic"))
@@ -231,9 +231,18 @@ fn correct(tx: &mut Tx<'_>, before: &Record, after: &mut Record) -> Result<()> {
     }
 }
 
+/// The ledger's entry behind a usage, if there is one; only the operator may answer it with others.
+fn metered(tx: &mut Tx<'_>, id: &str) -> Result<Option<Entry>> {
+    let entry = store::entry_of(tx, id)?;
+    if entry.is_some() && !accounts::is_issuer(tx)? {
+        return Err(Error::forbidden("usage.foreign", "what was metered is corrected by the operator; ask them"));
+    }
+    Ok(entry)
+}
+
 /// DELETE: the entry is taken back; it and its reversal stay in the ledger.
 fn take_back(tx: &mut Tx<'_>, record: &Record) -> Result<()> {
-    match store::entry_of(tx, &record.id)? {
+    match metered(tx, &record.id)? {
         Some(entry) if record.state.as_deref() != Some("rejected") => reverse(tx, &entry).map(drop),
         _ => Ok(()),
     }

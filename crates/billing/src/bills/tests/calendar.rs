@@ -216,6 +216,8 @@ fn what_was_wrong_is_put_right_on_the_next_bill() {
         }
         let corrected = USAGE.update(&house.gate, &platform, &of(1).id, None, body(patch)).unwrap();
         assert_eq!(corrected.state.as_deref(), Some("rerated"));
+        let own = USAGE.delete(&house.gate, &owner(CUSTOMER), &of(2).id, None).unwrap_err();
+        assert_eq!(own.kind(), ErrorKind::Forbidden, "a customer does not take back what they used");
         USAGE.delete(&house.gate, &platform, &of(2).id, None).unwrap();
         let credit = AdjustInput {
             account: account.clone(),
@@ -277,6 +279,13 @@ fn usage_that_somebody_else_counted_is_taken_in_once() {
         let loose =
             USAGE.create(&house.gate, &owner(CUSTOMER), body(json!({ "description": "of nothing we sell" }))).unwrap();
         assert_eq!(loose.state.as_deref(), Some("received"));
+        let patch = |patch: Json| USAGE.update(&house.gate, &owner(CUSTOMER), &loose.id, None, body(patch));
+        assert!(patch(json!({ "description": "still of nothing", "usageType": "x" })).is_ok());
+        for refused in
+            [json!({ "status": "billed" }), json!({ "ratedProductUsage": [{ "productRef": { "id": "prd_api" } }] })]
+        {
+            assert_eq!(patch(refused).unwrap_err().kind(), ErrorKind::Conflict);
+        }
         let bill = house.bill(&account, "2026-07-20T00:00:00Z");
         assert_eq!(shown(&bill), ["2026-07 Calls 2.5 1000 request 8"]);
     }
