@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use ::postgres::error::SqlState;
@@ -41,12 +41,13 @@ impl Postgres {
         drop(first);
         let (sender, receiver) = sync_channel(limits::WRITE_QUEUE_MAX);
         let receiver = Arc::new(Mutex::new(receiver));
+        let way = Arc::new(RwLock::new(()));
         let threads = (0..THREADS)
             .map(|n| {
-                let (receiver, config) = (receiver.clone(), config.clone());
+                let (receiver, config, way) = (receiver.clone(), config.clone(), way.clone());
                 std::thread::Builder::new()
                     .name(format!("db-{n}"))
-                    .spawn(move || serve(&config, &receiver))
+                    .spawn(move || serve(&config, &receiver, &way))
                     .map_err(|e| Error::unavailable("db.threads", "cannot start a database thread").because(e))
             })
             .collect::<Result<_>>()?;
@@ -103,7 +104,7 @@ fn connect(config: &::postgres::Config) -> Result<Client> {
     config.connect(NoTls).map_err(|e| Error::unavailable("db.away", format!("cannot reach PostgreSQL: {e}")).because(e))
 }
 
-fn serve(config: &::postgres::Config, queue: &Mutex<Receiver<Work>>) {
+fn serve(config: &::postgres::Config, queue: &Mutex<Receiver<Work>>, way: &RwLock<()>) {
     let mut kept: Option<(Client, HashMap<String, Statement>)> = None;
     loop {
         let work = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
@@ -124,7 +125,7 @@ fn serve(config: &::postgres::Config, queue: &Mutex<Receiver<Work>>) {
         let poisoned = AtomicBool::new(false);
         let mut session = Session { client, statements, poisoned: &poisoned };
         match work {
-            Work::Write(mut job, done) => done(persist(&mut session, &mut job)),
+            Work::Write(mut job, done) => done(persist(&mut session, &mut job, way)),
             Work::Read(read) => read(Ok(&mut session)),
         }
         if poisoned.load(Ordering::Relaxed) {
@@ -133,10 +134,22 @@ fn serve(config: &::postgres::Config, queue: &Mutex<Receiver<Work>>) {
     }
 }
 
-/// Runs a write until it commits, fails for good, or has been pushed aside too often.
-fn persist(session: &mut Session<'_>, job: &mut Job) -> Result<()> {
+/// Times that a write is pushed aside before it has the right of way.
+const PUSHED_ASIDE_MAX: u32 = 4;
+
+/// Runs a write until it commits, fails for good, or has been pushed aside too
+/// often. Several writes that look at the same rows can push each other aside
+/// for long; one that suffered that takes the way for itself, and the other
+/// threads of this process wait for it. Other servers can still be in the way.
+fn persist(session: &mut Session<'_>, job: &mut Job, way: &RwLock<()>) -> Result<()> {
     for attempt in 0..limits::CONTENTION_RETRIES_MAX {
-        let result = session.transaction(WRITE_BEGIN, |conn| job(conn));
+        let result = if attempt < PUSHED_ASIDE_MAX {
+            let _with_others = way.read().unwrap_or_else(PoisonError::into_inner);
+            session.transaction(WRITE_BEGIN, |conn| job(conn))
+        } else {
+            let _alone = way.write().unwrap_or_else(PoisonError::into_inner);
+            session.transaction(WRITE_BEGIN, |conn| job(conn))
+        };
         match result {
             Err(e) if e.kind() == base::Kind::Contended => {
                 std::thread::sleep(Duration::from_micros(200 << attempt.min(8)));

@@ -132,11 +132,7 @@ fn many_orders_at_once_never_share_a_core_a_port_or_an_address() {
                         });
                         match taken {
                             Ok(taken) => placed.lock().unwrap().push(taken),
-                            Err(e) => assert!(
-                                matches!(e.kind(), Kind::Exhausted | Kind::Contended),
-                                "{}: {e:?}",
-                                house.engine
-                            ),
+                            Err(e) => assert_eq!(e.kind(), Kind::Exhausted, "{}: {e:?}", house.engine),
                         }
                     }
                 });
@@ -144,7 +140,7 @@ fn many_orders_at_once_never_share_a_core_a_port_or_an_address() {
         });
         let placed = placed.into_inner().unwrap();
         // 3 hosts with 16 cores for sale take 24 machines with 2; the 32 addresses are enough for them.
-        assert!(placed.len() <= 24 && placed.len() >= 20, "{}: {}", house.engine, placed.len());
+        assert_eq!(placed.len(), 24, "{}", house.engine);
         let distinct = |count: usize| assert_eq!(count, placed.len(), "{}", house.engine);
         distinct(placed.iter().map(|taken| (taken.0, taken.1)).collect::<HashSet<_>>().len());
         distinct(placed.iter().map(|taken| taken.2).collect::<HashSet<_>>().len());
