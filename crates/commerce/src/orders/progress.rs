@@ -173,7 +173,10 @@ pub(super) fn begin_cancellation(
         set_item(order, &item.id, |json| json["state"] = "pendingCancellation".into())?;
     }
     let body: &mut Map<String, Json> = order.body_mut();
-    body.insert("@type".to_owned(), "CancelledProductOrder".into());
+    // What a caller named their extension stays; ours needs a name only where there is none.
+    if body.get("@type").and_then(Json::as_str).is_none_or(|name| name == "ProductOrder") {
+        body.insert("@type".to_owned(), "CancelledProductOrder".into());
+    }
     body.insert("cancelProductOrder".to_owned(), json!({ "id": request, "@referredType": "CancelProductOrder" }));
     if let Some(reason) = reason {
         body.insert("cancellationReason".to_owned(), reason.clone());

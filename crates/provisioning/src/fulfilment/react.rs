@@ -89,7 +89,9 @@ pub fn ended(tx: &mut Tx<'_>, fact: &FlowFact) -> Result<()> {
     if let Some(mut service_order) = orders::of_item(tx, &about.subject.id, &item)? {
         match &end {
             End::Failed(reason) => {
-                orders::end(tx, &mut service_order, "failed", Some((&reason.code, &reason.english)))?
+                // The customer's words stand on the product order; here is what was seen.
+                let details = run.failure.as_ref().map_or(reason.english.as_str(), |failure| &failure.message);
+                orders::end(tx, &mut service_order, "failed", Some((&reason.code, details)))?;
             }
             _ => orders::end(tx, &mut service_order, "cancelled", None)?,
         }
