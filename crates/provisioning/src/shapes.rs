@@ -136,7 +136,7 @@ static SERVICE_ORDER_ITEM_ERROR_MESSAGE: Shape = Shape {
 
 static SERVICE_ORDER_ITEM_REF: Shape = Shape {
     name: "ServiceOrderItemRef",
-    fields: &[text("itemId"), text("serviceOrderHref"), text("serviceOrderId")],
+    fields: &[text("id").required(), text("itemId"), text("serviceOrderHref"), text("serviceOrderId")],
 };
 
 static SERVICE_ORDER_ITEM_RELATIONSHIP: Shape = Shape {
