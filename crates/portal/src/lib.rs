@@ -13,6 +13,7 @@
 
 mod account;
 mod assets;
+mod audit;
 mod bills;
 mod catalog;
 mod customers;
@@ -105,6 +106,7 @@ impl Portal {
             locale: me.account.locale,
             tenant: me.acting.name,
             operator: me.acting.kind == TenantKind::Operator,
+            roles: me.acting.roles,
             home: home
                 .filter(|place| place.tenant != me.acting.tenant)
                 .map(|place| (place.tenant.to_string(), place.name.clone())),
@@ -174,6 +176,7 @@ fn account_routes() -> Router<Portal> {
         .route("/members/invitations/{id}/withdraw", post(account::withdraw))
         .route("/members/{id}/role", get(account::role_form).post(account::role))
         .route("/members/{id}/remove", get(account::ask_remove).post(account::remove))
+        .route("/activity", get(audit::activity))
         .route("/account/tokens", get(account::tokens_list).post(account::token_create))
         .route("/account/tokens/{id}/revoke", get(account::ask_revoke).post(account::revoke))
         .route("/account/sessions", get(account::sessions_list))
@@ -203,5 +206,6 @@ fn operator_routes() -> Router<Portal> {
         .route("/operator/customers/{id}/enter", post(customers::enter))
         .route("/operator/offerings", get(offerings::list))
         .route("/operator/offerings/{id}", get(offerings::page))
+        .route("/operator/audit", get(audit::search))
         .route("/operator/search", get(search::page))
 }

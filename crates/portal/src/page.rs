@@ -44,6 +44,8 @@ pub(crate) struct Who {
     pub name: String,
     pub email: String,
     pub tenant: String,
+    /// The roles held in the acting tenant.
+    pub roles: Vec<String>,
     /// The account's own language.
     pub locale: String,
     /// Acting in the operator's own tenant: another navigation.
@@ -148,7 +150,10 @@ impl Page {
                         link("/operator/offerings", f.offerings, Icon::Catalog),
                     ],
                 ),
-                (f.group_guard, vec![link("/members", f.members, Icon::Person)]),
+                (
+                    f.group_guard,
+                    vec![link("/operator/audit", f.audit, Icon::Audit), link("/members", f.members, Icon::Person)],
+                ),
             ],
             Some(_) => vec![
                 ("", vec![link("/", f.home, Icon::Home)]),
@@ -161,7 +166,10 @@ impl Page {
                         link("/bills", f.bills, Icon::Bills),
                     ],
                 ),
-                (f.group_org, vec![link("/members", f.members, Icon::People)]),
+                (
+                    f.group_org,
+                    vec![link("/members", f.members, Icon::People), link("/activity", f.activity, Icon::Activity)],
+                ),
             ],
         }
     }

@@ -247,6 +247,7 @@ pub(crate) struct Field {
     pub optional: &'static str,
     pub control: Control,
     pub autofocus: bool,
+    pub required: bool,
     /// Set apart from fields of the same name elsewhere on the page.
     pub prefix: &'static str,
 }
@@ -262,6 +263,7 @@ impl Field {
             optional: "",
             control,
             autofocus: false,
+            required: true,
             prefix: "",
         }
     }
@@ -307,6 +309,12 @@ impl Field {
     }
     pub(crate) fn optional(mut self, word: &'static str) -> Self {
         self.optional = word;
+        self.required = false;
+        self
+    }
+    /// May be left empty, which goes without saying: for filters.
+    pub(crate) fn free(mut self) -> Self {
+        self.required = false;
         self
     }
     /// Gives the control an id of its own among fields of the same name.

@@ -56,6 +56,8 @@ super::messages! {
         when: "時間", "When";
         who: "人員", "Who";
         action: "動作", "Action";
+        object: "對象", "Object";
+        system_actor: "系統", "The system";
         result: "結果", "Result";
 
         tokens_lead: "給程式使用的金鑰。權杖擁有您的權限，請妥善保管。", "Keys for programs. A token can do what you can: keep it safe.";

@@ -6,6 +6,7 @@
 //! order by [`fill`]; a test holds that both languages have the same number.
 
 mod account;
+mod actions;
 mod billing;
 mod design;
 mod door;
@@ -15,6 +16,7 @@ mod ordering;
 mod steps;
 
 pub(crate) use account::Account;
+pub(crate) use actions::action;
 pub(crate) use billing::Billing;
 pub(crate) use design::Design;
 pub(crate) use door::Door;

@@ -122,6 +122,12 @@ super::messages! {
         decomposition: "分解", "Decomposition";
 
         audit_lead: "每個動作都在這棵雜湊樹上，包括被拒絕的。", "Every action is on this hash tree, refused ones included.";
+        from_day: "起日", "From day";
+        until_day: "迄日", "To day";
+        tree_signed: "稽核紀錄已簽章到最新檢查點", "The audit log is signed up to the latest checkpoint";
+        tree_signed_body: "任何竄改都會與樹根雜湊不符。請在主機上以下列指令逐筆驗證，不必相信這個頁面。", "Any change would no longer agree with the root hash. Verify every entry with the command below: do not take this page's word for it.";
+        tree_wait: "尚未有檢查點", "No checkpoint yet";
+        tree_wait_body: "第一個簽章檢查點會在有紀錄後產生。", "The first signed checkpoint is made once there are entries.";
         entries: "紀錄筆數", "Entries";
         checkpoint: "最新檢查點", "Latest checkpoint";
         root: "樹根雜湊", "Root hash";
