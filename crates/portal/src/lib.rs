@@ -40,6 +40,8 @@ mod visit;
 
 #[cfg(test)]
 mod gallery;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 

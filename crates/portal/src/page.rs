@@ -122,6 +122,15 @@ impl Page {
 
     /// The navigation: groups of links under a heading, which may be empty.
     pub(crate) fn nav(&self) -> Vec<(&'static str, Vec<NavLink>)> {
+        let mut groups = self.all_links();
+        for (_, links) in &mut groups {
+            links.retain(|link| self.offers(link.href));
+        }
+        groups.retain(|(_, links)| !links.is_empty());
+        groups
+    }
+
+    fn all_links(&self) -> Vec<(&'static str, Vec<NavLink>)> {
         let f = &self.t.frame;
         let path = self.path.split('?').next().unwrap_or_default();
         let link = |href: &'static str, label: &'static str, icon: Icon| {
@@ -147,6 +156,7 @@ impl Page {
                     f.group_sell,
                     vec![
                         link("/operator/customers", f.customers, Icon::People),
+                        link("/bills", f.bills, Icon::Bills),
                         link("/operator/offerings", f.offerings, Icon::Catalog),
                     ],
                 ),
@@ -172,6 +182,33 @@ impl Page {
                 ),
             ],
         }
+    }
+
+    /// Whether the visitor's roles have any use for a page. Only what is offered
+    /// follows from it: what may be done is decided by the gate, which refuses,
+    /// and records, whatever is asked for beyond it.
+    pub(crate) fn offers(&self, href: &str) -> bool {
+        let useful: &[&str] = match href {
+            "/orders" | "/services" | "/operator/orders" => &[
+                "owner",
+                "member",
+                "viewer",
+                "support",
+                "administrator",
+                "auditor",
+                "operations",
+                "product-manager",
+                "billing-clerk",
+            ],
+            "/bills" => &["owner", "billing-viewer", "support", "administrator", "auditor", "billing-clerk"],
+            "/members" => &["owner", "support", "administrator", "auditor"],
+            "/activity" | "/operator/audit" => &["owner", "administrator", "auditor"],
+            "/operator/flows" => &["administrator", "auditor", "operations", "support"],
+            "/operator/hosts" | "/operator/sites" => &["administrator", "auditor", "operations"],
+            "/operator/images" => &["administrator", "auditor", "operations", "product-manager"],
+            _ => return true,
+        };
+        self.who.as_ref().is_some_and(|who| who.roles.iter().any(|role| useful.contains(&role.as_str())))
     }
 
     /// Whether the operator's navigation and search are shown.

@@ -283,6 +283,9 @@ async fn order_of(s: &Signed, service: &Record) -> Option<(String, String)> {
 /// What the service has used since its last bill; nothing for those who may
 /// not read money, and for what is not metered.
 async fn usage(s: &Signed, id: &str) -> Result<(Vec<UsageLine>, Option<String>)> {
+    if !s.p().offers("/bills") && !s.p().offers("/services") {
+        return Ok((Vec::new(), None));
+    }
     let input = billing::bills::SummaryInput { service: Some(id.to_owned()), ..Default::default() };
     let found = match s.call(&billing::bills::USAGE_SUMMARY, input).await {
         Ok(found) => found,
