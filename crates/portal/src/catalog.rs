@@ -17,6 +17,7 @@ use commerce::orders::{ORDER_PRICE, PRODUCT_ORDER, PriceInput, PriceItem};
 use db::Record;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value as Json, json};
+use std::collections::HashMap;
 
 /// A price as a card or an order shows it, written out already.
 #[derive(Clone, Debug)]
@@ -115,16 +116,33 @@ impl Loaded {
     fn words(&self, lang: Lang, of: &Characteristic) -> (String, String) {
         let raw =
             entries(&self.specification.body, "productSpecCharacteristic").iter().find(|c| text(c, "name") == of.name);
-        let translated =
-            raw.and_then(|c| c.get("translation")?.get(crate::records::tongue(lang))?.get("name")?.as_str());
-        let hint = raw.map(|c| said_in(lang, c, "description")).unwrap_or_default();
-        (translated.unwrap_or(&of.name).to_owned(), hint)
+        raw.map_or_else(|| (of.name.clone(), String::new()), |raw| words_of(lang, raw))
     }
 
     fn price_name(&self, lang: Lang, id: &str, otherwise: &str) -> String {
         let known = self.prices.iter().find(|p| p.id == id).map(|p| said(lang, &p.body, "name"));
         known.filter(|n| !n.is_empty()).unwrap_or_else(|| otherwise.to_owned())
     }
+}
+
+/// Label and hint of a characteristic: its translated name; else what describes
+/// it, where that is short; else the name that programs use.
+fn words_of(lang: Lang, raw: &Json) -> (String, String) {
+    let translated = raw.get("translation").and_then(|t| t.get(crate::records::tongue(lang))?.get("name")?.as_str());
+    let (name, description) = (text(raw, "name"), said_in(lang, raw, "description"));
+    match translated {
+        Some(label) => (label.to_owned(), description),
+        None if (1..=48).contains(&description.chars().count()) => (description, String::new()),
+        None => (name.to_owned(), description),
+    }
+}
+
+/// What a product specification calls its characteristics, for people; empty
+/// where the visitor may not read it.
+pub(crate) async fn labels(s: &Signed, specification: &str) -> HashMap<String, String> {
+    let Ok(found) = s.get(&PRODUCT_SPECIFICATION, specification).await else { return HashMap::new() };
+    let list = entries(&found.body, "productSpecCharacteristic").iter();
+    list.map(|raw| (text(raw, "name").to_owned(), words_of(s.p().lang, raw).0)).collect()
 }
 
 /// The prices that are in force for an offering.
@@ -272,6 +290,12 @@ pub(crate) async fn form(s: Signed, Path(id): Path<String>) -> Answer {
             for part in default.as_array().map_or_else(|| vec![&default], |list| list.iter().collect()) {
                 defaults.set(&name_of(&one.name), &value(part, "true", "false"));
             }
+        }
+    }
+    // Where nothing is suggested, the form begins with the least that is allowed.
+    for one in loaded.choices.characteristics().iter().filter(|c| c.min > 0 && c.default().is_none()) {
+        if let Some(least) = one.values.iter().find_map(|v| v.from) {
+            defaults.set(&name_of(&one.name), &least.to_string());
         }
     }
     let (chosen, _) = chosen(s.t(), &loaded, &defaults);
@@ -440,7 +464,7 @@ fn field(lang: Lang, loaded: &Loaded, of: &Characteristic, form: &Form) -> Field
             &label,
             Control::Number { value: given.to_owned(), min, max, step: step.into(), unit: unit.to_owned(), slider },
         )
-    } else if of.name.to_ascii_lowercase().contains("key") || of.max > 1 {
+    } else if ["key", "data"].iter().any(|w| of.name.to_ascii_lowercase().contains(w)) || of.max > 1 {
         Field::area(name, &label, form.raw(&name_of(&of.name)))
     } else {
         Field::line(name, &label, given)

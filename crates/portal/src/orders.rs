@@ -15,6 +15,7 @@ use commerce::orders::{CANCEL_PRODUCT_ORDER, PRODUCT_ORDER};
 use commerce::products::PRODUCT;
 use db::Record;
 use serde_json::{Value as Json, json};
+use std::collections::HashMap;
 
 /// An order in a list.
 #[derive(Clone, Debug)]
@@ -238,7 +239,12 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
     let (p, t) = (&page, s.t());
     let names = crate::customers::names(&s, [seen.order.tenant]).await;
     let lang = p.lang;
-    let items = entries(&seen.order.body, "productOrderItem").iter().map(|item| item_view(lang, item)).collect();
+    let mut items = Vec::new();
+    for item in entries(&seen.order.body, "productOrderItem") {
+        let of = item.get("product").and_then(|p| p.get("productSpecification")).map(|r| text(r, "id").to_owned());
+        let labels = crate::catalog::labels(&s, &of.unwrap_or_default()).await;
+        items.push(item_view(lang, item, &labels));
+    }
     let up = if p.operator() { ("/operator/orders", t.frame.all_orders) } else { ("/orders", t.frame.orders) };
     let can_cancel =
         seen.live && !matches!(seen.order.state.as_deref(), Some("pendingCancellation" | "assessingCancellation"));
@@ -263,14 +269,21 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
     Ok(ok(&view))
 }
 
-fn item_view(lang: crate::i18n::Lang, item: &Json) -> OrderItem {
+/// A characteristic by the name that people know it by.
+pub(crate) fn named(labels: &HashMap<String, String>, name: &str) -> String {
+    labels.get(name).cloned().unwrap_or_else(|| name.to_owned())
+}
+
+fn item_view(lang: crate::i18n::Lang, item: &Json, labels: &HashMap<String, String>) -> OrderItem {
     let t = lang.messages();
     let product = item.get("product").cloned().unwrap_or_default();
     let chosen = product.get("productCharacteristic").and_then(Json::as_array);
     let characteristics = chosen
         .into_iter()
         .flatten()
-        .map(|c| (text(c, "name").to_owned(), value(c.get("value").unwrap_or(&Json::Null), t.frame.yes, t.frame.no)))
+        .map(|c| {
+            (named(labels, text(c, "name")), value(c.get("value").unwrap_or(&Json::Null), t.frame.yes, t.frame.no))
+        })
         .filter(|(_, v)| !v.is_empty())
         .collect();
     let prices = item.get("itemPrice").and_then(Json::as_array).into_iter().flatten();

@@ -17,6 +17,7 @@ use commerce::products::PRODUCT;
 use db::Record;
 use provisioning::services;
 use serde_json::Value as Json;
+use std::collections::HashMap;
 
 /// A service in a list.
 #[derive(Clone, Debug)]
@@ -231,6 +232,9 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
     let (p, t) = (&page, s.t());
     let name = said(p.lang, &seen.record.body, "name");
     let (usage, usage_unknown) = usage(&s, &id).await?;
+    let product = product_of(&s, &seen.record).await;
+    let of = product.as_ref().map(|product| at(product, "productSpecification.id").to_owned());
+    let labels = crate::catalog::labels(&s, &of.unwrap_or_default()).await;
     let condition = seen.status.condition.as_str();
     let mut verbs: Vec<(&'static str, &'static str, Icon)> = Vec::new();
     match condition {
@@ -251,33 +255,42 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
         steps: None,
         live: seen.live,
         since: at(&seen.record, "startDate").parse().ok(),
-        characteristics: characteristics(t, &seen.record),
+        characteristics: characteristics(t, &seen.record, &labels),
         usage,
         usage_unknown,
         verbs,
         stop,
         delete,
-        order: order_of(&s, &seen.record).await,
+        order: product.as_ref().and_then(order_of),
         has_console: !seen.status.machines.is_empty() && condition != "ended",
         name,
     };
     Ok(ok(&view))
 }
 
-fn characteristics(t: &'static Messages, service: &Record) -> Vec<(String, String)> {
+fn characteristics(t: &'static Messages, service: &Record, labels: &HashMap<String, String>) -> Vec<(String, String)> {
     let list = entries(&service.body, "serviceCharacteristic").iter();
     list.filter(|c| text(c, "name") != "address")
-        .map(|c| (text(c, "name").to_owned(), value(c.get("value").unwrap_or(&Json::Null), t.frame.yes, t.frame.no)))
+        .map(|c| {
+            (
+                crate::orders::named(labels, text(c, "name")),
+                value(c.get("value").unwrap_or(&Json::Null), t.frame.yes, t.frame.no),
+            )
+        })
         .filter(|(_, value)| !value.is_empty())
         .collect()
 }
 
-/// The order that brought a service about, through its product.
-async fn order_of(s: &Signed, service: &Record) -> Option<(String, String)> {
+/// The product that a service realises, where the visitor may read it.
+async fn product_of(s: &Signed, service: &Record) -> Option<Record> {
     let product = service.at("product.id").and_then(Json::as_str)?;
-    let product = s.get(&PRODUCT, product).await.ok()?;
-    let order = at(&product, "productOrderItem.productOrderId").to_owned();
-    (!order.is_empty()).then(|| (format!("/orders/{order}"), at(&product, "name").to_owned()))
+    s.get(&PRODUCT, product).await.ok()
+}
+
+/// The order that brought a product about.
+fn order_of(product: &Record) -> Option<(String, String)> {
+    let order = at(product, "productOrderItem.productOrderId");
+    (!order.is_empty()).then(|| (format!("/orders/{order}"), at(product, "name").to_owned()))
 }
 
 /// What the service has used since its last bill; nothing for those who may

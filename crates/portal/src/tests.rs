@@ -309,8 +309,8 @@ async fn a_customer_joins_orders_and_sees_the_order() {
     browser.get(&format!("/catalog/{offering}")).await.expect(StatusCode::OK, "NT$");
     let once = browser.page.split("name=\"once\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let path = format!("/catalog/{offering}");
-    browser.post(&path, &[("once", &once)]).await.expect(StatusCode::UNPROCESSABLE_ENTITY, "f-name-error");
     let form = configured(&browser.page);
+    browser.post(&path, &[("once", &once)]).await.expect(StatusCode::UNPROCESSABLE_ENTITY, "f-name-error");
     let mut fields: Vec<(&str, &str)> = form.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     fields.retain(|(name, _)| *name != "name" && *name != "csrf");
     fields.push(("name", "web site"));
