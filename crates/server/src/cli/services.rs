@@ -1,0 +1,129 @@
+//! `yunwei service`: what runs, and what can be done with it.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use base::{Error, Result};
+use clap::Subcommand;
+use serde_json::{Value as Json, json};
+
+use super::client::Client;
+use super::show;
+
+const SERVICES: &str = "/tmf-api/serviceInventory/v4/service";
+
+#[derive(Debug, Subcommand)]
+pub enum ServiceCommand {
+    /// List your services.
+    Ls {
+        /// Also those that have been terminated.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show a service.
+    Show {
+        /// The service's id.
+        id: String,
+    },
+    /// Start a stopped service.
+    Start {
+        /// The service's id.
+        id: String,
+    },
+    /// Stop a running service; it keeps its disks and address.
+    Stop {
+        /// The service's id.
+        id: String,
+    },
+    /// Restart a running service.
+    Reboot {
+        /// The service's id.
+        id: String,
+    },
+    /// Delete a service with everything on it.
+    Rm {
+        /// The service's id.
+        id: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Print the end of the console log.
+    Console {
+        /// The service's id.
+        id: String,
+    },
+}
+
+pub fn run(command: ServiceCommand, json: bool) -> Result<()> {
+    let client = Client::connect()?;
+    match command {
+        ServiceCommand::Ls { all } => list(&client, all, json),
+        ServiceCommand::Show { id } => print(&client.get(&format!("{SERVICES}/{id}"))?, json),
+        ServiceCommand::Start { id } => act(&client, &id, "start", json),
+        ServiceCommand::Stop { id } => act(&client, &id, "stop", json),
+        ServiceCommand::Reboot { id } => act(&client, &id, "reboot", json),
+        ServiceCommand::Rm { id, yes } => remove(&client, &id, yes, json),
+        ServiceCommand::Console { id } => console(&client, &id, json),
+    }
+}
+
+fn list(client: &Client, all: bool, json: bool) -> Result<()> {
+    let mut services = client.list(&format!("{SERVICES}?category=CustomerFacingService"), 10_000)?;
+    services.retain(|s| all || s["state"] != "terminated");
+    if json {
+        show::json(&Json::Array(services));
+        return Ok(());
+    }
+    let row = |s: &Json| vec![show::text(s, "id"), show::text(s, "name"), show::text(s, "state"), show::time(s, "startDate")];
+    show::table(&["id", "name", "state", "since"], services.iter().map(row).collect(), "No services. Order one: `yunwei catalog ls`.");
+    Ok(())
+}
+
+fn print(service: &Json, json: bool) -> Result<()> {
+    if json {
+        show::json(service);
+        return Ok(());
+    }
+    println!("{}  {}  {}", show::text(service, "id"), show::text(service, "name"), show::text(service, "state"));
+    let characteristics = service["serviceCharacteristic"].as_array().cloned().unwrap_or_default();
+    let rows = characteristics.iter().map(|c| vec![show::text(c, "name"), show::text(c, "value")]).collect();
+    show::table(&["characteristic", "value"], rows, "");
+    Ok(())
+}
+
+fn act(client: &Client, id: &str, verb: &str, json: bool) -> Result<()> {
+    let answer = client.post(&format!("/api/v1/services/{id}/{verb}"), &json!({}))?;
+    match json {
+        true => show::json(&answer),
+        false => println!("Asked to {verb} {id}."),
+    }
+    Ok(())
+}
+
+fn remove(client: &Client, id: &str, yes: bool, json: bool) -> Result<()> {
+    let service = client.get(&format!("{SERVICES}/{id}"))?;
+    if !yes && !confirmed(&show::text(&service, "name"))? {
+        return Err(Error::conflict("service.kept", "nothing was deleted"));
+    }
+    act(client, id, "terminate", json)
+}
+
+fn confirmed(name: &str) -> Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::invalid("service.confirm", "say --yes to delete without being asked"));
+    }
+    eprint!("This deletes {name} and all data on it. Type its name to go on: ");
+    let _ = std::io::stderr().flush();
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).map_err(|e| Error::invalid("service.confirm", "no answer could be read").because(e))?;
+    Ok(line.trim() == name)
+}
+
+fn console(client: &Client, id: &str, json: bool) -> Result<()> {
+    let log = client.get(&format!("/api/v1/services/{id}/console"))?;
+    match json {
+        true => show::json(&log),
+        false => println!("{}", show::text(&log, "text")),
+    }
+    Ok(())
+}
