@@ -1,0 +1,2 @@
+//! `yunwei-demo`: the main job, shown.
+fn main() {}

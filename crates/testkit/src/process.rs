@@ -1,0 +1,261 @@
+//! Starting, watching and ending the processes of an installation.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+
+use crate::{Api, Outcome};
+
+/// A loopback port that nobody listens on just now.
+///
+/// # Errors
+/// Where the machine has none left.
+pub fn free_port() -> Outcome<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// Where the programs are.
+#[derive(Debug, Clone)]
+pub struct Binaries {
+    /// The folder with `yunwei` and `yunwei-agent`.
+    pub folder: PathBuf,
+    /// The checkout, for `script/`.
+    pub checkout: PathBuf,
+}
+
+impl Binaries {
+    /// Beside the program that runs, or two levels above a test.
+    ///
+    /// # Errors
+    /// Where they have not been built.
+    pub fn find() -> Outcome<Binaries> {
+        let me = std::env::current_exe()?;
+        let folder = me.ancestors().skip(1).take(3).find(|dir| dir.join("yunwei").exists());
+        let folder = folder.ok_or("`yunwei` has not been built; run `cargo build` first")?.to_owned();
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+        Ok(Binaries { folder, checkout })
+    }
+
+    /// A command of `yunwei`.
+    pub fn yunwei(&self) -> Command {
+        Command::new(self.folder.join("yunwei"))
+    }
+
+    /// A command of `yunwei-agent`.
+    pub fn agent(&self) -> Command {
+        Command::new(self.folder.join("yunwei-agent"))
+    }
+
+    /// A script of the checkout.
+    pub fn script(&self, name: &str) -> Command {
+        Command::new(self.checkout.join("script").join(name))
+    }
+}
+
+/// A process that ends with its handle.
+pub struct Daemon {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts `command` with its output in `log`.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn start(name: &str, mut command: Command, log: &Path) -> Outcome<Daemon> {
+        let out = File::options().create(true).append(true).open(log)?;
+        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        let child = command.spawn().map_err(|e| format!("{name} does not start: {e}"))?;
+        Ok(Daemon { name: name.to_owned(), child, log: log.to_owned() })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Fails, with the end of its log, if it has ended.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn expect_alive(&mut self) -> Outcome<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => Err(format!("{} ended ({status}):\n{}", self.name, tail(&self.log)).into()),
+        }
+    }
+
+    /// SIGKILL, as a crash would.
+    ///
+    /// # Errors
+    /// Where it cannot be waited for.
+    pub fn kill(mut self) -> Outcome<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, then SIGKILL after ten seconds.
+    ///
+    /// # Errors
+    /// Where it cannot be waited for.
+    pub fn stop(mut self) -> Outcome<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Outcome<()> {
+        if self.child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        Command::new("kill").arg(self.child.id().to_string()).status()?;
+        let until = Instant::now() + Duration::from_secs(10);
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() > until {
+                self.child.kill()?;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+fn tail(log: &Path) -> String {
+    let lines: Vec<String> = File::open(log).map(|f| BufReader::new(f).lines().map_while(Result::ok).collect()).unwrap_or_default();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+/// What an installation is to be like.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// A fixed address for the server; any free port where absent.
+    pub listen: Option<String>,
+    /// PostgreSQL instead of SQLite.
+    pub database: Option<String>,
+}
+
+/// A server on private directories, with what belongs to it.
+pub struct Installation {
+    /// Everything is in here.
+    pub folder: PathBuf,
+    /// The programs.
+    pub binaries: Binaries,
+    /// The API as the first administrator.
+    pub api: Api,
+    listen: String,
+    agent_listen: String,
+    options: Options,
+    server: Option<Daemon>,
+}
+
+impl Installation {
+    /// Makes the operator in `folder` and starts the server.
+    ///
+    /// # Errors
+    /// Where a process fails, with its words.
+    pub fn start(folder: &Path, options: Options) -> Outcome<Installation> {
+        let binaries = Binaries::find()?;
+        std::fs::create_dir_all(folder.join("log"))?;
+        let listen = options.listen.clone().map_or_else(|| free_port().map(|port| format!("127.0.0.1:{port}")), Ok)?;
+        let agent_listen = format!("127.0.0.1:{}", free_port()?);
+        let api = Api::new(&format!("http://{listen}"), "");
+        let mut made = Installation { folder: folder.to_owned(), binaries, api, listen, agent_listen, options, server: None };
+        let init = made.run_json(&["admin", "init"])?;
+        let token = init["token"].as_str().ok_or("`yunwei admin init --json` printed no token")?;
+        made.api = made.api.as_token(token);
+        made.start_server()?;
+        Ok(made)
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Where agents connect.
+    pub fn agent_address(&self) -> &str {
+        &self.agent_listen
+    }
+
+    fn data_args(&self, command: &mut Command) {
+        command.arg("--data").arg(self.data());
+        if let Some(url) = &self.options.database {
+            command.args(["--database", url]);
+        }
+    }
+
+    /// Runs a `yunwei` command on the data directory and reads the JSON that it prints.
+    ///
+    /// # Errors
+    /// Where it fails, with its words.
+    pub fn run_json(&self, words: &[&str]) -> Outcome<Json> {
+        let mut command = self.binaries.yunwei();
+        command.args(words).arg("--json");
+        self.data_args(&mut command);
+        let output = command.output()?;
+        if !output.status.success() {
+            return Err(format!("`yunwei {}` failed: {}", words.join(" "), String::from_utf8_lossy(&output.stderr)).into());
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Starts the server, and waits until it is ready.
+    ///
+    /// # Errors
+    /// Where it ends, or is not ready in a minute.
+    pub fn start_server(&mut self) -> Outcome<()> {
+        let mut command = self.binaries.yunwei();
+        command.args(["serve", "--listen", &self.listen, "--agent-listen", &self.agent_listen]);
+        self.data_args(&mut command);
+        let mut daemon = Daemon::start("yunwei serve", command, &self.folder.join("log/server.log"))?;
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            if self.api.send("GET", "/readyz", &[], None).is_ok_and(|answer| answer.status == 200) {
+                break;
+            }
+            daemon.expect_alive()?;
+            if Instant::now() > until {
+                return Err("the server is not ready after a minute".into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.server = Some(daemon);
+        Ok(())
+    }
+
+    /// The server's process.
+    ///
+    /// # Errors
+    /// Where it is not running.
+    pub fn server(&mut self) -> Outcome<&mut Daemon> {
+        self.server.as_mut().ok_or_else(|| "the server is not running".into())
+    }
+
+    /// Kills the server as a crash would.
+    ///
+    /// # Errors
+    /// Where it is not running.
+    pub fn kill_server(&mut self) -> Outcome<()> {
+        self.server.take().ok_or("the server is not running")?.kill()
+    }
+
+    /// Stops the server as `systemctl stop` would.
+    ///
+    /// # Errors
+    /// Where it is not running.
+    pub fn stop_server(&mut self) -> Outcome<()> {
+        self.server.take().ok_or("the server is not running")?.stop()
+    }
+}
