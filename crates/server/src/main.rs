@@ -1,0 +1,5 @@
+//! `yunwei`: see `yunwei --help`.
+
+fn main() -> std::process::ExitCode {
+    server::cli::main()
+}
