@@ -4,9 +4,13 @@
 //! public API and the command line, as a customer and an operator would.
 
 mod api;
+mod machines;
 mod process;
+mod story;
 
-pub use api::Api;
+pub use api::{Answer, Api};
+pub use machines::Machines;
+pub use story::{Customer, Guest, Order};
 pub use process::{Binaries, Daemon, Installation, Options, free_port};
 
 /// A fault of the installation under test, in words.

@@ -172,7 +172,10 @@ impl Installation {
         let agent_listen = format!("127.0.0.1:{}", free_port()?);
         let api = Api::new(&format!("http://{listen}"), "");
         let mut made = Installation { folder: folder.to_owned(), binaries, api, listen, agent_listen, options, server: None };
-        let init = made.run_json(&["admin", "init"])?;
+        let password = folder.join("password");
+        std::fs::write(&password, Installation::PASSWORD)?;
+        let password = password.display().to_string();
+        let init = made.run_json(&["admin", "init", "--email", Installation::ADMINISTRATOR, "--password-file", &password])?;
         let token = init["token"].as_str().ok_or("`yunwei admin init --json` printed no token")?;
         made.api = made.api.as_token(token);
         made.start_server()?;

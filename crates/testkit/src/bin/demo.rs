@@ -1,2 +1,188 @@
-//! `yunwei-demo`: the main job, shown.
-fn main() {}
+//! `yunwei-demo`: the main job, shown from outside. See `script/demo`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use serde_json::{Value as Json, json};
+use testkit::{Api, Customer, Installation, Machines, Options, Outcome};
+
+/// Shows the main job on this machine: an order becomes a running machine and a bill.
+#[derive(Parser)]
+struct Args {
+    /// End by itself when everything has happened.
+    #[arg(long)]
+    once: bool,
+    /// Write what happened to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// The portal's address.
+    #[arg(long, default_value = "127.0.0.1:8420")]
+    listen: String,
+    /// How long the machine runs before it is billed, in seconds.
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+}
+
+/// The steps so far, each with how long it took.
+#[derive(Default)]
+struct Script {
+    steps: Vec<Json>,
+}
+
+impl Script {
+    /// Does a step, and says how long it took.
+    fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+        print!("  {name:<58}");
+        let _ = std::io::stdout().flush();
+        let began = Instant::now();
+        let result = work();
+        let seconds = began.elapsed().as_secs_f64();
+        println!("{} {seconds:6.1} s", if result.is_ok() { "done  " } else { "FAILED" });
+        self.steps.push(json!({ "name": name, "seconds": (seconds * 1000.0).round() / 1000.0 }));
+        result
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match show(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("\nThe demo did not come to its end: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn show(args: &Args) -> Outcome<()> {
+    let stop = listen_for_stop()?;
+    let scratch = Scratch::new()?;
+    let mut script = Script::default();
+    println!("\nYunwei 雲維: an order becomes a running machine and a bill\n");
+    let listen = if args.once { None } else { Some(args.listen.clone()) };
+    let house = script.step("operator and server", || Installation::start(&scratch.0, Options { listen, database: None }))?;
+    let host = script.step("hypervisor, and the agent that makes it a host", || Machines::start(&house, "host1"))?;
+    script.step("images and catalog", || house.seed())?;
+    let (first, second) = script.step("two customers", || {
+        Ok((house.customer("晴川設計", "owner@qingchuan.example")?, house.customer("Harbour Books", "owner@harbour.example")?))
+    })?;
+    let order = script.step("an order by the first customer", || first.order("web-01"))?;
+    println!("      {} {}", order.offering, order.id);
+    let done = script.step("fulfilment", || order.watch(&first.api))?;
+    let guest = script.step("the machine's own page", || order.visit(&first.api))?;
+    println!("      {}", guest.url);
+    script.step(&format!("{} seconds of use", args.seconds), || {
+        wait(&stop, Duration::from_secs(args.seconds));
+        Ok(())
+    })?;
+    let bill = script.step("the bill", || house.bill(&first))?;
+    script.step("the other customer sees none of it", || unseen(&second.api, &order.id, &bill))?;
+    let audit = script.step("the audit log, recomputed", || house.run_json(&["audit", "verify"]))?;
+    print_bill(&bill);
+    let report = json!({
+        "steps": script.steps,
+        "order": { "id": order.id, "state": done["state"] },
+        "guest": { "url_ok": guest.ok, "url": guest.url, "boot_seconds": guest.boot_seconds, "accelerator": host.accelerator },
+        "bill": bill,
+        "audit": { "entries": audit["entries"], "verified": audit["verified"] },
+        "portal_url": house.api.url,
+    });
+    if let Some(file) = &args.json {
+        std::fs::write(file, format!("{report:#}\n"))?;
+    }
+    let truly = done["state"] == "completed" && guest.ok && audit["verified"] == true && bill["lines"].as_u64().unwrap_or(0) > 0;
+    if !truly {
+        return Err(format!("not everything happened: {report:#}").into());
+    }
+    if !args.once {
+        stay(&house, &[&first, &second], &stop);
+    }
+    println!("\nremoving everything …");
+    drop(host);
+    drop(house);
+    Ok(())
+}
+
+/// Where everything lies; removed at the end. Short, as it holds sockets.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Outcome<Scratch> {
+        let path = std::env::temp_dir().join(format!("yunwei-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Scratch(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Ctrl-C and SIGTERM end the demo in good order.
+fn listen_for_stop() -> Outcome<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = stop.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else { return };
+            loop {
+                tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
+                told.store(true, Ordering::SeqCst);
+            }
+        });
+    });
+    Ok(stop)
+}
+
+fn wait(stop: &AtomicBool, span: Duration) {
+    let until = Instant::now() + span;
+    while Instant::now() < until && !stop.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The neighbour asks for the order and the bill, and is told that there is no such thing.
+fn unseen(api: &Api, order: &str, bill: &Json) -> Outcome<()> {
+    let bill = bill["id"].as_str().unwrap_or_default();
+    for path in [
+        format!("/tmf-api/productOrderingManagement/v4/productOrder/{order}"),
+        format!("/tmf-api/customerBillManagement/v4/customerBill/{bill}"),
+    ] {
+        let status = api.send("GET", &path, &[], None)?.status;
+        if status != 404 {
+            return Err(format!("GET {path} by another customer was answered {status}").into());
+        }
+    }
+    Ok(())
+}
+
+fn print_bill(bill: &Json) {
+    println!("\n  Bill {}: {} {} over {} lines\n", bill["number"], bill["currency"].as_str().unwrap_or_default(), bill["total"], bill["lines"]);
+}
+
+fn stay(house: &Installation, customers: &[&Customer], stop: &AtomicBool) {
+    println!("\n  Portal      {}", house.api.url);
+    println!("  Operator    {}  {}", Installation::ADMINISTRATOR, Installation::PASSWORD);
+    for customer in customers {
+        println!("  Customer    {}  {}   ({})", customer.email, Installation::PASSWORD, customer.name);
+    }
+    println!("  Command line: YUNWEI_URL={} YUNWEI_TOKEN={} {} order ls", house.api.url, customers[0].api.token, show_path(&house.binaries.folder.join("yunwei")));
+    println!("\n  Ctrl-C ends it and removes everything.");
+    while !stop.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn show_path(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).unwrap_or(path).display().to_string()
+}

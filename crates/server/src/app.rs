@@ -1,0 +1,106 @@
+//! How the rooms are put together.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base::id::Ids;
+use base::time::Clock;
+use base::{Error, Result};
+use db::{Db, Location};
+use durable::{Engine, Registry};
+use gate::{Catalogue, Gate};
+use resources::ca::Ca;
+use resources::door::Door;
+
+use crate::reactions;
+
+/// Everything that can be done, and every kind of record.
+pub fn catalogue() -> Catalogue {
+    Catalogue::default()
+        .actions(&durable::actions())
+        .actions(&access::actions())
+        .actions(commerce::ACTIONS)
+        .actions(resources::ACTIONS)
+        .actions(provisioning::ACTIONS)
+        .actions(billing::ACTIONS)
+        .actions(gate::audit::ACTIONS)
+        .actions(web::actions())
+        .kinds(commerce::KINDS)
+        .kinds(resources::KINDS)
+        .kinds(provisioning::KINDS)
+        .kinds(billing::KINDS)
+}
+
+/// The data directory: what lies where.
+#[derive(Debug, Clone)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// At that path; made, for its owner only, where it is not there yet.
+    ///
+    /// # Errors
+    /// `Unavailable` where it cannot be made.
+    pub fn open(path: &Path) -> Result<Folder> {
+        use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+        let fault = |e: std::io::Error| Error::unavailable("data.unusable", format!("cannot use the data directory {}: {e}", path.display()));
+        for folder in [path.to_owned(), path.join("keys"), path.join("images"), path.join("outbox")] {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(fault)?;
+        }
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(fault)?;
+        Ok(Folder(path.to_owned()))
+    }
+
+    /// Keys of the certificate authority and of the audit log.
+    pub fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+    /// Images, each under its digest.
+    pub fn images(&self) -> PathBuf {
+        self.0.join("images")
+    }
+    /// Mails that no server was named for.
+    pub fn outbox(&self) -> PathBuf {
+        self.0.join("outbox")
+    }
+}
+
+/// The house, put together; nothing runs yet.
+pub struct House {
+    /// The one door.
+    pub gate: Gate,
+    /// Lasting work.
+    pub engine: Engine,
+    /// The agents' entrance.
+    pub door: Arc<Door>,
+}
+
+/// Opens the gate over a database, with the product's policies and the house's reactions.
+///
+/// # Errors
+/// `Conflict` where another server holds the data or its schema is newer,
+/// `Invalid` where the policies have a fault.
+pub fn open_gate(location: &Location, clock: Clock) -> Result<Gate> {
+    let gate = Gate::new(Db::open(location)?, clock, Ids::default(), access::POLICIES, catalogue())?;
+    gate.react_with(Box::new(reactions::react));
+    Ok(gate)
+}
+
+/// Every kind of lasting work that the house knows.
+pub fn registry(postman: access::Postman) -> Registry {
+    let registry = provisioning::register(resources::register(Registry::default()));
+    let registry = billing::register(registry);
+    let registry = web::register(registry);
+    registry.job(access::mail::JOB, durable::Patience::default(), move |gate, _, errand| postman.deliver(gate, errand))
+}
+
+/// Puts the house together over an open gate.
+///
+/// # Errors
+/// `Invalid` where a flow that comes with the product does not fit its steps;
+/// those of the certificate authority.
+pub fn assemble(gate: Gate, folder: &Folder, postman: access::Postman) -> Result<House> {
+    let ca = Arc::new(Ca::open(&folder.keys(), gate.now())?);
+    let door = Door::open(gate.clone(), ca, folder.images())?;
+    let engine = Engine::new(gate.clone(), registry(postman))?;
+    Ok(House { gate, engine, door })
+}

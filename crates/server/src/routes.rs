@@ -1,0 +1,139 @@
+//! What can be asked for: every route of the platform's own API, on one page.
+//!
+//! TM Forum's routes follow from the registered kinds, the portal's pages are
+//! its own. A path's `{parameter}` is the field of that name in the action's input.
+
+use access::Authenticator;
+use access::{accounts, invitations, passwords, roles, sessions, tenants, tokens};
+use axum::Router;
+use base::Result;
+use billing::bills;
+use durable::{flows, jobs};
+use gate::Gate;
+use resources::{capacity, claims, console, hosts, images, intents, orphans, places};
+use web::api::{self, Route};
+
+use crate::app;
+use crate::cli::ServeArgs;
+use crate::door::Door;
+
+/// The table.
+pub static ROUTES: &[Route] = &[
+    // Who I am, and how I get in.
+    Route::get("/whoami", &sessions::actions::DESCRIBE),
+    Route::post("/sessions", &sessions::actions::OPEN).with_secret(),
+    Route::get("/sessions", &sessions::actions::LIST),
+    Route::act("/sessions/close", &sessions::actions::CLOSE),
+    Route::act("/sessions/close-all", &sessions::actions::CLOSE_ALL),
+    Route::post("/tokens", &tokens::actions::CREATE).with_secret(),
+    Route::get("/tokens", &tokens::actions::LIST),
+    Route::act("/tokens/{token}/revoke", &tokens::actions::REVOKE),
+    Route::act("/password", &passwords::actions::CHANGE),
+    Route::act("/password/request-reset", &passwords::actions::REQUEST_RESET),
+    Route::act("/password/reset", &passwords::actions::RESET),
+    // Tenants and their people.
+    Route::post("/tenants", &tenants::actions::CREATE),
+    Route::get("/tenants", &tenants::actions::LIST),
+    Route::get("/tenants/{tenant}", &tenants::actions::GET),
+    Route::patch("/tenants/{tenant}", &tenants::actions::UPDATE),
+    Route::act("/tenants/{tenant}/suspend", &tenants::actions::SUSPEND),
+    Route::act("/tenants/{tenant}/resume", &tenants::actions::RESUME),
+    Route::get("/accounts", &accounts::actions::LIST),
+    Route::get("/accounts/{account}", &accounts::actions::GET),
+    Route::patch("/accounts/{account}", &accounts::actions::UPDATE),
+    Route::act("/accounts/{account}/suspend", &accounts::actions::SUSPEND),
+    Route::act("/accounts/{account}/resume", &accounts::actions::RESUME),
+    Route::act("/accounts/{account}/remove", &accounts::actions::REMOVE),
+    Route::act("/accounts/{account}/grant", &roles::actions::GRANT),
+    Route::act("/accounts/{account}/revoke", &roles::actions::REVOKE),
+    Route::get("/reach", &roles::actions::REACH),
+    Route::post("/invitations", &invitations::actions::INVITE),
+    Route::get("/invitations", &invitations::actions::LIST),
+    Route::act("/invitations/{invitation}/resend", &invitations::actions::RESEND),
+    Route::act("/invitations/{invitation}/withdraw", &invitations::actions::WITHDRAW),
+    Route::act("/invitations/preview", &invitations::actions::PREVIEW),
+    Route::act("/invitations/accept", &invitations::actions::ACCEPT),
+    // Where machines stand.
+    Route::post("/sites", &places::CREATE_SITE),
+    Route::get("/sites", &places::LIST_SITES),
+    Route::post("/pools", &places::CREATE_POOL),
+    Route::get("/pools", &places::LIST_POOLS),
+    Route::patch("/pools/{id}", &places::UPDATE_POOL),
+    Route::post("/subnets", &places::CREATE_SUBNET),
+    Route::get("/subnets", &places::LIST_SUBNETS),
+    Route::post("/hosts/invitations", &hosts::INVITE).with_secret(),
+    Route::get("/hosts/invitations", &hosts::LIST_INVITATIONS),
+    Route::get("/hosts", &hosts::LIST),
+    Route::get("/hosts/{id}", &hosts::GET),
+    Route::act("/hosts/{id}/activate", &hosts::ACTIVATE),
+    Route::act("/hosts/{id}/drain", &hosts::DRAIN),
+    Route::act("/hosts/{id}/retire", &hosts::RETIRE),
+    Route::get("/capacity", &capacity::GET),
+    Route::get("/reservations", &capacity::LIST_RESERVATIONS),
+    Route::get("/claims", &claims::LIST),
+    Route::post("/images", &images::REGISTER),
+    Route::get("/images", &images::LIST),
+    Route::get("/images/{id}", &images::GET),
+    Route::get("/intents", &intents::LIST),
+    Route::get("/intents/{id}", &intents::GET),
+    Route::act("/intents/{id}/console", &console::REQUEST),
+    Route::get("/intents/{id}/console", &console::GET),
+    Route::get("/orphans", &orphans::LIST),
+    Route::act("/orphans/remove", &orphans::REMOVE),
+    Route::act("/orphans/adopt", &orphans::ADOPT),
+    // Orders and services.
+    Route::act("/orders/price", &commerce::orders::ORDER_PRICE),
+    // Flows and other lasting work.
+    Route::get("/flows", &flows::actions::LIST),
+    Route::get("/flows/{id}", &flows::actions::GET),
+    Route::get("/flows/{id}/journal", &flows::actions::JOURNAL),
+    Route::act("/flows/{id}/retry", &flows::actions::RETRY),
+    Route::act("/flows/{id}/skip", &flows::actions::SKIP),
+    Route::act("/flows/{id}/unwind", &flows::actions::UNWIND),
+    Route::act("/flows/{id}/give-up", &flows::actions::GIVE_UP),
+    Route::get("/flow-definitions", &flows::actions::LIST_DEFINITIONS),
+    Route::post("/flow-definitions", &flows::actions::IMPORT),
+    Route::get("/flow-definitions/{name}", &flows::actions::GET_DEFINITION),
+    Route::get("/flow-definitions/{name}/yaml", &flows::actions::EXPORT),
+    Route::get("/jobs", &jobs::LIST),
+    Route::act("/jobs/{id}/retry", &jobs::RETRY),
+    Route::act("/jobs/{id}/discard", &jobs::DISCARD),
+    // Bills.
+    Route::act("/bills/preview", &bills::PREVIEW),
+    Route::act("/bills/run", &bills::RUN),
+    Route::get("/bills", &bills::LIST),
+    Route::get("/bills/{bill}", &bills::GET),
+    Route::get("/bills/lines/{line}/usage", &bills::LINE_USAGE),
+    Route::post("/bills/adjustments", &bills::ADJUST),
+    Route::get("/bills/{bill}/export", &bills::EXPORT),
+    Route::get("/usage-summary", &bills::USAGE_SUMMARY),
+];
+
+/// The OpenAPI document of the platform's own API.
+pub fn document() -> serde_json::Value {
+    api::openapi::own(env!("CARGO_PKG_VERSION"), ROUTES)
+}
+
+/// Prints [`document`], as it is committed in `docs/reference/openapi.json`.
+///
+/// # Errors
+/// Never.
+pub fn print_openapi() -> Result<()> {
+    println!("{:#}", document());
+    Ok(())
+}
+
+/// Everything that the front listener answers.
+///
+/// # Errors
+/// Where a setting is wrong.
+pub fn router(gate: &Gate, authenticator: Authenticator, tls: bool, site: &str, agents: &str, args: &ServeArgs) -> Result<Router> {
+    let door = Door { authenticator: authenticator.clone(), tls };
+    let settings = web::Settings { site: site.to_owned() };
+    let house = web::Web::new(gate.clone(), door, settings);
+    let kinds = app::catalogue();
+    let portal = portal::Portal { gate: gate.clone(), authenticator, tls, agents: agents.to_owned() };
+    let machine = web::tmf::routes(kinds.all_kinds()).merge(api::routes(ROUTES)).merge(api::document(document()));
+    let _ = args;
+    Ok(machine.with_state(house).merge(portal::routes(portal)))
+}

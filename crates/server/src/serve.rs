@@ -1,0 +1,140 @@
+//! `yunwei serve`: the server, from its first line to its graceful end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use access::{Authenticator, Postman};
+use base::time::Clock;
+use base::{Error, Result};
+use drivers::mail::Mail;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::app::{self, Folder, House};
+use crate::cli::ServeArgs;
+use crate::routes;
+
+/// How long open requests may take once the server was told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs the server until SIGINT or SIGTERM.
+///
+/// # Errors
+/// Where the configuration is wrong, the data cannot be used, or an address is taken.
+pub fn run(args: ServeArgs) -> Result<()> {
+    log_to_stderr(args.log_json);
+    check(&args)?;
+    let folder = Folder::open(&args.data.data)?;
+    let gate = app::open_gate(&args.data.location(), Clock::System)?;
+    gate.operator()?;
+    let site = site(&args);
+    let postman = Postman::new(mail(&args, &folder)?, &site);
+    let house = app::assemble(gate, &folder, postman)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::unavailable("server.runtime", "the server cannot start its threads").because(e))?;
+    runtime.block_on(serve(&args, &house, &site, &folder))
+}
+
+fn log_to_stderr(json: bool) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("YUNWEI_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match json {
+        true => log.json().init(),
+        false => log.init(),
+    }
+}
+
+/// Plain HTTP stays on this machine, unless somebody says that a proxy does TLS.
+fn check(args: &ServeArgs) -> Result<()> {
+    if args.tls_cert.is_some() || args.listen.ip().is_loopback() || args.insecure_http {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "listen.plain",
+        format!(
+            "{} can be reached from other machines, and passwords must not cross a network in the clear: give --tls-cert and --tls-key, or --insecure-http if a proxy in front does TLS",
+            args.listen
+        ),
+    ))
+}
+
+fn site(args: &ServeArgs) -> String {
+    let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
+    args.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", args.listen)).trim_end_matches('/').to_owned()
+}
+
+fn mail(args: &ServeArgs, folder: &Folder) -> Result<Box<dyn Mail>> {
+    match &args.smtp {
+        Some(url) => drivers::mail::smtp(url, &args.mail_from),
+        None => drivers::mail::outbox(&folder.outbox(), &args.mail_from),
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|e| Error::unavailable("listen.taken", format!("cannot listen on {address}: {e}")).because(e))
+}
+
+async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> Result<()> {
+    let listener = bind(args.listen).await?;
+    let agents = bind(args.agent_listen).await?;
+    let (stop, stopping) = watch::channel(false);
+    let authenticator = Authenticator::new(house.gate.clone());
+    let tls = args.tls_cert.is_some() || site.starts_with("https:");
+    let agents_url = format!("https://{}", args.agent_listen);
+    let router = routes::router(&house.gate, authenticator, tls, site, &agents_url, args)?;
+    let log = gate::audit::Sequencer::start(&house.gate, &folder.keys())?;
+    let work = house.engine.start()?;
+    tracing::info!(address = %site, agents = %args.agent_listen, "ready");
+
+    let door = house.door.clone();
+    let entrance = tokio::spawn(resources::http::serve(agents, door.clone(), stopped(stopping.clone())));
+    let settings = web::Listening { tls: load_tls(args)?, trusted_proxies: args.trusted_proxies.clone(), grace: GRACE };
+    let front = tokio::spawn(web::serve(listener, settings, router, stopped(stopping)));
+    asked_to_stop().await;
+    tracing::info!("stopping");
+    let _ = stop.send(true);
+    door.close();
+    for task in [front, entrance] {
+        match tokio::time::timeout(GRACE, task).await {
+            Ok(Ok(result)) => result?,
+            Ok(Err(e)) => return Err(Error::bug("server.task", "a listener stopped on a broken invariant").because(e)),
+            Err(_) => tracing::warn!("a listener did not end in time"),
+        }
+    }
+    tokio::task::spawn_blocking(move || {
+        work.stop();
+        log.stop()
+    })
+    .await
+    .map_err(|e| Error::bug("server.task", "stopping stopped on a broken invariant").because(e))?
+}
+
+fn load_tls(args: &ServeArgs) -> Result<Option<Arc<rustls::ServerConfig>>> {
+    let (Some(cert), Some(key)) = (&args.tls_cert, &args.tls_key) else { return Ok(None) };
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|e| Error::unavailable("tls.file", format!("cannot read {}: {e}", path.display())).because(e))
+    };
+    web::tls_config(&read(cert)?, &read(key)?).map(Arc::new).map(Some)
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,164 @@
+//! A host: an unprivileged libvirt daemon and the agent that speaks to it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+
+use crate::{Daemon, Installation, Outcome};
+
+/// A host of an installation. Ends with its handle, machines included.
+pub struct Machines {
+    folder: PathBuf,
+    script: PathBuf,
+    program: PathBuf,
+    agent: Option<Daemon>,
+    log: PathBuf,
+    /// The host's id.
+    pub id: String,
+    /// `kvm` or `tcg`.
+    pub accelerator: String,
+}
+
+impl Machines {
+    /// Starts a hypervisor and an agent, and lets them in.
+    ///
+    /// # Errors
+    /// Where a process fails or the server refuses.
+    pub fn start(house: &Installation, name: &str) -> Outcome<Machines> {
+        let folder = house.folder.join(name);
+        std::fs::create_dir_all(&folder)?;
+        let script = house.binaries.checkout.join("script/libvirt-session");
+        // The daemon's user may not see into the folder that the program was built in.
+        let program = house.folder.join("yunwei-agent");
+        if !program.exists() {
+            std::fs::copy(house.binaries.folder.join("yunwei-agent"), &program)?;
+        }
+        let log = house.folder.join(format!("log/{name}.log"));
+        let mut made = Machines { folder, script, program, agent: None, log, id: String::new(), accelerator: String::new() };
+        made.session("start")?;
+        let token = invite(house)?;
+        let enrolled = made.command(&["enrol", "--server", &format!("https://{}", house.agent_address()), "--token", &token]).output()?;
+        if !enrolled.status.success() {
+            return Err(format!("the agent could not enrol: {}", String::from_utf8_lossy(&enrolled.stderr)).into());
+        }
+        made.start_agent()?;
+        made.wait_until_known(house)?;
+        Ok(made)
+    }
+
+    fn session(&self, verb: &str) -> Outcome<()> {
+        let output = std::process::Command::new(&self.script).arg(verb).arg(&self.folder).output()?;
+        if !output.status.success() {
+            return Err(format!("script/libvirt-session {verb} failed: {}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+        Ok(())
+    }
+
+    fn command(&self, words: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.script);
+        command.arg("run").arg(&self.folder).arg("--").arg(&self.program).args(words);
+        command.arg("--data").arg(self.agent_data());
+        command
+    }
+
+    fn agent_data(&self) -> PathBuf {
+        self.folder.join("home/agent")
+    }
+
+    /// Starts the agent.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn start_agent(&mut self) -> Outcome<()> {
+        self.agent = Some(Daemon::start("yunwei-agent run", self.command(&["run"]), &self.log)?);
+        Ok(())
+    }
+
+    /// Kills the agent as a crash would; machines go on.
+    ///
+    /// # Errors
+    /// Where it is not running.
+    pub fn kill_agent(&mut self) -> Outcome<()> {
+        self.agent.take().ok_or("the agent is not running")?.kill()
+    }
+
+    /// Kills the hypervisor's daemon as a crash would; machines go on.
+    ///
+    /// # Errors
+    /// Where the script fails.
+    pub fn kill_hypervisor(&self) -> Outcome<()> {
+        self.session("kill")
+    }
+
+    /// Starts the hypervisor's daemon again.
+    ///
+    /// # Errors
+    /// Where the script fails.
+    pub fn start_hypervisor(&self) -> Outcome<()> {
+        self.session("start")
+    }
+
+    /// Where the agent keeps machines' disks.
+    pub fn disks(&self) -> PathBuf {
+        self.agent_data()
+    }
+
+    /// The domains that are there, by name.
+    ///
+    /// # Errors
+    /// Where virsh fails.
+    pub fn domains(&self) -> Outcome<Vec<String>> {
+        let output = std::process::Command::new(&self.script).arg("run").arg(&self.folder).args(["--", "virsh", "list", "--all", "--name"]).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect())
+    }
+
+    fn wait_until_known(&mut self, house: &Installation) -> Outcome<()> {
+        let until = Instant::now() + Duration::from_secs(90);
+        loop {
+            let hosts = house.api.get("/api/v1/hosts")?;
+            let mine = hosts["items"].as_array().into_iter().flatten().find(|h| self.id.is_empty() || h["id"] == self.id.as_str());
+            if let Some(host) = mine.filter(|h| h["reachable"] == true && h["state"] == "active") {
+                self.id = host["id"].as_str().unwrap_or_default().to_owned();
+                self.accelerator = host.pointer("/facts/accelerator").and_then(Json::as_str).unwrap_or("unknown").to_owned();
+                return Ok(());
+            }
+            if let Some(host) = mine.filter(|h| h["state"] == "enrolled") {
+                house.api.post(&format!("/api/v1/hosts/{}/activate", host["id"].as_str().unwrap_or_default()), &json!({}))?;
+            }
+            if let Some(agent) = &mut self.agent {
+                agent.expect_alive()?;
+            }
+            if Instant::now() > until {
+                return Err(format!("the host is not known after 90 s: {hosts:#}").into());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Machines {
+    fn drop(&mut self) {
+        drop(self.agent.take());
+        let _ = self.session("stop");
+        remove(&self.folder);
+    }
+}
+
+fn remove(folder: &Path) {
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+/// A site and a pool, once, and a token for a host in it.
+fn invite(house: &Installation) -> Outcome<String> {
+    let pools = house.api.get("/api/v1/pools")?;
+    let pool = match pools["items"].get(0) {
+        Some(pool) => pool["id"].clone(),
+        None => {
+            let site = house.api.post("/api/v1/sites", &json!({ "name": "taipei", "place": "Taipei" }))?;
+            house.api.post("/api/v1/pools", &json!({ "site": site["id"], "name": "general" }))?["id"].clone()
+        }
+    };
+    let invited = house.api.post("/api/v1/hosts/invitations", &json!({ "pool": pool, "note": "demo" }))?;
+    invited["token"].as_str().map(str::to_owned).ok_or_else(|| format!("no token in {invited}").into())
+}

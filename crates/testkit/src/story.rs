@@ -1,0 +1,193 @@
+//! What people do with an installation: customers join, order, visit, pay.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+
+use crate::{Api, Installation, Outcome};
+
+const ORDERS: &str = "/tmf-api/productOrderingManagement/v4/productOrder";
+const OFFERINGS: &str = "/tmf-api/productCatalogManagement/v4/productOffering";
+const SERVICES: &str = "/tmf-api/serviceInventory/v4/service";
+const BILLS: &str = "/tmf-api/customerBillManagement/v4/customerBill";
+
+/// A customer of the operator, and its first owner.
+pub struct Customer {
+    /// The customer's name.
+    pub name: String,
+    /// The tenant.
+    pub tenant: String,
+    /// The owner's mail address.
+    pub email: String,
+    /// The API as the owner.
+    pub api: Api,
+}
+
+/// An order that was placed.
+pub struct Order {
+    /// Its id.
+    pub id: String,
+    /// What was ordered.
+    pub offering: String,
+}
+
+/// A machine that answered.
+pub struct Guest {
+    /// Where.
+    pub url: String,
+    /// Whether its page was what was ordered.
+    pub ok: bool,
+    /// From its start to its first answer.
+    pub boot_seconds: f64,
+}
+
+fn word(json: &Json, path: &str) -> Outcome<String> {
+    let found = json.pointer(path).and_then(Json::as_str);
+    found.map(str::to_owned).ok_or_else(|| format!("{path} is missing in {json}").into())
+}
+
+impl Installation {
+    /// The password of everybody in a demo.
+    pub const PASSWORD: &'static str = "correct horse battery staple";
+    /// The first administrator.
+    pub const ADMINISTRATOR: &'static str = "admin@yunwei.example";
+
+    /// Registers the small guest image and puts the starter catalog on sale.
+    ///
+    /// # Errors
+    /// Where the image was not built or the server refuses.
+    pub fn seed(&self) -> Outcome<()> {
+        let cache = self.binaries.checkout.join(".cache/guest");
+        let manifest: Json = serde_json::from_slice(&std::fs::read(cache.join("tiny.json"))?)?;
+        let (name, file, format) = (word(&manifest, "/name")?, word(&manifest, "/file")?, word(&manifest, "/format")?);
+        let file = cache.join(file);
+        let mut command = self.binaries.yunwei();
+        command.env("YUNWEI_URL", &self.api.url).env("YUNWEI_TOKEN", &self.api.token);
+        command.args(["admin", "add-image", "--name", &name, "--format", &format, "--json"]);
+        command.arg("--data").arg(self.data()).arg(file);
+        let output = command.output()?;
+        if !output.status.success() {
+            return Err(format!("`yunwei admin add-image` failed: {}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+        self.api.post("/api/v1/catalog/seed", &json!({}))?;
+        Ok(())
+    }
+
+    /// A new customer whose owner has accepted the invitation from the mail.
+    ///
+    /// # Errors
+    /// Where no mail comes or the server refuses.
+    pub fn customer(&self, name: &str, email: &str) -> Outcome<Customer> {
+        let tenant = self.api.post("/api/v1/tenants", &json!({ "name": name, "owner": { "email": email, "name": name } }))?;
+        let token = self.mailed_token(email)?;
+        let nobody = self.api.as_token("");
+        nobody.post("/api/v1/invitations/accept", &json!({ "token": token, "name": name, "password": Self::PASSWORD }))?;
+        let api = self.sign_in(email)?;
+        Ok(Customer { name: name.to_owned(), tenant: word(&tenant, "/id")?, email: email.to_owned(), api })
+    }
+
+    /// Signs in with the password and makes an API token.
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub fn sign_in(&self, email: &str) -> Outcome<Api> {
+        let nobody = self.api.as_token("");
+        let session = nobody.post("/api/v1/sessions", &json!({ "email": email, "password": Self::PASSWORD, "userAgent": "yunwei-demo" }))?;
+        let cookie = format!("yunwei_session={}", word(&session, "/secret")?);
+        let csrf = word(&session, "/csrf")?;
+        let body = serde_json::to_vec(&json!({ "name": "demo" }))?;
+        let headers = [("content-type", "application/json"), ("cookie", cookie.as_str()), ("x-csrf-token", csrf.as_str())];
+        let made = nobody.send("POST", "/api/v1/tokens", &headers, Some(&body))?;
+        if made.status != 201 {
+            return Err(format!("no token for {email}: {}", made.text).into());
+        }
+        Ok(self.api.as_token(&word(&made.json, "/secret")?))
+    }
+
+    /// The token in the newest mail to that address.
+    fn mailed_token(&self, email: &str) -> Outcome<String> {
+        let until = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < until {
+            for entry in std::fs::read_dir(self.data().join("outbox"))?.flatten() {
+                let text = std::fs::read_to_string(entry.path()).unwrap_or_default().replace("=\r\n", "").replace("=\n", "").replace("=3D", "=");
+                if text.contains(email) && let Some((_, rest)) = text.split_once("invitation?token=") {
+                    return Ok(rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).collect());
+                }
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Err(format!("no mail to {email} came within 20 s").into())
+    }
+
+    /// Bills what the customer has used until now.
+    ///
+    /// # Errors
+    /// Where there is nothing to bill, or the server refuses.
+    pub fn bill(&self, customer: &Customer) -> Outcome<Json> {
+        self.api.post("/api/v1/bills/run", &json!({}))?;
+        let bills = customer.api.get(BILLS)?;
+        let bill = bills.get(0).ok_or("no bill was made")?;
+        let lines = customer.api.get(&format!("/tmf-api/customerBillManagement/v4/appliedCustomerBillingRate?bill.id={}&limit=1000", word(bill, "/id")?))?;
+        Ok(json!({
+            "id": bill["id"],
+            "number": bill["billNo"],
+            "currency": bill.pointer("/taxIncludedAmount/unit"),
+            "total": bill.pointer("/taxIncludedAmount/value"),
+            "lines": lines.as_array().map_or(0, Vec::len),
+        }))
+    }
+}
+
+impl Customer {
+    /// Orders the smallest machine on sale.
+    ///
+    /// # Errors
+    /// Where nothing is on sale or the server refuses.
+    pub fn order(&self, machine: &str) -> Outcome<Order> {
+        let offerings = self.api.get(&format!("{OFFERINGS}?lifecycleStatus=Active,Launched"))?;
+        let offering = offerings.get(0).ok_or("nothing is on sale")?;
+        let item = json!({
+            "id": "1", "action": "add", "quantity": 1,
+            "productOffering": { "id": offering["id"] },
+            "product": { "name": machine, "productCharacteristic": [{ "name": "greeting", "value": format!("{machine} of {}", self.name) }] },
+        });
+        let order = self.api.post(ORDERS, &json!({ "productOrderItem": [item] }))?;
+        Ok(Order { id: word(&order, "/id")?, offering: word(offering, "/name")? })
+    }
+}
+
+impl Order {
+    /// Waits until the order has come to its end, showing each step.
+    ///
+    /// # Errors
+    /// Where it does not complete within three minutes.
+    pub fn watch(&self, api: &Api) -> Outcome<Json> {
+        let until = Instant::now() + Duration::from_secs(180);
+        loop {
+            let order = api.get(&format!("{ORDERS}/{}", self.id))?;
+            match order["state"].as_str() {
+                Some("completed") => return Ok(order),
+                Some("failed" | "partial" | "cancelled" | "rejected") => return Err(format!("the order ended: {order:#}").into()),
+                _ if Instant::now() > until => return Err(format!("the order is not done after three minutes: {order:#}").into()),
+                _ => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    /// Visits the machine's own page.
+    ///
+    /// # Errors
+    /// Where there is no address or no answer.
+    pub fn visit(&self, api: &Api) -> Outcome<Guest> {
+        let services = api.get(&format!("{SERVICES}?state=active&limit=100"))?;
+        let all = services.as_array().cloned().unwrap_or_default();
+        let value = |name: &str| {
+            let all = all.iter().flat_map(|s| s["serviceCharacteristic"].as_array().cloned().unwrap_or_default());
+            all.into_iter().find(|c| c["name"] == name).map(|c| c["value"].clone())
+        };
+        let url = value("url").and_then(|v| v.as_str().map(str::to_owned)).ok_or_else(|| format!("no service has an address: {services:#}"))?;
+        let boot_seconds = value("bootSeconds").and_then(|v| v.as_f64()).unwrap_or_default();
+        let page = Api::new(&url, "").send("GET", "/", &[], None)?;
+        Ok(Guest { ok: page.status == 200 && page.text.contains("web-01"), url, boot_seconds })
+    }
+}
