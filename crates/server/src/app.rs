@@ -11,6 +11,7 @@ use durable::{Engine, Registry};
 use gate::{Catalogue, Gate};
 use resources::ca::Ca;
 use resources::door::Door;
+use web::hub::{Hub, HubSettings};
 
 use crate::reactions;
 
@@ -23,8 +24,7 @@ pub fn catalogue() -> Catalogue {
         .actions(resources::ACTIONS)
         .actions(provisioning::ACTIONS)
         .actions(billing::ACTIONS)
-        .actions(gate::audit::ACTIONS)
-        .actions(web::actions())
+        .actions(&web::hub::actions())
         .kinds(commerce::KINDS)
         .kinds(resources::KINDS)
         .kinds(provisioning::KINDS)
@@ -72,25 +72,24 @@ pub struct House {
     pub engine: Engine,
     /// The agents' entrance.
     pub door: Arc<Door>,
+    /// Subscriptions to what happens.
+    pub hub: Hub,
 }
 
-/// Opens the gate over a database, with the product's policies and the house's reactions.
+/// Opens the gate over a database with the product's policies.
 ///
 /// # Errors
 /// `Conflict` where another server holds the data or its schema is newer,
 /// `Invalid` where the policies have a fault.
 pub fn open_gate(location: &Location, clock: Clock) -> Result<Gate> {
     let gate = Gate::new(Db::open(location)?, clock, Ids::default(), access::POLICIES, catalogue())?;
-    gate.react_with(Box::new(reactions::react));
     Ok(gate)
 }
 
 /// Every kind of lasting work that the house knows.
 pub fn registry(postman: access::Postman) -> Registry {
     let registry = provisioning::register(resources::register(Registry::default()));
-    let registry = billing::register(registry);
-    let registry = web::register(registry);
-    registry.job(access::mail::JOB, durable::Patience::default(), move |gate, _, errand| postman.deliver(gate, errand))
+    access::mail::register(registry, postman)
 }
 
 /// Puts the house together over an open gate.
@@ -98,9 +97,12 @@ pub fn registry(postman: access::Postman) -> Registry {
 /// # Errors
 /// `Invalid` where a flow that comes with the product does not fit its steps;
 /// those of the certificate authority.
-pub fn assemble(gate: Gate, folder: &Folder, postman: access::Postman) -> Result<House> {
+pub fn assemble(gate: Gate, folder: &Folder, postman: access::Postman, site: &str, hub: HubSettings) -> Result<House> {
+    let hub = Hub::new(catalogue().all_kinds(), site, hub);
+    let notified = hub.clone();
+    gate.react_with(Box::new(move |tx, fact| reactions::react(&notified, tx, fact)));
     let ca = Arc::new(Ca::open(&folder.keys(), gate.now())?);
     let door = Door::open(gate.clone(), ca, folder.images())?;
     let engine = Engine::new(gate.clone(), registry(postman))?;
-    Ok(House { gate, engine, door })
+    Ok(House { gate, engine, door, hub })
 }

@@ -6,7 +6,6 @@
 
 pub mod app;
 pub mod cli;
-mod door;
 pub mod reactions;
 pub mod routes;
 mod serve;

@@ -6,18 +6,22 @@
 
 use std::any::Any;
 
-use base::Result;
+use base::id::TenantId;
+use base::{Error, Result};
+use billing::{accounts, usage};
 use durable::flows;
 use gate::{Fact, RecordFact, Tx};
+use provisioning::{fulfilment, services};
+use web::hub::Hub;
 
 /// Lets the house react to a fact.
 ///
 /// # Errors
 /// Those of the reactions; the action that stated the fact then fails with them.
-pub fn react(tx: &mut Tx<'_>, fact: &dyn Fact) -> Result<()> {
+pub fn react(hub: &Hub, tx: &mut Tx<'_>, fact: &dyn Fact) -> Result<()> {
     let any: &dyn Any = fact;
     if let Some(fact) = any.downcast_ref::<RecordFact>() {
-        return record(tx, fact);
+        return hub.notify(tx, fact);
     }
     if let Some(fact) = any.downcast_ref::<access::Fact>() {
         return of_access(tx, fact);
@@ -32,10 +36,76 @@ pub fn react(tx: &mut Tx<'_>, fact: &dyn Fact) -> Result<()> {
         return of_provisioning(tx, fact);
     }
     if let Some(fact) = any.downcast_ref::<billing::Fact>() {
-        return of_billing(tx, fact);
+        return of_billing(fact);
     }
     if let Some(fact) = any.downcast_ref::<durable::Fact>() {
         return of_durable(tx, fact);
     }
-    Err(base::Error::bug("fact.unknown", format!("nobody knows the fact {}", fact.name())))
+    Err(Error::bug("fact.unknown", format!("nobody knows the fact {}", fact.name())))
+}
+
+fn of_access(tx: &mut Tx<'_>, fact: &access::Fact) -> Result<()> {
+    use access::Fact as F;
+    match fact {
+        F::TenantCreated { tenant } => welcome(tx, tenant.parse()?),
+        F::TenantChanged { .. } | F::TenantSuspended { .. } | F::TenantResumed { .. } => Ok(()),
+        F::InvitationMade { .. } | F::AccountJoined { .. } | F::AccountSuspended { .. } | F::AccountResumed { .. } => Ok(()),
+        F::AccountRemoved { .. } | F::RoleGranted { .. } | F::RoleRevoked { .. } | F::PasswordChanged { .. } => Ok(()),
+        F::SessionOpened { .. } | F::TokenCreated { .. } | F::TokenRevoked { .. } => Ok(()),
+    }
+}
+
+/// A new customer is a party, a customer and somebody who is billed, in TM Forum's books too.
+fn welcome(tx: &mut Tx<'_>, tenant: TenantId) -> Result<()> {
+    let Some(name) = access::tenants::customer_name(tx, tenant)? else { return Ok(()) };
+    let customer = commerce::customers::join(tx, tenant, &name)?;
+    accounts::open(tx, tenant, Some(&accounts::Party { id: customer, name, kind: "Customer".to_owned() })).map(drop)
+}
+
+fn of_commerce(tx: &mut Tx<'_>, fact: &commerce::Fact) -> Result<()> {
+    use commerce::Fact as F;
+    match fact {
+        F::OrderAccepted { order, .. } => fulfilment::accepted(tx, order),
+        F::OrderCancellationRequested { order, .. } => fulfilment::cancelled(tx, order),
+        F::OrderEnded { .. } => Ok(()),
+    }
+}
+
+fn of_resources(tx: &mut Tx<'_>, fact: &resources::Fact) -> Result<()> {
+    use resources::Fact as F;
+    match fact {
+        F::MachineObserved { intent, .. } | F::MachineFreed { intent, .. } => {
+            services::observe(tx, intent)?;
+            flows::wake(tx, &resources::intents::key(&intent.parse().map_err(|e: String| Error::bug("intent.malformed", e))?)).map(drop)
+        }
+        F::LifeObserved { intent, seq, .. } => usage::life_observed(tx, intent, *seq),
+        F::HostEnrolled { .. } | F::HostChanged { .. } | F::HostSilent { .. } | F::HostReturned { .. } => Ok(()),
+        F::OrphansObserved { .. } | F::ConsoleCaptured { .. } => Ok(()),
+    }
+}
+
+fn of_provisioning(tx: &mut Tx<'_>, fact: &provisioning::Fact) -> Result<()> {
+    use provisioning::Fact as F;
+    match fact {
+        F::ServiceActivated { service, .. } => usage::service_activated(tx, service),
+        F::ServiceTerminated { service, .. } => {
+            let now = tx.now;
+            usage::end(tx, service, now)
+        }
+    }
+}
+
+fn of_billing(fact: &billing::Fact) -> Result<()> {
+    use billing::Fact as F;
+    match fact {
+        F::AccountOpened { .. } | F::MeterStarted { .. } | F::MeterEnded { .. } | F::BillIssued { .. } => Ok(()),
+    }
+}
+
+fn of_durable(tx: &mut Tx<'_>, fact: &durable::Fact) -> Result<()> {
+    use durable::Fact as F;
+    match fact {
+        F::FlowUndone(_) | F::FlowGivenUp(_) => fulfilment::ended(tx, fact),
+        F::FlowStarted(_) | F::FlowAdvanced(_) | F::FlowDone(_) | F::FlowStuck(_) | F::JobDiscarded { .. } => Ok(()),
+    }
 }

@@ -9,13 +9,12 @@ use axum::Router;
 use base::Result;
 use billing::bills;
 use durable::{flows, jobs};
-use gate::Gate;
+use provisioning::services;
 use resources::{capacity, claims, console, hosts, images, intents, orphans, places};
 use web::api::{self, Route};
 
-use crate::app;
+use crate::app::{self, House};
 use crate::cli::ServeArgs;
-use crate::door::Door;
 
 /// The table.
 pub static ROUTES: &[Route] = &[
@@ -83,6 +82,14 @@ pub static ROUTES: &[Route] = &[
     Route::act("/orphans/adopt", &orphans::ADOPT),
     // Orders and services.
     Route::act("/orders/price", &commerce::orders::ORDER_PRICE),
+    Route::get("/services/{id}/status", &services::STATUS),
+    Route::act("/services/{id}/start", &services::START),
+    Route::act("/services/{id}/stop", &services::STOP),
+    Route::act("/services/{id}/reboot", &services::REBOOT),
+    Route::act("/services/{id}/terminate", &services::TERMINATE),
+    Route::act("/services/{id}/console", &services::CAPTURE),
+    Route::get("/services/{id}/console", &services::CONSOLE),
+    Route::act("/catalog/seed", &provisioning::starter::SEED),
     // Flows and other lasting work.
     Route::get("/flows", &flows::actions::LIST),
     Route::get("/flows/{id}", &flows::actions::GET),
@@ -127,13 +134,12 @@ pub fn print_openapi() -> Result<()> {
 ///
 /// # Errors
 /// Where a setting is wrong.
-pub fn router(gate: &Gate, authenticator: Authenticator, tls: bool, site: &str, agents: &str, args: &ServeArgs) -> Result<Router> {
-    let door = Door { authenticator: authenticator.clone(), tls };
+pub fn router(parts: &House, authenticator: Authenticator, tls: bool, site: &str, agents: &str, args: &ServeArgs) -> Result<Router> {
     let settings = web::Settings { site: site.to_owned() };
-    let house = web::Web::new(gate.clone(), door, settings);
+    let house = web::Web::new(parts.gate.clone(), authenticator.clone(), settings);
     let kinds = app::catalogue();
-    let portal = portal::Portal { gate: gate.clone(), authenticator, tls, agents: agents.to_owned() };
-    let machine = web::tmf::routes(kinds.all_kinds()).merge(api::routes(ROUTES)).merge(api::document(document()));
+    let portal = portal::Portal { gate: parts.gate.clone(), authenticator, tls, agents: agents.to_owned() };
+    let machine = web::tmf::routes(kinds.all_kinds()).merge(api::routes(ROUTES)).merge(api::document(document())).merge(parts.hub.routes());
     let _ = args;
     Ok(machine.with_state(house).merge(portal::routes(portal)))
 }

@@ -11,6 +11,7 @@ use base::{Error, Result};
 use drivers::mail::Mail;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use web::hub::HubSettings;
 
 use crate::app::{self, Folder, House};
 use crate::cli::ServeArgs;
@@ -31,7 +32,8 @@ pub fn run(args: ServeArgs) -> Result<()> {
     gate.operator()?;
     let site = site(&args);
     let postman = Postman::new(mail(&args, &folder)?, &site);
-    let house = app::assemble(gate, &folder, postman)?;
+    let hub = HubSettings { private_targets: args.allow_private_webhooks, ..HubSettings::default() };
+    let house = app::assemble(gate, &folder, postman, &site, hub)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -70,8 +72,8 @@ fn site(args: &ServeArgs) -> String {
 
 fn mail(args: &ServeArgs, folder: &Folder) -> Result<Box<dyn Mail>> {
     match &args.smtp {
-        Some(url) => drivers::mail::smtp(url, &args.mail_from),
-        None => drivers::mail::outbox(&folder.outbox(), &args.mail_from),
+        Some(url) => drivers::mail::open(url, &args.mail_from),
+        None => drivers::mail::open(&format!("file://{}", folder.outbox().display()), &args.mail_from),
     }
 }
 
@@ -88,7 +90,7 @@ async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> 
     let authenticator = Authenticator::new(house.gate.clone());
     let tls = args.tls_cert.is_some() || site.starts_with("https:");
     let agents_url = format!("https://{}", args.agent_listen);
-    let router = routes::router(&house.gate, authenticator, tls, site, &agents_url, args)?;
+    let router = routes::router(house, authenticator, tls, site, &agents_url, args)?;
     let log = gate::audit::Sequencer::start(&house.gate, &folder.keys())?;
     let work = house.engine.start()?;
     tracing::info!(address = %site, agents = %args.agent_listen, "ready");

@@ -73,3 +73,12 @@ pub struct Tenant {
     #[serde(skip)]
     pub(crate) path: Vec<TenantId>,
 }
+
+/// The name of a tenant that is a customer; `None` for the operator and for departments.
+///
+/// # Errors
+/// `Bug` where there is no such tenant.
+pub fn customer_name(conn: &mut db::Conn<'_>, tenant: TenantId) -> base::Result<Option<String>> {
+    let tenant = store::load(conn, tenant)?;
+    Ok((tenant.kind == TenantKind::Customer).then_some(tenant.name))
+}

@@ -6,10 +6,14 @@
 //! **Not here.** The tenant in which a customer's people act (`access`), what
 //! is billed to whom (`billing`).
 
-use db::Class;
+use base::id::TenantId;
+use base::{Error, Result};
 use db::records::Key;
-use gate::{Kind, Verb, free};
+use db::{Class, Record};
+use gate::{Kind, Tx, Verb, free};
+use serde_json::{Value as Json, json};
 
+use crate::parties::ORGANIZATION;
 use crate::shapes;
 
 /// TMF629 `customer`.
@@ -26,3 +30,21 @@ pub static CUSTOMER: Kind = Kind {
     before_update: free::update,
     before_delete: free::delete,
 };
+
+/// A new tenant joins as a customer: its organisation and its customer record,
+/// both its own. Gives the customer's id.
+///
+/// # Errors
+/// Those of the database.
+pub fn join(tx: &mut Tx<'_>, tenant: TenantId, name: &str) -> Result<String> {
+    let organization = json!({ "tradingName": name, "isLegalEntity": true, "status": "validated" });
+    let organization = insert(tx, &ORGANIZATION, tenant, organization)?;
+    let party = json!({ "id": organization, "name": name, "@referredType": "Organization" });
+    insert(tx, &CUSTOMER, tenant, json!({ "name": name, "status": "Active", "engagedParty": party }))
+}
+
+fn insert(tx: &mut Tx<'_>, kind: &'static Kind, tenant: TenantId, body: Json) -> Result<String> {
+    let Json::Object(body) = body else { return Err(Error::bug("customer.body", "a document is an object")) };
+    let record = Record { tenant, ..kind.draft(tx, body) };
+    tx.insert(kind, record).map(|made| made.id.clone())
+}
