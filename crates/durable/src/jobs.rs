@@ -280,7 +280,7 @@ pub struct DecideJob {
     pub reason: String,
 }
 
-pub(crate) static LIST: Action<ListJobs, Jobs> = Action {
+pub static LIST: Action<ListJobs, Jobs> = Action {
     name: "job.list",
     summary: "Lists jobs that are not done yet, newest first.",
     effect: Effect::Read,
@@ -317,7 +317,7 @@ fn decide(tx: &mut Tx<'_>, action: &str, input: &DecideJob) -> Result<Job> {
     Ok(job)
 }
 
-pub(crate) static RETRY: Action<DecideJob, Nothing> = Action {
+pub static RETRY: Action<DecideJob, Nothing> = Action {
     name: "job.retry",
     summary: "Lets a job that failed be tried again now.",
     effect: Effect::Change,
@@ -334,7 +334,7 @@ pub(crate) static RETRY: Action<DecideJob, Nothing> = Action {
     },
 };
 
-pub(crate) static DISCARD: Action<DecideJob, Nothing> = Action {
+pub static DISCARD: Action<DecideJob, Nothing> = Action {
     name: "job.discard",
     summary: "Drops a job that failed; it will not be done.",
     effect: Effect::Delete,
@@ -347,4 +347,4 @@ pub(crate) static DISCARD: Action<DecideJob, Nothing> = Action {
 };
 
 /// The actions of jobs.
-pub(crate) static ACTIONS: &[&dyn AnyAction] = &[&LIST, &RETRY, &DISCARD];
+pub static ACTIONS: &[&dyn AnyAction] = &[&LIST, &RETRY, &DISCARD];

@@ -71,7 +71,7 @@ pub struct Reconcilers {
     pub items: Vec<Reconciler>,
 }
 
-static LIST: Action<Nothing, Reconcilers> = Action {
+pub static LIST: Action<Nothing, Reconcilers> = Action {
     name: "reconciler.list",
     summary: "Lists the reconcilers, when each last looked and what it ran into.",
     effect: Effect::Read,
@@ -96,4 +96,4 @@ static LIST: Action<Nothing, Reconcilers> = Action {
 };
 
 /// The actions of reconcilers.
-pub(crate) static ACTIONS: &[&dyn AnyAction] = &[&LIST];
+pub static ACTIONS: &[&dyn AnyAction] = &[&LIST];

@@ -89,7 +89,7 @@ pub fn open_gate(location: &Location, clock: Clock) -> Result<Gate> {
 /// Every kind of lasting work that the house knows.
 pub fn registry(postman: access::Postman) -> Registry {
     let registry = provisioning::register(resources::register(Registry::default()));
-    access::mail::register(registry, postman)
+    access::mail::work(registry, postman)
 }
 
 /// Puts the house together over an open gate.

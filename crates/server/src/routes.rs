@@ -3,7 +3,6 @@
 //! TM Forum's routes follow from the registered kinds, the portal's pages are
 //! its own. A path's `{parameter}` is the field of that name in the action's input.
 
-use access::Authenticator;
 use access::{accounts, invitations, passwords, roles, sessions, tenants, tokens};
 use axum::Router;
 use base::Result;
@@ -11,10 +10,11 @@ use billing::bills;
 use durable::{flows, jobs};
 use provisioning::services;
 use resources::{capacity, claims, console, hosts, images, intents, orphans, places};
+//PORTAL use portal::Portal;
+use web::Web;
 use web::api::{self, Route};
 
 use crate::app::{self, House};
-use crate::cli::ServeArgs;
 
 /// The table.
 pub static ROUTES: &[Route] = &[
@@ -98,9 +98,9 @@ pub static ROUTES: &[Route] = &[
     Route::act("/flows/{id}/skip", &flows::actions::SKIP),
     Route::act("/flows/{id}/unwind", &flows::actions::UNWIND),
     Route::act("/flows/{id}/give-up", &flows::actions::GIVE_UP),
-    Route::get("/flow-definitions", &flows::actions::LIST_DEFINITIONS),
+    Route::get("/flow-definitions", &flows::actions::DEFINITIONS),
     Route::post("/flow-definitions", &flows::actions::IMPORT),
-    Route::get("/flow-definitions/{name}", &flows::actions::GET_DEFINITION),
+    Route::get("/flow-definitions/{name}", &flows::actions::DEFINITION),
     Route::get("/flow-definitions/{name}/yaml", &flows::actions::EXPORT),
     Route::get("/jobs", &jobs::LIST),
     Route::act("/jobs/{id}/retry", &jobs::RETRY),
@@ -131,15 +131,14 @@ pub fn print_openapi() -> Result<()> {
 }
 
 /// Everything that the front listener answers.
-///
-/// # Errors
-/// Where a setting is wrong.
-pub fn router(parts: &House, authenticator: Authenticator, tls: bool, site: &str, agents: &str, args: &ServeArgs) -> Result<Router> {
-    let settings = web::Settings { site: site.to_owned() };
-    let house = web::Web::new(parts.gate.clone(), authenticator.clone(), settings);
+pub fn router(house: &House, web: &Web) -> Router {
     let kinds = app::catalogue();
-    let portal = portal::Portal { gate: parts.gate.clone(), authenticator, tls, agents: agents.to_owned() };
-    let machine = web::tmf::routes(kinds.all_kinds()).merge(api::routes(ROUTES)).merge(api::document(document())).merge(parts.hub.routes());
-    let _ = args;
-    Ok(machine.with_state(house).merge(portal::routes(portal)))
+    let routes = web::tmf::routes(kinds.all_kinds())
+        .merge(house.hub.routes())
+        .merge(api::routes(ROUTES))
+        .merge(api::document(document()))
+        .merge(web::layers::health())
+        .merge(web::layers::metrics())
+        ;//PORTAL
+    web::layers::dress(routes, web)
 }

@@ -1,7 +1,6 @@
 //! `yunwei serve`: the server, from its first line to its graceful end.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,9 @@ use base::{Error, Result};
 use drivers::mail::Mail;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+//PORTAL use portal::Portal;
 use web::hub::HubSettings;
+use web::{Network, Settings, Web};
 
 use crate::app::{self, Folder, House};
 use crate::cli::ServeArgs;
@@ -38,7 +39,7 @@ pub fn run(args: ServeArgs) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|e| Error::unavailable("server.runtime", "the server cannot start its threads").because(e))?;
-    runtime.block_on(serve(&args, &house, &site, &folder))
+    runtime.block_on(serve(&args, &house, &site))
 }
 
 fn log_to_stderr(json: bool) {
@@ -83,47 +84,48 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
         .map_err(|e| Error::unavailable("listen.taken", format!("cannot listen on {address}: {e}")).because(e))
 }
 
-async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> Result<()> {
+async fn serve(args: &ServeArgs, house: &House, site: &str) -> Result<()> {
     let listener = bind(args.listen).await?;
     let agents = bind(args.agent_listen).await?;
     let (stop, stopping) = watch::channel(false);
     let authenticator = Authenticator::new(house.gate.clone());
     let tls = args.tls_cert.is_some() || site.starts_with("https:");
     let agents_url = format!("https://{}", args.agent_listen);
-    let router = routes::router(house, authenticator, tls, site, &agents_url, args)?;
-    let log = gate::audit::Sequencer::start(&house.gate, &folder.keys())?;
+    let settings = Settings { site: site.to_owned(), trusted_proxies: proxies(args)?, ..Settings::default() };
+    let web = Web::new(house.gate.clone(), authenticator.clone(), settings);
+    //PORTAL let portal = Portal { gate: house.gate.clone(), authenticator, tls, agents: agents_url };
+    let router = routes::router(house, &web);
     let work = house.engine.start()?;
     tracing::info!(address = %site, agents = %args.agent_listen, "ready");
 
     let door = house.door.clone();
     let entrance = tokio::spawn(resources::http::serve(agents, door.clone(), stopped(stopping.clone())));
-    let settings = web::Listening { tls: load_tls(args)?, trusted_proxies: args.trusted_proxies.clone(), grace: GRACE };
-    let front = tokio::spawn(web::serve(listener, settings, router, stopped(stopping)));
+    let front = tokio::spawn(web::serve::serve(listener, load_tls(args)?, router, stopped(stopping)));
+    let (hub, gate) = (house.hub.clone(), house.gate.clone());
+    let notices = tokio::spawn(async move { hub.deliver(gate).await });
     asked_to_stop().await;
     tracing::info!("stopping");
     let _ = stop.send(true);
     door.close();
-    for task in [front, entrance] {
-        match tokio::time::timeout(GRACE, task).await {
-            Ok(Ok(result)) => result?,
-            Ok(Err(e)) => return Err(Error::bug("server.task", "a listener stopped on a broken invariant").because(e)),
-            Err(_) => tracing::warn!("a listener did not end in time"),
+    for (name, task) in [("pages", front), ("agents", tokio::spawn(async move { drop(entrance.await) }))] {
+        if tokio::time::timeout(GRACE, task).await.is_err() {
+            tracing::warn!(listener = name, "did not end in time");
         }
     }
-    tokio::task::spawn_blocking(move || {
-        work.stop();
-        log.stop()
-    })
-    .await
-    .map_err(|e| Error::bug("server.task", "stopping stopped on a broken invariant").because(e))?
+    notices.abort();
+    let stopped = tokio::task::spawn_blocking(move || work.stop()).await;
+    stopped.map_err(|e| Error::bug("server.task", "stopping stopped on a broken invariant").because(e))
 }
 
 fn load_tls(args: &ServeArgs) -> Result<Option<Arc<rustls::ServerConfig>>> {
-    let (Some(cert), Some(key)) = (&args.tls_cert, &args.tls_key) else { return Ok(None) };
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|e| Error::unavailable("tls.file", format!("cannot read {}: {e}", path.display())).because(e))
-    };
-    web::tls_config(&read(cert)?, &read(key)?).map(Arc::new).map(Some)
+    match (&args.tls_cert, &args.tls_key) {
+        (Some(certificate), Some(key)) => web::serve::tls(certificate, key).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn proxies(args: &ServeArgs) -> Result<Vec<Network>> {
+    args.trusted_proxies.iter().map(|text| text.parse()).collect()
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {

@@ -144,7 +144,7 @@ pub struct Journal {
     pub events: Vec<JournalEvent>,
 }
 
-pub(crate) static LIST: Action<ListRuns, Runs> = Action {
+pub static LIST: Action<ListRuns, Runs> = Action {
     name: "flow.list",
     summary: "Lists runs of flows, newest first.",
     effect: Effect::Read,
@@ -165,7 +165,7 @@ pub(crate) static LIST: Action<ListRuns, Runs> = Action {
     },
 };
 
-pub(crate) static GET: Action<OneRun, RunDetail> = Action {
+pub static GET: Action<OneRun, RunDetail> = Action {
     name: "flow.get",
     summary: "Shows a run with the progress of each step.",
     effect: Effect::Read,
@@ -175,7 +175,7 @@ pub(crate) static GET: Action<OneRun, RunDetail> = Action {
     },
 };
 
-pub(crate) static JOURNAL: Action<OneRun, Journal> = Action {
+pub static JOURNAL: Action<OneRun, Journal> = Action {
     name: "flow.journal",
     summary: "Shows the journal of a run: everything that went in and came out.",
     effect: Effect::Read,
@@ -185,7 +185,7 @@ pub(crate) static JOURNAL: Action<OneRun, Journal> = Action {
     },
 };
 
-pub(crate) static RETRY: Action<Decide, RunSummary> = Action {
+pub static RETRY: Action<Decide, RunSummary> = Action {
     name: "flow.retry",
     summary: "Lets a stuck run, or one that waits before another attempt, try its step again now.",
     effect: Effect::Change,
@@ -211,7 +211,7 @@ pub(crate) static RETRY: Action<Decide, RunSummary> = Action {
     },
 };
 
-pub(crate) static SKIP: Action<Skip, RunSummary> = Action {
+pub static SKIP: Action<Skip, RunSummary> = Action {
     name: "flow.skip",
     summary: "Passes over the step at which a run is stuck, forwards or backwards.",
     effect: Effect::Change,
@@ -255,7 +255,7 @@ pub(crate) static SKIP: Action<Skip, RunSummary> = Action {
     },
 };
 
-pub(crate) static UNWIND: Action<Decide, RunSummary> = Action {
+pub static UNWIND: Action<Decide, RunSummary> = Action {
     name: "flow.unwind",
     summary: "Turns a run round before its point of no return: what it did is taken back.",
     effect: Effect::Change,
@@ -266,7 +266,7 @@ pub(crate) static UNWIND: Action<Decide, RunSummary> = Action {
     },
 };
 
-pub(crate) static GIVE_UP: Action<Decide, RunSummary> = Action {
+pub static GIVE_UP: Action<Decide, RunSummary> = Action {
     name: "flow.give_up",
     summary: "Ends a run and leaves everything as it is; what is left over is then a person's to clear.",
     effect: Effect::Change,
@@ -278,7 +278,7 @@ pub(crate) static GIVE_UP: Action<Decide, RunSummary> = Action {
     },
 };
 
-pub(crate) static ADVANCE: Action<OneRun, Nothing> = Action {
+pub static ADVANCE: Action<OneRun, Nothing> = Action {
     name: "flow.advance",
     summary: "Does what is due in a run; the platform's own workers do this all the time.",
     effect: Effect::Change,
@@ -291,7 +291,7 @@ pub(crate) static ADVANCE: Action<OneRun, Nothing> = Action {
     },
 };
 
-pub(crate) static DEFINITIONS: Action<Nothing, Definitions> = Action {
+pub static DEFINITIONS: Action<Nothing, Definitions> = Action {
     name: "flowDefinition.list",
     summary: "Lists the flows that can be run and the steps that they can be made of.",
     effect: Effect::Read,
@@ -315,21 +315,21 @@ pub(crate) static DEFINITIONS: Action<Nothing, Definitions> = Action {
     },
 };
 
-pub(crate) static DEFINITION: Action<OneDefinition, Definition> = Action {
+pub static DEFINITION: Action<OneDefinition, Definition> = Action {
     name: "flowDefinition.get",
     summary: "Shows a definition.",
     effect: Effect::Read,
     run: |tx, input| load_definition(tx, input),
 };
 
-pub(crate) static EXPORT: Action<OneDefinition, Yaml> = Action {
+pub static EXPORT: Action<OneDefinition, Yaml> = Action {
     name: "flowDefinition.export",
     summary: "Gives a definition as YAML.",
     effect: Effect::Read,
     run: |tx, input| Ok(Yaml { yaml: load_definition(tx, input)?.to_yaml()? }),
 };
 
-pub(crate) static IMPORT: Action<Yaml, DefinitionSummary> = Action {
+pub static IMPORT: Action<Yaml, DefinitionSummary> = Action {
     name: "flowDefinition.import",
     summary: "Checks a definition in YAML and makes it the newest version of its flow; runs that have begun stay with theirs.",
     effect: Effect::Create,
@@ -346,7 +346,7 @@ pub(crate) static IMPORT: Action<Yaml, DefinitionSummary> = Action {
 };
 
 /// The actions of flows.
-pub(crate) static ACTIONS: &[&dyn AnyAction] =
+pub static ACTIONS: &[&dyn AnyAction] =
     &[&LIST, &GET, &JOURNAL, &RETRY, &SKIP, &UNWIND, &GIVE_UP, &ADVANCE, &DEFINITIONS, &DEFINITION, &EXPORT, &IMPORT];
 
 /// Stores a checked definition; the same one again changes nothing.

@@ -22,7 +22,7 @@
 //! Not here: threads and the queue (`engine`), the steps themselves (each room's
 //! `work.rs`), parallel branches, timers, human tasks and flows inside flows.
 
-pub(crate) mod actions;
+pub mod actions;
 pub(crate) mod advance;
 mod definition;
 pub(crate) mod plan;
