@@ -10,7 +10,7 @@ use billing::bills;
 use durable::{flows, jobs};
 use provisioning::services;
 use resources::{capacity, claims, console, hosts, images, intents, orphans, places};
-//PORTAL use portal::Portal;
+use portal::Portal;
 use web::Web;
 use web::api::{self, Route};
 
@@ -131,7 +131,7 @@ pub fn print_openapi() -> Result<()> {
 }
 
 /// Everything that the front listener answers.
-pub fn router(house: &House, web: &Web) -> Router {
+pub fn router(house: &House, web: &Web, portal: Portal) -> Router {
     let kinds = app::catalogue();
     let routes = web::tmf::routes(kinds.all_kinds())
         .merge(house.hub.routes())
@@ -139,6 +139,6 @@ pub fn router(house: &House, web: &Web) -> Router {
         .merge(api::document(document()))
         .merge(web::layers::health())
         .merge(web::layers::metrics())
-        ;//PORTAL
+        .merge(portal::routes(portal).with_state(()));
     web::layers::dress(routes, web)
 }

@@ -10,7 +10,7 @@ use base::{Error, Result};
 use drivers::mail::Mail;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-//PORTAL use portal::Portal;
+use portal::Portal;
 use web::hub::HubSettings;
 use web::{Network, Settings, Web};
 
@@ -93,8 +93,8 @@ async fn serve(args: &ServeArgs, house: &House, site: &str) -> Result<()> {
     let agents_url = format!("https://{}", args.agent_listen);
     let settings = Settings { site: site.to_owned(), trusted_proxies: proxies(args)?, ..Settings::default() };
     let web = Web::new(house.gate.clone(), authenticator.clone(), settings);
-    //PORTAL let portal = Portal { gate: house.gate.clone(), authenticator, tls, agents: agents_url };
-    let router = routes::router(house, &web);
+    let portal = Portal { gate: house.gate.clone(), authenticator, tls, agents: agents_url };
+    let router = routes::router(house, &web, portal);
     let work = house.engine.start()?;
     tracing::info!(address = %site, agents = %args.agent_listen, "ready");
 

@@ -48,7 +48,7 @@ fn word(json: &Json, path: &str) -> Outcome<String> {
 
 impl Installation {
     /// The password of everybody in a demo.
-    pub const PASSWORD: &'static str = "correct horse battery staple";
+    pub const PASSWORD: &'static str = "lantern walnut river quilt";
     /// The first administrator.
     pub const ADMINISTRATOR: &'static str = "admin@yunwei.example";
 
@@ -92,7 +92,7 @@ impl Installation {
     /// Where the server refuses.
     pub fn sign_in(&self, email: &str) -> Outcome<Api> {
         let nobody = self.api.as_token("");
-        let session = nobody.post("/api/v1/sessions", &json!({ "email": email, "password": Self::PASSWORD, "userAgent": "yunwei-demo" }))?;
+        let session = nobody.post("/api/v1/sessions", &json!({ "email": email, "password": Self::PASSWORD, "user_agent": "yunwei-demo" }))?;
         let cookie = format!("yunwei_session={}", word(&session, "/secret")?);
         let csrf = word(&session, "/csrf")?;
         let body = serde_json::to_vec(&json!({ "name": "demo" }))?;
@@ -179,14 +179,14 @@ impl Order {
     /// # Errors
     /// Where there is no address or no answer.
     pub fn visit(&self, api: &Api) -> Outcome<Guest> {
-        let services = api.get(&format!("{SERVICES}?state=active&limit=100"))?;
-        let all = services.as_array().cloned().unwrap_or_default();
-        let value = |name: &str| {
-            let all = all.iter().flat_map(|s| s["serviceCharacteristic"].as_array().cloned().unwrap_or_default());
-            all.into_iter().find(|c| c["name"] == name).map(|c| c["value"].clone())
-        };
-        let url = value("url").and_then(|v| v.as_str().map(str::to_owned)).ok_or_else(|| format!("no service has an address: {services:#}"))?;
-        let boot_seconds = value("bootSeconds").and_then(|v| v.as_f64()).unwrap_or_default();
+        let services = api.get(&format!("{SERVICES}?state=active&category=CustomerFacingService&limit=100"))?;
+        let service = services.get(0).ok_or("there is no active service")?;
+        let characteristics = service["serviceCharacteristic"].as_array().cloned().unwrap_or_default();
+        let url = characteristics.iter().find(|c| c["name"] == "address").ok_or_else(|| format!("the service has no address: {service:#}"))?;
+        let url = word(url, "/value")?;
+        let seen = api.get(&format!("/api/v1/services/{}/status", word(service, "/id")?))?;
+        let boot = seen.pointer("/machines/0/boot_ms").or_else(|| seen.pointer("/machines/0/bootMs"));
+        let boot_seconds = boot.and_then(Json::as_f64).unwrap_or_default() / 1000.0;
         let page = Api::new(&url, "").send("GET", "/", &[], None)?;
         Ok(Guest { ok: page.status == 200 && page.text.contains("web-01"), url, boot_seconds })
     }
