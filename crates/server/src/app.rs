@@ -24,6 +24,7 @@ pub fn catalogue() -> Catalogue {
         .actions(resources::ACTIONS)
         .actions(provisioning::ACTIONS)
         .actions(billing::ACTIONS)
+        .actions(gate::audit::actions::ACTIONS)
         .actions(&web::hub::actions())
         .kinds(commerce::KINDS)
         .kinds(resources::KINDS)

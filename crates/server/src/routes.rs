@@ -10,6 +10,7 @@ use billing::bills;
 use durable::{flows, jobs};
 use provisioning::services;
 use resources::{capacity, claims, console, hosts, images, intents, orphans, places};
+use gate::audit::actions as log;
 use portal::Portal;
 use web::Web;
 use web::api::{self, Route};
@@ -114,6 +115,13 @@ pub static ROUTES: &[Route] = &[
     Route::post("/bills/adjustments", &bills::ADJUST),
     Route::get("/bills/{bill}/export", &bills::EXPORT),
     Route::get("/usage-summary", &bills::USAGE_SUMMARY),
+    // The audit log.
+    Route::get("/audit/entries", &log::LIST),
+    Route::get("/audit/entries/{index}", &log::GET),
+    Route::get("/audit/checkpoint", &log::CHECKPOINT),
+    Route::get("/audit/entries/{index}/proof", &log::PROOF),
+    Route::get("/audit/consistency", &log::CONSISTENCY),
+    Route::act("/audit/erase", &log::ERASE),
 ];
 
 /// The OpenAPI document of the platform's own API.

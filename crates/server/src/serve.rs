@@ -8,6 +8,7 @@ use access::{Authenticator, Postman};
 use base::time::Clock;
 use base::{Error, Result};
 use drivers::mail::Mail;
+use gate::audit::{Key, Sequencer};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use portal::Portal;
@@ -39,7 +40,7 @@ pub fn run(args: ServeArgs) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|e| Error::unavailable("server.runtime", "the server cannot start its threads").because(e))?;
-    runtime.block_on(serve(&args, &house, &site))
+    runtime.block_on(serve(&args, &house, &site, &folder))
 }
 
 fn log_to_stderr(json: bool) {
@@ -84,7 +85,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
         .map_err(|e| Error::unavailable("listen.taken", format!("cannot listen on {address}: {e}")).because(e))
 }
 
-async fn serve(args: &ServeArgs, house: &House, site: &str) -> Result<()> {
+async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> Result<()> {
     let listener = bind(args.listen).await?;
     let agents = bind(args.agent_listen).await?;
     let (stop, stopping) = watch::channel(false);
@@ -95,6 +96,7 @@ async fn serve(args: &ServeArgs, house: &House, site: &str) -> Result<()> {
     let web = Web::new(house.gate.clone(), authenticator.clone(), settings);
     let portal = Portal { gate: house.gate.clone(), authenticator, tls, agents: agents_url };
     let router = routes::router(house, &web, portal);
+    let log = Sequencer::start(&house.gate, Key::open_or_make(&folder.keys())?)?;
     let work = house.engine.start()?;
     tracing::info!(address = %site, agents = %args.agent_listen, "ready");
 
@@ -113,7 +115,12 @@ async fn serve(args: &ServeArgs, house: &House, site: &str) -> Result<()> {
         }
     }
     notices.abort();
-    let stopped = tokio::task::spawn_blocking(move || work.stop()).await;
+    let stopped = tokio::task::spawn_blocking(move || {
+        work.stop();
+        // Last, so that what was done while stopping is signed too.
+        log.stop();
+    })
+    .await;
     stopped.map_err(|e| Error::bug("server.task", "stopping stopped on a broken invariant").because(e))
 }
 

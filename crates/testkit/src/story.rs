@@ -185,7 +185,7 @@ impl Order {
         let url = characteristics.iter().find(|c| c["name"] == "address").ok_or_else(|| format!("the service has no address: {service:#}"))?;
         let url = word(url, "/value")?;
         let seen = api.get(&format!("/api/v1/services/{}/status", word(service, "/id")?))?;
-        let boot = seen.pointer("/machines/0/boot_ms").or_else(|| seen.pointer("/machines/0/bootMs"));
+        let boot = seen.pointer("/machines/0/bootMilliseconds").or_else(|| seen.pointer("/machines/0/boot_milliseconds"));
         let boot_seconds = boot.and_then(Json::as_f64).unwrap_or_default() / 1000.0;
         let page = Api::new(&url, "").send("GET", "/", &[], None)?;
         Ok(Guest { ok: page.status == 200 && page.text.contains("web-01"), url, boot_seconds })

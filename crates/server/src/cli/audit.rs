@@ -19,7 +19,7 @@ pub enum AuditCommand {
 
 pub fn run(command: AuditCommand, json: bool) -> ExitCode {
     let AuditCommand::Verify { data } = command;
-    let report = match gate::audit::verify(&data.location(), &data.data.join("keys")) {
+    let report = match gate::audit::verify_at(&data.location(), &data.data.join("keys")) {
         Ok(report) => report,
         Err(error) => {
             super::complain(&error, json);
@@ -27,9 +27,11 @@ pub fn run(command: AuditCommand, json: bool) -> ExitCode {
         }
     };
     if json {
-        show::json(&serde_json::to_value(&report).unwrap_or_default());
+        let mut found = serde_json::to_value(&report).unwrap_or_default();
+        found["ok"] = report.is_good().into();
+        show::json(&found);
     } else {
         println!("{report}");
     }
-    if report.verified { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }

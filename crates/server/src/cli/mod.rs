@@ -4,7 +4,7 @@
 //! what kind of thing went wrong; see [`exit`].
 
 mod admin;
-//AUDIT mod audit;
+mod audit;
 mod bills;
 mod catalog;
 mod client;
@@ -50,7 +50,9 @@ enum Command {
     /// Look after an installation.
     #[command(subcommand)]
     Admin(admin::AdminCommand),
-    //AUDIT Audit(audit::AuditCommand),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Keep the address of a server and an API token.
     Login(login::LoginArgs),
     /// What is on offer.
@@ -157,7 +159,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(args) => crate::serve::run(*args),
         Command::Admin(command) => admin::run(command, json),
-        //AUDIT Command::Audit(command) => return audit::run(command, json),
+        Command::Audit(command) => return audit::run(command, json),
         Command::Login(args) => login::run(args, json),
         Command::Catalog(command) => catalog::run(command, json),
         Command::Order(command) => orders::run(command, json),

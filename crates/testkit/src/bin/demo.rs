@@ -89,13 +89,13 @@ fn show(args: &Args) -> Outcome<()> {
         "order": { "id": order.id, "state": done["state"] },
         "guest": { "url_ok": guest.ok, "url": guest.url, "boot_seconds": guest.boot_seconds, "accelerator": host.accelerator },
         "bill": bill,
-        "audit": { "entries": audit["entries"], "verified": audit["verified"] },
+        "audit": { "entries": audit["entries"], "verified": audit["ok"] },
         "portal_url": house.api.url,
     });
     if let Some(file) = &args.json {
         std::fs::write(file, format!("{report:#}\n"))?;
     }
-    let truly = done["state"] == "completed" && guest.ok && audit["verified"] == true && bill["lines"].as_u64().unwrap_or(0) > 0;
+    let truly = done["state"] == "completed" && guest.ok && audit["ok"] == true && bill["lines"].as_u64().unwrap_or(0) > 0;
     if !truly {
         return Err(format!("not everything happened: {report:#}").into());
     }
