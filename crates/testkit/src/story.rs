@@ -187,7 +187,9 @@ impl Order {
         let seen = api.get(&format!("/api/v1/services/{}/status", word(service, "/id")?))?;
         let boot = seen.pointer("/machines/0/bootMilliseconds").or_else(|| seen.pointer("/machines/0/boot_milliseconds"));
         let boot_seconds = boot.and_then(Json::as_f64).unwrap_or_default() / 1000.0;
-        let page = Api::new(&url, "").send("GET", "/", &[], None)?;
-        Ok(Guest { ok: page.status == 200 && page.text.contains("web-01"), url, boot_seconds })
+        let guest = Api::new(&url, "");
+        let (page, status) = (guest.send("GET", "/", &[], None)?, guest.get("/status.json")?);
+        let greeted = status.to_string().contains("web-01 of ");
+        Ok(Guest { ok: page.status == 200 && greeted, url, boot_seconds })
     }
 }
