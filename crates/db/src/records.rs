@@ -272,6 +272,29 @@ pub fn load(conn: &mut Conn<'_>, kind: &str, id: &str) -> Result<Option<Record>>
     conn.query_opt(&format!("SELECT {COLUMNS} FROM records r WHERE r.id = $1 AND r.kind = $2"), args![id, kind], read)
 }
 
+/// A record as it is stored, its body not read: for answers that only pass it on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its revision.
+    pub revision: i64,
+    /// How carefully it is handled.
+    pub class: Class,
+    /// The text of a JSON object: all attributes but `id` and `href`.
+    pub body: String,
+}
+
+/// [`load`] without reading the body.
+///
+/// # Errors
+/// Those of the database.
+pub fn load_stored(conn: &mut Conn<'_>, kind: &str, id: &str) -> Result<Option<Stored>> {
+    conn.query_opt("SELECT tenant, revision, class, body FROM records WHERE id = $1 AND kind = $2", args![id, kind], |row| {
+        Ok(Stored { tenant: row.get(0)?, revision: row.get(1)?, class: row.get(2)?, body: row.get(3)? })
+    })
+}
+
 /// What the record was at `revision`, also when it has been deleted since.
 ///
 /// # Errors
