@@ -303,6 +303,10 @@ impl Drop for Host {
                 return;
             }
         }
+        if self.namespace {
+            // A file system of its own, where `mount_data` was called; else there is nothing to take off.
+            let _ = Command::new("umount").args(["-l", "-q"]).arg(&self.data).stderr(Stdio::null()).status();
+        }
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
