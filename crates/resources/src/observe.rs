@@ -60,19 +60,20 @@ pub static POLL: Action<Poll, Intents> = Action {
         // A cursor that was given before the entrance was last opened may be of a future that
         // we lost when we were restored from a copy: it is answered with everything.
         let known = (floor..=feed).contains(&after);
-        let sql = "SELECT id, generation, desired, (SELECT COALESCE(MAX(seq), 0) FROM lives l WHERE l.intent = intents.id) FROM intents WHERE host = $1 AND feed > $2 AND ($3 = 1 OR freed_at IS NULL) ORDER BY feed LIMIT $4";
+        let sql = "SELECT id, generation, desired, (SELECT COALESCE(MAX(seq), 0) FROM lives l WHERE l.intent = intents.id), feed FROM intents WHERE host = $1 AND feed > $2 AND ($3 = 1 OR freed_at IS NULL) ORDER BY feed LIMIT $4";
         let since = if known { after } else { -1 };
         let rows = tx.query(sql, args![host, since, known, limits::INTENTS_PAGE_MAX], |row| {
-            Ok((row.get::<String>(0)?, row.get::<u64>(1)?, row.get::<Option<String>>(2)?, row.get::<u64>(3)?))
+            let (id, desired): (String, Option<String>) = (row.get(0)?, row.get(2)?);
+            Ok((to_wire(&id, row.get(1)?, desired.as_deref(), row.get(3)?)?, row.get::<i64>(4)?))
         })?;
-        let intents = rows
-            .into_iter()
-            .map(|(id, generation, desired, lives)| to_wire(&id, generation, desired.as_deref(), lives))
-            .collect::<Result<_>>()?;
+        // A page that is full is continued where it ends.
+        let is_all = rows.len() < usize::try_from(limits::INTENTS_PAGE_MAX).unwrap_or(usize::MAX);
+        let cursor = rows.last().filter(|_| !is_all).map_or(feed, |(_, last)| *last);
+        let intents = rows.into_iter().map(|(intent, _)| intent).collect();
         let console_requests = consoles_asked(tx, host)?;
         Ok(Intents {
             protocol: PROTOCOL,
-            cursor: u64::try_from(feed).unwrap_or(0),
+            cursor: u64::try_from(cursor).unwrap_or(0),
             full: !known,
             intents,
             console_requests,
