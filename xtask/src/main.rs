@@ -17,7 +17,9 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["tidy"] => report(&tidy::check(&root)),
-        ["new", room, capability] => report(&new::lay(&root, room, capability).err().map(|e| e.to_string()).into_iter().collect::<Vec<_>>()),
+        ["new", room, capability] => {
+            report(&new::lay(&root, room, capability).err().map(|e| e.to_string()).into_iter().collect::<Vec<_>>())
+        }
         _ => {
             eprint!("{HELP}");
             ExitCode::from(2)

@@ -26,6 +26,9 @@ pub fn lay(root: &Path, room: &str, capability: &str) -> io::Result<()> {
     for (file, text) in ROOMS {
         fs::write(folder.join(file), text.replace("CAPABILITY", capability))?;
     }
-    println!("laid {}; now: a line in {room}/src/lib.rs, a migration, a row in server/src/routes.rs, a page", folder.display());
+    println!(
+        "laid {}; now: a line in {room}/src/lib.rs, a migration, a row in server/src/routes.rs, a page",
+        folder.display()
+    );
     Ok(())
 }

@@ -27,7 +27,14 @@ const ARROWS: [(&str, &str); 17] = [
 
 const BANNED_NAMES: [&str; 8] = ["common", "utils", "util", "helpers", "helper", "misc", "manager", "models"];
 /// Split, so that this file does not find itself.
-const BANNED_WORDS: [&str; 6] = [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("FIX", "ME"), concat!("XX", "X"), concat!("dbg", "!("), concat!("#[ign", "ore")];
+const BANNED_WORDS: [&str; 6] = [
+    concat!("todo", "!("),
+    concat!("unimplemented", "!("),
+    concat!("FIX", "ME"),
+    concat!("XX", "X"),
+    concat!("dbg", "!("),
+    concat!("#[ign", "ore"),
+];
 const LINES_MAX: usize = 800;
 
 /// All faults found, one line each.
@@ -75,7 +82,9 @@ fn dependencies(manifest: &str) -> BTreeSet<String> {
     for line in manifest.lines() {
         if line.starts_with('[') {
             inside = line.trim() == "[dependencies]";
-        } else if inside && let Some(name) = line.split(['.', '=', ' ']).next().filter(|n| !n.is_empty() && !n.starts_with('#')) {
+        } else if inside
+            && let Some(name) = line.split(['.', '=', ' ']).next().filter(|n| !n.is_empty() && !n.starts_with('#'))
+        {
             found.insert(name.to_owned());
         }
     }
@@ -94,7 +103,9 @@ fn arrows(root: &Path, faults: &mut Vec<String>) {
         for dependency in dependencies(&manifest) {
             let known = ours.contains_key(dependency.as_str());
             if known && *allowed != "*" && !allowed.split(' ').any(|a| a == dependency) {
-                faults.push(format!("crates/{name}: may not depend on {dependency}; a lower crate states a fact instead"));
+                faults.push(format!(
+                    "crates/{name}: may not depend on {dependency}; a lower crate states a fact instead"
+                ));
             }
         }
     }
@@ -128,7 +139,12 @@ fn tables(root: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(root.join("migrations")).into_iter().flatten().flatten() {
         let text = fs::read_to_string(entry.path()).unwrap_or_default();
-        found.extend(text.split("CREATE TABLE ").skip(1).filter_map(|rest| rest.split([' ', '(', '\n']).next()).map(str::to_owned));
+        found.extend(
+            text.split("CREATE TABLE ")
+                .skip(1)
+                .filter_map(|rest| rest.split([' ', '(', '\n']).next())
+                .map(str::to_owned),
+        );
     }
     found
 }
@@ -140,8 +156,13 @@ fn owners(root: &Path, files: &[PathBuf], faults: &mut Vec<String>) {
     let tables = tables(root);
     for file in files {
         let inside = file.strip_prefix(root).unwrap_or(file).to_string_lossy().into_owned();
-        let is_test = inside.contains("/tests") || inside.contains("testing") || inside.contains("/benches/") || inside.contains("testkit");
-        let Some(room) = inside.split('/').nth(1).filter(|_| inside.starts_with("crates/") && !is_test) else { continue };
+        let is_test = inside.contains("/tests")
+            || inside.contains("testing")
+            || inside.contains("/benches/")
+            || inside.contains("testkit");
+        let Some(room) = inside.split('/').nth(1).filter(|_| inside.starts_with("crates/") && !is_test) else {
+            continue;
+        };
         let text = fs::read_to_string(file).unwrap_or_default();
         for table in &tables {
             let writes = ["INSERT INTO ", "UPDATE ", "DELETE FROM "].iter().any(|verb| mentions(&text, verb, table));
@@ -151,14 +172,18 @@ fn owners(root: &Path, files: &[PathBuf], faults: &mut Vec<String>) {
         }
     }
     for (table, rooms) in writers.iter().filter(|(_, rooms)| rooms.len() > 1) {
-        faults.push(format!("table {table} is written by {}; a table has one owner", rooms.iter().cloned().collect::<Vec<_>>().join(" and ")));
+        faults.push(format!(
+            "table {table} is written by {}; a table has one owner",
+            rooms.iter().cloned().collect::<Vec<_>>().join(" and ")
+        ));
     }
 }
 
 fn mentions(text: &str, verb: &str, table: &str) -> bool {
     text.match_indices(verb).any(|(at, _)| {
         let rest = &text[at + verb.len()..];
-        rest.strip_prefix(table).is_some_and(|after| !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+        rest.strip_prefix(table)
+            .is_some_and(|after| !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
     })
 }
 

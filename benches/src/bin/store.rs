@@ -69,13 +69,17 @@ fn disk(folder: &std::path::Path) -> f64 {
 
 fn plain_groups(folder: &std::path::Path) -> f64 {
     let mut conn = rusqlite::Connection::open(folder.join("plain.db")).unwrap();
-    conn.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE bench (a INTEGER, b TEXT)").unwrap();
+    conn.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE bench (a INTEGER, b TEXT)")
+        .unwrap();
     let began = Instant::now();
     let mut rows = 0u32;
     while began.elapsed() < SPAN {
         let tx = conn.transaction().unwrap();
         for _ in 0..512 {
-            tx.prepare_cached("INSERT INTO bench VALUES (?1, ?2)").unwrap().execute((1, "a row of a plain kind")).unwrap();
+            tx.prepare_cached("INSERT INTO bench VALUES (?1, ?2)")
+                .unwrap()
+                .execute((1, "a row of a plain kind"))
+                .unwrap();
             rows += 1;
         }
         tx.commit().unwrap();

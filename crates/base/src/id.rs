@@ -190,7 +190,13 @@ mod tests {
 
     #[test]
     fn a_wrong_prefix_length_or_letter_is_refused() {
-        for text in ["", "ten_", "acc_01arz3ndektsv4rrffq69g5fav", "ten_01arz3ndektsv4rrffq69g5fau", "ten_81arz3ndektsv4rrffq69g5fav"] {
+        for text in [
+            "",
+            "ten_",
+            "acc_01arz3ndektsv4rrffq69g5fav",
+            "ten_01arz3ndektsv4rrffq69g5fau",
+            "ten_81arz3ndektsv4rrffq69g5fav",
+        ] {
             assert!(text.parse::<TenantId>().is_err(), "{text}");
         }
     }

@@ -49,10 +49,14 @@ impl std::fmt::Display for Currency {
 impl std::str::FromStr for Currency {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
-        [Currency::Twd, Currency::Usd, Currency::Eur, Currency::Jpy]
-            .into_iter()
-            .find(|c| c.code() == text)
-            .ok_or_else(|| Error::invalid("currency.unknown", format!("`{text}` is not a currency we bill in (TWD, USD, EUR, JPY)")))
+        [Currency::Twd, Currency::Usd, Currency::Eur, Currency::Jpy].into_iter().find(|c| c.code() == text).ok_or_else(
+            || {
+                Error::invalid(
+                    "currency.unknown",
+                    format!("`{text}` is not a currency we bill in (TWD, USD, EUR, JPY)"),
+                )
+            },
+        )
     }
 }
 
@@ -87,7 +91,7 @@ impl Money {
     ///
     /// # Errors
     /// `Bug` for two currencies, `Invalid` on overflow.
-    pub fn add(self, other: Money) -> Result<Money> {
+    pub fn plus(self, other: Money) -> Result<Money> {
         if self.currency != other.currency {
             return Err(Error::bug("money.mixed", format!("{} cannot be added to {}", other.currency, self.currency)));
         }

@@ -28,8 +28,11 @@ pub fn from_micros(value: i64) -> Result<Timestamp> {
 /// `Invalid` naming `attribute`.
 pub fn parse(text: &str, attribute: &str) -> Result<Timestamp> {
     text.parse().map_err(|_| {
-        Error::invalid("time.not_rfc3339", format!("`{text}` is not an RFC 3339 date and time, for example 2026-01-31T08:30:00Z"))
-            .at(attribute)
+        Error::invalid(
+            "time.not_rfc3339",
+            format!("`{text}` is not an RFC 3339 date and time, for example 2026-01-31T08:30:00Z"),
+        )
+        .at(attribute)
     })
 }
 

@@ -59,7 +59,12 @@ impl Conn<'_> {
     ///
     /// # Errors
     /// As [`Conn::execute`], and those of `read`.
-    pub fn query<T>(&mut self, sql: &str, args: &[Value<'_>], mut read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {
+    pub fn query<T>(
+        &mut self,
+        sql: &str,
+        args: &[Value<'_>],
+        mut read: impl FnMut(&Row) -> Result<T>,
+    ) -> Result<Vec<T>> {
         let mut out = Vec::new();
         self.each(sql, args, |row| {
             out.push(read(row)?);
@@ -83,7 +88,12 @@ impl Conn<'_> {
     ///
     /// # Errors
     /// As [`Conn::query`].
-    pub fn query_opt<T>(&mut self, sql: &str, args: &[Value<'_>], read: impl FnMut(&Row) -> Result<T>) -> Result<Option<T>> {
+    pub fn query_opt<T>(
+        &mut self,
+        sql: &str,
+        args: &[Value<'_>],
+        read: impl FnMut(&Row) -> Result<T>,
+    ) -> Result<Option<T>> {
         Ok(self.query(sql, args, read)?.into_iter().next())
     }
 

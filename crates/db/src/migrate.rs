@@ -76,14 +76,16 @@ pub(crate) fn sqlite(conn: &mut rusqlite::Connection) -> Result<()> {
     for migration in MIGRATIONS.iter().filter(|m| m.number > done) {
         let tx = conn.transaction().map_err(sqlite::translate)?;
         tx.execute_batch(&for_sqlite(migration.sql)).map_err(|e| broken(migration, sqlite::translate(e)))?;
-        tx.execute("INSERT INTO schema_history (number, name) VALUES (?1, ?2)", (migration.number, migration.name)).map_err(sqlite::translate)?;
+        tx.execute("INSERT INTO schema_history (number, name) VALUES (?1, ?2)", (migration.number, migration.name))
+            .map_err(sqlite::translate)?;
         tx.commit().map_err(sqlite::translate)?;
     }
     Ok(())
 }
 
 fn applied(conn: &rusqlite::Connection) -> Result<i64> {
-    conn.query_row("SELECT COALESCE(MAX(number), 0) FROM schema_history", [], |row| row.get(0)).map_err(sqlite::translate)
+    conn.query_row("SELECT COALESCE(MAX(number), 0) FROM schema_history", [], |row| row.get(0))
+        .map_err(sqlite::translate)
 }
 
 /// For looking beside a server, nothing may be changed: the schema must be ours already.
@@ -92,7 +94,10 @@ pub(crate) fn expect_current(conn: &rusqlite::Connection) -> Result<()> {
         found if found > newest() => Err(too_new(found)),
         found if found < newest() => Err(Error::conflict(
             "schema.older",
-            format!("the database is at schema {found}, this program is at {}: start the server once to bring it up to date", newest()),
+            format!(
+                "the database is at schema {found}, this program is at {}: start the server once to bring it up to date",
+                newest()
+            ),
         )),
         _ => Ok(()),
     }
@@ -102,7 +107,8 @@ pub(crate) fn postgres(client: &mut ::postgres::Client) -> Result<()> {
     // Several servers may start at once; the advisory lock lets one of them migrate.
     client.batch_execute("SELECT pg_advisory_lock(7956723)").map_err(postgres::translate)?;
     client.batch_execute(HISTORY).map_err(postgres::translate)?;
-    let row = client.query_one("SELECT COALESCE(MAX(number), 0) FROM schema_history", &[]).map_err(postgres::translate)?;
+    let row =
+        client.query_one("SELECT COALESCE(MAX(number), 0) FROM schema_history", &[]).map_err(postgres::translate)?;
     let done: i64 = row.get(0);
     if done > newest() {
         return Err(too_new(done));
@@ -110,7 +116,8 @@ pub(crate) fn postgres(client: &mut ::postgres::Client) -> Result<()> {
     for migration in MIGRATIONS.iter().filter(|m| m.number > done) {
         let mut tx = client.transaction().map_err(postgres::translate)?;
         tx.batch_execute(&for_postgres(migration.sql)).map_err(|e| broken(migration, postgres::translate(e)))?;
-        tx.execute("INSERT INTO schema_history (number, name) VALUES ($1, $2)", &[&migration.number, &migration.name]).map_err(postgres::translate)?;
+        tx.execute("INSERT INTO schema_history (number, name) VALUES ($1, $2)", &[&migration.number, &migration.name])
+            .map_err(postgres::translate)?;
         tx.commit().map_err(postgres::translate)?;
     }
     client.batch_execute("SELECT pg_advisory_unlock(7956723)").map_err(postgres::translate)

@@ -33,9 +33,13 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     pub(crate) fn open(url: &str) -> Result<Self> {
-        let config: ::postgres::Config = url
-            .parse()
-            .map_err(|e| Error::invalid("database.url", "the database address is not of the form postgres://user:password@host/database").because(e))?;
+        let config: ::postgres::Config = url.parse().map_err(|e| {
+            Error::invalid(
+                "database.url",
+                "the database address is not of the form postgres://user:password@host/database",
+            )
+            .because(e)
+        })?;
         let mut first = connect(&config)?;
         migrate::postgres(&mut first)?;
         drop(first);
@@ -65,7 +69,8 @@ impl Postgres {
         F: FnOnce(&mut Conn<'_>) -> Result<T> + Send + 'static,
         D: FnOnce(Result<T>) + Send + 'static,
     {
-        let read: Read = Box::new(move |session| done(session.and_then(|session| session.transaction(READ_BEGIN, work))));
+        let read: Read =
+            Box::new(move |session| done(session.and_then(|session| session.transaction(READ_BEGIN, work))));
         if let Err(Work::Read(read)) = self.send(Work::Read(read)) {
             read(Err(busy()));
         }
@@ -157,7 +162,8 @@ fn persist(session: &mut Session<'_>, job: &mut Job, way: &RwLock<()>) -> Result
             other => return other,
         }
     }
-    Err(Error::contended("db.contended", "the same rows are being changed too often; try again").retry_after(Duration::from_secs(1)))
+    Err(Error::contended("db.contended", "the same rows are being changed too often; try again")
+        .retry_after(Duration::from_secs(1)))
 }
 
 pub(crate) struct Session<'a> {
@@ -207,7 +213,12 @@ impl Session<'_> {
         self.client.execute(&statement, &params).map_err(translate)
     }
 
-    pub(crate) fn each(&mut self, sql: &str, args: &[Value<'_>], mut see: impl FnMut(&Row) -> Result<()>) -> Result<()> {
+    pub(crate) fn each(
+        &mut self,
+        sql: &str,
+        args: &[Value<'_>],
+        mut see: impl FnMut(&Row) -> Result<()>,
+    ) -> Result<()> {
         let statement = self.prepare(sql)?;
         let params: Vec<&(dyn ToSql + Sync)> = args.iter().take(statement.params().len()).map(|v| v as _).collect();
         for row in self.client.query(&statement, &params).map_err(translate)? {
@@ -223,22 +234,36 @@ fn cell(row: &::postgres::Row, column: usize) -> Result<Value<'static>> {
     let read = |e: ::postgres::Error| Error::bug("db.column", format!("column {column} cannot be read")).because(e);
     Ok(match *kind {
         Type::INT8 => row.try_get::<_, Option<i64>>(column).map_err(read)?.map_or(Value::Null, Value::Int),
-        Type::INT4 => row.try_get::<_, Option<i32>>(column).map_err(read)?.map_or(Value::Null, |n| Value::Int(n.into())),
-        Type::BOOL => row.try_get::<_, Option<bool>>(column).map_err(read)?.map_or(Value::Null, |b| Value::Int(b.into())),
-        Type::BYTEA => row.try_get::<_, Option<Vec<u8>>>(column).map_err(read)?.map_or(Value::Null, |b| Value::Bytes(b.into())),
-        Type::TEXT | Type::VARCHAR | Type::NAME => row.try_get::<_, Option<String>>(column).map_err(read)?.map_or(Value::Null, |t| Value::Text(t.into())),
+        Type::INT4 => {
+            row.try_get::<_, Option<i32>>(column).map_err(read)?.map_or(Value::Null, |n| Value::Int(n.into()))
+        }
+        Type::BOOL => {
+            row.try_get::<_, Option<bool>>(column).map_err(read)?.map_or(Value::Null, |b| Value::Int(b.into()))
+        }
+        Type::BYTEA => {
+            row.try_get::<_, Option<Vec<u8>>>(column).map_err(read)?.map_or(Value::Null, |b| Value::Bytes(b.into()))
+        }
+        Type::TEXT | Type::VARCHAR | Type::NAME => {
+            row.try_get::<_, Option<String>>(column).map_err(read)?.map_or(Value::Null, |t| Value::Text(t.into()))
+        }
         _ => return Err(Error::bug("db.column", format!("column {column} is of the unexpected type {kind}"))),
     })
 }
 
 impl ToSql for Value<'_> {
-    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> std::result::Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut BytesMut,
+    ) -> std::result::Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
         match self {
             Value::Null => Ok(IsNull::Yes),
             Value::Int(n) if *ty == Type::INT4 => i32::try_from(*n)?.to_sql(ty, out),
             Value::Int(n) if *ty == Type::BOOL => (*n != 0).to_sql(ty, out),
             Value::Int(n) if *ty == Type::INT8 => n.to_sql(ty, out),
-            Value::Text(text) if matches!(*ty, Type::TEXT | Type::VARCHAR | Type::NAME | Type::UNKNOWN) => (&**text).to_sql(ty, out),
+            Value::Text(text) if matches!(*ty, Type::TEXT | Type::VARCHAR | Type::NAME | Type::UNKNOWN) => {
+                (&**text).to_sql(ty, out)
+            }
             Value::Bytes(bytes) if *ty == Type::BYTEA => (&**bytes).to_sql(ty, out),
             other => Err(format!("a parameter of type {ty} was given {other:?}").into()),
         }
@@ -253,16 +278,24 @@ impl ToSql for Value<'_> {
 
 pub(crate) fn translate(e: ::postgres::Error) -> Error {
     let base = match e.code() {
-        Some(code) if *code == SqlState::UNIQUE_VIOLATION => Error::conflict("db.duplicate", "there is one like it already"),
-        Some(code) if *code == SqlState::FOREIGN_KEY_VIOLATION => Error::dangling("db.reference", "it refers to something that does not exist"),
+        Some(code) if *code == SqlState::UNIQUE_VIOLATION => {
+            Error::conflict("db.duplicate", "there is one like it already")
+        }
+        Some(code) if *code == SqlState::FOREIGN_KEY_VIOLATION => {
+            Error::dangling("db.reference", "it refers to something that does not exist")
+        }
         Some(code) if *code == SqlState::CHECK_VIOLATION || *code == SqlState::NOT_NULL_VIOLATION => {
             Error::conflict("db.check", "a rule of the database forbids it")
         }
         Some(code) if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED => {
             Error::contended("db.contended", "two transactions met")
         }
-        Some(code) if *code == SqlState::DISK_FULL => Error::unavailable("db.full", "the database server's disk is full"),
-        Some(code) if code.code().starts_with("57") || code.code().starts_with("53") || code.code().starts_with("08") => {
+        Some(code) if *code == SqlState::DISK_FULL => {
+            Error::unavailable("db.full", "the database server's disk is full")
+        }
+        Some(code)
+            if code.code().starts_with("57") || code.code().starts_with("53") || code.code().starts_with("08") =>
+        {
             Error::unavailable("db.away", "PostgreSQL is not available")
         }
         Some(_) => Error::bug("db.statement", format!("PostgreSQL refused a statement: {e}")),

@@ -19,9 +19,9 @@ use base::{Error, Result, limits};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use crate::args;
 use crate::conn::{Conn, Row};
 use crate::value::{AsValue, FromValue, Value};
-use crate::args;
 
 #[cfg(test)]
 pub(crate) use lists::explain;
@@ -65,7 +65,9 @@ impl AsValue for Class {
 impl FromValue for Class {
     fn from_value(value: Value<'static>) -> Option<Self> {
         let Value::Text(text) = value else { return None };
-        [Class::Public, Class::Internal, Class::Confidential, Class::Personal, Class::Secret].into_iter().find(|c| c.word() == text)
+        [Class::Public, Class::Internal, Class::Confidential, Class::Personal, Class::Secret]
+            .into_iter()
+            .find(|c| c.word() == text)
     }
 }
 
@@ -98,8 +100,9 @@ impl Record {
     /// # Errors
     /// `Bug`: bodies are checked before they are stored.
     pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
-        T::deserialize(Json::Object(self.body.clone()))
-            .map_err(|e| Error::bug("record.body", format!("{} {} does not read as expected: {e}", self.kind, self.id)).because(e))
+        T::deserialize(Json::Object(self.body.clone())).map_err(|e| {
+            Error::bug("record.body", format!("{} {} does not read as expected: {e}", self.kind, self.id)).because(e)
+        })
     }
 
     /// The value at a dotted path. Where the path crosses a list, its first entry that has one.
@@ -174,7 +177,9 @@ pub fn sortable(of: KeyType, json: &Json) -> Option<String> {
         (KeyType::Text, Json::Number(number)) => Some(number.to_string()),
         (KeyType::Text | KeyType::Flag, Json::Bool(flag)) => Some(flag.to_string()),
         (KeyType::Flag, Json::String(text)) if text == "true" || text == "false" => Some(text.clone()),
-        (KeyType::Time, Json::String(text)) => text.parse::<Timestamp>().ok().map(|at| format!("{:020}", i128::from(base::time::micros(at)) + (1 << 62))),
+        (KeyType::Time, Json::String(text)) => {
+            text.parse::<Timestamp>().ok().map(|at| format!("{:020}", i128::from(base::time::micros(at)) + (1 << 62)))
+        }
         (KeyType::Number, value) => base::money::decimal(value, "").ok().map(sortable_number),
         _ => None,
     }
@@ -182,7 +187,8 @@ pub fn sortable(of: KeyType, json: &Json) -> Option<String> {
 
 /// Fixed width, so that the order of the texts is the order of the numbers.
 fn sortable_number(value: rust_decimal::Decimal) -> String {
-    let micro = value.checked_mul(1_000_000.into()).and_then(|v| i128::try_from(v.trunc()).ok()).unwrap_or(i128::MAX / 4);
+    let micro =
+        value.checked_mul(1_000_000.into()).and_then(|v| i128::try_from(v.trunc()).ok()).unwrap_or(i128::MAX / 4);
     format!("{:039}", micro + (1 << 120))
 }
 
@@ -205,7 +211,8 @@ fn read(row: &Row) -> Result<Record> {
         revision: row.get(3)?,
         state: row.get(4)?,
         class: row.get(5)?,
-        body: serde_json::from_str(&body).map_err(|e| Error::bug("record.damaged", "a stored record is not JSON").because(e))?,
+        body: serde_json::from_str(&body)
+            .map_err(|e| Error::bug("record.damaged", "a stored record is not JSON").because(e))?,
         created: row.get(7)?,
         updated: row.get(8)?,
     })
@@ -256,7 +263,8 @@ pub fn update(conn: &mut Conn<'_>, record: &mut Record, keys: &[Key], now: Times
 /// `Stale` where the record has moved on.
 pub fn delete(conn: &mut Conn<'_>, record: &Record) -> Result<()> {
     archive(conn, record)?;
-    let changed = conn.execute("DELETE FROM records WHERE id = $1 AND revision = $2", args![record.id, record.revision])?;
+    let changed =
+        conn.execute("DELETE FROM records WHERE id = $1 AND revision = $2", args![record.id, record.revision])?;
     if changed == 0 {
         return Err(stale(&record.kind, &record.id));
     }
@@ -315,9 +323,13 @@ fn stale(kind: &str, id: &str) -> Error {
 }
 
 fn body_text(record: &Record) -> Result<String> {
-    let text = serde_json::to_string(&record.body).map_err(|e| Error::bug("record.body", "a record cannot be written as JSON").because(e))?;
+    let text = serde_json::to_string(&record.body)
+        .map_err(|e| Error::bug("record.body", "a record cannot be written as JSON").because(e))?;
     if text.len() > limits::RECORD_BYTES_MAX {
-        return Err(Error::invalid("record.too_large", format!("the document is larger than {} KiB", limits::RECORD_BYTES_MAX / 1024)));
+        return Err(Error::invalid(
+            "record.too_large",
+            format!("the document is larger than {} KiB", limits::RECORD_BYTES_MAX / 1024),
+        ));
     }
     Ok(text)
 }
@@ -338,7 +350,8 @@ fn archive(conn: &mut Conn<'_>, record: &Record) -> Result<()> {
 
 fn write_keys(conn: &mut Conn<'_>, record: &Record, keys: &[Key]) -> Result<()> {
     for key in keys {
-        let mut values: BTreeSet<String> = record.values(key.path).into_iter().filter_map(|json| sortable(key.of, json)).collect();
+        let mut values: BTreeSet<String> =
+            record.values(key.path).into_iter().filter_map(|json| sortable(key.of, json)).collect();
         if values.is_empty() {
             values.insert(String::new());
         }

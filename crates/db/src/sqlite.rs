@@ -79,14 +79,22 @@ impl Sqlite {
     pub(crate) fn submit(&self, job: Job, done: Done) {
         let sender = self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let Some(sender) = sender else {
-            let reason = if self.read_only { "the data directory is open for reading only" } else { "the database is shutting down" };
+            let reason = if self.read_only {
+                "the data directory is open for reading only"
+            } else {
+                "the database is shutting down"
+            };
             return done(Err(Error::unavailable("db.closed", reason)));
         };
         match sender.try_send((job, done)) {
             Ok(()) => {}
-            Err(TrySendError::Full((_, done))) => done(Err(Error::unavailable("db.busy", "too many writes are waiting")
-                .retry_after(std::time::Duration::from_secs(1)))),
-            Err(TrySendError::Disconnected((_, done))) => done(Err(Error::unavailable("db.closed", "the database is shutting down"))),
+            Err(TrySendError::Full((_, done))) => {
+                done(Err(Error::unavailable("db.busy", "too many writes are waiting")
+                    .retry_after(std::time::Duration::from_secs(1))))
+            }
+            Err(TrySendError::Disconnected((_, done))) => {
+                done(Err(Error::unavailable("db.closed", "the database is shutting down")))
+            }
         }
     }
 
@@ -162,25 +170,39 @@ fn run(conn: &Connection, sql: &str) -> Result<()> {
 
 fn connect(path: &Path, read_only: bool) -> Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    flags |= if read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE };
+    flags |= if read_only {
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+    } else {
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+    };
     let conn = Connection::open_with_flags(path, flags).map_err(translate)?;
     conn.set_prepared_statement_cache_capacity(256);
     conn.busy_timeout(std::time::Duration::from_secs(10)).map_err(translate)?;
     if !read_only {
-        conn.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-16000;")
-            .map_err(translate)?;
+        conn.execute_batch(
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-16000;",
+        )
+        .map_err(translate)?;
     }
     Ok(conn)
 }
 
 /// Takes the lock that keeps a second server away from the directory.
 fn claim(directory: &Path) -> Result<File> {
-    let lock = File::options().create(true).truncate(false).write(true).open(directory.join("yunwei.lock")).map_err(|e| unusable(directory, e))?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(directory.join("yunwei.lock"))
+        .map_err(|e| unusable(directory, e))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(Error::conflict(
             "data.in_use",
-            format!("{} is in use by another yunwei process; stop it first, or use a command that works beside a server", directory.display()),
+            format!(
+                "{} is in use by another yunwei process; stop it first, or use a command that works beside a server",
+                directory.display()
+            ),
         )),
         Err(TryLockError::Error(e)) => Err(unusable(directory, e)),
     }
@@ -193,7 +215,8 @@ fn restrict(directory: &Path) -> Result<()> {
 }
 
 fn unusable(directory: &Path, e: std::io::Error) -> Error {
-    Error::unavailable("data.unusable", format!("cannot use the data directory {}: {e}", directory.display())).because(e)
+    Error::unavailable("data.unusable", format!("cannot use the data directory {}: {e}", directory.display()))
+        .because(e)
 }
 
 pub(crate) fn execute(conn: &Connection, sql: &str, args: &[Value<'_>]) -> Result<u64> {
@@ -202,7 +225,12 @@ pub(crate) fn execute(conn: &Connection, sql: &str, args: &[Value<'_>]) -> Resul
     statement.raw_execute().map(|n| n as u64).map_err(translate)
 }
 
-pub(crate) fn each(conn: &Connection, sql: &str, args: &[Value<'_>], mut see: impl FnMut(&Row) -> Result<()>) -> Result<()> {
+pub(crate) fn each(
+    conn: &Connection,
+    sql: &str,
+    args: &[Value<'_>],
+    mut see: impl FnMut(&Row) -> Result<()>,
+) -> Result<()> {
     let mut statement = conn.prepare_cached(sql).map_err(translate)?;
     bind(&mut statement, args)?;
     let width = statement.column_count();
@@ -227,8 +255,8 @@ fn cell(row: &rusqlite::Row<'_>, column: usize) -> Result<Value<'static>> {
 
 fn bind(statement: &mut rusqlite::CachedStatement<'_>, args: &[Value<'_>]) -> Result<()> {
     const NAMES: [&str; 32] = [
-        "$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16", "$17", "$18", "$19", "$20", "$21",
-        "$22", "$23", "$24", "$25", "$26", "$27", "$28", "$29", "$30", "$31", "$32",
+        "$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16", "$17",
+        "$18", "$19", "$20", "$21", "$22", "$23", "$24", "$25", "$26", "$27", "$28", "$29", "$30", "$31", "$32",
     ];
     for (number, value) in args.iter().enumerate() {
         let long;
@@ -256,14 +284,20 @@ pub(crate) fn translate(e: rusqlite::Error) -> Error {
     let code = e.sqlite_error().map_or(0, |inner| inner.extended_code);
     let base = match code & 0xff {
         ffi::SQLITE_FULL => Error::unavailable("db.full", "the disk under the data directory is full"),
-        ffi::SQLITE_IOERR | ffi::SQLITE_CANTOPEN | ffi::SQLITE_READONLY => Error::unavailable("db.io", "the data directory cannot be read or written"),
+        ffi::SQLITE_IOERR | ffi::SQLITE_CANTOPEN | ffi::SQLITE_READONLY => {
+            Error::unavailable("db.io", "the data directory cannot be read or written")
+        }
         ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => Error::contended("db.busy", "the database is busy"),
-        ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB => Error::unavailable("db.corrupt", "the database file is damaged; restore it from a backup"),
+        ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB => {
+            Error::unavailable("db.corrupt", "the database file is damaged; restore it from a backup")
+        }
         ffi::SQLITE_CONSTRAINT => match code {
             ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
                 Error::conflict("db.duplicate", "there is one like it already")
             }
-            ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Error::dangling("db.reference", "it refers to something that does not exist"),
+            ffi::SQLITE_CONSTRAINT_FOREIGNKEY => {
+                Error::dangling("db.reference", "it refers to something that does not exist")
+            }
             _ => Error::conflict("db.check", "a rule of the database forbids it"),
         },
         _ => Error::bug("db.statement", format!("SQLite refused a statement: {e}")),

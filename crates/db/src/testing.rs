@@ -2,6 +2,7 @@
 //! server of its own that ends with the test process.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "only tests use it")]
+#![expect(clippy::zombie_processes, reason = "the private server ends with this process")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -68,14 +69,16 @@ pub fn postgres_url() -> Option<String> {
     static SERVER: OnceLock<Option<String>> = OnceLock::new();
     let server = SERVER.get_or_init(|| std::env::var("YUNWEI_TEST_POSTGRES").ok().or_else(start)).as_ref()?;
     let name = format!("t{}_{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
-    let mut admin = ::postgres::Client::connect(&format!("{server} dbname=postgres"), ::postgres::NoTls).expect("the private PostgreSQL answers");
+    let mut admin = ::postgres::Client::connect(&format!("{server} dbname=postgres"), ::postgres::NoTls)
+        .expect("the private PostgreSQL answers");
     admin.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
     Some(format!("{server} dbname={name}"))
 }
 
 /// Finds `initdb` on the PATH or where Debian keeps it.
 fn binaries() -> Option<PathBuf> {
-    let on_path = std::env::split_paths(&std::env::var_os("PATH")?).find(|dir| dir.join("initdb").exists() && dir.join("postgres").exists());
+    let on_path = std::env::split_paths(&std::env::var_os("PATH")?)
+        .find(|dir| dir.join("initdb").exists() && dir.join("postgres").exists());
     on_path.or_else(|| {
         let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
         versions.filter_map(|v| Some(v.ok()?.path().join("bin"))).filter(|dir| dir.join("initdb").exists()).max()
@@ -107,7 +110,10 @@ fn start() -> Option<String> {
         if root {
             assert!(Command::new("chown").arg("nobody").arg(scratch.path()).status().unwrap().success());
         }
-        let made = run("initdb").args(["--no-sync", "-A", "trust", "-U", "yunwei", "--locale=C.UTF-8", "-E", "UTF8", "-D"]).arg(&data).status();
+        let made = run("initdb")
+            .args(["--no-sync", "-A", "trust", "-U", "yunwei", "--locale=C.UTF-8", "-E", "UTF8", "-D"])
+            .arg(&data)
+            .status();
         assert!(made.is_ok_and(|s| s.success()), "initdb failed");
         let settings = ["fsync=off", "listen_addresses=", "max_connections=500", "shared_buffers=64MB"];
         let mut server = run("postgres");

@@ -13,7 +13,9 @@ fn both_engines_take_the_same_statements() {
                 conn.execute("CREATE TABLE t (a BIGINT PRIMARY KEY, b TEXT, c BIGINT CHECK (c >= 0))", &[])?;
                 conn.execute("INSERT INTO t (c, b, a) VALUES ($3, $2, $1)", args![1i64, "x", 5i64])?;
                 conn.execute("INSERT INTO t (a, b, c) VALUES ($1, $2, $1)", args![2i64, None::<String>])?;
-                conn.query("SELECT a, b, c FROM t WHERE (a, c) > ($1, $2) ORDER BY a", args![0i64, 0i64], |row| Ok((row.get(0)?, row.get(1)?, vec![])))
+                conn.query("SELECT a, b, c FROM t WHERE (a, c) > ($1, $2) ORDER BY a", args![0i64, 0i64], |row| {
+                    Ok((row.get(0)?, row.get(1)?, vec![]))
+                })
             })
             .unwrap();
         assert_eq!(rows, [(1, Some("x".to_owned()), vec![]), (2, None, vec![])], "{engine}");
@@ -45,7 +47,11 @@ fn concurrent_increments_are_all_kept() {
                 });
             }
         });
-        assert_eq!(db.read(|conn| conn.query_one("SELECT v FROM n", &[], |row| row.get::<i64>(0))).unwrap(), 100, "{engine}");
+        assert_eq!(
+            db.read(|conn| conn.query_one("SELECT v FROM n", &[], |row| row.get::<i64>(0))).unwrap(),
+            100,
+            "{engine}"
+        );
     }
 }
 
@@ -60,7 +66,11 @@ fn a_panic_in_a_transaction_is_its_own_error_and_writes_nothing() {
             })
             .unwrap_err();
         assert_eq!(error.kind(), Kind::Bug, "{engine}");
-        assert_eq!(db.write(|conn| conn.query_one("SELECT COUNT(*) FROM p", &[], |row| row.get::<i64>(0))).unwrap(), 0, "{engine}");
+        assert_eq!(
+            db.write(|conn| conn.query_one("SELECT COUNT(*) FROM p", &[], |row| row.get::<i64>(0))).unwrap(),
+            0,
+            "{engine}"
+        );
     }
 }
 
@@ -72,7 +82,10 @@ fn a_second_server_on_one_directory_is_refused_and_told_why() {
     let error = Db::open(&location).map(drop).unwrap_err();
     assert_eq!(error.code(), "data.in_use");
     assert!(error.message().contains("in use by another yunwei process"));
-    Db::open_read_only(scratch.path()).unwrap().read(|conn| conn.query_one("SELECT COUNT(*) FROM records", &[], |r| r.get::<i64>(0))).unwrap();
+    Db::open_read_only(scratch.path())
+        .unwrap()
+        .read(|conn| conn.query_one("SELECT COUNT(*) FROM records", &[], |r| r.get::<i64>(0)))
+        .unwrap();
     drop(first);
     Db::open(&location).unwrap();
 }
@@ -81,12 +94,18 @@ fn a_second_server_on_one_directory_is_refused_and_told_why() {
 fn a_newer_schema_is_refused() {
     let scratch = Scratch::new();
     let location = Location::Directory(scratch.path().to_owned());
-    Db::open(&location).unwrap().write(|conn| conn.execute("INSERT INTO schema_history VALUES (9999, 'later')", &[])).unwrap();
+    Db::open(&location)
+        .unwrap()
+        .write(|conn| conn.execute("INSERT INTO schema_history VALUES (9999, 'later')", &[]))
+        .unwrap();
     let error = Db::open(&location).map(drop).unwrap_err();
     assert_eq!(error.code(), "schema.newer");
     if let Some(url) = crate::testing::postgres_url() {
         let location = Location::Postgres(url);
-        Db::open(&location).unwrap().write(|conn| conn.execute("INSERT INTO schema_history VALUES (9999, 'later')", &[])).unwrap();
+        Db::open(&location)
+            .unwrap()
+            .write(|conn| conn.execute("INSERT INTO schema_history VALUES (9999, 'later')", &[]))
+            .unwrap();
         assert_eq!(Db::open(&location).map(drop).unwrap_err().code(), "schema.newer");
     }
 }

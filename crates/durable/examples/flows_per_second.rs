@@ -100,7 +100,9 @@ fn main() {
     std::thread::scope(|s| {
         let (gate, cx) = (&gate, &cx);
         s.spawn(move || observe(gate, cx, runs));
-        rate(runs, 16, |n| drop(gate.run(cx, &START, format!("order-{n}")).unwrap()));
+        rate(runs, 16, |n| {
+            gate.run(cx, &START, format!("order-{n}")).unwrap();
+        });
     });
     while left(&gate, "state <> 'done'") > 0 {
         std::thread::sleep(Duration::from_millis(2));

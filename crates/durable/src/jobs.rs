@@ -280,6 +280,7 @@ pub struct DecideJob {
     pub reason: String,
 }
 
+/// Lists.
 pub static LIST: Action<ListJobs, Jobs> = Action {
     name: "job.list",
     summary: "Lists jobs that are not done yet, newest first.",
@@ -317,6 +318,7 @@ fn decide(tx: &mut Tx<'_>, action: &str, input: &DecideJob) -> Result<Job> {
     Ok(job)
 }
 
+/// Tries again.
 pub static RETRY: Action<DecideJob, Nothing> = Action {
     name: "job.retry",
     summary: "Lets a job that failed be tried again now.",
@@ -334,6 +336,7 @@ pub static RETRY: Action<DecideJob, Nothing> = Action {
     },
 };
 
+/// Drops a job.
 pub static DISCARD: Action<DecideJob, Nothing> = Action {
     name: "job.discard",
     summary: "Drops a job that failed; it will not be done.",

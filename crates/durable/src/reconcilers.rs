@@ -71,6 +71,7 @@ pub struct Reconcilers {
     pub items: Vec<Reconciler>,
 }
 
+/// Lists.
 pub static LIST: Action<Nothing, Reconcilers> = Action {
     name: "reconciler.list",
     summary: "Lists the reconcilers, when each last looked and what it ran into.",

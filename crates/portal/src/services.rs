@@ -168,7 +168,7 @@ pub(crate) async fn so_far(s: &Signed) -> Result<Option<Money>> {
     let mut sum: Option<Money> = None;
     for item in &found.services {
         sum = Some(match sum {
-            Some(sum) => sum.add(item.net.0)?,
+            Some(sum) => sum.plus(item.net.0)?,
             None => item.net.0,
         });
     }

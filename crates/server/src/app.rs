@@ -43,7 +43,9 @@ impl Folder {
     /// `Unavailable` where it cannot be made.
     pub fn open(path: &Path) -> Result<Folder> {
         use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-        let fault = |e: std::io::Error| Error::unavailable("data.unusable", format!("cannot use the data directory {}: {e}", path.display()));
+        let fault = |e: std::io::Error| {
+            Error::unavailable("data.unusable", format!("cannot use the data directory {}: {e}", path.display()))
+        };
         for folder in [path.to_owned(), path.join("keys"), path.join("images"), path.join("outbox")] {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(fault)?;
         }

@@ -49,7 +49,9 @@ fn of_access(tx: &mut Tx<'_>, fact: &access::Fact) -> Result<()> {
     match fact {
         F::TenantCreated { tenant } => welcome(tx, tenant.parse()?),
         F::TenantChanged { .. } | F::TenantSuspended { .. } | F::TenantResumed { .. } => Ok(()),
-        F::InvitationMade { .. } | F::AccountJoined { .. } | F::AccountSuspended { .. } | F::AccountResumed { .. } => Ok(()),
+        F::InvitationMade { .. } | F::AccountJoined { .. } | F::AccountSuspended { .. } | F::AccountResumed { .. } => {
+            Ok(())
+        }
         F::AccountRemoved { .. } | F::RoleGranted { .. } | F::RoleRevoked { .. } | F::PasswordChanged { .. } => Ok(()),
         F::SessionOpened { .. } | F::TokenCreated { .. } | F::TokenRevoked { .. } => Ok(()),
     }
@@ -76,7 +78,11 @@ fn of_resources(tx: &mut Tx<'_>, fact: &resources::Fact) -> Result<()> {
     match fact {
         F::MachineObserved { intent, .. } | F::MachineFreed { intent, .. } => {
             services::observe(tx, intent)?;
-            flows::wake(tx, &resources::intents::key(&intent.parse().map_err(|e: String| Error::bug("intent.malformed", e))?)).map(drop)
+            flows::wake(
+                tx,
+                &resources::intents::key(&intent.parse().map_err(|e: String| Error::bug("intent.malformed", e))?),
+            )
+            .map(drop)
         }
         F::LifeObserved { intent, seq, .. } => usage::life_observed(tx, intent, *seq),
         F::HostEnrolled { .. } | F::HostChanged { .. } | F::HostSilent { .. } | F::HostReturned { .. } => Ok(()),

@@ -8,10 +8,10 @@ use axum::Router;
 use base::Result;
 use billing::bills;
 use durable::{flows, jobs};
-use provisioning::services;
-use resources::{capacity, claims, console, hosts, images, intents, orphans, places};
 use gate::audit::actions as log;
 use portal::Portal;
+use provisioning::services;
+use resources::{capacity, claims, console, hosts, images, intents, orphans, places};
 use web::Web;
 use web::api::{self, Route};
 

@@ -9,9 +9,9 @@ use base::time::Clock;
 use base::{Error, Result};
 use drivers::mail::Mail;
 use gate::audit::{Key, Sequencer};
+use portal::Portal;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use portal::Portal;
 use web::hub::HubSettings;
 use web::{Network, Settings, Web};
 
@@ -141,7 +141,8 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
 
 async fn asked_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {

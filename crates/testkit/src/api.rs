@@ -39,7 +39,8 @@ impl Answer {
 impl Api {
     /// For that server and token.
     pub fn new(url: &str, token: &str) -> Self {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60)));
+        let config =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60)));
         Api { agent: config.build().new_agent(), url: url.trim_end_matches('/').to_owned(), token: token.to_owned() }
     }
 
@@ -66,8 +67,17 @@ impl Api {
             None => self.agent.run(request.body(())?)?,
         };
         let text = String::from_utf8_lossy(&response.body_mut().read_to_vec()?).into_owned();
-        let headers = response.headers().iter().map(|(n, v)| (n.as_str().to_owned(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect();
-        Ok(Answer { status: response.status().as_u16(), headers, json: serde_json::from_str(&text).unwrap_or(Json::Null), text })
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(n, v)| (n.as_str().to_owned(), String::from_utf8_lossy(v.as_bytes()).into_owned()))
+            .collect();
+        Ok(Answer {
+            status: response.status().as_u16(),
+            headers,
+            json: serde_json::from_str(&text).unwrap_or(Json::Null),
+            text,
+        })
     }
 
     /// GET that must succeed.
@@ -93,7 +103,11 @@ impl Api {
     /// As [`Api::get`].
     pub fn patch(&self, path: &str, body: &Json) -> Outcome<Json> {
         let bytes = serde_json::to_vec(body)?;
-        expect("PATCH", path, self.send("PATCH", path, &[("content-type", "application/merge-patch+json")], Some(&bytes))?)
+        expect(
+            "PATCH",
+            path,
+            self.send("PATCH", path, &[("content-type", "application/merge-patch+json")], Some(&bytes))?,
+        )
     }
 }
 

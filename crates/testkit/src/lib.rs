@@ -10,8 +10,8 @@ mod story;
 
 pub use api::{Answer, Api};
 pub use machines::Machines;
-pub use story::{Customer, Guest, Order};
 pub use process::{Binaries, Daemon, Installation, Options, free_port};
+pub use story::{Customer, Guest, Order};
 
 /// A fault of the installation under test, in words.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;

@@ -35,10 +35,13 @@ impl Machines {
             std::fs::copy(house.binaries.folder.join("yunwei-agent"), &program)?;
         }
         let log = house.folder.join(format!("log/{name}.log"));
-        let mut made = Machines { folder, script, program, agent: None, log, id: String::new(), accelerator: String::new() };
+        let mut made =
+            Machines { folder, script, program, agent: None, log, id: String::new(), accelerator: String::new() };
         made.session("start")?;
         let token = invite(house)?;
-        let enrolled = made.command(&["enrol", "--server", &format!("https://{}", house.agent_address()), "--token", &token]).output()?;
+        let enrolled = made
+            .command(&["enrol", "--server", &format!("https://{}", house.agent_address()), "--token", &token])
+            .output()?;
         if !enrolled.status.success() {
             return Err(format!("the agent could not enrol: {}", String::from_utf8_lossy(&enrolled.stderr)).into());
         }
@@ -50,7 +53,9 @@ impl Machines {
     fn session(&self, verb: &str) -> Outcome<()> {
         let output = std::process::Command::new(&self.script).arg(verb).arg(&self.folder).output()?;
         if !output.status.success() {
-            return Err(format!("script/libvirt-session {verb} failed: {}", String::from_utf8_lossy(&output.stderr)).into());
+            return Err(
+                format!("script/libvirt-session {verb} failed: {}", String::from_utf8_lossy(&output.stderr)).into()
+            );
         }
         Ok(())
     }
@@ -109,7 +114,11 @@ impl Machines {
     /// # Errors
     /// Where virsh fails.
     pub fn domains(&self) -> Outcome<Vec<String>> {
-        let output = std::process::Command::new(&self.script).arg("run").arg(&self.folder).args(["--", "virsh", "list", "--all", "--name"]).output()?;
+        let output = std::process::Command::new(&self.script)
+            .arg("run")
+            .arg(&self.folder)
+            .args(["--", "virsh", "list", "--all", "--name"])
+            .output()?;
         Ok(String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect())
     }
 
@@ -117,14 +126,21 @@ impl Machines {
         let until = Instant::now() + Duration::from_secs(90);
         loop {
             let hosts = house.api.get("/api/v1/hosts")?;
-            let mine = hosts["items"].as_array().into_iter().flatten().find(|h| self.id.is_empty() || h["id"] == self.id.as_str());
+            let mine = hosts["items"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .find(|h| self.id.is_empty() || h["id"] == self.id.as_str());
             if let Some(host) = mine.filter(|h| h["reachable"] == true && h["state"] == "active") {
                 self.id = host["id"].as_str().unwrap_or_default().to_owned();
-                self.accelerator = host.pointer("/facts/accelerator").and_then(Json::as_str).unwrap_or("unknown").to_owned();
+                self.accelerator =
+                    host.pointer("/facts/accelerator").and_then(Json::as_str).unwrap_or("unknown").to_owned();
                 return Ok(());
             }
             if let Some(host) = mine.filter(|h| h["state"] == "enrolled") {
-                house.api.post(&format!("/api/v1/hosts/{}/activate", host["id"].as_str().unwrap_or_default()), &json!({}))?;
+                house
+                    .api
+                    .post(&format!("/api/v1/hosts/{}/activate", host["id"].as_str().unwrap_or_default()), &json!({}))?;
             }
             if let Some(agent) = &mut self.agent {
                 agent.expect_alive()?;

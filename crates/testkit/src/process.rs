@@ -133,7 +133,8 @@ impl Drop for Daemon {
 }
 
 fn tail(log: &Path) -> String {
-    let lines: Vec<String> = File::open(log).map(|f| BufReader::new(f).lines().map_while(Result::ok).collect()).unwrap_or_default();
+    let lines: Vec<String> =
+        File::open(log).map(|f| BufReader::new(f).lines().map_while(Result::ok).collect()).unwrap_or_default();
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
@@ -171,11 +172,13 @@ impl Installation {
         let listen = options.listen.clone().map_or_else(|| free_port().map(|port| format!("127.0.0.1:{port}")), Ok)?;
         let agent_listen = format!("127.0.0.1:{}", free_port()?);
         let api = Api::new(&format!("http://{listen}"), "");
-        let mut made = Installation { folder: folder.to_owned(), binaries, api, listen, agent_listen, options, server: None };
+        let mut made =
+            Installation { folder: folder.to_owned(), binaries, api, listen, agent_listen, options, server: None };
         let password = folder.join("password");
         std::fs::write(&password, Installation::PASSWORD)?;
         let password = password.display().to_string();
-        let init = made.run_json(&["admin", "init", "--email", Installation::ADMINISTRATOR, "--password-file", &password])?;
+        let init =
+            made.run_json(&["admin", "init", "--email", Installation::ADMINISTRATOR, "--password-file", &password])?;
         let token = init["token"].as_str().ok_or("`yunwei admin init --json` printed no token")?;
         made.api = made.api.as_token(token);
         made.start_server()?;
@@ -209,7 +212,9 @@ impl Installation {
         self.data_args(&mut command);
         let output = command.output()?;
         if !output.status.success() {
-            return Err(format!("`yunwei {}` failed: {}", words.join(" "), String::from_utf8_lossy(&output.stderr)).into());
+            return Err(
+                format!("`yunwei {}` failed: {}", words.join(" "), String::from_utf8_lossy(&output.stderr)).into()
+            );
         }
         Ok(serde_json::from_slice(&output.stdout)?)
     }

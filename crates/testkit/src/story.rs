@@ -78,10 +78,12 @@ impl Installation {
     /// # Errors
     /// Where no mail comes or the server refuses.
     pub fn customer(&self, name: &str, email: &str) -> Outcome<Customer> {
-        let tenant = self.api.post("/api/v1/tenants", &json!({ "name": name, "owner": { "email": email, "name": name } }))?;
+        let tenant =
+            self.api.post("/api/v1/tenants", &json!({ "name": name, "owner": { "email": email, "name": name } }))?;
         let token = self.mailed_token(email)?;
         let nobody = self.api.as_token("");
-        nobody.post("/api/v1/invitations/accept", &json!({ "token": token, "name": name, "password": Self::PASSWORD }))?;
+        nobody
+            .post("/api/v1/invitations/accept", &json!({ "token": token, "name": name, "password": Self::PASSWORD }))?;
         let api = self.sign_in(email)?;
         Ok(Customer { name: name.to_owned(), tenant: word(&tenant, "/id")?, email: email.to_owned(), api })
     }
@@ -92,11 +94,15 @@ impl Installation {
     /// Where the server refuses.
     pub fn sign_in(&self, email: &str) -> Outcome<Api> {
         let nobody = self.api.as_token("");
-        let session = nobody.post("/api/v1/sessions", &json!({ "email": email, "password": Self::PASSWORD, "user_agent": "yunwei-demo" }))?;
+        let session = nobody.post(
+            "/api/v1/sessions",
+            &json!({ "email": email, "password": Self::PASSWORD, "user_agent": "yunwei-demo" }),
+        )?;
         let cookie = format!("yunwei_session={}", word(&session, "/secret")?);
         let csrf = word(&session, "/csrf")?;
         let body = serde_json::to_vec(&json!({ "name": "demo" }))?;
-        let headers = [("content-type", "application/json"), ("cookie", cookie.as_str()), ("x-csrf-token", csrf.as_str())];
+        let headers =
+            [("content-type", "application/json"), ("cookie", cookie.as_str()), ("x-csrf-token", csrf.as_str())];
         let made = nobody.send("POST", "/api/v1/tokens", &headers, Some(&body))?;
         if made.status != 201 {
             return Err(format!("no token for {email}: {}", made.text).into());
@@ -109,9 +115,18 @@ impl Installation {
         let until = Instant::now() + Duration::from_secs(20);
         while Instant::now() < until {
             for entry in std::fs::read_dir(self.data().join("outbox"))?.flatten() {
-                let text = std::fs::read_to_string(entry.path()).unwrap_or_default().replace("=\r\n", "").replace("=\n", "").replace("=3D", "=");
-                if text.contains(email) && let Some((_, rest)) = text.split_once("invitation?token=") {
-                    return Ok(rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).collect());
+                let text = std::fs::read_to_string(entry.path())
+                    .unwrap_or_default()
+                    .replace("=\r\n", "")
+                    .replace("=\n", "")
+                    .replace("=3D", "=");
+                if text.contains(email)
+                    && let Some((_, rest)) = text.split_once("invitation?token=")
+                {
+                    return Ok(rest
+                        .chars()
+                        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+                        .collect());
                 }
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -127,7 +142,10 @@ impl Installation {
         self.api.post("/api/v1/bills/run", &json!({}))?;
         let bills = customer.api.get(BILLS)?;
         let bill = bills.get(0).ok_or("no bill was made")?;
-        let lines = customer.api.get(&format!("/tmf-api/customerBillManagement/v4/appliedCustomerBillingRate?bill.id={}&limit=1000", word(bill, "/id")?))?;
+        let lines = customer.api.get(&format!(
+            "/tmf-api/customerBillManagement/v4/appliedCustomerBillingRate?bill.id={}&limit=1000",
+            word(bill, "/id")?
+        ))?;
         Ok(json!({
             "id": bill["id"],
             "number": bill["billNo"],
@@ -167,8 +185,12 @@ impl Order {
             let order = api.get(&format!("{ORDERS}/{}", self.id))?;
             match order["state"].as_str() {
                 Some("completed") => return Ok(order),
-                Some("failed" | "partial" | "cancelled" | "rejected") => return Err(format!("the order ended: {order:#}").into()),
-                _ if Instant::now() > until => return Err(format!("the order is not done after three minutes: {order:#}").into()),
+                Some("failed" | "partial" | "cancelled" | "rejected") => {
+                    return Err(format!("the order ended: {order:#}").into());
+                }
+                _ if Instant::now() > until => {
+                    return Err(format!("the order is not done after three minutes: {order:#}").into());
+                }
                 _ => std::thread::sleep(Duration::from_millis(50)),
             }
         }
@@ -182,10 +204,14 @@ impl Order {
         let services = api.get(&format!("{SERVICES}?state=active&category=CustomerFacingService&limit=100"))?;
         let service = services.get(0).ok_or("there is no active service")?;
         let characteristics = service["serviceCharacteristic"].as_array().cloned().unwrap_or_default();
-        let url = characteristics.iter().find(|c| c["name"] == "address").ok_or_else(|| format!("the service has no address: {service:#}"))?;
+        let url = characteristics
+            .iter()
+            .find(|c| c["name"] == "address")
+            .ok_or_else(|| format!("the service has no address: {service:#}"))?;
         let url = word(url, "/value")?;
         let seen = api.get(&format!("/api/v1/services/{}/status", word(service, "/id")?))?;
-        let boot = seen.pointer("/machines/0/bootMilliseconds").or_else(|| seen.pointer("/machines/0/boot_milliseconds"));
+        let boot =
+            seen.pointer("/machines/0/bootMilliseconds").or_else(|| seen.pointer("/machines/0/boot_milliseconds"));
         let boot_seconds = boot.and_then(Json::as_f64).unwrap_or_default() / 1000.0;
         let guest = Api::new(&url, "");
         let (page, status) = (guest.send("GET", "/", &[], None)?, guest.get("/status.json")?);

@@ -23,7 +23,11 @@ pub(crate) async fn object(headers: &HeaderMap, body: Body, accepted: &[&str]) -
 }
 
 /// [`object`], or an empty one where no body came.
-pub(crate) async fn object_or_nothing(headers: &HeaderMap, body: Body, accepted: &[&str]) -> Result<Map<String, Json>, Refusal> {
+pub(crate) async fn object_or_nothing(
+    headers: &HeaderMap,
+    body: Body,
+    accepted: &[&str],
+) -> Result<Map<String, Json>, Refusal> {
     let length = headers.get(header::CONTENT_LENGTH).map(|v| v.as_bytes() == b"0");
     let chunked = headers.contains_key(header::TRANSFER_ENCODING);
     if length.unwrap_or(!chunked && !headers.contains_key(header::CONTENT_TYPE)) {
@@ -36,9 +40,9 @@ fn expect_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Refusal> {
     let sent = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let mut words = sent.split(';').map(str::trim);
     let media = words.next().unwrap_or("").to_ascii_lowercase();
-    let utf8 = words
-        .filter_map(|word| word.split_once('='))
-        .all(|(name, value)| !name.eq_ignore_ascii_case("charset") || value.trim_matches('"').eq_ignore_ascii_case("utf-8"));
+    let utf8 = words.filter_map(|word| word.split_once('=')).all(|(name, value)| {
+        !name.eq_ignore_ascii_case("charset") || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+    });
     if accepted.contains(&media.as_str()) && utf8 {
         return Ok(());
     }
@@ -47,11 +51,16 @@ fn expect_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Refusal> {
         "body.media_type",
         format!("the body must be {} in UTF-8, and Content-Type must say so", accepted.join(" or ")),
     );
-    Err(if accepted == PATCH { refusal.with(header::HeaderName::from_static("accept-patch"), &PATCH.join(", ")) } else { refusal })
+    Err(if accepted == PATCH {
+        refusal.with(header::HeaderName::from_static("accept-patch"), &PATCH.join(", "))
+    } else {
+        refusal
+    })
 }
 
 async fn bytes(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Refusal> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    let announced =
+        headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limits::BODY_BYTES_MAX as u64) {
         return Err(too_large());
     }
@@ -73,10 +82,14 @@ fn too_large() -> Refusal {
 }
 
 fn parse(bytes: &[u8]) -> Result<Json, Error> {
-    let text = std::str::from_utf8(bytes).map_err(|e| Error::invalid("body.not_utf8", format!("the body is not UTF-8 at byte {}", e.valid_up_to())))?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|e| Error::invalid("body.not_utf8", format!("the body is not UTF-8 at byte {}", e.valid_up_to())))?;
     let json = serde_json::from_str(text).map_err(|e| {
         if e.to_string().starts_with("recursion limit") {
-            return Error::invalid("document.too_deep", format!("the document is nested more than {} deep", limits::JSON_DEPTH_MAX));
+            return Error::invalid(
+                "document.too_deep",
+                format!("the document is nested more than {} deep", limits::JSON_DEPTH_MAX),
+            );
         }
         Error::invalid("body.not_json", format!("the body is not JSON: {e}"))
     })?;
@@ -88,7 +101,9 @@ fn parse(bytes: &[u8]) -> Result<Json, Error> {
 /// PostgreSQL cannot store U+0000 in text, so nobody may send it.
 fn forbid_zero(json: &Json) -> Result<(), Error> {
     match json {
-        Json::String(text) if text.contains('\0') => Err(Error::invalid("text.nul", "text must not contain the character U+0000")),
+        Json::String(text) if text.contains('\0') => {
+            Err(Error::invalid("text.nul", "text must not contain the character U+0000"))
+        }
         Json::Array(entries) => entries.iter().try_for_each(forbid_zero),
         Json::Object(body) => body.iter().try_for_each(|(name, value)| {
             if name.contains('\0') {
@@ -107,8 +122,10 @@ pub(crate) fn expect_json_wanted(headers: &HeaderMap) -> Result<(), Refusal> {
         for range in line.to_str().unwrap_or("").split(',') {
             let mut words = range.split(';').map(str::trim);
             let media = words.next().unwrap_or("").to_ascii_lowercase();
-            let none = words.any(|word| word.strip_prefix("q=").is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q <= 0.0)));
-            let ours = matches!(media.as_str(), "" | "*/*" | "application/*" | "application/json") || media.starts_with("application/json");
+            let none =
+                words.any(|word| word.strip_prefix("q=").is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q <= 0.0)));
+            let ours = matches!(media.as_str(), "" | "*/*" | "application/*" | "application/json")
+                || media.starts_with("application/json");
             if ours && !none {
                 return Ok(());
             }
@@ -116,7 +133,11 @@ pub(crate) fn expect_json_wanted(headers: &HeaderMap) -> Result<(), Refusal> {
         }
     }
     if asked {
-        return Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, "accept.not_json", "answers are application/json, which Accept does not allow"));
+        return Err(Refusal::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "accept.not_json",
+            "answers are application/json, which Accept does not allow",
+        ));
     }
     Ok(())
 }

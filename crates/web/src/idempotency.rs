@@ -37,7 +37,8 @@ impl Key {
         let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
         let key = value.to_str().unwrap_or("");
         if key.is_empty() || key.len() > limits::IDEMPOTENCY_KEY_MAX {
-            let message = format!("Idempotency-Key must be 1 to {} visible ASCII characters", limits::IDEMPOTENCY_KEY_MAX);
+            let message =
+                format!("Idempotency-Key must be 1 to {} visible ASCII characters", limits::IDEMPOTENCY_KEY_MAX);
             return Err(Error::invalid("idempotency.key", message).at("Idempotency-Key"));
         }
         Ok(Some(Key { key: key.to_owned(), route: route.to_owned(), digest }))
@@ -62,7 +63,8 @@ pub(crate) struct Answer {
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
-        let mut response = if status == StatusCode::NO_CONTENT { status.into_response() } else { json_text(status, self.body) };
+        let mut response =
+            if status == StatusCode::NO_CONTENT { status.into_response() } else { json_text(status, self.body) };
         let headers = response.headers_mut();
         if let Some(location) = self.location.and_then(|l| HeaderValue::from_str(&l).ok()) {
             headers.insert(header::LOCATION, location);
@@ -81,7 +83,11 @@ impl IntoResponse for Answer {
 /// # Errors
 /// `Dangling`-like 422 (`idempotency.reused`) where the key came with another
 /// body; `Conflict` where the answer held a secret; those of `work`.
-pub(crate) fn once(tx: &mut Tx<'_>, key: Option<&Key>, work: impl FnOnce(&mut Tx<'_>) -> Result<Answer>) -> Result<Answer> {
+pub(crate) fn once(
+    tx: &mut Tx<'_>,
+    key: Option<&Key>,
+    work: impl FnOnce(&mut Tx<'_>) -> Result<Answer>,
+) -> Result<Answer> {
     let Some(key) = key else { return work(tx) };
     let (tenant, actor, now) = (tx.cx().tenant(), tx.cx().actor().to_string(), tx.now);
     let expires = base::time::micros(now) + limits::IDEMPOTENCY_HOURS * 3_600_000_000;
@@ -102,7 +108,18 @@ pub(crate) fn once(tx: &mut Tx<'_>, key: Option<&Key>, work: impl FnOnce(&mut Tx
     tx.execute(
         "UPDATE idempotency SET status = $5, kind = $6, id = $7, revision = $8, location = $9, body = $10
          WHERE tenant = $1 AND actor = $2 AND route = $3 AND key = $4",
-        args![tenant, actor, key.route, key.key, i64::from(answer.status), answer.kind, answer.id, answer.revision, answer.location, kept],
+        args![
+            tenant,
+            actor,
+            key.route,
+            key.key,
+            i64::from(answer.status),
+            answer.kind,
+            answer.id,
+            answer.revision,
+            answer.location,
+            kept
+        ],
     )?;
     Ok(answer)
 }
@@ -134,7 +151,8 @@ fn again(tx: &mut Tx<'_>, key: &Key, actor: &str) -> Result<Answer> {
         return Err(Error::new(base::Kind::Dangling, "idempotency.reused", message).at("Idempotency-Key"));
     }
     if answer.secret {
-        let message = format!("this request was done and made {}; its answer held a secret, which is shown once", answer.id);
+        let message =
+            format!("this request was done and made {}; its answer held a secret, which is shown once", answer.id);
         return Err(Error::conflict("idempotency.secret_shown", message).at("Idempotency-Key"));
     }
     tx.touch(&answer.kind, &answer.id, tenant, answer.revision);

@@ -65,7 +65,10 @@ async fn pass(State(web): State<Web>, mut request: Request, next: Next) -> Respo
     request.extensions_mut().insert(Traced { request: id.clone(), address, secure });
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |matched| matched.as_str().to_owned());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "none".to_owned(), |matched| matched.as_str().to_owned());
 
     web.metrics().at_once.inc();
     let answered = REQUEST.scope(id.clone(), bounded(&web, address, request, next)).await;
@@ -95,9 +98,12 @@ async fn bounded(web: &Web, address: Option<std::net::IpAddr>, request: Request,
     let limit = Duration::from_secs(limits::REQUEST_SECONDS_MAX);
     match tokio::time::timeout(limit, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
         Ok(Ok(response)) => response,
-        Ok(Err(_)) => Refusal::from(Error::bug("handler.panic", "a handler stopped on a broken invariant")).into_response(),
+        Ok(Err(_)) => {
+            Refusal::from(Error::bug("handler.panic", "a handler stopped on a broken invariant")).into_response()
+        }
         Err(_) => {
-            let message = "the answer took too long; look whether it was done, or repeat it under the same Idempotency-Key";
+            let message =
+                "the answer took too long; look whether it was done, or repeat it under the same Idempotency-Key";
             Refusal::from(Error::new(base::Kind::Uncertain, "request.too_slow", message)).into_response()
         }
     }
@@ -106,7 +112,8 @@ async fn bounded(web: &Web, address: Option<std::net::IpAddr>, request: Request,
 /// The caller's own identifier where it is harmless, else a fresh one.
 fn request_id(headers: &HeaderMap, web: &Web) -> String {
     let given = headers.get(REQUEST_ID).and_then(|v| v.to_str().ok()).unwrap_or("");
-    let harmless = (1..=64).contains(&given.len()) && given.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    let harmless =
+        (1..=64).contains(&given.len()) && given.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
     if harmless { given.to_owned() } else { web.gate().ids().text("req", web.gate().now()) }
 }
 

@@ -47,7 +47,10 @@ pub struct Live {
 
 impl Default for Live {
     fn default() -> Self {
-        Live { sender: broadcast::channel(limits::LIVE_EVENTS_MAX).0, slots: Arc::new(Semaphore::new(limits::LISTENERS_MAX)) }
+        Live {
+            sender: broadcast::channel(limits::LIVE_EVENTS_MAX).0,
+            slots: Arc::new(Semaphore::new(limits::LISTENERS_MAX)),
+        }
     }
 }
 
@@ -81,7 +84,12 @@ impl Live {
             Error::new(base::Kind::Throttled, "live.too_many", "too many pages listen; reload in a while")
                 .retry_after(Duration::from_secs(10))
         })?;
-        Ok(Listening { stream: BroadcastStream::new(self.sender.subscribe()), cx, wanted: Box::new(wanted), _slot: slot })
+        Ok(Listening {
+            stream: BroadcastStream::new(self.sender.subscribe()),
+            cx,
+            wanted: Box::new(wanted),
+            _slot: slot,
+        })
     }
 }
 

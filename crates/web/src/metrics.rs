@@ -57,7 +57,12 @@ impl Metrics {
 
     /// A number that is looked up at each scrape: the length of a queue, say.
     /// `read` gives `None` where it cannot be known; it is then left out.
-    pub fn watch(&self, name: &'static str, help: &'static str, read: impl Fn() -> Option<i64> + Send + Sync + 'static) {
+    pub fn watch(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        read: impl Fn() -> Option<i64> + Send + Sync + 'static,
+    ) {
         self.registry().register_collector(Box::new(Watched { name, help, read: Box::new(read) }));
     }
 

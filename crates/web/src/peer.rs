@@ -18,7 +18,8 @@ impl FromStr for Network {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong = || Error::invalid("network.malformed", format!("`{text}` is not an address or a range such as 10.0.0.0/8"));
+        let wrong =
+            || Error::invalid("network.malformed", format!("`{text}` is not an address or a range such as 10.0.0.0/8"));
         let (ip, prefix) = text.split_once('/').map_or((text, None), |(ip, prefix)| (ip, Some(prefix)));
         let ip: IpAddr = ip.trim().parse().map_err(|_| wrong())?;
         let most = if ip.is_ipv4() { 32 } else { 128 };
@@ -44,7 +45,12 @@ fn same_bits(a: u128, b: u128, ignored: u32) -> bool {
 
 /// The client's address and whether it came encrypted, from what the
 /// connection says and, behind trusted proxies, what those say.
-pub(crate) fn client(peer: Option<IpAddr>, secure: bool, headers: &HeaderMap, trusted: &[Network]) -> (Option<IpAddr>, bool) {
+pub(crate) fn client(
+    peer: Option<IpAddr>,
+    secure: bool,
+    headers: &HeaderMap,
+    trusted: &[Network],
+) -> (Option<IpAddr>, bool) {
     let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(ip));
     let Some(peer) = peer.map(|ip| ip.to_canonical()) else { return (None, secure) };
     if !is_trusted(peer) {
@@ -52,8 +58,12 @@ pub(crate) fn client(peer: Option<IpAddr>, secure: bool, headers: &HeaderMap, tr
     }
     let last = |name: &str| headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).next_back();
     let secure = last("x-forwarded-proto").map_or(secure, |scheme| scheme.trim().eq_ignore_ascii_case("https"));
-    let said: Vec<&str> =
-        headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok()).flat_map(|line| line.split(',')).collect();
+    let said: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .collect();
     // From the nearest hop outwards: the first that is none of ours is the client; beyond it anybody may have written.
     let mut client = peer;
     for hop in said.into_iter().rev() {
@@ -86,7 +96,11 @@ mod tests {
         headers.insert("x-forwarded-proto", "https".parse().unwrap());
         let ask = |peer: &str| client(peer.parse().ok(), false, &headers, &trusted);
         assert_eq!(ask("203.0.113.1"), ("203.0.113.1".parse().ok(), false), "a stranger's word");
-        assert_eq!(ask("10.1.1.1"), ("198.51.100.7".parse().ok(), true), "the first that is no proxy, not what it claims");
+        assert_eq!(
+            ask("10.1.1.1"),
+            ("198.51.100.7".parse().ok(), true),
+            "the first that is no proxy, not what it claims"
+        );
         assert_eq!(ask("::1"), ("198.51.100.7".parse().ok(), true));
         assert_eq!(ask("::ffff:10.1.1.1"), ("198.51.100.7".parse().ok(), true));
         for wrong in ["10.0.0.0/33", "x", "::/129", ""] {

@@ -78,7 +78,9 @@ impl IntoResponse for Refusal {
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(wait) = error.wait().or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(Duration::from_secs(5))) {
+        if let Some(wait) =
+            error.wait().or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(Duration::from_secs(5)))
+        {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
         response.headers_mut().extend(headers);

@@ -63,7 +63,12 @@ pub fn tls(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
 }
 
 /// Serves `router` until `shutdown` is done, then lets what runs finish for a while.
-pub async fn serve(listener: TcpListener, tls: Option<Arc<ServerConfig>>, router: Router, shutdown: impl Future<Output = ()>) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) {
     let slots = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
     let (ending, ended) = watch::channel(false);
     let acceptor = tls.map(TlsAcceptor::from);
@@ -101,7 +106,13 @@ pub async fn serve(listener: TcpListener, tls: Option<Arc<ServerConfig>>, router
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, acceptor: Option<TlsAcceptor>, router: Router, ended: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
+    router: Router,
+    ended: watch::Receiver<bool>,
+) {
     let _ = stream.set_nodelay(true);
     let Some(acceptor) = acceptor else {
         let known = Connection { peer, secure: false, certificates: Arc::default() };
@@ -110,7 +121,11 @@ async fn connection(stream: TcpStream, peer: SocketAddr, acceptor: Option<TlsAcc
     let handshake = tokio::time::timeout(Duration::from_secs(limits::HANDSHAKE_SECONDS_MAX), acceptor.accept(stream));
     match handshake.await {
         Ok(Ok(stream)) => {
-            let certificates = stream.get_ref().1.peer_certificates().map(|chain| chain.iter().map(|c| c.clone().into_owned()).collect());
+            let certificates = stream
+                .get_ref()
+                .1
+                .peer_certificates()
+                .map(|chain| chain.iter().map(|c| c.clone().into_owned()).collect());
             let known = Connection { peer, secure: true, certificates: certificates.unwrap_or_default() };
             http(stream, known, router, ended).await;
         }
@@ -119,7 +134,12 @@ async fn connection(stream: TcpStream, peer: SocketAddr, acceptor: Option<TlsAcc
     }
 }
 
-async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, known: Connection, router: Router, mut ended: watch::Receiver<bool>) {
+async fn http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    known: Connection,
+    router: Router,
+    mut ended: watch::Receiver<bool>,
+) {
     let peer = known.peer;
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(Body::new);
@@ -128,7 +148,9 @@ async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, know
         async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(limits::HEAD_SECONDS_MAX)).max_buf_size(64 << 10);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(limits::HEAD_SECONDS_MAX))
+        .max_buf_size(64 << 10);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let result = tokio::select! {
         result = &mut connection => result,

@@ -20,7 +20,7 @@ pub fn named_actions() -> BTreeSet<String> {
 /// What one sort of actor may do with one action.
 fn cell(policies: &Policies, cx: &Cx, action: &str) -> &'static str {
     let may = |class, relation| policies.decide(cx, action, "object", class, relation).is_ok();
-    if !policies.decide(cx, action, "tenant", Class::Internal, Relation::Own).is_ok() {
+    if policies.decide(cx, action, "tenant", Class::Internal, Relation::Own).is_err() {
         return "";
     }
     match (may(Class::Personal, Relation::Own), may(Class::Internal, Relation::Below)) {

@@ -117,7 +117,7 @@ pub(crate) fn add_up(mut lines: Vec<Line>, currency: Currency, exempt: bool, unk
             line.tax_percent = Decimal::ZERO;
         }
         let sum = rates.entry(line.tax_percent.normalize()).or_insert(Money::zero(currency));
-        *sum = sum.add(line.amount)?;
+        *sum = sum.plus(line.amount)?;
     }
     let mut taxes = Vec::with_capacity(rates.len());
     for (percent, net) in rates {
@@ -125,7 +125,7 @@ pub(crate) fn add_up(mut lines: Vec<Line>, currency: Currency, exempt: bool, unk
     }
     let net = rating::total(currency, lines.iter().map(|line| line.amount))?;
     let tax = rating::total(currency, taxes.iter().map(|(_, _, amount)| *amount))?;
-    let total = net.add(tax)?;
+    let total = net.plus(tax)?;
     assert_eq!(
         rating::total(currency, taxes.iter().map(|(_, net, _)| *net))?,
         net,

@@ -161,5 +161,5 @@ fn too_large() -> Error {
 
 /// A sum of money that starts at nothing.
 pub(crate) fn total(currency: Currency, parts: impl IntoIterator<Item = Money>) -> Result<Money> {
-    parts.into_iter().try_fold(Money::zero(currency), Money::add)
+    parts.into_iter().try_fold(Money::zero(currency), Money::plus)
 }

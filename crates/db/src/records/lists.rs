@@ -87,7 +87,8 @@ pub fn list(conn: &mut Conn<'_>, query: &Query<'_>) -> Result<Vec<(Record, Strin
 /// # Errors
 /// Those of the database.
 pub fn total(conn: &mut Conn<'_>, query: &Query<'_>) -> Result<Option<u64>> {
-    let whole = matches!(query.scope, Scope::All) || matches!(query.scope, Scope::Tenants { above, .. } if above.is_empty());
+    let whole =
+        matches!(query.scope, Scope::All) || matches!(query.scope, Scope::Tenants { above, .. } if above.is_empty());
     if query.conditions.is_empty() && whole {
         return kept_total(conn, query).map(Some);
     }
@@ -140,7 +141,8 @@ fn way(conn: &mut Conn<'_>, query: &Query<'_>) -> Result<(Way, u64)> {
         None => (Way::Walk, 0),
         Some((n, found)) if found <= limits::COUNT_EXACT_MAX => (Way::Driven(n), found),
         Some((n, found)) => {
-            let one = query.conditions.get(n).is_some_and(|condition| condition.op == Op::Eq && condition.values.len() == 1);
+            let one =
+                query.conditions.get(n).is_some_and(|condition| condition.op == Op::Eq && condition.values.len() == 1);
             (if one && query.sort.is_none() { Way::Followed(n) } else { Way::Walk }, found)
         }
     })
@@ -159,7 +161,9 @@ fn only_tenant(scope: &Scope) -> Option<TenantId> {
 /// What is walked one by one and merged.
 fn parts<'q>(query: &'q Query<'_>, way: Way) -> Vec<Part<'q>> {
     match query.scope {
-        Scope::Tenants { own, above } if !matches!(way, Way::Driven(_)) && (1..=WALKS_MAX).contains(&(own.len() + above.len())) => {
+        Scope::Tenants { own, above }
+            if !matches!(way, Way::Driven(_)) && (1..=WALKS_MAX).contains(&(own.len() + above.len())) =>
+        {
             own.iter().map(|tenant| Part::Own(*tenant)).chain(above.iter().map(|tenant| Part::Shown(*tenant))).collect()
         }
         scope => vec![Part::Whole(scope)],
@@ -289,7 +293,9 @@ fn in_sight(s: &mut Statement, side: &str, part: Part<'_>) {
                 s.push(" OR r.tenant IN ").list(own.iter().map(ToString::to_string));
             }
             if !above.is_empty() {
-                s.push(" OR (r.class = 'public' AND r.tenant IN ").list(above.iter().map(ToString::to_string)).push(")");
+                s.push(" OR (r.class = 'public' AND r.tenant IN ")
+                    .list(above.iter().map(ToString::to_string))
+                    .push(")");
             }
             s.push(")");
         }

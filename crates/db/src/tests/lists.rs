@@ -48,15 +48,25 @@ fn holds(path: &str, op: Op, value: serde_json::Value) -> Condition {
 
 fn names(db: &Db, query: &Query<'_>) -> (Vec<String>, Option<u64>) {
     let scope = query.scope.clone();
-    let query = Query { scope: &scope, kind: "thing", sort: query.sort.map(|s| KEYS.iter().find(|k| k.path == s).unwrap().path), ..query.clone() };
+    let query = Query {
+        scope: &scope,
+        kind: "thing",
+        sort: query.sort.map(|s| KEYS.iter().find(|k| k.path == s).unwrap().path),
+        ..query.clone()
+    };
     let (conditions, after) = (query.conditions.clone(), query.after.clone());
-    let (sort, descending, offset, limit) = (query.sort.map(str::to_owned), query.descending, query.offset, query.limit);
+    let (sort, descending, offset, limit) =
+        (query.sort.map(str::to_owned), query.descending, query.offset, query.limit);
     let scope = scope.clone();
     db.read(move |conn| {
-        let query = Query { kind: "thing", scope: &scope, conditions, sort: sort.as_deref(), descending, after, offset, limit };
+        let query =
+            Query { kind: "thing", scope: &scope, conditions, sort: sort.as_deref(), descending, after, offset, limit };
         let found = records::list(conn, &query)?;
         let total = records::total(conn, &query)?;
-        Ok((found.into_iter().map(|(record, _)| record.body["name"].as_str().unwrap_or("").to_owned()).collect(), total))
+        Ok((
+            found.into_iter().map(|(record, _)| record.body["name"].as_str().unwrap_or("").to_owned()).collect(),
+            total,
+        ))
     })
     .unwrap()
 }
@@ -98,12 +108,20 @@ fn every_way_finds_the_same() {
         assert_eq!(ask(vec![holds("state", Op::Eq, json!("open"))], None).0[1], "n000100", "{engine}");
         assert_eq!(ask(vec![holds("state", Op::Eq, json!("open"))], Some("size")).1, Some(120), "{engine}");
         let closed = vec![holds("state", Op::Eq, json!("closed"))];
-        assert_eq!((ask(closed.clone(), None).0[0].as_str(), ask(closed.clone(), None).1), ("n000001", None), "{engine}");
+        assert_eq!(
+            (ask(closed.clone(), None).0[0].as_str(), ask(closed.clone(), None).1),
+            ("n000001", None),
+            "{engine}"
+        );
         assert_eq!(ask(closed, Some("name")).0[0], "n000001", "{engine}");
         let both = vec![holds("state", Op::Eq, json!("closed")), holds("size", Op::Lt, json!(3))];
         assert_eq!(ask(both, None), (vec!["n000001".to_owned(), "n000002".to_owned()], Some(2)), "{engine}");
         let most = vec![holds("size", Op::Gte, json!(100))];
-        assert_eq!((ask(most.clone(), Some("size")).0[0].as_str(), ask(most, None).0[0].as_str()), ("n000100", "n000100"), "{engine}");
+        assert_eq!(
+            (ask(most.clone(), Some("size")).0[0].as_str(), ask(most, None).0[0].as_str()),
+            ("n000100", "n000100"),
+            "{engine}"
+        );
     }
 }
 
@@ -111,7 +129,9 @@ fn every_way_finds_the_same() {
 fn no_list_reads_more_than_its_page() {
     let (_, db, _keep) = sqlite();
     fill(&db, 1, 0..12_000, Class::Internal);
-    for scope in [Scope::All, own(&[1]), own(&[1, 2]), Scope::Tenants { own: vec![TenantId(2)], above: vec![TenantId(1)] }] {
+    for scope in
+        [Scope::All, own(&[1]), own(&[1, 2]), Scope::Tenants { own: vec![TenantId(2)], above: vec![TenantId(1)] }]
+    {
         let late = Some((sortable(records::KeyType::Number, &json!(11_000)).unwrap(), base::id::format("thg", 11_000)));
         for (conditions, sort, after) in [
             (vec![], None, None),
@@ -130,7 +150,10 @@ fn no_list_reads_more_than_its_page() {
                 .read(move |conn| records::explain(conn, &Query { conditions, sort, after, ..query(&scope) }))
                 .unwrap();
             for (n, step) in plan.iter().enumerate() {
-                let scans = step.starts_with("SCAN") && !step.contains("SCAN f") && !step.contains("SCAN part") && !step.contains("CONSTANT");
+                let scans = step.starts_with("SCAN")
+                    && !step.contains("SCAN f")
+                    && !step.contains("SCAN part")
+                    && !step.contains("CONSTANT");
                 let sorts = step.contains("TEMP B-TREE FOR ORDER BY") || step.contains("TEMP B-TREE FOR LAST");
                 assert!(!scans, "{shown}: {plan:#?}");
                 // Merging the parts sorts what they were limited to.

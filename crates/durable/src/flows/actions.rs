@@ -11,10 +11,10 @@ use serde_json::{Value as Json, json};
 use super::definition::Definition;
 use super::plan::Plan;
 use super::store::{self, Filter};
+use super::types::Phase;
 use super::types::{
     Decision, Event, Failure, JournalEvent, Run, RunDetail, RunSummary, State, StepProgress, StepState,
 };
-use super::types::Phase;
 use crate::engine::Work;
 use crate::{Fact, Nothing, workshop};
 
@@ -144,6 +144,7 @@ pub struct Journal {
     pub events: Vec<JournalEvent>,
 }
 
+/// Lists.
 pub static LIST: Action<ListRuns, Runs> = Action {
     name: "flow.list",
     summary: "Lists runs of flows, newest first.",
@@ -165,6 +166,7 @@ pub static LIST: Action<ListRuns, Runs> = Action {
     },
 };
 
+/// Shows one.
 pub static GET: Action<OneRun, RunDetail> = Action {
     name: "flow.get",
     summary: "Shows a run with the progress of each step.",
@@ -175,6 +177,7 @@ pub static GET: Action<OneRun, RunDetail> = Action {
     },
 };
 
+/// Shows what a run has done, entry by entry.
 pub static JOURNAL: Action<OneRun, Journal> = Action {
     name: "flow.journal",
     summary: "Shows the journal of a run: everything that went in and came out.",
@@ -185,6 +188,7 @@ pub static JOURNAL: Action<OneRun, Journal> = Action {
     },
 };
 
+/// Tries again.
 pub static RETRY: Action<Decide, RunSummary> = Action {
     name: "flow.retry",
     summary: "Lets a stuck run, or one that waits before another attempt, try its step again now.",
@@ -211,6 +215,7 @@ pub static RETRY: Action<Decide, RunSummary> = Action {
     },
 };
 
+/// Passes over a step.
 pub static SKIP: Action<Skip, RunSummary> = Action {
     name: "flow.skip",
     summary: "Passes over the step at which a run is stuck, forwards or backwards.",
@@ -255,6 +260,7 @@ pub static SKIP: Action<Skip, RunSummary> = Action {
     },
 };
 
+/// Turns a run round.
 pub static UNWIND: Action<Decide, RunSummary> = Action {
     name: "flow.unwind",
     summary: "Turns a run round before its point of no return: what it did is taken back.",
@@ -266,6 +272,7 @@ pub static UNWIND: Action<Decide, RunSummary> = Action {
     },
 };
 
+/// Ends a run where it stands.
 pub static GIVE_UP: Action<Decide, RunSummary> = Action {
     name: "flow.give_up",
     summary: "Ends a run and leaves everything as it is; what is left over is then a person's to clear.",
@@ -278,6 +285,7 @@ pub static GIVE_UP: Action<Decide, RunSummary> = Action {
     },
 };
 
+/// One turn of a run; done by the engine alone.
 pub static ADVANCE: Action<OneRun, Nothing> = Action {
     name: "flow.advance",
     summary: "Does what is due in a run; the platform's own workers do this all the time.",
@@ -291,6 +299,7 @@ pub static ADVANCE: Action<OneRun, Nothing> = Action {
     },
 };
 
+/// Lists the definitions.
 pub static DEFINITIONS: Action<Nothing, Definitions> = Action {
     name: "flowDefinition.list",
     summary: "Lists the flows that can be run and the steps that they can be made of.",
@@ -315,6 +324,7 @@ pub static DEFINITIONS: Action<Nothing, Definitions> = Action {
     },
 };
 
+/// Shows a definition.
 pub static DEFINITION: Action<OneDefinition, Definition> = Action {
     name: "flowDefinition.get",
     summary: "Shows a definition.",
@@ -322,6 +332,7 @@ pub static DEFINITION: Action<OneDefinition, Definition> = Action {
     run: |tx, input| load_definition(tx, input),
 };
 
+/// Gives a definition as YAML.
 pub static EXPORT: Action<OneDefinition, Yaml> = Action {
     name: "flowDefinition.export",
     summary: "Gives a definition as YAML.",
@@ -329,6 +340,7 @@ pub static EXPORT: Action<OneDefinition, Yaml> = Action {
     run: |tx, input| Ok(Yaml { yaml: load_definition(tx, input)?.to_yaml()? }),
 };
 
+/// Stores a definition.
 pub static IMPORT: Action<Yaml, DefinitionSummary> = Action {
     name: "flowDefinition.import",
     summary: "Checks a definition in YAML and makes it the newest version of its flow; runs that have begun stay with theirs.",

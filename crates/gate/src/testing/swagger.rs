@@ -69,7 +69,9 @@ impl File {
         match schema.get("type").and_then(Json::as_str) {
             Some("string") => match (json.as_str(), schema.get("format").and_then(Json::as_str)) {
                 (None, _) => wrong("not text"),
-                (Some(text), Some("date-time")) if text.parse::<base::time::Timestamp>().is_err() => wrong("not a date-time"),
+                (Some(text), Some("date-time")) if text.parse::<base::time::Timestamp>().is_err() => {
+                    wrong("not a date-time")
+                }
                 (Some(text), Some("uri")) if text.is_empty() || text.contains(' ') => wrong("not a URI"),
                 _ => {}
             },

@@ -134,7 +134,7 @@ impl Lang {
         for part in header.split(',').take(16) {
             let mut halves = part.split(';');
             let Some(lang) = halves.next().and_then(Self::parse) else { continue };
-            let quality = halves.find_map(|p| p.trim().strip_prefix("q=")).map_or(1000, |q| thousandths(q));
+            let quality = halves.find_map(|p| p.trim().strip_prefix("q=")).map_or(1000, thousandths);
             if quality > 0 && best.is_none_or(|(other, _)| quality > other) {
                 best = Some((quality, lang));
             }

@@ -107,7 +107,10 @@ fn add_image(args: ImageArgs, json: bool) -> Result<()> {
     let client = Client::connect()?;
     let folder = Folder::open(&args.data.data)?;
     let (sha256, bytes) = resources::images::store(&folder.images(), &args.file)?;
-    let image = client.post("/api/v1/images", &json!({ "name": args.name, "sha256": sha256, "bytes": bytes, "format": args.format }))?;
+    let image = client.post(
+        "/api/v1/images",
+        &json!({ "name": args.name, "sha256": sha256, "bytes": bytes, "format": args.format }),
+    )?;
     match json {
         true => show::json(&image),
         false => println!("{} is registered as {}.", args.name, show::text(&image, "id")),

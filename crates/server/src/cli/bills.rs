@@ -35,7 +35,15 @@ fn list(client: &Client, json: bool) -> Result<()> {
         show::json(&Json::Array(bills));
         return Ok(());
     }
-    let row = |b: &Json| vec![show::text(b, "id"), show::text(b, "billNo"), show::time(b, "billDate"), show::text(b, "state"), show::money(b.get("taxIncludedAmount"))];
+    let row = |b: &Json| {
+        vec![
+            show::text(b, "id"),
+            show::text(b, "billNo"),
+            show::time(b, "billDate"),
+            show::text(b, "state"),
+            show::money(b.get("taxIncludedAmount")),
+        ]
+    };
     show::table(&["id", "number", "date", "state", "total"], bills.iter().map(row).collect(), "No bills yet.");
     Ok(())
 }
@@ -47,8 +55,14 @@ fn detail(client: &Client, id: &str, json: bool) -> Result<()> {
         show::json(&json!({ "bill": bill, "lines": lines }));
         return Ok(());
     }
-    println!("Bill {}  {}  {}\n", show::text(&bill, "billNo"), show::time(&bill, "billDate"), show::text(&bill, "state"));
-    let row = |l: &Json| vec![show::text(l, "name"), show::text(l, "description"), show::money(l.get("taxExcludedAmount"))];
+    println!(
+        "Bill {}  {}  {}\n",
+        show::text(&bill, "billNo"),
+        show::time(&bill, "billDate"),
+        show::text(&bill, "state")
+    );
+    let row =
+        |l: &Json| vec![show::text(l, "name"), show::text(l, "description"), show::money(l.get("taxExcludedAmount"))];
     show::table(&["line", "for", "amount"], lines.iter().map(row).collect(), "No lines.");
     println!("without tax  {}", show::money(bill.get("taxExcludedAmount")));
     println!("total        {}", show::money(bill.get("taxIncludedAmount")));

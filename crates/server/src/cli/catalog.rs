@@ -34,25 +34,45 @@ fn list(client: &Client, json: bool) -> Result<()> {
         show::json(&Json::Array(offerings));
         return Ok(());
     }
-    let rows = offerings.iter().map(|o| vec![show::text(o, "id"), show::text(o, "name"), show::text(o, "description")]).collect();
+    let rows = offerings
+        .iter()
+        .map(|o| vec![show::text(o, "id"), show::text(o, "name"), show::text(o, "description")])
+        .collect();
     show::table(&["id", "name", "description"], rows, "Nothing is on offer yet.");
     Ok(())
 }
 
 fn detail(client: &Client, id: &str, json: bool) -> Result<()> {
     let offering = client.get(&format!("{OFFERINGS}/{id}"))?;
-    let prices = referred(client, &offering, "productOfferingPrice", "/tmf-api/productCatalogManagement/v4/productOfferingPrice")?;
+    let prices = referred(
+        client,
+        &offering,
+        "productOfferingPrice",
+        "/tmf-api/productCatalogManagement/v4/productOfferingPrice",
+    )?;
     let specification = show::text(&offering, "productSpecification.id");
-    let specification = client.get(&format!("/tmf-api/productCatalogManagement/v4/productSpecification/{specification}"))?;
+    let specification =
+        client.get(&format!("/tmf-api/productCatalogManagement/v4/productSpecification/{specification}"))?;
     if json {
         show::json(&json!({ "offering": offering, "prices": prices, "specification": specification }));
         return Ok(());
     }
-    println!("{}  {}\n{}\n", show::text(&offering, "name"), show::text(&offering, "id"), show::text(&offering, "description"));
+    println!(
+        "{}  {}\n{}\n",
+        show::text(&offering, "name"),
+        show::text(&offering, "id"),
+        show::text(&offering, "description")
+    );
     let choices = specification["productSpecCharacteristic"].as_array().cloned().unwrap_or_default();
-    let rows = choices.iter().map(|c| vec![show::text(c, "name"), show::text(c, "valueType"), allowed(c), show::text(c, "description")]).collect();
+    let rows = choices
+        .iter()
+        .map(|c| vec![show::text(c, "name"), show::text(c, "valueType"), allowed(c), show::text(c, "description")])
+        .collect();
     show::table(&["characteristic", "type", "values", "description"], rows, "Nothing to choose.");
-    let rows = prices.iter().map(|p| vec![show::text(p, "name"), show::text(p, "priceType"), show::money(p.get("price")), unit(p)]).collect();
+    let rows = prices
+        .iter()
+        .map(|p| vec![show::text(p, "name"), show::text(p, "priceType"), show::money(p.get("price")), unit(p)])
+        .collect();
     show::table(&["price", "type", "amount", "per"], rows, "Free of charge.");
     Ok(())
 }

@@ -21,9 +21,9 @@ impl Login {
     pub fn path() -> Result<PathBuf> {
         let config = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
         let config = config.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config")));
-        config
-            .map(|dir| dir.join("yunwei/login.json"))
-            .ok_or_else(|| Error::invalid("login.home", "neither XDG_CONFIG_HOME nor HOME is set, so there is nowhere to keep a login"))
+        config.map(|dir| dir.join("yunwei/login.json")).ok_or_else(|| {
+            Error::invalid("login.home", "neither XDG_CONFIG_HOME nor HOME is set, so there is nowhere to keep a login")
+        })
     }
 
     /// From `YUNWEI_URL` and `YUNWEI_TOKEN`, else from what `yunwei login` kept.
@@ -32,9 +32,14 @@ impl Login {
             return Ok(Login { url, token });
         }
         let text = std::fs::read_to_string(Login::path()?).map_err(|_| {
-            Error::unauthenticated("login.absent", "not signed in: run `yunwei login URL`, or set YUNWEI_URL and YUNWEI_TOKEN")
+            Error::unauthenticated(
+                "login.absent",
+                "not signed in: run `yunwei login URL`, or set YUNWEI_URL and YUNWEI_TOKEN",
+            )
         })?;
-        serde_json::from_str(&text).map_err(|e| Error::invalid("login.damaged", "the kept login does not read; run `yunwei login` again").because(e))
+        serde_json::from_str(&text).map_err(|e| {
+            Error::invalid("login.damaged", "the kept login does not read; run `yunwei login` again").because(e)
+        })
     }
 }
 
@@ -52,7 +57,11 @@ impl Client {
 
     /// To a certain server.
     pub fn to(login: Login) -> Client {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60))).build().new_agent();
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(60)))
+            .build()
+            .new_agent();
         Client { agent, login }
     }
 
@@ -72,7 +81,8 @@ impl Client {
     /// POST with a fresh Idempotency-Key, so that a repeat by a proxy does nothing twice.
     pub fn post(&self, path: &str, body: &Json) -> Result<Json> {
         let key = base::id::Ids::default().text("key", base::time::Clock::System.now());
-        let request = self.agent.post(self.url(path)).header("authorization", self.bearer()).header("idempotency-key", key);
+        let request =
+            self.agent.post(self.url(path)).header("authorization", self.bearer()).header("idempotency-key", key);
         answer(request.send_json(body))
     }
 
@@ -95,9 +105,13 @@ impl Client {
 
 /// Reads an answer; a refusal becomes the error that the server meant.
 fn answer(result: std::result::Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Json> {
-    let mut response = result.map_err(|e| Error::unavailable("server.away", format!("the server cannot be reached: {e}")).because(e))?;
+    let mut response = result
+        .map_err(|e| Error::unavailable("server.away", format!("the server cannot be reached: {e}")).because(e))?;
     let status = response.status().as_u16();
-    let text = response.body_mut().read_to_string().map_err(|e| Error::uncertain("server.answer", "the answer broke off").because(e))?;
+    let text = response
+        .body_mut()
+        .read_to_string()
+        .map_err(|e| Error::uncertain("server.answer", "the answer broke off").because(e))?;
     let json: Json = serde_json::from_str(&text).unwrap_or(Json::Null);
     if status < 400 {
         return Ok(json);

@@ -27,7 +27,9 @@ pub fn run(args: LoginArgs, json: bool) -> Result<()> {
     keep(&text)?;
     match json {
         true => super::show::json(&who),
-        false => println!("Signed in as {} in {}.", super::show::text(&who, "name"), super::show::text(&who, "tenant.name")),
+        false => {
+            println!("Signed in as {} in {}.", super::show::text(&who, "name"), super::show::text(&who, "tenant.name"))
+        }
     }
     Ok(())
 }
@@ -38,7 +40,10 @@ fn ask() -> Result<String> {
         let _ = std::io::stderr().flush();
     }
     let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).map_err(|e| Error::invalid("login.input", "no token could be read").because(e))?;
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|e| Error::invalid("login.input", "no token could be read").because(e))?;
     Ok(line)
 }
 
@@ -51,7 +56,8 @@ fn keep(text: &str) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(fault)?;
     }
     let fresh = path.with_extension("new");
-    let mut file = std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&fresh).map_err(fault)?;
+    let mut file =
+        std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&fresh).map_err(fault)?;
     file.write_all(text.as_bytes()).map_err(fault)?;
     std::fs::rename(&fresh, &path).map_err(fault)
 }

@@ -100,6 +100,7 @@ impl DataArgs {
 /// How to run the platform.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
+    /// Where the data lives.
     #[command(flatten)]
     pub data: DataArgs,
     /// Where to listen for people and programs.

@@ -66,7 +66,9 @@ pub fn run(command: OrderCommand, json: bool) -> Result<()> {
 
 /// `NAME=VALUE` as a TMF characteristic.
 fn choice(text: &str) -> Result<Json> {
-    let (name, value) = text.split_once('=').ok_or_else(|| Error::invalid("order.choice", format!("`{text}` is not of the form NAME=VALUE")))?;
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| Error::invalid("order.choice", format!("`{text}` is not of the form NAME=VALUE")))?;
     let value = match serde_json::from_str::<Json>(value) {
         Ok(plain @ (Json::Number(_) | Json::Bool(_))) => plain,
         _ => Json::String(value.to_owned()),
@@ -77,8 +79,12 @@ fn choice(text: &str) -> Result<Json> {
 fn find_offering(client: &Client, wanted: &str) -> Result<String> {
     let offerings = client.list(&format!("{}?lifecycleStatus=Active,Launched", catalog::OFFERINGS), 1_000)?;
     let hit = offerings.iter().find(|o| show::text(o, "id") == wanted || show::text(o, "name") == wanted);
-    hit.map(|o| show::text(o, "id"))
-        .ok_or_else(|| Error::not_found("offering.not_found", format!("nothing on offer is called `{wanted}`; see `yunwei catalog ls`")))
+    hit.map(|o| show::text(o, "id")).ok_or_else(|| {
+        Error::not_found(
+            "offering.not_found",
+            format!("nothing on offer is called `{wanted}`; see `yunwei catalog ls`"),
+        )
+    })
 }
 
 fn create(client: &Client, args: &CreateArgs, json: bool) -> Result<()> {
@@ -102,7 +108,14 @@ fn list(client: &Client, json: bool) -> Result<()> {
         show::json(&Json::Array(orders));
         return Ok(());
     }
-    let row = |o: &Json| vec![show::text(o, "id"), show::time(o, "orderDate"), show::text(o, "productOrderItem.0.productOffering.name"), show::text(o, "state")];
+    let row = |o: &Json| {
+        vec![
+            show::text(o, "id"),
+            show::time(o, "orderDate"),
+            show::text(o, "productOrderItem.0.productOffering.name"),
+            show::text(o, "state"),
+        ]
+    };
     show::table(&["id", "ordered", "first item", "state"], orders.iter().map(row).collect(), "No orders yet.");
     Ok(())
 }
@@ -135,7 +148,9 @@ fn watch(client: &Client, id: &str, json: bool) -> Result<()> {
         let done = steps.iter().filter(|s| s["state"] == "done").count();
         bar.set_length(steps.len() as u64);
         bar.set_position(done as u64);
-        bar.set_message(steps.iter().find(|s| s["state"] != "done").map(|s| show::text(s, "title.en")).unwrap_or_default());
+        bar.set_message(
+            steps.iter().find(|s| s["state"] != "done").map(|s| show::text(s, "title.en")).unwrap_or_default(),
+        );
         let state = show::text(&order, "state");
         if is_final(&state) {
             bar.finish_and_clear();

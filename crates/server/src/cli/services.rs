@@ -74,8 +74,13 @@ fn list(client: &Client, all: bool, json: bool) -> Result<()> {
         show::json(&Json::Array(services));
         return Ok(());
     }
-    let row = |s: &Json| vec![show::text(s, "id"), show::text(s, "name"), show::text(s, "state"), show::time(s, "startDate")];
-    show::table(&["id", "name", "state", "since"], services.iter().map(row).collect(), "No services. Order one: `yunwei catalog ls`.");
+    let row =
+        |s: &Json| vec![show::text(s, "id"), show::text(s, "name"), show::text(s, "state"), show::time(s, "startDate")];
+    show::table(
+        &["id", "name", "state", "since"],
+        services.iter().map(row).collect(),
+        "No services. Order one: `yunwei catalog ls`.",
+    );
     Ok(())
 }
 
@@ -115,7 +120,10 @@ fn confirmed(name: &str) -> Result<bool> {
     eprint!("This deletes {name} and all data on it. Type its name to go on: ");
     let _ = std::io::stderr().flush();
     let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).map_err(|e| Error::invalid("service.confirm", "no answer could be read").because(e))?;
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|e| Error::invalid("service.confirm", "no answer could be read").because(e))?;
     Ok(line.trim() == name)
 }
 

@@ -52,7 +52,10 @@ pub fn table(head: &[&str], rows: Vec<Vec<String>>, nothing: &str) {
         return;
     }
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(head);
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(head);
     table.add_rows(rows);
     println!("{table}");
 }

@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -65,11 +65,15 @@ fn show(args: &Args) -> Outcome<()> {
     let mut script = Script::default();
     println!("\nYunwei 雲維: an order becomes a running machine and a bill\n");
     let listen = if args.once { None } else { Some(args.listen.clone()) };
-    let house = script.step("operator and server", || Installation::start(&scratch.0, Options { listen, database: None }))?;
+    let house =
+        script.step("operator and server", || Installation::start(&scratch.0, Options { listen, database: None }))?;
     let host = script.step("hypervisor, and the agent that makes it a host", || Machines::start(&house, "host1"))?;
     script.step("images and catalog", || house.seed())?;
     let (first, second) = script.step("two customers", || {
-        Ok((house.customer("晴川設計", "owner@qingchuan.example")?, house.customer("Harbour Books", "owner@harbour.example")?))
+        Ok((
+            house.customer("晴川設計", "owner@qingchuan.example")?,
+            house.customer("Harbour Books", "owner@harbour.example")?,
+        ))
     })?;
     let order = script.step("an order by the first customer", || first.order("web-01"))?;
     println!("      {} {}", order.offering, order.id);
@@ -95,7 +99,8 @@ fn show(args: &Args) -> Outcome<()> {
     if let Some(file) = &args.json {
         std::fs::write(file, format!("{report:#}\n"))?;
     }
-    let truly = done["state"] == "completed" && guest.ok && audit["ok"] == true && bill["lines"].as_u64().unwrap_or(0) > 0;
+    let truly =
+        done["state"] == "completed" && guest.ok && audit["ok"] == true && bill["lines"].as_u64().unwrap_or(0) > 0;
     if !truly {
         return Err(format!("not everything happened: {report:#}").into());
     }
@@ -133,7 +138,11 @@ fn listen_for_stop() -> Outcome<Arc<AtomicBool>> {
     std::thread::spawn(move || {
         runtime.block_on(async {
             use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else { return };
+            let (Ok(mut interrupt), Ok(mut terminate)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
+                return;
+            };
             loop {
                 tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
                 told.store(true, Ordering::SeqCst);
@@ -166,7 +175,13 @@ fn unseen(api: &Api, order: &str, bill: &Json) -> Outcome<()> {
 }
 
 fn print_bill(bill: &Json) {
-    println!("\n  Bill {}: {} {} over {} lines\n", bill["number"], bill["currency"].as_str().unwrap_or_default(), bill["total"], bill["lines"]);
+    println!(
+        "\n  Bill {}: {} {} over {} lines\n",
+        bill["number"],
+        bill["currency"].as_str().unwrap_or_default(),
+        bill["total"],
+        bill["lines"]
+    );
 }
 
 fn stay(house: &Installation, customers: &[&Customer], stop: &AtomicBool) {
@@ -175,7 +190,12 @@ fn stay(house: &Installation, customers: &[&Customer], stop: &AtomicBool) {
     for customer in customers {
         println!("  Customer    {}  {}   ({})", customer.email, Installation::PASSWORD, customer.name);
     }
-    println!("  Command line: YUNWEI_URL={} YUNWEI_TOKEN={} {} order ls", house.api.url, customers[0].api.token, show_path(&house.binaries.folder.join("yunwei")));
+    println!(
+        "  Command line: YUNWEI_URL={} YUNWEI_TOKEN={} {} order ls",
+        house.api.url,
+        customers[0].api.token,
+        show_path(&house.binaries.folder.join("yunwei"))
+    );
     println!("\n  Ctrl-C ends it and removes everything.");
     while !stop.load(Ordering::SeqCst) {
         std::thread::sleep(Duration::from_millis(100));

@@ -35,7 +35,9 @@ impl Inputs {
         let definitions = Json::Object(generator.definitions().clone());
         let schema = resolve(&definitions, schema.as_value());
         let mut known = BTreeMap::new();
-        for part in [Some(schema)].into_iter().flatten().chain(branches(schema).map(|branch| resolve(&definitions, branch))) {
+        for part in
+            [Some(schema)].into_iter().flatten().chain(branches(schema).map(|branch| resolve(&definitions, branch)))
+        {
             for (name, property) in part.get("properties").and_then(Json::as_object).into_iter().flatten() {
                 known.insert(name.clone(), read_as(&definitions, property));
             }
@@ -49,9 +51,13 @@ impl Inputs {
 
     /// Refuses attributes of a body that the input does not have.
     pub fn expect_known(&self, body: &Map<String, Json>) -> Result<()> {
-        let stranger = |name: &&String| self.in_path.contains(&name.as_str()) || !(self.open || self.known.contains_key(*name));
+        let stranger =
+            |name: &&String| self.in_path.contains(&name.as_str()) || !(self.open || self.known.contains_key(*name));
         match body.keys().find(stranger) {
-            Some(name) => Err(Error::invalid("attribute.unknown", format!("there is no attribute `{name}` here")).at(name.clone())),
+            Some(name) => {
+                Err(Error::invalid("attribute.unknown", format!("there is no attribute `{name}` here"))
+                    .at(name.clone()))
+            }
             None => Ok(()),
         }
     }

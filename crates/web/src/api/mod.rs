@@ -106,9 +106,7 @@ pub fn routes(table: &'static [Route]) -> Router<Web> {
 /// The OpenAPI document at `/api/v1/openapi.json`; open to everybody.
 pub fn document(document: Json) -> Router<Web> {
     let text: Arc<str> = document.to_string().into();
-    Router::new()
-        .route(&format!("{BASE}/openapi.json"), axum::routing::get(served))
-        .layer(Extension(text))
+    Router::new().route(&format!("{BASE}/openapi.json"), axum::routing::get(served)).layer(Extension(text))
 }
 
 async fn served(Extension(text): Extension<Arc<str>>) -> Response {
@@ -141,7 +139,9 @@ async fn run(route: &'static Route, inputs: &Inputs, web: Web, parameters: RawPa
         let read = tokio::task::spawn_blocking(move || {
             gate.perform(&cx, action.name(), Effect::Read, digest, move |tx| action.run_in(tx, &input))
         });
-        let output = read.await.map_err(|e| Error::bug("action.panic", "an action stopped on a broken invariant").because(e))??;
+        let output = read
+            .await
+            .map_err(|e| Error::bug("action.panic", "an action stopped on a broken invariant").because(e))??;
         return Ok(respond(route, &output));
     }
     if !action.is_repeatable() {
@@ -149,10 +149,16 @@ async fn run(route: &'static Route, inputs: &Inputs, web: Web, parameters: RawPa
         // its own, and nothing of it is kept for a repeated request.
         let gate = web.gate().clone();
         let done = tokio::task::spawn_blocking(move || action.run_json(&gate, &cx, input));
-        let output = done.await.map_err(|e| Error::bug("action.panic", "an action stopped on a broken invariant").because(e))??;
+        let output = done
+            .await
+            .map_err(|e| Error::bug("action.panic", "an action stopped on a broken invariant").because(e))??;
         return Ok(answer(route, &output).into_response());
     }
-    let key = if route.method == "POST" { Key::read(&parts.headers, &format!("{BASE}{}", route.path), digest)? } else { None };
+    let key = if route.method == "POST" {
+        Key::read(&parts.headers, &format!("{BASE}{}", route.path), digest)?
+    } else {
+        None
+    };
     let answer = web
         .gate()
         .perform_async(&cx, action.name(), action.effect(), digest, move |tx| {

@@ -21,7 +21,13 @@ pub fn own(version: &str, table: &[Route]) -> Json {
     }
     let mut schemas: Map<String, Json> = generator.take_definitions(true);
     schemas.insert("Error".to_owned(), error_schema());
-    document("Yunwei", version, "Administration, audit, flows and agents. TM Forum's APIs have documents of their own.", paths, schemas)
+    document(
+        "Yunwei",
+        version,
+        "Administration, audit, flows and agents. TM Forum's APIs have documents of their own.",
+        paths,
+        schemas,
+    )
 }
 
 /// The document of the TM Forum routes.
@@ -46,7 +52,13 @@ pub fn tmf(version: &str, kinds: &[&Kind]) -> Json {
     document("Yunwei: TM Forum APIs", version, "Records by TM Forum's Open APIs, version 4.", paths, schemas)
 }
 
-fn document(title: &str, version: &str, description: &str, paths: Map<String, Json>, schemas: Map<String, Json>) -> Json {
+fn document(
+    title: &str,
+    version: &str,
+    description: &str,
+    paths: Map<String, Json>,
+    schemas: Map<String, Json>,
+) -> Json {
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -138,7 +150,9 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Json {
         if with_body {
             properties.insert(name.clone(), schema.clone());
         } else {
-            parameters.push(json!({ "name": name, "in": "query", "required": required.contains(&name.as_str()), "schema": schema }));
+            parameters.push(
+                json!({ "name": name, "in": "query", "required": required.contains(&name.as_str()), "schema": schema }),
+            );
         }
     }
     for name in &in_path {
@@ -160,8 +174,10 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Json {
     if with_body && !properties.is_empty() {
         let required: Vec<&str> = required.into_iter().filter(|name| !in_path.contains(name)).collect();
         let needed = !required.is_empty();
-        let schema = json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
-        operation["requestBody"] = json!({ "required": needed, "content": { "application/json": { "schema": schema } } });
+        let schema =
+            json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
+        operation["requestBody"] =
+            json!({ "required": needed, "content": { "application/json": { "schema": schema } } });
     }
     operation
 }
@@ -185,12 +201,17 @@ fn record_operation(kind: &Kind, verb: Verb) -> Json {
     let text = json!({ "type": "string" });
     let id = json!({ "name": "id", "in": "path", "required": true, "schema": text });
     let fields = json!({ "name": "fields", "in": "query", "schema": text, "description": "Attributes wanted, dotted, by commas." });
-    let matching = json!({ "name": "If-Match", "in": "header", "schema": text, "description": "The entity tag that a GET gave." });
+    let matching =
+        json!({ "name": "If-Match", "in": "header", "schema": text, "description": "The entity tag that a GET gave." });
     let (parameters, body, status, content) = match verb {
         Verb::Create => (vec![idempotency_key()], Some(("application/json", "_Create")), "201", Some(reference)),
         Verb::Get => (vec![id, fields], None, "200", Some(reference)),
-        Verb::List => (list_parameters(kind, fields), None, "200", Some(json!({ "type": "array", "items": reference }))),
-        Verb::Update => (vec![id, fields, matching], Some(("application/merge-patch+json", "_Update")), "200", Some(reference)),
+        Verb::List => {
+            (list_parameters(kind, fields), None, "200", Some(json!({ "type": "array", "items": reference })))
+        }
+        Verb::Update => {
+            (vec![id, fields, matching], Some(("application/merge-patch+json", "_Update")), "200", Some(reference))
+        }
         Verb::Delete => (vec![id, matching], None, "204", None),
     };
     let omit: &[&str] = if matches!(verb, Verb::Get | Verb::List) { reading() } else { &[] };
@@ -266,7 +287,8 @@ fn value(schemas: &mut Map<String, Json>, of: Type) -> Json {
         }
         Type::Ref(_) => {
             let names = META.iter().chain(REFERENCE.iter());
-            let properties: Map<String, Json> = names.map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
+            let properties: Map<String, Json> =
+                names.map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
             json!({ "type": "object", "required": ["id"], "properties": properties })
         }
     }

@@ -129,8 +129,12 @@ pub static DELIVERIES: Action<DeliveriesInput, Vec<Delivery>> = Action {
     run: deliveries,
 };
 /// Sends once more what was given up.
-pub static RETRY: Action<RetryInput, ()> =
-    Action { name: "hub.retry", summary: "Send again a notification that was given up.", effect: Effect::Change, run: retry };
+pub static RETRY: Action<RetryInput, ()> = Action {
+    name: "hub.retry",
+    summary: "Send again a notification that was given up.",
+    effect: Effect::Change,
+    run: retry,
+};
 
 /// All of them.
 pub fn actions() -> Vec<&'static dyn AnyAction> {
@@ -158,7 +162,8 @@ fn subscribe(tx: &mut Tx<'_>, input: &SubscribeInput) -> Result<Subscription> {
 }
 
 fn granted(tx: &mut Tx<'_>, action: &str, id: &str) -> Result<Granted<Subscription>> {
-    let found = store::find(tx, id)?.ok_or_else(|| Error::not_found("hub.not_found", format!("there is no hub {id}")))?;
+    let found =
+        store::find(tx, id)?.ok_or_else(|| Error::not_found("hub.not_found", format!("there is no hub {id}")))?;
     tx.grant(action, "hub", id, found.tenant, Class::Internal, found)
 }
 

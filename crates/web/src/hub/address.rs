@@ -56,7 +56,10 @@ pub fn resolve(uri: &Uri, private: bool) -> Result<Vec<SocketAddr>> {
         return Err(Error::unavailable("hub.name", format!("{host} has no address")));
     }
     match found.iter().find(|at| !private && !is_public(at.ip())) {
-        Some(inside) => Err(Error::forbidden("hub.address", format!("{host} leads to {}, which is not a public address", inside.ip()))),
+        Some(inside) => Err(Error::forbidden(
+            "hub.address",
+            format!("{host} leads to {}, which is not a public address", inside.ip()),
+        )),
         None => Ok(found),
     }
 }
@@ -100,5 +103,8 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
     }
     // Only 2000::/3 is given out; out of it the documentation, Teredo and protocol blocks.
     let global = s[0] & 0xe000 == 0x2000;
-    global && !(s[0] == 0x2001 && s[1] < 0x200) && !(s[0] == 0x2001 && s[1] == 0xdb8) && !(s[0] == 0x3fff && s[1] < 0x1000)
+    global
+        && !(s[0] == 0x2001 && s[1] < 0x200)
+        && !(s[0] == 0x2001 && s[1] == 0xdb8)
+        && !(s[0] == 0x3fff && s[1] < 0x1000)
 }

@@ -52,7 +52,7 @@ impl Hub {
                 }
             }
             looks = looks.wrapping_add(1);
-            if looks % 3_600 == 0 {
+            if looks.is_multiple_of(3_600) {
                 let before = gate.now() - KEPT;
                 if let Err(e) = gate.db().write_async(move |conn| store::forget(conn, before)).await {
                     tracing::warn!(error = ?e, "old notifications could not be removed");
@@ -87,7 +87,8 @@ impl Hub {
     async fn one(&self, gate: &Gate, delivery: Waiting) -> Result<()> {
         let (hub, at, waiting) = (self.clone(), gate.clone(), delivery.clone());
         let sent = tokio::task::spawn_blocking(move || hub.send(&at, &waiting)).await;
-        let sent = sent.unwrap_or_else(|e| Err(Error::bug("hub.panic", "a delivery stopped on a broken invariant").because(e)));
+        let sent = sent
+            .unwrap_or_else(|e| Err(Error::bug("hub.panic", "a delivery stopped on a broken invariant").because(e)));
         let now = gate.now();
         let outcome = self.judge(&delivery, sent, now);
         tracing::debug!(delivery = delivery.id, event = delivery.event, ?outcome, "notification sent");
@@ -106,7 +107,10 @@ impl Hub {
         let waits = if self.0.settings.waits.is_empty() { &WAITS[..] } else { &self.0.settings.waits[..] };
         let failed = usize::try_from(delivery.attempts).unwrap_or(usize::MAX);
         match waits.get(failed) {
-            Some(wait) => Outcome::Later(now + asked.map_or(*wait, |asked| asked.clamp(*wait, Duration::from_secs(24 * 3600))), why),
+            Some(wait) => Outcome::Later(
+                now + asked.map_or(*wait, |asked| asked.clamp(*wait, Duration::from_secs(24 * 3600))),
+                why,
+            ),
             None => Outcome::Dead(why),
         }
     }
@@ -170,7 +174,9 @@ impl Hub {
             match item {
                 Ok(PemItem::Certificate(certificate)) => all.push(certificate),
                 Ok(_) => {}
-                Err(e) => return Err(Error::invalid("hub.authorities", "the trusted certificates do not read").because(e)),
+                Err(e) => {
+                    return Err(Error::invalid("hub.authorities", "the trusted certificates do not read").because(e));
+                }
             }
         }
         Ok(all)

@@ -106,7 +106,8 @@ impl Hub {
         }
         let record = db::records::at_revision(tx, kind.name, &fact.id, fact.revision)?;
         for (subscription, asked) in listeners {
-            let wanted = query::Wanted::parse(&asked).is_ok_and(|wanted| wanted.takes(&event, kind.name, record.as_ref()));
+            let wanted =
+                query::Wanted::parse(&asked).is_ok_and(|wanted| wanted.takes(&event, kind.name, record.as_ref()));
             if wanted {
                 store::enqueue(tx, &subscription, &event, fact)?;
             }

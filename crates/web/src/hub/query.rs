@@ -21,7 +21,10 @@ impl Wanted {
     /// # Errors
     /// `Invalid` where it cannot be understood.
     pub fn parse(text: &str) -> Result<Wanted> {
-        let wrong = |what: &str| Error::invalid("hub.query", format!("`{what}` is not of the form eventType=… or event.kind.attribute=…")).at("query");
+        let wrong = |what: &str| {
+            Error::invalid("hub.query", format!("`{what}` is not of the form eventType=… or event.kind.attribute=…"))
+                .at("query")
+        };
         let mut wanted = Wanted::default();
         for (pair, name, value) in pairs(text.trim_start_matches('?')).map_err(|e| e.at("query"))? {
             let values: Vec<String> = value.split(',').map(|v| v.trim().to_owned()).filter(|v| !v.is_empty()).collect();
@@ -35,7 +38,9 @@ impl Wanted {
             }
             let path = name.strip_prefix("event.").unwrap_or(name);
             match path.split_once('.') {
-                Some((kind, path)) if !path.is_empty() => wanted.values.push((kind.to_owned(), path.to_owned(), values)),
+                Some((kind, path)) if !path.is_empty() => {
+                    wanted.values.push((kind.to_owned(), path.to_owned(), values))
+                }
                 _ => return Err(wrong(pair)),
             }
         }
@@ -67,6 +72,6 @@ impl Wanted {
 fn same(json: &Json, text: &str) -> bool {
     match json {
         Json::String(value) => value == text,
-        other => other.to_string() == text,
+        other => serde_json::to_string(other).is_ok_and(|shown| shown == text),
     }
 }

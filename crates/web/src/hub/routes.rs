@@ -10,7 +10,9 @@ use gate::shape::{Shape, text};
 use gate::{Effect, audit};
 use serde_json::{Value as Json, json};
 
-use super::{Hub, SUBSCRIBE, SubscribeInput, UNSUBSCRIBE, actions::SubscriptionInput, address, fresh_secret, query::Wanted};
+use super::{
+    Hub, SUBSCRIBE, SubscribeInput, UNSUBSCRIBE, actions::SubscriptionInput, address, fresh_secret, query::Wanted,
+};
 use crate::asking::Caller;
 use crate::idempotency::{self, Answer, Key};
 use crate::reply::{Refusal, Reply};
@@ -63,7 +65,15 @@ impl Hub {
                     "id": made.id, "callback": made.callback, "query": made.query, "secret": input.secret,
                 });
                 let location = Some(format!("{route}/{}", made.id));
-                Ok(Answer { status: 201, kind: "hub".into(), id: made.id, revision: 0, location, body: shown.to_string(), secret: true })
+                Ok(Answer {
+                    status: 201,
+                    kind: "hub".into(),
+                    id: made.id,
+                    revision: 0,
+                    location,
+                    body: shown.to_string(),
+                    secret: true,
+                })
             })
         });
         let mut response = done.await?.into_response();

@@ -37,14 +37,19 @@ pub(super) fn find(tx: &mut Tx<'_>, id: &str) -> Result<Option<Subscription>> {
 
 pub(super) fn of_tenant(tx: &mut Tx<'_>, tenant: TenantId, after: &str) -> Result<Vec<Subscription>> {
     tx.query(
-        &format!("SELECT {SUBSCRIPTION} FROM hub_subscriptions WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT {}", limits::PAGE_MAX),
+        &format!(
+            "SELECT {SUBSCRIPTION} FROM hub_subscriptions WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT {}",
+            limits::PAGE_MAX
+        ),
         args![tenant, after],
         subscription,
     )
 }
 
 pub(super) fn count(tx: &mut Tx<'_>, tenant: TenantId, api: &str) -> Result<u32> {
-    tx.query_one("SELECT COUNT(*) FROM hub_subscriptions WHERE tenant = $1 AND api = $2", args![tenant, api], |row| row.get(0))
+    tx.query_one("SELECT COUNT(*) FROM hub_subscriptions WHERE tenant = $1 AND api = $2", args![tenant, api], |row| {
+        row.get(0)
+    })
 }
 
 /// Removes a subscription; what still waits for it is given up.
@@ -91,8 +96,11 @@ pub(super) struct Waiting {
 
 /// Whether anything is due; keeps an idle worker from writing.
 pub(super) fn any_due(conn: &mut Conn<'_>, now: Timestamp) -> Result<bool> {
-    let found: Option<i64> =
-        conn.query_opt("SELECT 1 FROM hub_deliveries WHERE state = 'waiting' AND due_at <= $1 LIMIT 1", args![now], |row| row.get(0))?;
+    let found: Option<i64> = conn.query_opt(
+        "SELECT 1 FROM hub_deliveries WHERE state = 'waiting' AND due_at <= $1 LIMIT 1",
+        args![now],
+        |row| row.get(0),
+    )?;
     Ok(found.is_some())
 }
 
@@ -122,7 +130,10 @@ pub(super) fn claim(conn: &mut Conn<'_>, now: Timestamp, until: Timestamp) -> Re
         },
     )?;
     for delivery in &due {
-        conn.execute("UPDATE hub_deliveries SET due_at = $2, attempts = attempts + 1 WHERE id = $1", args![delivery.id, until])?;
+        conn.execute(
+            "UPDATE hub_deliveries SET due_at = $2, attempts = attempts + 1 WHERE id = $1",
+            args![delivery.id, until],
+        )?;
     }
     Ok(due)
 }
@@ -150,7 +161,10 @@ pub(super) fn settle(conn: &mut Conn<'_>, delivery: &Waiting, outcome: &Outcome,
         args![delivery.id, state, due, failure],
     )?;
     if *outcome == Outcome::Gone {
-        conn.execute("UPDATE hub_subscriptions SET gone_at = $2 WHERE id = $1 AND gone_at IS NULL", args![delivery.subscription, now])?;
+        conn.execute(
+            "UPDATE hub_subscriptions SET gone_at = $2 WHERE id = $1 AND gone_at IS NULL",
+            args![delivery.subscription, now],
+        )?;
         conn.execute(
             "UPDATE hub_deliveries SET state = 'dead', failure = 'the subscription was ended by the other side' WHERE subscription = $1 AND state = 'waiting'",
             args![delivery.subscription],

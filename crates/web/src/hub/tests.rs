@@ -44,7 +44,11 @@ fn serve(stream: TcpStream, status: u16) -> (String, Json) {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
     let mut stream = stream;
-    write!(stream, "HTTP/1.1 {status} X\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "HTTP/1.1 {status} X\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
     (head, serde_json::from_slice(&body).unwrap())
 }
 
@@ -64,14 +68,13 @@ fn verifies(secret: &str, head: &str, body: &Json) -> bool {
 
 fn house(db: db::Db, private: bool) -> (Router, Hub, Gate) {
     let web = web(db, Catalogue::default().kinds(&[&THING]).actions(&actions()));
-    let settings = HubSettings { private_targets: private, waits: vec![Duration::from_secs(5); 2], ..HubSettings::default() };
+    let settings =
+        HubSettings { private_targets: private, waits: vec![Duration::from_secs(5); 2], ..HubSettings::default() };
     let hub = Hub::new(&[&THING], "", settings);
     let (listening, gate) = (hub.clone(), web.gate().clone());
-    gate.react_with(Box::new(move |tx, fact| {
-        match (fact as &dyn std::any::Any).downcast_ref::<gate::RecordFact>() {
-            Some(fact) => listening.notify(tx, fact),
-            None => Ok(()),
-        }
+    gate.react_with(Box::new(move |tx, fact| match (fact as &dyn std::any::Any).downcast_ref::<gate::RecordFact>() {
+        Some(fact) => listening.notify(tx, fact),
+        None => Ok(()),
     }));
     (crate::tmf::routes(&[&THING]).merge(hub.routes()).with_state(web), hub, gate)
 }
@@ -95,7 +98,8 @@ async fn subscribers_hear_signed_what_happened_as_it_was() {
         patch(&router, &path, json!({"state": "old"})).await;
         send(&router, request("DELETE", &path).body(axum::body::Body::empty()).unwrap()).await;
         assert_eq!(hub.deliver_due(&gate).await.unwrap(), 4);
-        let mut heard: Vec<(String, Json)> = (0..4).map(|_| received.recv_timeout(Duration::from_secs(5)).unwrap()).collect();
+        let mut heard: Vec<(String, Json)> =
+            (0..4).map(|_| received.recv_timeout(Duration::from_secs(5)).unwrap()).collect();
         heard.sort_by_key(|(_, body)| body["eventId"].as_str().unwrap().to_owned());
         for ((head, body), (kind, name, size, state)) in heard.iter().zip([
             ("ThingCreateEvent", "a", Json::Null, "new"),
@@ -104,8 +108,14 @@ async fn subscribers_hear_signed_what_happened_as_it_was() {
             ("ThingDeleteEvent", "a", json!(2), "old"),
         ]) {
             let thing = &body["event"]["thing"];
-            assert_eq!((&body["eventType"], &thing["name"], &thing["size"], &thing["state"]), (&json!(kind), &json!(name), &size, &json!(state)));
-            assert_eq!((thing["href"].as_str(), header(head, "webhook-id").as_str()), (Some(path.as_str()), body["eventId"].as_str().unwrap()));
+            assert_eq!(
+                (&body["eventType"], &thing["name"], &thing["size"], &thing["state"]),
+                (&json!(kind), &json!(name), &size, &json!(state))
+            );
+            assert_eq!(
+                (thing["href"].as_str(), header(head, "webhook-id").as_str()),
+                (Some(path.as_str()), body["eventId"].as_str().unwrap())
+            );
             assert!(verifies(secret, head, body), "{head}");
             assert!(!verifies(&fresh_secret().unwrap(), head, body));
         }
@@ -123,7 +133,8 @@ async fn what_fails_is_tried_again_and_at_last_given_up() {
     let (router, hub, gate) = house(db, true);
     // A redirect is an answer like any other: it is not followed.
     let (address, received) = receiver(vec![500, 302, 204, 500, 500, 500, 204, 410]);
-    let id = post(&router, HUB, json!({"callback": address, "query": "eventType=ThingCreateEvent"})).await.json()["id"].clone();
+    let id = post(&router, HUB, json!({"callback": address, "query": "eventType=ThingCreateEvent"})).await.json()["id"]
+        .clone();
     let cx = gate::testing::somebody(base::id::TenantId(1));
     let state = || {
         let input = actions::DeliveriesInput { id: id.as_str().unwrap().into(), state: None, after: None };
@@ -165,17 +176,32 @@ async fn nothing_is_sent_inside_unless_allowed() {
     let (_, db, _keep) = db::testing::sqlite();
     let (router, hub, gate) = house(db.clone(), false);
     for callback in [
-        "http://127.0.0.1/", "http://localhost:8080/", "https://10.1.2.3/x", "http://169.254.169.254/latest", "http://[::1]/", "http://[fd00::1]/",
-        "http://[::ffff:127.0.0.1]/", "https://a:b@example.com/", "ftp://example.com/", "/relative", "x", "https://metadata.google.internal/",
+        "http://127.0.0.1/",
+        "http://localhost:8080/",
+        "https://10.1.2.3/x",
+        "http://169.254.169.254/latest",
+        "http://[::1]/",
+        "http://[fd00::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "https://a:b@example.com/",
+        "ftp://example.com/",
+        "/relative",
+        "x",
+        "https://metadata.google.internal/",
     ] {
-        assert_eq!(post(&router, HUB, json!({"callback": callback})).await.refusal(), (400, "callback".into()), "{callback}");
+        assert_eq!(
+            post(&router, HUB, json!({"callback": callback})).await.refusal(),
+            (400, "callback".into()),
+            "{callback}"
+        );
     }
     // 127.0.0.1 in disguise gets past the first look and not past the second.
     let disguised = post(&router, HUB, json!({"callback": "http://2130706433:9/"})).await;
     assert_eq!(disguised.status, 201);
     post(&router, THINGS, json!({"name": "a"})).await;
     assert_eq!(hub.deliver_due(&gate).await.unwrap(), 1);
-    let failure: String = db.read(|conn| conn.query_one("SELECT failure FROM hub_deliveries", &[], |row| row.get(0))).unwrap();
+    let failure: String =
+        db.read(|conn| conn.query_one("SELECT failure FROM hub_deliveries", &[], |row| row.get(0))).unwrap();
     assert!(failure.starts_with("hub."), "{failure}");
 }
 
@@ -200,7 +226,9 @@ async fn a_hub_keeps_to_its_tenant_its_query_and_its_secret() {
     for thing in [json!({"name": "a"}), json!({"name": "b", "size": 7}), json!({"name": "c", "size": 8})] {
         post(&router, THINGS, thing).await;
     }
-    let other = axum::http::Request::post(THINGS).header("authorization", "Bearer two").header("content-type", "application/json");
+    let other = axum::http::Request::post(THINGS)
+        .header("authorization", "Bearer two")
+        .header("content-type", "application/json");
     send(&router, other.body(axum::body::Body::from(json!({"name": "d", "size": 7}).to_string())).unwrap()).await;
     assert_eq!(hub.deliver_due(&gate).await.unwrap(), 1);
     assert_eq!(received.recv().unwrap().1["event"]["thing"]["name"], "b");
@@ -211,13 +239,36 @@ async fn a_hub_keeps_to_its_tenant_its_query_and_its_secret() {
 #[test]
 fn special_addresses_are_not_public() {
     for text in [
-        "0.0.0.0", "10.0.0.1", "100.64.0.1", "127.9.9.9", "169.254.169.254", "172.31.0.1", "192.168.1.1", "192.0.0.8", "198.18.0.1", "203.0.113.5",
-        "224.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "fc00::1", "fd12::1", "ff02::1", "::ffff:10.0.0.1", "64:ff9b::7f00:1",
-        "2002:7f00:1::", "2001:db8::1", "2001::1", "::127.0.0.1",
+        "0.0.0.0",
+        "10.0.0.1",
+        "100.64.0.1",
+        "127.9.9.9",
+        "169.254.169.254",
+        "172.31.0.1",
+        "192.168.1.1",
+        "192.0.0.8",
+        "198.18.0.1",
+        "203.0.113.5",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "fe80::1",
+        "fc00::1",
+        "fd12::1",
+        "ff02::1",
+        "::ffff:10.0.0.1",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+        "2001:db8::1",
+        "2001::1",
+        "::127.0.0.1",
     ] {
         assert!(!address::is_public(text.parse().unwrap()), "{text}");
     }
-    for text in ["1.1.1.1", "168.95.1.1", "2606:4700:4700::1111", "2001:b000:168::1", "::ffff:8.8.8.8", "64:ff9b::808:808"] {
+    for text in
+        ["1.1.1.1", "168.95.1.1", "2606:4700:4700::1111", "2001:b000:168::1", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+    {
         assert!(address::is_public(text.parse().unwrap()), "{text}");
     }
 }
@@ -225,6 +276,11 @@ fn special_addresses_are_not_public() {
 #[test]
 fn the_signature_is_the_one_of_the_specification() {
     // The example of the Standard Webhooks libraries.
-    let signed = signature("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
+    let signed = signature(
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        1_614_265_330,
+        r#"{"test": 2432232314}"#,
+    );
     assert_eq!(signed.unwrap(), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
 }

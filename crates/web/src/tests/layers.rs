@@ -22,12 +22,13 @@ fn catalogue() -> Catalogue {
 
 fn dressed(settings: Settings, db: db::Db) -> (Router, Web) {
     let web = Web::new(gate::testing::gate(db, catalogue()), Tokens, settings);
-    let odd = Router::new()
-        .route("/panic", route(async || -> &'static str { panic!("a secret of ours") }))
-        .route("/slow", route(async || {
+    let odd = Router::new().route("/panic", route(async || -> &'static str { panic!("a secret of ours") })).route(
+        "/slow",
+        route(async || {
             tokio::time::sleep(Duration::from_millis(300)).await;
             "done"
-        }));
+        }),
+    );
     let routes = tmf::routes(&[&THING]).merge(layers::health()).merge(layers::metrics()).merge(odd);
     (layers::dress(routes, &web), web)
 }
@@ -45,7 +46,10 @@ async fn every_answer_has_an_identifier_and_careful_headers() {
     let broken = get(&router, "/panic").await;
     assert_eq!(broken.refusal().0, 500);
     assert!(!broken.text.contains("secret") && broken.text.contains(broken.header("x-request-id")), "{broken:?}");
-    assert_eq!((get(&router, "/healthz").await.status, get(&router, "/readyz").await.status), (200.try_into().unwrap(), 200.try_into().unwrap()));
+    assert_eq!(
+        (get(&router, "/healthz").await.status, get(&router, "/readyz").await.status),
+        (200.try_into().unwrap(), 200.try_into().unwrap())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +61,12 @@ async fn metrics_name_routes_and_no_records() {
     let path = post(&router, THINGS, json!({"name": "a"})).await.header("location").to_owned();
     get(&router, &path).await;
     let text = get(&router, "/metrics").await.text;
-    assert!(text.contains("yunwei_http_requests_total{method=\"GET\",route=\"/tmf-api/things/v4/thing/{id}\",status=\"200\"} 1"), "{text}");
+    assert!(
+        text.contains(
+            "yunwei_http_requests_total{method=\"GET\",route=\"/tmf-api/things/v4/thing/{id}\",status=\"200\"} 1"
+        ),
+        "{text}"
+    );
     assert!(text.contains("yunwei_jobs_waiting 3") && !text.contains("thg_"), "{text}");
     assert!(text.trim_end().ends_with("# EOF"));
 }
@@ -80,7 +89,9 @@ async fn whoever_asks_too_often_is_told_to_wait() {
 }
 
 /// A server on loopback, and what ends it.
-async fn listening(tls: Option<Arc<rustls::ServerConfig>>) -> (SocketAddr, tokio::sync::oneshot::Sender<()>, tokio::task::JoinHandle<()>, db::testing::Scratch) {
+async fn listening(
+    tls: Option<Arc<rustls::ServerConfig>>,
+) -> (SocketAddr, tokio::sync::oneshot::Sender<()>, tokio::task::JoinHandle<()>, db::testing::Scratch) {
     let (_, db, keep) = db::testing::sqlite();
     let (router, _) = dressed(Settings::default(), db);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

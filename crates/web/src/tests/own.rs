@@ -49,16 +49,31 @@ async fn our_own_api_runs_actions_with_what_came_from_everywhere() {
 
     let found = get(&router, "/api/v1/boxes/b%201?limit=5&open=true&tags=x,y&tags=z").await;
     assert_eq!(found.json(), json!({"id": "b 1", "limit": 5, "open": true, "tags": ["x", "y", "z"]}));
-    for (path, attribute) in [("?limit=five", "limit"), ("?open=yes", "open"), ("?colour=red", "colour"), ("?id=other", "id"), ("?limit=-1", "")] {
+    for (path, attribute) in [
+        ("?limit=five", "limit"),
+        ("?open=yes", "open"),
+        ("?colour=red", "colour"),
+        ("?id=other", "id"),
+        ("?limit=-1", ""),
+    ] {
         let came = get(&router, &format!("/api/v1/boxes/b{path}")).await;
         assert_eq!(came.refusal(), (400, attribute.into()), "{path}");
     }
-    for (body, attribute) in [(json!({"id": "a"}), ""), (json!({"id": "a", "size": "x"}), ""), (json!({"id": "a", "size": 1, "sise": 1}), "sise")] {
+    for (body, attribute) in [
+        (json!({"id": "a"}), ""),
+        (json!({"id": "a", "size": "x"}), ""),
+        (json!({"id": "a", "size": 1, "sise": 1}), "sise"),
+    ] {
         let came = post(&router, "/api/v1/boxes", body.clone()).await;
-        assert_eq!((came.refusal().0, came.refusal().1.as_str() == attribute || attribute.is_empty()), (400, true), "{body}");
+        assert_eq!(
+            (came.refusal().0, came.refusal().1.as_str() == attribute || attribute.is_empty()),
+            (400, true),
+            "{body}"
+        );
     }
     let ask = || {
-        let request = request("POST", "/api/v1/boxes").header("content-type", "application/json").header("idempotency-key", "k");
+        let request =
+            request("POST", "/api/v1/boxes").header("content-type", "application/json").header("idempotency-key", "k");
         send(&router, request.body(Body::from(json!({"id": "a", "size": 1}).to_string())).unwrap())
     };
     let (first, again) = (ask().await, ask().await);
@@ -73,8 +88,12 @@ fn the_document_tells_what_the_routes_do() {
     let document = openapi::own("1", &ROUTES);
     let operation = &document["paths"]["/api/v1/boxes/{id}"]["get"];
     assert_eq!(operation["operationId"], "box.look");
-    let places: Vec<_> = operation["parameters"].as_array().unwrap().iter().map(|p| (p["name"].clone(), p["in"].clone())).collect();
-    assert!(places.contains(&(json!("id"), json!("path"))) && places.contains(&(json!("limit"), json!("query"))), "{places:?}");
+    let places: Vec<_> =
+        operation["parameters"].as_array().unwrap().iter().map(|p| (p["name"].clone(), p["in"].clone())).collect();
+    assert!(
+        places.contains(&(json!("id"), json!("path"))) && places.contains(&(json!("limit"), json!("query"))),
+        "{places:?}"
+    );
     let body = &document["paths"]["/api/v1/boxes"]["post"]["requestBody"]["content"]["application/json"]["schema"];
     assert_eq!((&body["required"], &body["additionalProperties"]), (&json!(["id", "size"]), &json!(false)));
     // Every reference leads somewhere.

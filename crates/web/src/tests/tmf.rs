@@ -45,7 +45,8 @@ async fn a_record_is_made_read_changed_and_removed() {
         let stale = request("PATCH", &path).header("if-match", "\"1\"").header("content-type", "application/json");
         assert_eq!(send(&router, stale.body(Body::from("{}")).unwrap()).await.refusal().0, 412);
         let fresh = request("PATCH", &path).header("if-match", "\"2\"").header("content-type", "application/json");
-        let fresh = send(&router, fresh.body(Body::from(json!({"state": "old", "size": null}).to_string())).unwrap()).await;
+        let fresh =
+            send(&router, fresh.body(Body::from(json!({"state": "old", "size": null}).to_string())).unwrap()).await;
         assert_eq!((fresh.status.as_u16(), fresh.json().get("size").is_none()), (200, true));
         assert_eq!(patch(&router, &path, json!({"state": "new"})).await.refusal(), (409, "state".into()));
         assert_eq!(patch(&router, &path, json!({"id": "other"})).await.refusal(), (400, "id".into()));
@@ -106,7 +107,9 @@ async fn http_is_kept_to() {
     let operations = send(&router, operations.body(Body::from("[]")).unwrap()).await;
     assert_eq!((operations.refusal().0, operations.header("accept-patch").is_empty()), (415, false));
 
-    let json = |body: Vec<u8>| request("POST", THINGS).header("content-type", "application/json").body(Body::from(body)).unwrap();
+    let json = |body: Vec<u8>| {
+        request("POST", THINGS).header("content-type", "application/json").body(Body::from(body)).unwrap()
+    };
     let deep = format!("{}1{}", "{\"a\":".repeat(5_000), "}".repeat(5_000));
     let nested = format!("{{\"name\":\"a\",\"value\":{}{}}}", "[".repeat(40), "]".repeat(40));
     for (hostile, status) in [
@@ -154,17 +157,28 @@ async fn lists_filter_sort_cut_and_page() {
             let came = get(&router, &format!("{THINGS}?limit=100&{query}")).await;
             assert_eq!(came.status, 200, "{query}: {came:?}");
             assert_eq!(came.json().as_array().unwrap().len(), count, "{query}");
-            assert_eq!((came.header("x-total-count"), came.header("x-result-count")), (count.to_string().as_str(), count.to_string().as_str()), "{query}");
+            assert_eq!(
+                (came.header("x-total-count"), came.header("x-result-count")),
+                (count.to_string().as_str(), count.to_string().as_str()),
+                "{query}"
+            );
             assert_eq!(came.header("link"), "", "{query}");
         }
-        for query in ["", "sort=-size", "sort=name", "colour=blue", "bundle=true&sort=-validFor.startDateTime", "sort=-id"] {
-            let whole: Vec<_> = get(&router, &format!("{THINGS}?limit=100&{query}")).await.json().as_array().unwrap().clone();
+        for query in
+            ["", "sort=-size", "sort=name", "colour=blue", "bundle=true&sort=-validFor.startDateTime", "sort=-id"]
+        {
+            let whole: Vec<_> =
+                get(&router, &format!("{THINGS}?limit=100&{query}")).await.json().as_array().unwrap().clone();
             let (mut seen, mut next) = (Vec::new(), format!("{THINGS}?limit=4&{query}"));
             while !next.is_empty() {
                 let page = get(&router, &next).await;
                 assert_eq!(page.status, 200, "{next}: {page:?}");
                 seen.extend(page.json().as_array().unwrap().clone());
-                next = page.header("link").strip_prefix('<').and_then(|l| l.split_once('>')).map_or(String::new(), |(l, _)| l.into());
+                next = page
+                    .header("link")
+                    .strip_prefix('<')
+                    .and_then(|l| l.split_once('>'))
+                    .map_or(String::new(), |(l, _)| l.into());
             }
             assert_eq!(seen, whole, "{query}");
             let middle = get(&router, &format!("{THINGS}?offset=10&limit=5&{query}")).await.json();
@@ -225,7 +239,10 @@ async fn a_repeated_post_is_answered_once_and_alike() {
         };
         let first = ask("one", "k", "a").await;
         let again = ask("one", "k", "a").await;
-        assert_eq!((first.status, &first.text, first.header("location")), (again.status, &again.text, again.header("location")));
+        assert_eq!(
+            (first.status, &first.text, first.header("location")),
+            (again.status, &again.text, again.header("location"))
+        );
         assert_eq!(get(&router, THINGS).await.header("x-total-count"), "1");
         assert_eq!(ask("one", "k", "b").await.refusal(), (422, "Idempotency-Key".into()));
         assert_ne!(ask("two", "k", "a").await.json()["id"], first.json()["id"]);
@@ -263,7 +280,15 @@ fn a_filter_without_an_index_gives_up_clearly() {
             let body = json!({"name": "x", "colour": "blue"}).as_object().unwrap().clone();
             let (id, at) = (base::id::format("thg", n), base::time::Timestamp::UNIX_EPOCH);
             let record = db::Record {
-                id, kind: "thing".into(), tenant: TenantId(1), revision: 1, state: None, class: Class::Internal, body, created: at, updated: at,
+                id,
+                kind: "thing".into(),
+                tenant: TenantId(1),
+                revision: 1,
+                state: None,
+                class: Class::Internal,
+                body,
+                created: at,
+                updated: at,
             };
             db::records::insert(conn, &record, &[])?;
         }

@@ -20,7 +20,9 @@ impl Fields {
         for (n, path) in text.split(',').map(str::trim).filter(|path| !path.is_empty()).enumerate() {
             let extension = !path.contains('.') && path.starts_with('@');
             if n >= limits::FIELDS_MAX || (query::leaf(kind.shape, path).is_none() && !extension) {
-                return Err(Error::invalid("fields.unknown", format!("{} has no attribute `{path}`", kind.name)).at("fields"));
+                return Err(
+                    Error::invalid("fields.unknown", format!("{} has no attribute `{path}`", kind.name)).at("fields")
+                );
             }
             fields.add(path);
         }

@@ -30,13 +30,16 @@ pub(super) async fn list(kind: &'static Kind, web: &Web, cx: Cx, raw: &str) -> R
             move |tx| Ok((find(kind, tx, &asked)?, asked.clone()))
         })
     });
-    let (found, asked) = read.await.map_err(|e| Error::bug("list.panic", "a list stopped on a broken invariant").because(e))??;
+    let (found, asked) =
+        read.await.map_err(|e| Error::bug("list.panic", "a list stopped on a broken invariant").because(e))??;
     let headers = headers(kind, &asked, &found)?;
     let documents: Vec<Json> = found
         .records
         .into_iter()
         .map(|(record, _)| render(web.site(), kind, record))
-        .map(|document| Json::Object(asked.fields.as_ref().map_or_else(|| document.clone(), |fields| fields.of(&document))))
+        .map(|document| {
+            Json::Object(asked.fields.as_ref().map_or_else(|| document.clone(), |fields| fields.of(&document)))
+        })
         .collect();
     let text = serde_json::to_string(&documents).unwrap_or_default();
     let mut response = json_text(StatusCode::OK, text);

@@ -41,7 +41,12 @@ pub fn routes(kinds: &[&'static Kind]) -> Router<Web> {
         let collection = move |web, request| async move { answer(collection(kind, web, request).await) };
         let record = move |web, request| async move { answer(record(kind, web, request).await) };
         router = router
-            .route(kind.path, any(move |axum::extract::State(web): axum::extract::State<Web>, request: Request| collection(web, request)))
+            .route(
+                kind.path,
+                any(move |axum::extract::State(web): axum::extract::State<Web>, request: Request| {
+                    collection(web, request)
+                }),
+            )
             .route(
                 &format!("{}/{{id}}", kind.path),
                 any(move |axum::extract::State(web): axum::extract::State<Web>, request: Request| record(web, request)),
@@ -95,18 +100,27 @@ async fn record(kind: &'static Kind, web: Web, request: Request) -> Reply {
 
 /// 405 with what is offered instead, and the answer to OPTIONS.
 fn not_offered(method: &Method, kind: &Kind, offers: &[(Verb, &str)]) -> Reply {
-    let offered: Vec<&str> = offers.iter().filter(|(verb, _)| kind.verbs.contains(verb)).map(|(_, words)| *words).collect();
+    let offered: Vec<&str> =
+        offers.iter().filter(|(verb, _)| kind.verbs.contains(verb)).map(|(_, words)| *words).collect();
     let allow = format!("{}{}OPTIONS", offered.join(", "), if offered.is_empty() { "" } else { ", " });
     if method == Method::OPTIONS {
         let mut response = StatusCode::NO_CONTENT.into_response();
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_str(&allow).unwrap_or(HeaderValue::from_static("OPTIONS")));
+        response
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_str(&allow).unwrap_or(HeaderValue::from_static("OPTIONS")));
         return Ok(response);
     }
     let message = format!("{method} is not offered here for {}", kind.name);
     Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method.not_offered", message).with(header::ALLOW, &allow))
 }
 
-async fn create(kind: &'static Kind, web: &Web, cx: &gate::Cx, parts: axum::http::request::Parts, content: Body) -> Reply {
+async fn create(
+    kind: &'static Kind,
+    web: &Web,
+    cx: &gate::Cx,
+    parts: axum::http::request::Parts,
+    content: Body,
+) -> Reply {
     if let Some(query) = parts.uri.query() {
         query::parse_fields(kind, query)?;
     }
@@ -136,9 +150,9 @@ async fn get(kind: &'static Kind, web: &Web, cx: &gate::Cx, parts: &axum::http::
     let fields = parts.uri.query().map(|query| query::parse_fields(kind, query)).transpose()?.flatten();
     let (digest, wanted) = (audit::digest(&id), id.clone());
     let action = kind.action(Verb::Get);
-    let found = web.gate().perform_async(cx, &action, Effect::Read, digest, move |tx| {
-        Ok(tx.load_stored(kind, &wanted)?.into_inner())
-    });
+    let found = web
+        .gate()
+        .perform_async(cx, &action, Effect::Read, digest, move |tx| Ok(tx.load_stored(kind, &wanted)?.into_inner()));
     let stored = found.await?;
     let revision = stored.revision;
     if body::none_match(&parts.headers, revision) {
@@ -163,10 +177,20 @@ fn passed_on(site: &str, kind: &Kind, id: &str, body: &str) -> Option<String> {
         return None;
     }
     let comma = if rest == "}" { "" } else { "," };
-    Some(format!("{{\"id\":\"{id}\",\"href\":\"{site}{}/{id}\",\"@type\":\"{}\"{comma}{rest}", kind.path, kind.shape.name))
+    Some(format!(
+        "{{\"id\":\"{id}\",\"href\":\"{site}{}/{id}\",\"@type\":\"{}\"{comma}{rest}",
+        kind.path, kind.shape.name
+    ))
 }
 
-async fn patch(kind: &'static Kind, web: &Web, cx: &gate::Cx, parts: &axum::http::request::Parts, content: Body, id: String) -> Reply {
+async fn patch(
+    kind: &'static Kind,
+    web: &Web,
+    cx: &gate::Cx,
+    parts: &axum::http::request::Parts,
+    content: Body,
+    id: String,
+) -> Reply {
     let fields = parts.uri.query().map(|query| query::parse_fields(kind, query)).transpose()?.flatten();
     let expected = body::if_match(&parts.headers)?;
     let mut patch = body::object(&parts.headers, content, body::PATCH).await?;
@@ -188,16 +212,21 @@ async fn patch(kind: &'static Kind, web: &Web, cx: &gate::Cx, parts: &axum::http
     Ok(tagged(json_text(StatusCode::OK, text(&document)), revision))
 }
 
-async fn delete(kind: &'static Kind, web: &Web, cx: &gate::Cx, parts: &axum::http::request::Parts, id: String) -> Reply {
+async fn delete(
+    kind: &'static Kind,
+    web: &Web,
+    cx: &gate::Cx,
+    parts: &axum::http::request::Parts,
+    id: String,
+) -> Reply {
     if let Some(query) = parts.uri.query() {
         query::parse_fields(kind, query)?;
     }
     let expected = body::if_match(&parts.headers)?;
     let digest = audit::digest(&id);
     let action = kind.action(Verb::Delete);
-    let gone = web.gate().perform_async(cx, &action, Effect::Delete, digest, move |tx| {
-        kind.delete_in(tx, &id, expected)
-    });
+    let gone =
+        web.gate().perform_async(cx, &action, Effect::Delete, digest, move |tx| kind.delete_in(tx, &id, expected));
     gone.await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -238,4 +267,3 @@ fn tagged(mut response: Response, revision: i64) -> Response {
     }
     response
 }
-

@@ -85,7 +85,8 @@ fn compare(op: Op, value: &str, wanted: &str) -> bool {
     }
 }
 
-const OPERATORS: [(&str, Op); 5] = [(".eq", Op::Eq), (".gte", Op::Gte), (".gt", Op::Gt), (".lte", Op::Lte), (".lt", Op::Lt)];
+const OPERATORS: [(&str, Op); 5] =
+    [(".eq", Op::Eq), (".gte", Op::Gte), (".gt", Op::Gt), (".lte", Op::Lte), (".lt", Op::Lt)];
 
 /// Reads a raw query string for a list of `kind`.
 ///
@@ -124,7 +125,8 @@ pub(crate) fn parse(kind: &Kind, raw: &str) -> Result<Asked> {
     for (path, values) in equal {
         asked.filters.push(filter(kind, path, Test::Compare(Op::Eq, values))?);
     }
-    let alternatives: usize = asked.filters.iter().map(|f| if let Test::Compare(_, v) = &f.test { v.len() } else { 1 }).sum();
+    let alternatives: usize =
+        asked.filters.iter().map(|f| if let Test::Compare(_, v) = &f.test { v.len() } else { 1 }).sum();
     if asked.filters.len() > limits::FILTERS_MAX || alternatives > limits::ALTERNATIVES_MAX {
         return Err(Error::invalid("filter.too_many", format!("a list takes at most {} filters", limits::FILTERS_MAX)));
     }
@@ -155,7 +157,10 @@ pub(crate) fn parse_fields(kind: &Kind, raw: &str) -> Result<Option<Fields>> {
 /// Each `name=value`, as it came and decoded.
 pub(crate) fn pairs(raw: &str) -> Result<Vec<(&str, String, String)>> {
     if raw.len() > limits::QUERY_BYTES_MAX {
-        return Err(Error::invalid("query.too_long", format!("the query is longer than {} bytes", limits::QUERY_BYTES_MAX)));
+        return Err(Error::invalid(
+            "query.too_long",
+            format!("the query is longer than {} bytes", limits::QUERY_BYTES_MAX),
+        ));
     }
     let pairs = raw.split('&').filter(|pair| !pair.is_empty());
     pairs
@@ -192,8 +197,15 @@ pub(crate) fn decode(text: &str) -> Result<String> {
 fn number(name: &str, value: &str, most: u64) -> Result<u64> {
     match value.parse::<u64>() {
         Ok(number) if number <= most => Ok(number),
-        Ok(_) => Err(Error::invalid("query.range", format!("`{name}` reaches at most {most}; follow the next link to go further")).at(name)),
-        Err(_) => Err(Error::invalid("query.number", format!("`{name}` must be a whole number that is not negative")).at(name)),
+        Ok(_) => Err(Error::invalid(
+            "query.range",
+            format!("`{name}` reaches at most {most}; follow the next link to go further"),
+        )
+        .at(name)),
+        Err(_) => {
+            Err(Error::invalid("query.number", format!("`{name}` must be a whole number that is not negative"))
+                .at(name))
+        }
     }
 }
 
@@ -286,7 +298,9 @@ fn alternatives(value: &str) -> Vec<String> {
     let mut letters = value.chars().peekable();
     while let Some(letter) = letters.next() {
         match letter {
-            '\\' if matches!(letters.peek(), Some(',' | '\\')) => out.last_mut().map(|last| last.extend(letters.next())).unwrap_or(()),
+            '\\' if matches!(letters.peek(), Some(',' | '\\')) => {
+                out.last_mut().map(|last| last.extend(letters.next())).unwrap_or(())
+            }
             ',' => out.push(String::new()),
             other => out.last_mut().map(|last| last.push(other)).unwrap_or(()),
         }
@@ -335,11 +349,14 @@ pub(crate) fn write_cursor(repeated: &str, value: &str, id: &str) -> String {
 }
 
 fn read_cursor(repeated: &str, cursor: &str) -> Result<(String, String)> {
-    let foreign = || Error::invalid("cursor.foreign", "this cursor belongs to another list; begin again without it").at("cursor");
+    let foreign =
+        || Error::invalid("cursor.foreign", "this cursor belongs to another list; begin again without it").at("cursor");
     let text = BASE64.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(foreign)?;
     let mut parts = text.splitn(3, '\n');
     match (parts.next(), parts.next(), parts.next()) {
-        (Some(marked), Some(id), Some(value)) if marked == mark(repeated) && !text.contains('\0') => Ok((value.to_owned(), id.to_owned())),
+        (Some(marked), Some(id), Some(value)) if marked == mark(repeated) && !text.contains('\0') => {
+            Ok((value.to_owned(), id.to_owned()))
+        }
         _ => Err(foreign()),
     }
 }
