@@ -24,9 +24,12 @@ pub mod reach;
 pub mod roles;
 mod secret;
 pub mod sessions;
+mod sweep;
 pub mod tenants;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod tokens;
 mod words;
@@ -40,6 +43,7 @@ pub use policies::POLICIES;
 pub use prepared::Prepared;
 pub use reach::authenticator::{Authenticator, Visitor, wanted_tenant};
 pub use secret::Secret;
+pub use sweep::sweep;
 
 /// Every action of this room.
 pub fn actions() -> Vec<&'static dyn AnyAction> {

@@ -140,8 +140,10 @@ pub static LIST: Action<ListInvitations, Page<Invitation>> = Action {
     run: |tx, input| {
         let id = input.tenant.unwrap_or(tx.cx().tenant());
         let tenant = destination(tx, "invitation.list", id, &[])?;
+        // A parent that does not see inside sees the owners that it invites, and no others.
+        let owners_only = tx.cx().relation(tenant.id) == Relation::Elsewhere;
         let limit = Page::<Invitation>::limit(input.limit);
-        let found = store::list(tx, tenant.id, input.after, limit + 1)?;
+        let found = store::list(tx, tenant.id, owners_only, input.after, limit + 1)?;
         Ok(Page::cut(found, limit, |invitation| invitation.id.to_string()))
     },
 };

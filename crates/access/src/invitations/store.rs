@@ -6,6 +6,7 @@ use base::{Error, Result};
 use db::{Conn, Row, args};
 
 use super::{Invitation, InvitationId, InvitationState};
+use crate::roles::OWNER;
 use crate::text::Email;
 
 const COLUMNS: &str = "id, tenant, email, name, locale, roles, state, invited_by, created_at, expires_at";
@@ -72,13 +73,18 @@ pub(crate) fn pending_number(conn: &mut Conn<'_>, tenant: TenantId) -> Result<u6
 pub(crate) fn list(
     conn: &mut Conn<'_>,
     tenant: TenantId,
+    owners_only: bool,
     after: Option<InvitationId>,
     limit: u32,
 ) -> Result<Vec<Invitation>> {
     let after = after.map(|id| id.to_string()).unwrap_or_default();
+    let of_owners = serde_json::json!([OWNER]);
     conn.query(
-        &format!("SELECT {COLUMNS} FROM invitations WHERE tenant = $1 AND state = 'pending' AND id > $2 ORDER BY id LIMIT {limit}"),
-        args![tenant, after],
+        &format!(
+            "SELECT {COLUMNS} FROM invitations WHERE tenant = $1 AND state = 'pending' AND id > $2
+             AND ($3 = 0 OR roles = $4) ORDER BY id LIMIT {limit}"
+        ),
+        args![tenant, after, i64::from(owners_only), of_owners],
         read,
     )
 }

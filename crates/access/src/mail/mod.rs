@@ -63,10 +63,15 @@ pub(crate) fn ask(tx: &mut Tx<'_>, errand: &Errand) -> Result<()> {
     durable::jobs::enqueue(tx, JOB, errand, None).map(drop)
 }
 
-/// Registers the job that writes and sends the mails.
+/// Registers this room's lasting work: the job that writes and sends the mails,
+/// and the reconciler that deletes what has run out.
 #[must_use]
 pub fn work(registry: Registry, postman: Postman) -> Registry {
-    registry.job(JOB, Patience::default(), move |gate, _, errand| postman.deliver(gate, errand))
+    registry.job(JOB, Patience::default(), move |gate, _, errand| postman.deliver(gate, errand)).reconciler(
+        "access.sweep",
+        Duration::from_secs(3_600),
+        crate::sweep,
+    )
 }
 
 /// Who writes and hands over the mails.

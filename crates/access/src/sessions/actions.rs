@@ -218,10 +218,10 @@ pub static ACT_IN: Action<tenants::actions::TenantRef, Place> = Action {
     effect: Effect::Change,
     run: |tx, input| {
         let account = oneself(tx)?;
+        let standing = reach::standing(tx, account, Some(input.tenant), None)?;
         let session = current(tx).ok_or_else(|| {
             Error::conflict("session.none", "a token acts where it was made; send X-Yunwei-Tenant to act elsewhere")
         })?;
-        let standing = reach::standing(tx, account, Some(input.tenant), None)?;
         store::set_acting(tx, session, input.tenant)?;
         reach::changed(tx);
         tx.touch("tenant", &input.tenant.to_string(), input.tenant, 0);

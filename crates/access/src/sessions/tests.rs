@@ -238,3 +238,27 @@ fn one_chooses_where_to_act_and_is_told_where_one_may() {
         assert_eq!(auth.recognise(&session.secret, None).unwrap().cx.tenant(), house.operator);
     }
 }
+
+#[test]
+fn what_has_run_out_is_swept_away_and_nothing_else() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let house = with_mei(db);
+        let auth = Authenticator::new(house.gate.clone());
+        open(&house, &from(&house, "192.0.2.1"), "mei@example.com", "wrong wrong wrong").unwrap_err();
+        let old = open(&house, &from(&house, "192.0.2.1"), "mei@example.com", PASSWORD).unwrap();
+        house.link(crate::mail::links::RESET, old.account.id.to_string());
+        house.gate.clock().advance(Duration::from_secs(limits::ATTEMPTS_KEPT_SECONDS.unsigned_abs() + 1));
+        let fresh = open(&house, &from(&house, "192.0.2.1"), "mei@example.com", PASSWORD).unwrap();
+        house.link(crate::mail::links::RESET, old.account.id.to_string());
+        crate::sweep(&house.gate).unwrap();
+        let left = |table: &'static str| -> i64 {
+            house
+                .gate
+                .db()
+                .read(move |c| c.query_one(&format!("SELECT COUNT(*) FROM {table}"), &[], |r| r.get(0)))
+                .unwrap()
+        };
+        assert_eq!((left("sessions"), left("mail_links")), (1, 1), "{engine}");
+        assert!(auth.recognise(&fresh.secret, None).is_ok());
+    }
+}

@@ -38,7 +38,7 @@ pub static CREATE: Action<CreateTenant, Tenant> = Action {
     summary: "Makes a customer below the operator, or a department below a customer, and invites its first owner.",
     effect: Effect::Create,
     run: |tx, input| {
-        let parent = load(tx, "tenant.create", input.parent.unwrap_or(tx.cx().tenant()))?;
+        let parent = inside(tx, "tenant.create", input.parent.unwrap_or(tx.cx().tenant()))?;
         if parent.path.len() >= limits::TENANT_DEPTH_MAX {
             return Err(Error::exhausted(
                 "tenant.too_deep",
@@ -102,7 +102,7 @@ pub static LIST: Action<ListTenants, Page<Tenant>> = Action {
     summary: "Lists the customers of the operator, or all departments of a customer.",
     effect: Effect::Read,
     run: |tx, input| {
-        let parent = load(tx, "tenant.list", input.parent.unwrap_or(tx.cx().tenant()))?;
+        let parent = inside(tx, "tenant.list", input.parent.unwrap_or(tx.cx().tenant()))?;
         let limit = Page::<Tenant>::limit(input.limit);
         let found = store::below(tx, &parent.path, parent.kind != TenantKind::Operator, input.after, limit + 1)?;
         Ok(Page::cut(found, limit, |tenant| tenant.id.to_string()))
@@ -201,7 +201,17 @@ fn set_state(tx: &mut Tx<'_>, action: &str, id: TenantId, state: TenantState) ->
 pub(crate) fn load(tx: &mut Tx<'_>, action: &str, id: TenantId) -> Result<Granted<Tenant>> {
     let tenant = store::load(tx, id)?;
     let owner = if tenant.parent == Some(tx.cx().tenant()) { tx.cx().tenant() } else { tenant.id };
+    grant(tx, action, owner, tenant)
+}
+
+/// Reads a tenant for an `action` inside it: what is below it is its own business.
+fn inside(tx: &mut Tx<'_>, action: &str, id: TenantId) -> Result<Granted<Tenant>> {
+    let tenant = store::load(tx, id)?;
+    grant(tx, action, tenant.id, tenant)
+}
+
+fn grant(tx: &mut Tx<'_>, action: &str, owner: TenantId, tenant: Tenant) -> Result<Granted<Tenant>> {
     // What the operator is called is no secret to those below it.
     let class = if tenant.kind == TenantKind::Operator { Class::Public } else { Class::Internal };
-    tx.grant(action, "tenant", &id.to_string(), owner, class, tenant)
+    tx.grant(action, "tenant", &tenant.id.to_string(), owner, class, tenant)
 }

@@ -56,6 +56,15 @@ fn the_operator_sees_its_customers_entries_and_not_their_departments() {
             house.gate.run(&administrator, &GET, TenantRef { tenant: house.department }).unwrap_err().kind(),
             Kind::NotFound
         );
+        for error in [
+            house
+                .gate
+                .run(&administrator, &LIST, ListTenants { parent: Some(house.first), ..Default::default() })
+                .unwrap_err(),
+            house.gate.run(&administrator, &CREATE, wanted(Some(house.first), "x")).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), Kind::NotFound);
+        }
         let owner = house.with_role("owner", house.first);
         assert_eq!(names(&house, &owner, None), [house.department]);
         // The operator's name is known to those below; its other customers are not.

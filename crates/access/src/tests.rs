@@ -1,0 +1,243 @@
+//! Every action of this room, as nobody, as a neighbour and as somebody lesser.
+
+use std::collections::BTreeMap;
+
+use base::Kind;
+use gate::{AnyAction, Cx, Effect, Gate};
+use serde_json::{Value as Json, json};
+
+use crate::invitations::actions::{INVITE, InviteAccount};
+use crate::testing::House;
+use crate::tokens::actions::{CREATE, CreateToken};
+
+/// Who may use an action in the ordinary way.
+#[derive(Clone, Copy, PartialEq)]
+enum For {
+    /// Those who are not known yet.
+    Anybody,
+    /// Everybody, about themselves; the sample names nothing of others.
+    Oneself,
+    /// The managers of the tenant that the sample names things of.
+    Managers,
+    /// Everybody of that tenant.
+    Members,
+    /// The platform itself.
+    Platform,
+}
+
+/// An input for every action, about things of the first customer.
+fn samples(house: &House) -> BTreeMap<&'static str, (For, Json)> {
+    let owner = house.with_role("owner", house.first);
+    let member = house.person("member@example.com", house.first, &["member"]);
+    let member_cx = house.cx(member, None).unwrap();
+    let input = CreateToken { name: "ci".to_owned(), days: None, roles: None, account: None };
+    let token = house.gate.run(&member_cx, &CREATE, input).unwrap().token.id;
+    let roles = vec!["viewer".to_owned()];
+    let email = "new@example.com".to_owned();
+    let input = InviteAccount { tenant: None, email, name: "New".to_owned(), locale: None, roles };
+    let invitation = house.gate.run(&owner, &INVITE, input).unwrap().id;
+    let (first, department) = (house.first, house.department);
+    let link = format!("ywl_{}", "A".repeat(43));
+    use For::{Anybody, Managers, Members, Oneself, Platform};
+    BTreeMap::from([
+        ("operator.init", (Platform, json!({"name": "Mine", "email": "me@example.com"}))),
+        ("tenant.create", (Managers, json!({"parent": first, "name": "x"}))),
+        ("tenant.list", (Members, json!({"parent": first}))),
+        ("tenant.get", (Members, json!({"tenant": first}))),
+        ("tenant.update", (Managers, json!({"tenant": first, "name": "x"}))),
+        ("tenant.suspend", (Managers, json!({"tenant": department}))),
+        ("tenant.resume", (Managers, json!({"tenant": department}))),
+        ("account.list", (Managers, json!({"tenant": first}))),
+        ("account.get", (Managers, json!({"account": member}))),
+        ("account.update", (Managers, json!({"account": member, "name": "x"}))),
+        ("account.suspend", (Managers, json!({"account": member}))),
+        ("account.resume", (Managers, json!({"account": member}))),
+        ("account.remove", (Managers, json!({"account": member, "tenant": first}))),
+        (
+            "account.invite",
+            (Managers, json!({"tenant": first, "email": "x@example.com", "name": "x", "roles": ["viewer"]})),
+        ),
+        ("invitation.list", (Managers, json!({"tenant": first}))),
+        ("invitation.resend", (Managers, json!({"invitation": invitation}))),
+        ("invitation.withdraw", (Managers, json!({"invitation": invitation}))),
+        ("invitation.preview", (Anybody, json!({"token": link}))),
+        ("invitation.accept", (Anybody, json!({"token": link, "password": "x"}))),
+        ("role.grant", (Managers, json!({"account": member, "tenant": first, "role": "viewer"}))),
+        ("role.revoke", (Managers, json!({"account": member, "tenant": first, "role": "member"}))),
+        ("reach.list", (Oneself, json!({}))),
+        ("password.change", (Oneself, json!({"password": "eleven drums behind the wall"}))),
+        ("password.request_reset", (Anybody, json!({"email": "x@example.com"}))),
+        ("password.reset", (Anybody, json!({"token": link, "password": "x"}))),
+        ("session.open", (Anybody, json!({"email": "x@example.com", "password": "x"}))),
+        ("session.close", (Oneself, json!({"session": "ses_01arz3ndektsv4rrffq69g5fav"}))),
+        ("session.list", (Oneself, json!({}))),
+        ("session.close_all", (Oneself, json!({}))),
+        ("session.act_in", (Members, json!({"tenant": first}))),
+        ("session.describe", (Oneself, json!({}))),
+        ("token.create", (Oneself, json!({"name": "x"}))),
+        ("token.list", (Oneself, json!({}))),
+        ("token.revoke", (Managers, json!({"token": token}))),
+    ])
+}
+
+fn run(gate: &Gate, cx: &Cx, action: &'static dyn AnyAction, input: &Json) -> base::Result<Json> {
+    action.run_json(gate, cx, input.clone())
+}
+
+/// All that the room keeps, but for what is said about the one who asks.
+fn everything(house: &House) -> Vec<String> {
+    let tables = ["tenants", "accounts", "role_grants", "api_tokens", "invitations", "mail_links", "credentials"];
+    let mut out = Vec::new();
+    for table in tables {
+        let columns = match table {
+            "tenants" => "id || name || state",
+            "accounts" => "id || name || state || locale",
+            "role_grants" => "account || tenant || role",
+            "api_tokens" => "id || account || CASE WHEN revoked_at IS NULL THEN '' ELSE 'revoked' END",
+            "invitations" => "id || state || CAST(expires_at AS TEXT)",
+            "mail_links" => "subject",
+            _ => "account || password",
+        };
+        let sql = format!("SELECT {columns} FROM {table} ORDER BY 1");
+        out.extend(house.gate.db().read(move |c| c.query(&sql, &[], |r| r.get::<String>(0))).unwrap());
+    }
+    out
+}
+
+#[test]
+fn every_action_has_a_sample() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let house = House::new(db);
+    let samples = samples(&house);
+    let names: Vec<&str> = crate::actions().iter().map(|a| a.name()).collect();
+    assert!(names.iter().all(|name| samples.contains_key(name)), "{names:?}");
+}
+
+#[test]
+fn nobody_does_nothing_but_knock() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let house = House::new(db);
+        let samples = samples(&house);
+        let before = everything(&house);
+        for action in crate::actions() {
+            let (whom, input) = &samples[action.name()];
+            let result = run(&house.gate, &Cx::nobody(house.operator), action, input);
+            if *whom == For::Anybody {
+                assert!(
+                    !result.as_ref().is_err_and(|e| e.code() == "session.required"),
+                    "{engine} {}: {result:?}",
+                    action.name()
+                );
+            } else {
+                assert_eq!(result.unwrap_err().kind(), Kind::Unauthenticated, "{engine} {}", action.name());
+            }
+        }
+        assert_eq!(everything(&house), before, "{engine}");
+    }
+}
+
+#[test]
+fn a_neighbour_finds_nothing_there_whatever_their_role() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let house = House::new(db);
+        let samples = samples(&house);
+        let neighbours = [
+            house.with_role("owner", house.second),
+            house.with_role("member", house.second),
+            house.with_role("viewer", house.second),
+            house.with_role("operations", house.operator),
+            house.with_role("auditor", house.operator),
+        ];
+        let before = everything(&house);
+        for neighbour in &neighbours {
+            for action in crate::actions() {
+                let (whom, input) = &samples[action.name()];
+                if !matches!(whom, For::Managers | For::Members | For::Platform) {
+                    continue;
+                }
+                let staff = !neighbour.has_role("owner") && neighbour.tenant() == house.operator;
+                // The operator's staff read the entry of a customer in the tree; that is all.
+                if staff && action.name() == "tenant.get" {
+                    continue;
+                }
+                let result = run(&house.gate, neighbour, action, input);
+                // The owners that the operator has invited, of which there are none here.
+                if staff && action.name() == "invitation.list" && result.is_ok() {
+                    assert_eq!(result.unwrap()["items"], json!([]), "{engine}");
+                    continue;
+                }
+                let error = result.unwrap_err();
+                let hidden = matches!(error.kind(), Kind::NotFound | Kind::Forbidden);
+                assert!(hidden, "{engine} {} as {:?}: {error:?}", action.name(), neighbour.roles());
+            }
+        }
+        assert_eq!(everything(&house), before, "{engine}");
+    }
+}
+
+#[test]
+fn a_lesser_role_manages_nothing() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let house = House::new(db);
+        let samples = samples(&house);
+        let before = everything(&house);
+        for role in ["member", "billing-viewer", "viewer"] {
+            let cx = house.with_role(role, house.first);
+            let mine = everything(&house);
+            for action in crate::actions() {
+                let (whom, input) = &samples[action.name()];
+                let result = run(&house.gate, &cx, action, input);
+                match whom {
+                    For::Managers | For::Platform => {
+                        assert_eq!(result.unwrap_err().kind(), Kind::Forbidden, "{engine} {} as {role}", action.name());
+                    }
+                    For::Members if action.effect() == Effect::Read => {
+                        assert!(result.is_ok(), "{engine} {}", action.name())
+                    }
+                    _ => {}
+                }
+            }
+            // Their own token and password apart, nothing has changed.
+            let now = everything(&house);
+            let me = cx.account().unwrap().to_string();
+            assert!(now.iter().all(|row| mine.contains(row) || row.contains(&me)), "{engine} {role}");
+        }
+        assert!(before.iter().all(|row| everything(&house).contains(row)), "{engine}");
+    }
+}
+
+#[test]
+fn an_owner_manages_what_is_theirs() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let house = House::new(db);
+        let samples = samples(&house);
+        let owner = house.with_role("owner", house.first);
+        // In this order none takes away what the next one needs.
+        for name in [
+            "tenant.create",
+            "tenant.list",
+            "tenant.get",
+            "tenant.update",
+            "tenant.suspend",
+            "tenant.resume",
+            "account.list",
+            "account.get",
+            "account.update",
+            "account.suspend",
+            "account.resume",
+            "account.invite",
+            "invitation.list",
+            "invitation.resend",
+            "invitation.withdraw",
+            "role.grant",
+            "role.revoke",
+            "token.revoke",
+            "account.remove",
+            "reach.list",
+        ] {
+            let action = crate::actions().into_iter().find(|a| a.name() == name).unwrap();
+            let result = run(&house.gate, &owner, action, &samples[name].1);
+            assert!(result.is_ok(), "{engine} {name}: {result:?}");
+        }
+    }
+}
