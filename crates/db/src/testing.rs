@@ -85,8 +85,22 @@ fn binaries() -> Option<PathBuf> {
     })
 }
 
+/// Removes what test processes left that have ended: a server's thread never
+/// drops its directory.
+fn sweep() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix("yunwei-test-").and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Starts a server in a scratch directory; it is told to end when this process does.
 fn start() -> Option<String> {
+    sweep();
     let Some(bin) = binaries() else {
         eprintln!("SKIPPED: PostgreSQL is not installed; the tests run on SQLite only");
         return None;

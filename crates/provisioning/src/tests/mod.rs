@@ -4,4 +4,3 @@ mod bad_days;
 mod catalog;
 mod delivery;
 mod end_to_end;
-mod speed;
