@@ -177,8 +177,8 @@ async function rest(page) {
   await page.emulateMedia({ colorScheme: "dark" });
   await visit(page, "/services", "services-zh-dark");
   await page.emulateMedia({ colorScheme: "light" });
-  const lost = await page.goto(`${portal}/no-such-page`);
-  hold(lost.status() === 404, "an unknown page is not found");
+  const lost = await page.goto(`${portal}/orders/pord_00000000000000000000000000`);
+  hold(lost.status() === 404, "an order that is not there is not found");
   await look(page, "not-found");
 }
 
