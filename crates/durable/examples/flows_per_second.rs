@@ -105,7 +105,7 @@ fn main() {
         });
     });
     while left(&gate, "state <> 'done'") > 0 {
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(25));
     }
     let whole = runs as f64 / began.elapsed().as_secs_f64();
     workers.stop();

@@ -30,7 +30,8 @@ use crate::registry::Body;
 use crate::step::{Progress, Wait};
 use crate::{jobs, reconcilers};
 
-const QUICK: usize = 8;
+/// Many, as they do nothing but wait for the commit that they share.
+const QUICK: usize = 32;
 const SLOW: usize = 8;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
