@@ -179,8 +179,9 @@ fn connect(path: &Path, read_only: bool) -> Result<Connection> {
     conn.set_prepared_statement_cache_capacity(256);
     conn.busy_timeout(std::time::Duration::from_secs(10)).map_err(translate)?;
     if !read_only {
+        // What a savepoint may have to give back stays in memory: without this each spills into a file.
         conn.execute_batch(
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-16000;",
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-16000; PRAGMA temp_store=MEMORY;",
         )
         .map_err(translate)?;
     }
