@@ -91,7 +91,7 @@ pub fn open_gate(location: &Location, clock: Clock) -> Result<Gate> {
 
 /// Every kind of lasting work that the house knows.
 pub fn registry(postman: access::Postman) -> Registry {
-    let registry = provisioning::register(resources::register(Registry::default()));
+    let registry = billing::register(provisioning::register(resources::register(Registry::default())));
     access::mail::work(registry, postman)
 }
 
