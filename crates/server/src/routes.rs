@@ -5,6 +5,10 @@
 
 use access::{accounts, invitations, passwords, roles, sessions, tenants, tokens};
 use axum::Router;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use base::Result;
 use billing::bills;
 use durable::{flows, jobs};
@@ -12,8 +16,8 @@ use gate::audit::actions as log;
 use portal::Portal;
 use provisioning::services;
 use resources::{capacity, claims, console, hosts, images, intents, orphans, places};
-use web::Web;
 use web::api::{self, Route};
+use web::{Traced, Web};
 
 use crate::app::{self, House};
 
@@ -115,6 +119,10 @@ pub static ROUTES: &[Route] = &[
     Route::post("/bills/adjustments", &bills::ADJUST),
     Route::get("/bills/{bill}/export", &bills::EXPORT),
     Route::get("/usage-summary", &bills::USAGE_SUMMARY),
+    // Notifications.
+    Route::get("/hubs", &web::hub::LIST),
+    Route::get("/hubs/{id}/deliveries", &web::hub::DELIVERIES),
+    Route::act("/hubs/{id}/deliveries/{delivery}/retry", &web::hub::RETRY),
     // The audit log.
     Route::get("/audit/entries", &log::LIST),
     Route::get("/audit/entries/{index}", &log::GET),
@@ -138,6 +146,23 @@ pub fn print_openapi() -> Result<()> {
     Ok(())
 }
 
+/// The OpenAPI document of the TM Forum routes, at `/tmf-api/openapi.json`.
+fn tmf_document(kinds: &[&'static gate::Kind]) -> Router<Web> {
+    let text: std::sync::Arc<str> = api::openapi::tmf(env!("CARGO_PKG_VERSION"), kinds).to_string().into();
+    let served = move || async move { ([(header::CONTENT_TYPE, "application/json")], text.to_string()) };
+    Router::new().route("/tmf-api/openapi.json", axum::routing::get(served))
+}
+
+/// Metrics are for whoever looks after this machine: they are answered to the
+/// machine itself, and to nobody behind a proxy.
+async fn only_from_here(request: Request, next: Next) -> Response {
+    let near = request.extensions().get::<Traced>().and_then(|traced| traced.address);
+    match near.is_some_and(|address| address.is_loopback()) {
+        true => next.run(request).await,
+        false => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
 /// Everything that the front listener answers.
 pub fn router(house: &House, web: &Web, portal: Portal) -> Router {
     let kinds = app::catalogue();
@@ -146,7 +171,8 @@ pub fn router(house: &House, web: &Web, portal: Portal) -> Router {
         .merge(api::routes(ROUTES))
         .merge(api::document(document()))
         .merge(web::layers::health())
-        .merge(web::layers::metrics())
+        .merge(web::layers::metrics().layer(axum::middleware::from_fn(only_from_here)))
+        .merge(tmf_document(kinds.all_kinds()))
         .merge(portal::routes(portal).with_state(()));
     web::layers::dress(routes, web)
 }

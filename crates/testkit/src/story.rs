@@ -48,7 +48,7 @@ fn word(json: &Json, path: &str) -> Outcome<String> {
 
 impl Installation {
     /// The password of everybody in a demo.
-    pub const PASSWORD: &'static str = "lantern walnut river quilt";
+    pub const PASSWORD: &'static str = "lantern-walnut-river-quilt";
     /// The first administrator.
     pub const ADMINISTRATOR: &'static str = "admin@yunwei.example";
 
