@@ -298,9 +298,11 @@ pub struct Stored {
 /// # Errors
 /// Those of the database.
 pub fn load_stored(conn: &mut Conn<'_>, kind: &str, id: &str) -> Result<Option<Stored>> {
-    conn.query_opt("SELECT tenant, revision, class, body FROM records WHERE id = $1 AND kind = $2", args![id, kind], |row| {
-        Ok(Stored { tenant: row.get(0)?, revision: row.get(1)?, class: row.get(2)?, body: row.get(3)? })
-    })
+    conn.query_opt(
+        "SELECT tenant, revision, class, body FROM records WHERE id = $1 AND kind = $2",
+        args![id, kind],
+        |row| Ok(Stored { tenant: row.get(0)?, revision: row.get(1)?, class: row.get(2)?, body: row.get(3)? }),
+    )
 }
 
 /// What the record was at `revision`, also when it has been deleted since.

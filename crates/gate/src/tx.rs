@@ -138,8 +138,9 @@ impl<'t> Tx<'t> {
     /// # Errors
     /// As [`Tx::load_for`].
     pub fn load_stored(&mut self, kind: &Kind, id: &str) -> Result<Granted<db::records::Stored>> {
-        let stored = db::records::load_stored(&mut self.conn, kind.name, id)?
-            .ok_or_else(|| Error::not_found(format!("{}.not_found", kind.name), format!("there is no {} {id}", kind.name)))?;
+        let stored = db::records::load_stored(&mut self.conn, kind.name, id)?.ok_or_else(|| {
+            Error::not_found(format!("{}.not_found", kind.name), format!("there is no {} {id}", kind.name))
+        })?;
         let (owner, class, revision) = (stored.tenant, stored.class, stored.revision);
         let granted = self.grant(&kind.action(Verb::Get), kind.name, id, owner, class, stored)?;
         self.touched.revision = self.touched.revision.max(revision);

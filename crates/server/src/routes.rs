@@ -118,6 +118,8 @@ pub static ROUTES: &[Route] = &[
     Route::get("/bills/lines/{line}/usage", &bills::LINE_USAGE),
     Route::post("/bills/adjustments", &bills::ADJUST),
     Route::get("/bills/{bill}/export", &bills::EXPORT),
+    Route::act("/bills/{bill}/move", &bills::MOVE),
+    Route::act("/bills/close", &bills::CLOSE),
     Route::get("/usage-summary", &bills::USAGE_SUMMARY),
     // Notifications.
     Route::get("/hubs", &web::hub::LIST),
