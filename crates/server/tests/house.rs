@@ -1,0 +1,25 @@
+//! The house as a whole, put together in this process.
+
+use base::time::Clock;
+use db::Location;
+use db::testing::Scratch;
+
+#[test]
+fn every_action_is_spoken_of_by_a_policy() {
+    let scratch = Scratch::new();
+    server::app::open_gate(&Location::Directory(scratch.path().to_owned()), Clock::System).unwrap();
+}
+
+#[test]
+fn the_committed_openapi_document_is_current() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/openapi.json");
+    let now = format!("{:#}\n", server::routes::document());
+    if std::env::var_os("YUNWEI_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &now).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == now,
+        "docs/reference/openapi.json is not current: run `YUNWEI_WRITE_DOCS=1 cargo test -p server`"
+    );
+}
