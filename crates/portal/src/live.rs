@@ -59,7 +59,7 @@ where
             }
             if ended {
                 watch.over = true;
-                return Some((event("end", ""), watch));
+                return Some((event("end", "end"), watch));
             }
             tokio::time::sleep(Duration::from_millis(limits::LIVE_MILLISECONDS)).await;
         }

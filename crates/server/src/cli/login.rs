@@ -28,7 +28,11 @@ pub fn run(args: LoginArgs, json: bool) -> Result<()> {
     match json {
         true => super::show::json(&who),
         false => {
-            println!("Signed in as {} in {}.", super::show::text(&who, "name"), super::show::text(&who, "tenant.name"))
+            println!(
+                "Signed in as {} in {}.",
+                super::show::text(&who, "account.name"),
+                super::show::text(&who, "acting.name")
+            )
         }
     }
     Ok(())

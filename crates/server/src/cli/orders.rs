@@ -136,6 +136,18 @@ pub(super) fn is_final(state: &str) -> bool {
     matches!(state, "completed" | "failed" | "partial" | "cancelled" | "rejected")
 }
 
+/// The steps of the runs that carry the order out.
+fn steps(client: &Client, order: &str) -> Result<Vec<Json>> {
+    let runs = client.get(&format!("/api/v1/flows?subject={order}"))?;
+    let runs = runs["items"].as_array().cloned().unwrap_or_default();
+    let mut all = Vec::new();
+    for run in &runs {
+        let detail = client.get(&format!("/api/v1/flows/{}", show::text(run, "id")))?;
+        all.extend(detail["steps"].as_array().cloned().unwrap_or_default());
+    }
+    Ok(all)
+}
+
 fn watch(client: &Client, id: &str, json: bool) -> Result<()> {
     let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(0) };
     if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}  {elapsed}") {
@@ -143,8 +155,7 @@ fn watch(client: &Client, id: &str, json: bool) -> Result<()> {
     }
     loop {
         let order = client.get(&format!("{ORDERS}/{id}"))?;
-        let progress = client.get(&format!("/api/v1/orders/{id}/progress"))?;
-        let steps = progress["steps"].as_array().cloned().unwrap_or_default();
+        let steps = steps(client, id)?;
         let done = steps.iter().filter(|s| s["state"] == "done").count();
         bar.set_length(steps.len() as u64);
         bar.set_position(done as u64);

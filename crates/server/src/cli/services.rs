@@ -127,8 +127,24 @@ fn confirmed(name: &str) -> Result<bool> {
     Ok(line.trim() == name)
 }
 
+/// Asks the host for the end of the console, and waits for it to arrive.
 fn console(client: &Client, id: &str, json: bool) -> Result<()> {
-    let log = client.get(&format!("/api/v1/services/{id}/console"))?;
+    let path = format!("/api/v1/services/{id}/console");
+    client.post(&path, &json!({}))?;
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let log = loop {
+        let log = client.get(&path)?;
+        if log["answered"] == true {
+            break log;
+        }
+        if std::time::Instant::now() > until {
+            return Err(Error::unavailable(
+                "console.silent",
+                "the host has not sent the console within 30 s; try again",
+            ));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    };
     match json {
         true => show::json(&log),
         false => println!("{}", show::text(&log, "text")),
