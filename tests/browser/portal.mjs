@@ -121,6 +121,9 @@ async function order(page) {
   hold(over, "the order came to its end within three minutes");
   say(`progress as seen: ${[...states].join(" → ")}`);
   hold(states.size > 1, "progress moved while somebody watched");
+  // The page loads itself anew when its order has come to its end.
+  await page.getByText("Cancel the order").first().waitFor({ state: "detached", timeout: 20000 });
+  await page.waitForLoadState("load");
   await look(page, "order-done");
 }
 
