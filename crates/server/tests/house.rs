@@ -1,5 +1,7 @@
 //! The house as a whole, put together in this process.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops on its first surprise")]
+
 use base::time::Clock;
 use db::Location;
 use db::testing::Scratch;

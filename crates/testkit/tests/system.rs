@@ -1,5 +1,7 @@
 //! The whole house as processes, tried from outside.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops on its first surprise")]
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
