@@ -341,7 +341,7 @@ pub static PRODUCT_ORDER: Shape = Shape {
         reference("billingAccount", &["billingAccount"]), parts("channel", &RELATED_CHANNEL), parts("note", &NOTE),
         parts("orderTotalPrice", &ORDER_PRICE), refs("payment", &[]), refs("productOfferingQualification", &[]),
         parts("productOrderItem", &PRODUCT_ORDER_ITEM).required(), refs("quote", &[]), parts("relatedParty", &RELATED_PARTY),
-        word("state", ORDER_STATES).read_only(),
+        word("state", ORDER_STATES).moved(),
     ],
 };
 

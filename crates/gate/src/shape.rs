@@ -2,8 +2,8 @@
 //! mandatory and what they refer to. Checked the same way for every kind.
 //!
 //! What a caller may say is decided here too: an attribute that only the
-//! platform sets ([`Field::read_only`]) or that stays as it was made
-//! ([`Field::fixed`]) is refused by [`Shape::check_new`] and
+//! platform sets ([`Field::read_only`], at first [`Field::moved`]) or that stays
+//! as it was made ([`Field::fixed`]) is refused by [`Shape::check_new`] and
 //! [`Shape::check_change`] before the document is looked at as a whole.
 
 // Rows of attributes, packed by hand.
@@ -39,6 +39,9 @@ pub struct Field {
     pub read_only: bool,
     /// Whether it stays as it was when the record was made.
     pub fixed: bool,
+    /// Whether it begins where the platform says, and then moves by the kind's
+    /// life cycle and rules: the state of an order.
+    pub moved: bool,
     /// What it holds.
     pub of: Type,
 }
@@ -123,7 +126,7 @@ pub const fn id_of(name: &'static str, kinds: &'static [&'static str]) -> Field 
 impl Field {
     /// An optional attribute.
     pub const fn new(name: &'static str, of: Type) -> Field {
-        Field { name, many: false, required: false, read_only: false, fixed: false, of }
+        Field { name, many: false, required: false, read_only: false, fixed: false, moved: false, of }
     }
     /// A list.
     pub const fn many(self) -> Field {
@@ -140,6 +143,14 @@ impl Field {
     /// Stays as it was made.
     pub const fn fixed(self) -> Field {
         Field { fixed: true, ..self }
+    }
+    /// Begins where the platform says, and moves by the life cycle.
+    pub const fn moved(self) -> Field {
+        Field { moved: true, ..self }
+    }
+    /// Whether the document that makes a record may not hold it.
+    pub fn not_at_first(&self) -> bool {
+        self.read_only || self.moved
     }
 }
 
@@ -170,6 +181,9 @@ impl Shape {
         }
         if let Some(name) = META.iter().find(|name| body.get(**name).is_some_and(|json| !json.is_string())) {
             return Err(Error::invalid("attribute.type", "text is needed here").at(join(at, name)));
+        }
+        if body.get("@type").and_then(Json::as_str) == Some("") {
+            return Err(Error::invalid("attribute.empty", "a type has a name").at(join(at, "@type")));
         }
         let extended = body.get("@type").and_then(Json::as_str).is_some_and(|name| name != self.name);
         let unknown = body
@@ -210,7 +224,7 @@ impl Shape {
         match self
             .fields
             .iter()
-            .find(|field| field.read_only && field.name != LAST_UPDATE && body.contains_key(field.name))
+            .find(|field| field.not_at_first() && field.name != LAST_UPDATE && body.contains_key(field.name))
         {
             Some(field) => Err(set_by_platform(field)),
             None => Ok(()),

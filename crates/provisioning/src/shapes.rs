@@ -73,7 +73,7 @@ pub static SERVICE_ORDER: Shape = Shape {
         parts("milestone", &SERVICE_ORDER_MILESTONE).read_only(), parts("note", &NOTE),
         parts("orderRelationship", &SERVICE_ORDER_RELATIONSHIP), parts("relatedParty", &ORDER_PARTY),
         parts("serviceOrderItem", &SERVICE_ORDER_ITEM).required(),
-        word("state", ORDER_STATES).read_only(),
+        word("state", ORDER_STATES).moved(),
     ],
 };
 

@@ -11,7 +11,7 @@ mod story;
 pub use api::{Answer, Api};
 pub use machines::Machines;
 pub use process::{Binaries, Daemon, Installation, Options, free_port};
-pub use story::{Customer, Guest, Order};
+pub use story::{Customer, Guest, Order, mailed_token, sign_in};
 
 /// A fault of the installation under test, in words.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;

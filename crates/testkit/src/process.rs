@@ -145,6 +145,8 @@ pub struct Options {
     pub listen: Option<String>,
     /// PostgreSQL instead of SQLite.
     pub database: Option<String>,
+    /// Further words for `yunwei serve`.
+    pub flags: Vec<String>,
 }
 
 /// A server on private directories, with what belongs to it.
@@ -226,6 +228,7 @@ impl Installation {
     pub fn start_server(&mut self) -> Outcome<()> {
         let mut command = self.binaries.yunwei();
         command.args(["serve", "--listen", &self.listen, "--agent-listen", &self.agent_listen]);
+        command.args(&self.options.flags);
         self.data_args(&mut command);
         let mut daemon = Daemon::start("yunwei serve", command, &self.folder.join("log/server.log"))?;
         let until = Instant::now() + Duration::from_secs(60);

@@ -46,6 +46,49 @@ fn word(json: &Json, path: &str) -> Outcome<String> {
     found.map(str::to_owned).ok_or_else(|| format!("{path} is missing in {json}").into())
 }
 
+/// Signs in with [`Installation::PASSWORD`] and makes an API token.
+///
+/// # Errors
+/// Where the server refuses.
+pub fn sign_in(nobody: &Api, email: &str) -> Outcome<Api> {
+    let session = nobody.post(
+        "/api/v1/sessions",
+        &json!({ "email": email, "password": Installation::PASSWORD, "user_agent": "yunwei-demo" }),
+    )?;
+    let cookie = format!("yunwei_session={}", word(&session, "/secret")?);
+    let csrf = word(&session, "/csrf")?;
+    let body = serde_json::to_vec(&json!({ "name": "demo" }))?;
+    let headers = [("content-type", "application/json"), ("cookie", cookie.as_str()), ("x-csrf-token", csrf.as_str())];
+    let made = nobody.send("POST", "/api/v1/tokens", &headers, Some(&body))?;
+    if made.status != 201 {
+        return Err(format!("no token for {email}: {}", made.text).into());
+    }
+    Ok(nobody.as_token(&word(&made.json, "/secret")?))
+}
+
+/// The token of the invitation that was mailed to that address.
+///
+/// # Errors
+/// Where none comes.
+pub fn mailed_token(outbox: &std::path::Path, email: &str) -> Outcome<String> {
+    let until = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < until {
+        for entry in std::fs::read_dir(outbox)?.flatten() {
+            let text = std::fs::read_to_string(entry.path())
+                .unwrap_or_default()
+                .replace("=\r\n", "")
+                .replace("=\n", "")
+                .replace("=3D", "=");
+            let addressed = [" ", "<"].iter().any(|before| text.contains(&format!("{before}{email}")));
+            if addressed && let Some((_, rest)) = text.split_once("invitation?token=") {
+                return Ok(rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).collect());
+            }
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Err(format!("no mail to {email} came within 20 s").into())
+}
+
 impl Installation {
     /// The password of everybody in a demo.
     pub const PASSWORD: &'static str = "lantern-walnut-river-quilt";
@@ -80,58 +123,12 @@ impl Installation {
     pub fn customer(&self, name: &str, email: &str) -> Outcome<Customer> {
         let tenant =
             self.api.post("/api/v1/tenants", &json!({ "name": name, "owner": { "email": email, "name": name } }))?;
-        let token = self.mailed_token(email)?;
+        let token = mailed_token(&self.data().join("outbox"), email)?;
         let nobody = self.api.as_token("");
         nobody
             .post("/api/v1/invitations/accept", &json!({ "token": token, "name": name, "password": Self::PASSWORD }))?;
-        let api = self.sign_in(email)?;
+        let api = sign_in(&nobody, email)?;
         Ok(Customer { name: name.to_owned(), tenant: word(&tenant, "/id")?, email: email.to_owned(), api })
-    }
-
-    /// Signs in with the password and makes an API token.
-    ///
-    /// # Errors
-    /// Where the server refuses.
-    pub fn sign_in(&self, email: &str) -> Outcome<Api> {
-        let nobody = self.api.as_token("");
-        let session = nobody.post(
-            "/api/v1/sessions",
-            &json!({ "email": email, "password": Self::PASSWORD, "user_agent": "yunwei-demo" }),
-        )?;
-        let cookie = format!("yunwei_session={}", word(&session, "/secret")?);
-        let csrf = word(&session, "/csrf")?;
-        let body = serde_json::to_vec(&json!({ "name": "demo" }))?;
-        let headers =
-            [("content-type", "application/json"), ("cookie", cookie.as_str()), ("x-csrf-token", csrf.as_str())];
-        let made = nobody.send("POST", "/api/v1/tokens", &headers, Some(&body))?;
-        if made.status != 201 {
-            return Err(format!("no token for {email}: {}", made.text).into());
-        }
-        Ok(self.api.as_token(&word(&made.json, "/secret")?))
-    }
-
-    /// The token in the newest mail to that address.
-    fn mailed_token(&self, email: &str) -> Outcome<String> {
-        let until = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < until {
-            for entry in std::fs::read_dir(self.data().join("outbox"))?.flatten() {
-                let text = std::fs::read_to_string(entry.path())
-                    .unwrap_or_default()
-                    .replace("=\r\n", "")
-                    .replace("=\n", "")
-                    .replace("=3D", "=");
-                if text.contains(email)
-                    && let Some((_, rest)) = text.split_once("invitation?token=")
-                {
-                    return Ok(rest
-                        .chars()
-                        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
-                        .collect());
-                }
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Err(format!("no mail to {email} came within 20 s").into())
     }
 
     /// Bills what the customer has used until now.

@@ -7,8 +7,8 @@
 //!        │            │       │  └─────► failed       │
 //!        └────────────┴───► pendingCancellation ──────┘   the flow is unwinding
 //! ```
-//! (`pending`, `held` and `assessingCancellation` are TM Forum's too; an operator
-//! may set the first two, an order leaves them for `inProgress`.)
+//! (`pending`, `held` and `assessingCancellation` are TM Forum's too; the
+//! platform uses none of them yet.)
 //!
 //! An item has the same states; the order's state follows from its items
 //! ([`rules::derive`]). Everything that is delivered is delivered per item.

@@ -65,8 +65,8 @@ fn show(args: &Args) -> Outcome<()> {
     let mut script = Script::default();
     println!("\nYunwei 雲維: an order becomes a running machine and a bill\n");
     let listen = if args.once { None } else { Some(args.listen.clone()) };
-    let house =
-        script.step("operator and server", || Installation::start(&scratch.0, Options { listen, database: None }))?;
+    let house = script
+        .step("operator and server", || Installation::start(&scratch.0, Options { listen, ..Options::default() }))?;
     let host = script.step("hypervisor, and the agent that makes it a host", || Machines::start(&house, "host1"))?;
     script.step("images and catalog", || house.seed())?;
     let (first, second) = script.step("two customers", || {
