@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops on its first surprise")]
 
 mod house;
+mod hub;
 mod tmf;
 
 use std::process::{Command, Output};

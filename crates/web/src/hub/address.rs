@@ -27,11 +27,25 @@ pub fn read(callback: &str, private: bool) -> Result<Uri> {
         return Err(refused("the address must not carry a name or a password"));
     }
     let host = uri.host().unwrap_or("").trim_matches(['[', ']']);
+    if ends_in_number(host) && host.parse::<IpAddr>().is_err() {
+        return Err(refused("the address names its host by a number that is written unusually"));
+    }
     let inside = host.parse::<IpAddr>().is_ok_and(|ip| !is_public(ip)) || is_local_name(host);
     if inside && !private {
         return Err(refused("notifications are not sent to loopback or private addresses"));
     }
     Ok(uri)
+}
+
+/// Whether resolvers would read the host as an IPv4 address: `127.1`, `2130706433`, `0x7f000001`
+/// (WHATWG URL, "ends in a number").
+fn ends_in_number(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or("");
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    match hexadecimal {
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_hexdigit()),
+        None => !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()),
+    }
 }
 
 fn is_local_name(host: &str) -> bool {

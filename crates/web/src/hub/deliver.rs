@@ -146,7 +146,7 @@ impl Hub {
 
     /// A client for one attempt that connects to these addresses and nowhere
     /// else: no redirects, no proxy.
-    fn agent(&self, found: Vec<SocketAddr>) -> Result<Agent> {
+    pub(super) fn agent(&self, found: Vec<SocketAddr>) -> Result<Agent> {
         let mut tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
             .root_certs(RootCerts::WebPki)

@@ -188,6 +188,10 @@ async fn nothing_is_sent_inside_unless_allowed() {
         "/relative",
         "x",
         "https://metadata.google.internal/",
+        "http://2130706433:9/",
+        "http://0x7f000001/",
+        "http://127.1/",
+        "http://0/",
     ] {
         assert_eq!(
             post(&router, HUB, json!({"callback": callback})).await.refusal(),
@@ -195,14 +199,37 @@ async fn nothing_is_sent_inside_unless_allowed() {
             "{callback}"
         );
     }
-    // 127.0.0.1 in disguise gets past the first look and not past the second.
-    let disguised = post(&router, HUB, json!({"callback": "http://2130706433:9/"})).await;
-    assert_eq!(disguised.status, 201);
+    // An address that was let in before the operator changed their mind is looked at again.
+    let input = SubscribeInput {
+        api: "/tmf-api/things/v4".into(),
+        callback: "http://127.0.0.1:9/".into(),
+        query: String::new(),
+        secret: fresh_secret().unwrap(),
+    };
+    gate.run(&gate::testing::somebody(base::id::TenantId(1)), &SUBSCRIBE, input).unwrap();
     post(&router, THINGS, json!({"name": "a"})).await;
     assert_eq!(hub.deliver_due(&gate).await.unwrap(), 1);
     let failure: String =
         db.read(|conn| conn.query_one("SELECT failure FROM hub_deliveries", &[], |row| row.get(0))).unwrap();
     assert!(failure.starts_with("hub."), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_looked_up_once_and_the_connection_goes_where_it_led() {
+    // The name leads inside: refused, whatever it is called.
+    let inside = "http://localhost:9/".parse().unwrap();
+    assert_eq!(address::resolve(&inside, false).unwrap_err().code(), "hub.address");
+    assert!(address::resolve(&inside, true).is_ok());
+    // A name that would lead elsewhere the second time is not asked a second time.
+    let (_, db, _keep) = db::testing::sqlite();
+    let (_, hub, _) = house(db, true);
+    let (callback, received) = receiver(vec![204]);
+    let checked = callback.trim_start_matches("http://").split('/').next().unwrap().parse().unwrap();
+    let sent = tokio::task::spawn_blocking(move || {
+        hub.agent(vec![checked]).unwrap().post("http://rebound.invalid/").send("{}").unwrap().status()
+    });
+    assert_eq!(sent.await.unwrap(), 204);
+    assert!(received.recv().unwrap().0.contains("rebound.invalid"), "the host is the one that was asked for");
 }
 
 #[tokio::test(flavor = "multi_thread")]
