@@ -25,7 +25,7 @@ use crate::app::{self, House};
 pub static ROUTES: &[Route] = &[
     // Who I am, and how I get in.
     Route::get("/whoami", &sessions::actions::DESCRIBE),
-    Route::post("/sessions", &sessions::actions::OPEN).with_secret(),
+    Route::post("/sessions", &sessions::actions::OPEN).with_secret().open(),
     Route::get("/sessions", &sessions::actions::LIST),
     Route::act("/sessions/close", &sessions::actions::CLOSE),
     Route::act("/sessions/close-all", &sessions::actions::CLOSE_ALL),
@@ -33,8 +33,8 @@ pub static ROUTES: &[Route] = &[
     Route::get("/tokens", &tokens::actions::LIST),
     Route::act("/tokens/{token}/revoke", &tokens::actions::REVOKE),
     Route::act("/password", &passwords::actions::CHANGE),
-    Route::act("/password/request-reset", &passwords::actions::REQUEST_RESET),
-    Route::act("/password/reset", &passwords::actions::RESET),
+    Route::act("/password/request-reset", &passwords::actions::REQUEST_RESET).open(),
+    Route::act("/password/reset", &passwords::actions::RESET).open(),
     // Tenants and their people.
     Route::post("/tenants", &tenants::actions::CREATE),
     Route::get("/tenants", &tenants::actions::LIST),
@@ -55,8 +55,8 @@ pub static ROUTES: &[Route] = &[
     Route::get("/invitations", &invitations::actions::LIST),
     Route::act("/invitations/{invitation}/resend", &invitations::actions::RESEND),
     Route::act("/invitations/{invitation}/withdraw", &invitations::actions::WITHDRAW),
-    Route::act("/invitations/preview", &invitations::actions::PREVIEW),
-    Route::act("/invitations/accept", &invitations::actions::ACCEPT),
+    Route::act("/invitations/preview", &invitations::actions::PREVIEW).open(),
+    Route::act("/invitations/accept", &invitations::actions::ACCEPT).open(),
     // Where machines stand.
     Route::post("/sites", &places::CREATE_SITE),
     Route::get("/sites", &places::LIST_SITES),

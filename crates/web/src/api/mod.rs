@@ -43,11 +43,14 @@ pub struct Route {
     /// Whether the answer holds a secret, shown once: such an answer is not
     /// kept for a repeated request.
     pub secret: bool,
+    /// Whether it is for whoever has not shown yet who they are. Only said in
+    /// the document: the policies decide.
+    pub open: bool,
 }
 
 impl Route {
     const fn new(method: &'static str, path: &'static str, action: &'static dyn AnyAction, status: u16) -> Route {
-        Route { method, path, action, status, secret: false }
+        Route { method, path, action, status, secret: false, open: false }
     }
     /// Reads.
     pub const fn get(path: &'static str, action: &'static dyn AnyAction) -> Route {
@@ -77,6 +80,11 @@ impl Route {
     #[must_use]
     pub const fn with_secret(self) -> Route {
         Route { secret: true, ..self }
+    }
+    /// For nobody yet.
+    #[must_use]
+    pub const fn open(self) -> Route {
+        Route { open: true, ..self }
     }
 
     /// The names between braces.

@@ -2,7 +2,7 @@
 
 use base::limits;
 use gate::shape::{Field, META, REFERENCE, Shape, Type};
-use gate::{AnyAction, Effect, Kind, Verb};
+use gate::{AnyAction, Kind, Verb};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value as Json, json};
@@ -35,7 +35,7 @@ pub fn tmf(version: &str, kinds: &[&Kind]) -> Json {
     let (mut paths, mut schemas) = (Map::new(), Map::new());
     schemas.insert("Error".to_owned(), error_schema());
     for kind in kinds {
-        component(&mut schemas, kind.shape);
+        answered(&mut schemas, kind);
         schemas.insert(format!("{}_Create", kind.shape.name), request(kind));
         schemas.insert(format!("{}_Update", kind.shape.name), change(kind));
         for verb in kind.verbs {
@@ -48,7 +48,11 @@ pub fn tmf(version: &str, kinds: &[&Kind]) -> Json {
             };
             insert(&mut paths, &path, method, record_operation(kind, *verb));
         }
+        let api = crate::hub::api_of(kind);
+        insert(&mut paths, &format!("{api}/hub"), "post", subscribing(api));
+        insert(&mut paths, &format!("{api}/hub/{{id}}"), "delete", unsubscribing(api));
     }
+    schemas.insert("EventSubscription".to_owned(), subscription());
     document("Yunwei: TM Forum APIs", version, "Records by TM Forum's Open APIs, version 4.", paths, schemas)
 }
 
@@ -163,7 +167,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Json {
         parameters.push(idempotency_key());
     }
     let content = (route.status != 204).then(|| Json::from(output));
-    let omit = if action.effect() == Effect::Read { reading() } else { &["412"] };
+    let omit = if with_body { &["412"][..] } else { reading() };
     let mut operation = json!({
         "operationId": format!("{}{}", action.name(), if route.method == "PUT" { ".put" } else { "" }),
         "summary": action.summary(),
@@ -171,6 +175,9 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Json {
         "parameters": parameters,
         "responses": responses(&route.status.to_string(), content, omit),
     });
+    if route.open {
+        operation["security"] = json!([]);
+    }
     if with_body && !properties.is_empty() {
         let required: Vec<&str> = required.into_iter().filter(|name| !in_path.contains(name)).collect();
         let needed = !required.is_empty();
@@ -228,6 +235,48 @@ fn record_operation(kind: &Kind, verb: Verb) -> Json {
     operation
 }
 
+/// The name of an operation at an API's hub; there is a hub at each, and names are unique.
+fn at_hub(action: &str, api: &str) -> String {
+    format!("{action}@{}", api.split('/').nth(2).unwrap_or_default())
+}
+
+fn subscribing(api: &str) -> Json {
+    let callback = json!({ "type": "string", "format": "uri", "maxLength": limits::CALLBACK_BYTES_MAX, "description": "Where notifications go." });
+    let query = json!({ "type": "string", "description": "`eventType=A,B&event.kind.path=value`; everything where it is left out." });
+    let schema =
+        json!({ "type": "object", "required": ["callback"], "properties": { "callback": callback, "query": query } });
+    json!({
+        "operationId": at_hub("hub.subscribe", api),
+        "summary": "Be told, at an address of yours, what happens to records of this API.",
+        "tags": ["hub"],
+        "parameters": [idempotency_key()],
+        "requestBody": { "required": true, "content": { "application/json": { "schema": schema } } },
+        "responses": responses("201", Some(json!({ "$ref": "#/components/schemas/EventSubscription" })), &["412"]),
+    })
+}
+
+fn unsubscribing(api: &str) -> Json {
+    json!({
+        "operationId": at_hub("hub.unsubscribe", api),
+        "summary": "End a subscription.",
+        "tags": ["hub"],
+        "parameters": [{ "name": "id", "in": "path", "required": true, "schema": { "type": "string" } }],
+        "responses": responses("204", None, &["412"]),
+    })
+}
+
+fn subscription() -> Json {
+    let text = json!({ "type": "string" });
+    json!({
+        "type": "object",
+        "required": ["id", "callback", "secret"],
+        "properties": {
+            "@type": text, "id": text, "callback": text, "query": text,
+            "secret": { "type": "string", "description": "What notifications are signed with; shown this once." },
+        },
+    })
+}
+
 fn list_parameters(kind: &Kind, fields: Json) -> Vec<Json> {
     let whole = |most: u64| json!({ "type": "integer", "minimum": 0, "maximum": most });
     let mut parameters = vec![
@@ -243,6 +292,13 @@ fn list_parameters(kind: &Kind, fields: Json) -> Vec<Json> {
     parameters
 }
 
+/// Adds what is answered: whole, or with `fields` only what was asked for.
+fn answered(schemas: &mut Map<String, Json>, kind: &Kind) {
+    let mut schema = object(schemas, kind.shape.fields.iter(), false);
+    schema["required"] = json!(["id", "href", "@type"]);
+    schemas.insert(kind.shape.name.to_owned(), schema);
+}
+
 /// Adds a shape and all that it is made of.
 fn component(schemas: &mut Map<String, Json>, shape: &'static Shape) {
     if schemas.contains_key(shape.name) {
@@ -256,6 +312,7 @@ fn component(schemas: &mut Map<String, Json>, shape: &'static Shape) {
 fn object(schemas: &mut Map<String, Json>, fields: impl Iterator<Item = &'static Field>, strict: bool) -> Json {
     let mut properties: Map<String, Json> =
         META.iter().map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
+    properties.insert("@type".to_owned(), json!({ "type": "string", "minLength": 1 }));
     let mut required = Vec::new();
     for field in fields {
         let one = value(schemas, field.of);
@@ -295,7 +352,7 @@ fn value(schemas: &mut Map<String, Json>, of: Type) -> Json {
 }
 
 fn request(kind: &Kind) -> Json {
-    object(&mut Map::new(), kind.shape.fields.iter().filter(|field| !field.read_only), true)
+    object(&mut Map::new(), kind.shape.fields.iter().filter(|field| !field.not_at_first()), true)
 }
 
 fn change(kind: &Kind) -> Json {
