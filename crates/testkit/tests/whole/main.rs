@@ -4,6 +4,7 @@
 
 mod house;
 mod hub;
+mod roles;
 mod tmf;
 
 use std::process::{Command, Output};
