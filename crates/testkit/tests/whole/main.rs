@@ -5,6 +5,7 @@
 mod house;
 mod hub;
 mod roles;
+mod sale;
 mod tmf;
 
 use std::process::{Command, Output};
