@@ -105,7 +105,18 @@ fn busy() -> Error {
 const WRITE_BEGIN: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
 const READ_BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
+/// How long a server that says nothing is waited for, where its address does not say otherwise.
+const SILENCE: Duration = Duration::from_secs(30);
+
 fn connect(config: &::postgres::Config) -> Result<Client> {
+    let mut config = config.clone();
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(Duration::from_secs(10));
+    }
+    // A server whose host is gone answers nothing, for ever: the operating system is told when to give up.
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(SILENCE).keepalives_idle(SILENCE).keepalives_interval(Duration::from_secs(10));
+    }
     config.connect(NoTls).map_err(|e| Error::unavailable("db.away", format!("cannot reach PostgreSQL: {e}")).because(e))
 }
 
@@ -127,8 +138,8 @@ fn serve(config: &::postgres::Config, queue: &Mutex<Receiver<Work>>, way: &RwLoc
             };
         }
         let Some((client, statements)) = kept.as_mut() else { continue };
-        let poisoned = AtomicBool::new(false);
-        let mut session = Session { client, statements, poisoned: &poisoned };
+        let (poisoned, failed) = (AtomicBool::new(false), AtomicBool::new(false));
+        let mut session = Session { client, statements, poisoned: &poisoned, failed: &failed };
         match work {
             Work::Write(mut job, done) => done(persist(&mut session, &mut job, way)),
             Work::Read(read) => read(Ok(&mut session)),
@@ -171,28 +182,50 @@ pub(crate) struct Session<'a> {
     statements: &'a mut HashMap<String, Statement>,
     /// Set where the state of the connection is unknown and it must not be used again.
     poisoned: &'a AtomicBool,
+    /// Set while PostgreSQL has given the present transaction up: it would
+    /// answer COMMIT with a rollback, and not call that an error.
+    failed: &'a AtomicBool,
 }
 
 impl Session<'_> {
     pub(crate) fn reborrow(&mut self) -> Session<'_> {
-        Session { client: self.client, statements: self.statements, poisoned: self.poisoned }
+        Session { client: self.client, statements: self.statements, poisoned: self.poisoned, failed: self.failed }
     }
 
     fn transaction<T>(&mut self, begin: &str, work: impl FnOnce(&mut Conn<'_>) -> Result<T>) -> Result<T> {
         self.client.batch_execute(begin).map_err(translate)?;
+        self.failed.store(false, Ordering::Relaxed);
         let inner = self.reborrow();
         let attempt = std::panic::AssertUnwindSafe(|| work(&mut Conn(Inner::Postgres(inner))));
         let result = std::panic::catch_unwind(attempt)
             .unwrap_or_else(|_| Err(Error::bug("db.panic", "a transaction stopped on a broken invariant")));
+        let ignored =
+            || Error::bug("db.failure_ignored", "a statement failed and its transaction went on all the same");
         match result {
+            Ok(_) if self.failed.load(Ordering::Relaxed) => {
+                self.roll_back();
+                Err(ignored())
+            }
             Ok(value) => self.client.batch_execute("COMMIT").map(|()| value).map_err(translate),
             Err(e) => {
-                if self.client.batch_execute("ROLLBACK").is_err() {
-                    self.poisoned.store(true, Ordering::Relaxed);
-                }
+                self.roll_back();
                 Err(e)
             }
         }
+    }
+
+    fn roll_back(&mut self) {
+        if self.client.batch_execute("ROLLBACK").is_err() {
+            self.poisoned.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes whether the transaction can still be committed.
+    fn noted<T>(&self, sql: &str, result: Result<T>) -> Result<T> {
+        if result.is_err() || sql.starts_with("ROLLBACK TO ") {
+            self.failed.store(result.is_err(), Ordering::Relaxed);
+        }
+        result
     }
 
     fn prepare(&mut self, sql: &str) -> Result<Statement> {
@@ -208,9 +241,10 @@ impl Session<'_> {
     }
 
     pub(crate) fn execute(&mut self, sql: &str, args: &[Value<'_>]) -> Result<u64> {
-        let statement = self.prepare(sql)?;
-        let params: Vec<&(dyn ToSql + Sync)> = args.iter().take(statement.params().len()).map(|v| v as _).collect();
-        self.client.execute(&statement, &params).map_err(translate)
+        let done = self
+            .prepare(sql)
+            .and_then(|statement| self.client.execute(&statement, &params(&statement, args)).map_err(translate));
+        self.noted(sql, done)
     }
 
     pub(crate) fn each(
@@ -219,14 +253,20 @@ impl Session<'_> {
         args: &[Value<'_>],
         mut see: impl FnMut(&Row) -> Result<()>,
     ) -> Result<()> {
-        let statement = self.prepare(sql)?;
-        let params: Vec<&(dyn ToSql + Sync)> = args.iter().take(statement.params().len()).map(|v| v as _).collect();
-        for row in self.client.query(&statement, &params).map_err(translate)? {
+        let rows = self
+            .prepare(sql)
+            .and_then(|statement| self.client.query(&statement, &params(&statement, args)).map_err(translate));
+        for row in self.noted(sql, rows)? {
             let cells = (0..row.len()).map(|column| cell(&row, column)).collect::<Result<_>>()?;
             see(&Row(cells))?;
         }
         Ok(())
     }
+}
+
+/// As many as the text mentions; more are allowed.
+fn params<'v>(statement: &Statement, args: &'v [Value<'_>]) -> Vec<&'v (dyn ToSql + Sync)> {
+    args.iter().take(statement.params().len()).map(|value| value as _).collect()
 }
 
 fn cell(row: &::postgres::Row, column: usize) -> Result<Value<'static>> {

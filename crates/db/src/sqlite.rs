@@ -134,12 +134,17 @@ impl Drop for Sqlite {
 fn serve(conn: &Connection, queue: &Receiver<(Job, Done)>) {
     while let Ok(first) = queue.recv() {
         let mut outcomes = Vec::new();
-        let began = run(conn, "BEGIN IMMEDIATE");
+        let mut began = run(conn, "BEGIN IMMEDIATE");
         let mut next = Some(first);
         while let Some((mut job, done)) = next {
             let result = began.clone().and_then(|()| guarded(conn, &mut job));
+            if began.is_ok() && conn.is_autocommit() {
+                // A full disk: the neighbours' work went with the job's, and whoever comes next begins anew.
+                began = Err(result.clone().err().unwrap_or_else(taken_back));
+            }
             outcomes.push((done, result));
-            next = if outcomes.len() < limits::GROUP_COMMIT_MAX { queue.try_recv().ok() } else { None };
+            let full = began.is_err() || outcomes.len() == limits::GROUP_COMMIT_MAX;
+            next = if full { None } else { queue.try_recv().ok() };
         }
         let committed = began.and_then(|()| run(conn, "COMMIT"));
         if committed.is_err() {
@@ -157,6 +162,9 @@ fn guarded(conn: &Connection, job: &mut Job) -> Result<()> {
     let attempt = std::panic::AssertUnwindSafe(|| job(&mut Conn(Inner::Sqlite(conn))));
     let result = std::panic::catch_unwind(attempt)
         .unwrap_or_else(|_| Err(Error::bug("db.panic", "a transaction stopped on a broken invariant")));
+    if conn.is_autocommit() {
+        return Err(result.err().unwrap_or_else(taken_back));
+    }
     if result.is_err() {
         run(conn, "ROLLBACK TO job")?;
     }
@@ -220,7 +228,18 @@ fn unusable(directory: &Path, e: std::io::Error) -> Error {
         .because(e)
 }
 
+/// SQLite takes the whole transaction back by itself where the disk is full or
+/// fails. What comes after in the same piece of work must not be written alone.
+fn inside(conn: &Connection) -> Result<()> {
+    if conn.is_autocommit() { Err(taken_back()) } else { Ok(()) }
+}
+
+fn taken_back() -> Error {
+    Error::unavailable("db.taken_back", "the database took the transaction back; nothing of it was written")
+}
+
 pub(crate) fn execute(conn: &Connection, sql: &str, args: &[Value<'_>]) -> Result<u64> {
+    inside(conn)?;
     let mut statement = conn.prepare_cached(sql).map_err(translate)?;
     bind(&mut statement, args)?;
     statement.raw_execute().map(|n| n as u64).map_err(translate)
@@ -232,6 +251,7 @@ pub(crate) fn each(
     args: &[Value<'_>],
     mut see: impl FnMut(&Row) -> Result<()>,
 ) -> Result<()> {
+    inside(conn)?;
     let mut statement = conn.prepare_cached(sql).map_err(translate)?;
     bind(&mut statement, args)?;
     let width = statement.column_count();

@@ -1,3 +1,4 @@
+mod groups;
 mod lists;
 
 use base::Kind;
