@@ -7,7 +7,7 @@
 //! first half found out. `run` believes nothing that can have changed since.
 
 use base::{Error, Kind, Result};
-use gate::{AnyAction, Cx, Effect, Gate, Tx, audit};
+use gate::{AnyAction, Cx, Effect, Gate, Tx, audit, read_input, write_output};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -92,9 +92,6 @@ where
         Err(Error::bug("action.not_repeatable", format!("{} has work to do before its transaction", self.name)))
     }
     fn run_json(&'static self, gate: &Gate, cx: &Cx, input: Json) -> Result<Json> {
-        let input = I::deserialize(input).map_err(|e| Error::invalid("input.malformed", e.to_string()))?;
-        let output = self.run(gate, cx, input)?;
-        serde_json::to_value(output)
-            .map_err(|e| Error::bug("action.output", "a result cannot be written as JSON").because(e))
+        write_output(self.run(gate, cx, read_input(input)?)?)
     }
 }

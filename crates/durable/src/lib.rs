@@ -154,6 +154,10 @@ impl gate::Fact for Fact {
     fn revision(&self) -> i64 {
         self.run().map_or(0, |about| about.revision)
     }
+    // How far a run has come is in its journal.
+    fn is_kept(&self) -> bool {
+        !matches!(self, Fact::FlowAdvanced(_))
+    }
 }
 
 /// Everything that can be done here.

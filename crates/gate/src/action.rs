@@ -95,11 +95,18 @@ where
 }
 
 /// Reads an action's input; the error names what does not fit.
-pub(crate) fn read_input<I: DeserializeOwned>(input: Json) -> Result<I> {
+///
+/// # Errors
+/// `Invalid` (`input.malformed`).
+pub fn read_input<I: DeserializeOwned>(input: Json) -> Result<I> {
     I::deserialize(input).map_err(|e| Error::invalid("input.malformed", e.to_string()))
 }
 
-fn write_output(output: impl Serialize) -> Result<Json> {
+/// Writes what an action gives.
+///
+/// # Errors
+/// `Bug` where it is nothing that JSON can hold.
+pub fn write_output(output: impl Serialize) -> Result<Json> {
     serde_json::to_value(output)
         .map_err(|e| Error::bug("action.output", "a result cannot be written as JSON").because(e))
 }
@@ -134,11 +141,6 @@ impl Catalogue {
     /// The registered kinds.
     pub fn all_kinds(&self) -> &[&'static Kind] {
         &self.kinds
-    }
-
-    /// The registered actions by name.
-    pub fn all_actions(&self) -> impl Iterator<Item = &'static dyn AnyAction> + '_ {
-        self.actions.values().copied()
     }
 
     /// The action of that name.

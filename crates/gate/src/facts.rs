@@ -15,6 +15,11 @@ pub trait Fact: Any + std::fmt::Debug {
     fn revision(&self) -> i64 {
         0
     }
+    /// Whether it is written down. Not so for what comes every few seconds and
+    /// stands elsewhere in full: it is only reacted to.
+    fn is_kept(&self) -> bool {
+        true
+    }
 }
 
 /// What happens to any record; TM Forum notifications are made from it.

@@ -273,23 +273,6 @@ impl Kind {
         self.change_in(tx, record, patch)
     }
 
-    /// [`Kind::update`] inside a transaction, by the platform's own rules: it
-    /// may also change what callers may not.
-    ///
-    /// # Errors
-    /// As [`Kind::update`].
-    pub fn update_in(
-        &'static self,
-        tx: &mut Tx<'_>,
-        id: &str,
-        expected: Option<i64>,
-        patch: &Map<String, Json>,
-    ) -> Result<Granted<Record>> {
-        let record = tx.load(self, Verb::Update, id)?;
-        expect_revision(&record, expected)?;
-        self.change_in(tx, record, patch)
-    }
-
     fn change_in(
         &'static self,
         tx: &mut Tx<'_>,

@@ -28,7 +28,7 @@ pub mod testing;
 mod tests;
 mod tx;
 
-pub use action::{Action, AnyAction, Catalogue, Effect};
+pub use action::{Action, AnyAction, Catalogue, Effect, read_input, write_output};
 pub use cx::{Actor, Cx, Relation};
 pub use decide::Policies;
 pub use facts::{Fact, RecordFact};

@@ -2,7 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use base::id::{Ids, TenantId};
 use base::time::{Clock, Timestamp};
@@ -165,12 +165,13 @@ impl Gate {
         O: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<O> + Send + 'static,
     {
+        let tried = Tried::default();
         let result = if effect == Effect::Read {
-            self.0.db.read(self.reading(cx, name, work))
+            self.0.db.read(self.reading(cx, name, &tried, work))
         } else {
-            self.0.db.write(self.writing(cx, name, digest, work)).map(finish)
+            self.0.db.write(self.writing(cx, name, digest, &tried, work)).map(finish)
         };
-        self.noting_refusal(cx, name, digest, result)
+        self.noting_refusal(cx, name, digest, &tried, result)
     }
 
     /// [`Gate::perform`] for async tasks. A read runs right here on SQLite, so
@@ -184,28 +185,30 @@ impl Gate {
         O: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<O> + Send + 'static,
     {
+        let tried = Tried::default();
         let result = if effect == Effect::Read {
-            self.0.db.read_async(self.reading(cx, name, work)).await
+            self.0.db.read_async(self.reading(cx, name, &tried, work)).await
         } else {
-            self.0.db.write_async(self.writing(cx, name, digest, work)).await.map(finish)
+            self.0.db.write_async(self.writing(cx, name, digest, &tried, work)).await.map(finish)
         };
-        self.noting_refusal(cx, name, digest, result)
+        self.noting_refusal(cx, name, digest, &tried, result)
     }
 
     fn reading<O, F>(
         &self,
         cx: &Cx,
         name: &str,
+        tried: &Tried,
         mut work: F,
     ) -> impl FnOnce(&mut Conn<'_>) -> Result<O> + Send + use<O, F>
     where
         F: FnMut(&mut Tx<'_>) -> Result<O> + Send + 'static,
     {
-        let (inner, cx, name) = (self.0.clone(), cx.clone(), name.to_owned());
+        let (inner, cx, name, tried) = (self.0.clone(), cx.clone(), name.to_owned(), tried.clone());
         move |conn| {
             let mut tx = Tx::new(conn.reborrow(), &cx, &inner, inner.clock.now());
             inner.open(&cx, &name)?;
-            work(&mut tx)
+            work(&mut tx).inspect_err(|_| tried.note(&tx.touched))
         }
     }
 
@@ -214,17 +217,18 @@ impl Gate {
         cx: &Cx,
         name: &str,
         digest: [u8; 32],
+        tried: &Tried,
         mut work: F,
     ) -> impl FnMut(&mut Conn<'_>) -> Result<(O, Vec<After>)> + Send + use<O, F>
     where
         F: FnMut(&mut Tx<'_>) -> Result<O> + Send + 'static,
     {
-        let (inner, cx, name) = (self.0.clone(), cx.clone(), name.to_owned());
+        let (inner, cx, name, tried) = (self.0.clone(), cx.clone(), name.to_owned(), tried.clone());
         move |conn| {
             let now = inner.clock.now();
             let mut tx = Tx::new(conn.reborrow(), &cx, &inner, now);
             inner.open(&cx, &name)?;
-            let value = work(&mut tx)?;
+            let value = work(&mut tx).inspect_err(|_| tried.note(&tx.touched))?;
             let after = std::mem::take(&mut tx.after);
             let touched = tx.touched.clone();
             drop(tx);
@@ -233,29 +237,43 @@ impl Gate {
         }
     }
 
-    fn noting_refusal<O>(&self, cx: &Cx, name: &str, digest: [u8; 32], result: Result<O>) -> Result<O> {
-        if let Err(e) = &result
-            && matches!(e.kind(), ErrorKind::Forbidden | ErrorKind::Unauthenticated)
-        {
-            self.record_refusal(cx, name, e, digest);
+    fn noting_refusal<O>(&self, cx: &Cx, name: &str, digest: [u8; 32], tried: &Tried, result: Result<O>) -> Result<O> {
+        if let Err(e) = &result {
+            let touched = tried.taken();
+            // Somebody else's record is answered as if it were not there, and still was reached for.
+            if touched.hidden || matches!(e.kind(), ErrorKind::Forbidden | ErrorKind::Unauthenticated) {
+                self.record_refusal(cx, name, e, digest, touched);
+            }
         }
         result
     }
 
     /// A refusal is an entry of its own, in a transaction of its own.
-    fn record_refusal(&self, cx: &Cx, name: &str, error: &Error, digest: [u8; 32]) {
+    fn record_refusal(&self, cx: &Cx, name: &str, error: &Error, digest: [u8; 32], touched: Touched) {
         let (inner, cx, name, code) = (self.0.clone(), cx.clone(), name.to_owned(), error.code().to_owned());
         let outcome = format!("refused:{code}");
         self.0.db.submit(
-            move |conn| {
-                audit::append(conn, &entry(&cx, &name, &Touched::default(), &outcome, digest, inner.clock.now()))
-            },
+            move |conn| audit::append(conn, &entry(&cx, &name, &touched, &outcome, digest, inner.clock.now())),
             |result| {
                 if let Err(e) = result {
                     tracing::error!(error = ?e, "a refusal could not be recorded");
                 }
             },
         );
+    }
+}
+
+/// What an action that failed was reaching for: the transaction that knew is gone by then.
+#[derive(Clone, Default)]
+struct Tried(Arc<Mutex<Touched>>);
+
+impl Tried {
+    fn note(&self, touched: &Touched) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = touched.clone();
+    }
+
+    fn taken(&self) -> Touched {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }
 

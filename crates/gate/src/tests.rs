@@ -141,6 +141,17 @@ fn another_tenants_record_does_not_exist() {
             assert_eq!(error.kind(), ErrorKind::NotFound);
         }
         assert!(THING.list(&gate, &stranger, true, |scope| page(scope, None)).unwrap().records.is_empty());
+        THING.create(&gate, &stranger, object(json!({"name": "mine"}))).unwrap();
+        let reached: Vec<(String, String, String)> = gate
+            .db()
+            .read(|c| {
+                let sql = "SELECT action, outcome, object_id FROM audit_entries WHERE outcome <> 'done' ORDER BY seq";
+                c.query(sql, &[], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            })
+            .unwrap();
+        let entry = |verb: &str| (format!("thing.{verb}"), "refused:thing.not_found".to_owned(), made.id.clone());
+        assert_eq!(reached, [entry("get"), entry("update"), entry("delete")], "and who reached for it is on the log");
+        assert_eq!(THING.get(&gate, &stranger, "thg_nowhere").unwrap_err().kind(), ErrorKind::NotFound);
         let pointing =
             THING.create(&gate, &stranger, object(json!({"name": "x", "other": {"id": made.id}}))).unwrap_err();
         assert_eq!((pointing.kind(), pointing.attribute()), (ErrorKind::Dangling, Some("other.id")));
@@ -156,6 +167,39 @@ fn nobody_is_refused_and_the_refusal_is_recorded() {
     // The entry is written behind the answer; a later write has it before itself.
     THING.create(&gate, &somebody(TenantId(1)), object(json!({"name": "a"}))).unwrap();
     assert_eq!(audit(&gate)[0], ("thing.create".to_owned(), "refused:session.required".to_owned()));
+}
+
+#[test]
+fn what_failed_in_part_states_nothing_later() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let gate = gate(db, catalogue());
+    let stated = Arc::new(AtomicUsize::new(0));
+    let count = stated.clone();
+    gate.react_with(Box::new(move |_, fact| {
+        count.fetch_add(usize::from(fact.name() == "Promised"), Ordering::SeqCst);
+        Ok(())
+    }));
+    gate.perform(&somebody(TenantId(1)), "thing.create", Effect::Create, [0; 32], |tx| {
+        let failed = tx.attempt(|tx| {
+            tx.fact_once_stored(Promised, TenantId(1));
+            Err::<(), _>(Error::conflict("thing.failed", "on purpose"))
+        });
+        assert_eq!(failed.unwrap_err().code(), "thing.failed");
+        THING.create_in(tx, &object(json!({"name": "a"}))).map(drop)
+    })
+    .unwrap();
+    assert_eq!(stated.load(Ordering::SeqCst), 0);
+}
+
+#[derive(Debug)]
+struct Promised;
+impl crate::Fact for Promised {
+    fn name(&self) -> &'static str {
+        "Promised"
+    }
+    fn object(&self) -> (&str, &str) {
+        ("thing", "")
+    }
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Touched {
     pub id: String,
     pub tenant: Option<TenantId>,
     pub revision: i64,
+    /// It is there, and the actor was told that it is not.
+    pub hidden: bool,
 }
 
 /// A record that the actor may use in the way that was asked for.
@@ -113,6 +115,7 @@ impl<'t> Tx<'t> {
         let relation = self.cx.relation(owner);
         self.touch(kind, id, owner, 0);
         if relation == Relation::Elsewhere || (relation == Relation::Above && class != Class::Public) {
+            self.touched.hidden = true;
             return Err(Error::not_found(format!("{kind}.not_found"), format!("there is no {kind} {id}")));
         }
         self.gate.policies.decide(self.cx, action, kind, class, relation)?;
@@ -236,10 +239,12 @@ impl<'t> Tx<'t> {
     fn state(&mut self, fact: &dyn Fact, tenant: TenantId) -> Result<()> {
         let (kind, id) = fact.object();
         let now = self.now;
-        self.conn.execute(
-            "INSERT INTO facts (name, tenant, object_kind, object_id, revision, at) VALUES ($1, $2, $3, $4, $5, $6)",
-            db::args![fact.name(), tenant, kind, id, fact.revision(), now],
-        )?;
+        if fact.is_kept() {
+            self.conn.execute(
+                "INSERT INTO facts (name, tenant, object_kind, object_id, revision, at) VALUES ($1, $2, $3, $4, $5, $6)",
+                db::args![fact.name(), tenant, kind, id, fact.revision(), now],
+            )?;
+        }
         if self.reacting > 16 {
             return Err(Error::bug(
                 "fact.loop",
@@ -256,7 +261,8 @@ impl<'t> Tx<'t> {
     /// Says what the audit entry is about; the first object that an action touches counts.
     pub fn touch(&mut self, kind: &str, id: &str, tenant: TenantId, revision: i64) {
         if self.touched.kind.is_empty() {
-            self.touched = Touched { kind: kind.to_owned(), id: id.to_owned(), tenant: Some(tenant), revision };
+            let (kind, id) = (kind.to_owned(), id.to_owned());
+            self.touched = Touched { kind, id, tenant: Some(tenant), revision, hidden: false };
         }
     }
 
@@ -279,12 +285,13 @@ impl<'t> Tx<'t> {
     /// on: the whole transaction then has to run again.
     pub fn attempt<T>(&mut self, work: impl FnOnce(&mut Tx<'t>) -> Result<T>) -> Result<T> {
         self.conn.execute("SAVEPOINT attempt", &[])?;
-        let (kept, reacting) = (self.after.len(), self.reacting);
+        let (kept, stated, reacting) = (self.after.len(), self.once_stored.len(), self.reacting);
         let guarded = std::panic::AssertUnwindSafe(|| work(self));
         let result = std::panic::catch_unwind(guarded)
             .unwrap_or_else(|_| Err(Error::bug("tx.panic", "part of a transaction stopped on a broken invariant")));
         if result.is_err() {
             self.after.truncate(kept);
+            self.once_stored.truncate(stated);
             self.reacting = reacting;
             self.conn.execute("ROLLBACK TO SAVEPOINT attempt", &[])?;
         }

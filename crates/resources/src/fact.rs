@@ -93,4 +93,9 @@ impl gate::Fact for Fact {
             _ => 0,
         }
     }
+
+    // Every running machine grows older with each report; what is known of its lives is in `lives`.
+    fn is_kept(&self) -> bool {
+        !matches!(self, Fact::LifeObserved { .. })
+    }
 }

@@ -253,6 +253,9 @@ pub static SKIP: Action<Skip, RunSummary> = Action {
         store::append(tx, run.id, &entry)?;
         decide(tx, &run, "skip", &input.reason)?;
         let next = if run.backward { run.step - 1 } else { run.step + 1 };
+        // Who passes over the point of no return answers for it: nothing after it turns the run round.
+        let returns = usize::try_from(run.step).ok().and_then(|n| plan.step_definition(n));
+        run.past_return |= !run.backward && returns.is_some_and(|step| step.point_of_no_return);
         let now = tx.now;
         run.go_to(next, now);
         settled(tx, &mut run)?;
