@@ -20,9 +20,12 @@ CREATE TABLE meters (
     name       TEXT NOT NULL,
     started_at BIGINT NOT NULL,
     ended_at   BIGINT,
+    -- 0 once it has ended and all of it is on bills: bills do not grow dearer with what is long over.
+    waiting    BIGINT NOT NULL CHECK (waiting IN (0, 1)),
     CHECK (ended_at IS NULL OR ended_at >= started_at)
 );
 CREATE INDEX meters_by_account ON meters (account, id);
+CREATE INDEX meters_waiting ON meters (account, id) WHERE waiting = 1;
 CREATE INDEX meters_by_product ON meters (product);
 CREATE INDEX meters_by_tenant ON meters (tenant, id);
 

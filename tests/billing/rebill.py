@@ -54,6 +54,18 @@ def round_away(value, decimals):
     return minor if scaled >= 0 else -minor
 
 
+def period_micros(charge, month, zone):
+    """The period of a recurring price, for use in a month."""
+    cycle = charge["cycle"]
+    if cycle == "month":
+        period = month_micros(month, zone)
+    elif cycle == "year":
+        period = year_micros(month, zone)
+    else:
+        period = SECONDS[cycle] * 1_000_000
+    return period * charge["length"]
+
+
 def number(text):
     return Fraction(Decimal(str(text)))
 
@@ -68,14 +80,7 @@ def quantity(price, entry, zone):
     if charge["type"] == "recurring":
         if basis != "held":
             return None
-        cycle = charge["cycle"]
-        if cycle == "month":
-            period = month_micros(entry["month"], zone)
-        elif cycle == "year":
-            period = year_micros(entry["month"], zone)
-        else:
-            period = SECONDS[cycle] * 1_000_000
-        return Fraction(length, period * charge["length"])
+        return Fraction(length, period_micros(charge, entry["month"], zone))
     size = sizes.get(charge["measure"])
     if size is None:
         return None
@@ -119,22 +124,24 @@ def lines_of(meter, zone):
     prior = defaultdict(Fraction)
     for before in meter["prior"]:
         price = json.loads(before["price"])
-        unit = quantity_unit(price)
+        unit = quantity_unit(price, before["month"], zone)
         prior[(before["month"], identity(price))] += number(before["numerator"]) / unit
     for key, units in groups.items():
         if units:
             price = prices[key]
-            stepped = price["charge"]["type"] == "usage" and (price.get("allowance") or price.get("tiers"))
+            stepped = price.get("allowance") or price.get("tiers")
             before = prior[key] if stepped else Fraction(0)
             amount = worth(price, before + units) - worth(price, before)
             yield key[0], price, round_away(amount, DECIMALS[price["currency"]])
 
 
-def quantity_unit(price):
-    """How many of the numerator's parts make one unit of a usage price."""
+def quantity_unit(price, month, zone):
+    """How many of the numerator's parts make one unit of a price in a month."""
     charge = price["charge"]
-    if charge["type"] != "usage":
+    if charge["type"] == "oneTime":
         return Fraction(1)
+    if charge["type"] == "recurring":
+        return Fraction(period_micros(charge, month, zone))
     time = SECONDS[charge["time"]] * 1_000_000 if charge["time"] else 1
     return time * number(charge["per"])
 

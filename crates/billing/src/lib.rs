@@ -5,7 +5,7 @@
 //! takes what is not billed yet and issues it.
 //!
 //! ```text
-//!   ServiceActivated ─► usage::start     LifeSeen ─► usage::life_seen     ServiceTerminated ─► usage::end
+//!   ServiceActivated ─► usage::start     LifeSeen ─► usage::life_seen     ServiceReleased ─► usage::end
 //!                                   │
 //!   bill.run ─► settle ─► usage_entries ─► rating ─► bill, lines, charges ─► ledger, TMF678, BillIssued
 //! ```

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::kinds::CUSTOMER_BILL;
-use super::run::{draft, run_account};
+use super::run::{Period, draft, run_account};
 use super::store::{self, StoredLine};
 use super::types::{Adjustment, Amount, BillLine, BillRow, BillView, Issued};
 use super::views;
@@ -45,8 +45,9 @@ fn preview(tx: &mut Tx<'_>, input: &PreviewInput) -> Result<BillView> {
     let calendar = accounts::calendar(tx)?;
     let meters = usage::meters_of(tx, &account.id)?;
     let waiting = waiting(tx, meters, until, &calendar)?;
-    let draft = draft(tx, &account, &waiting, until, accounts::is_exempt(&record, until), &calendar)?;
     let start = store::billed_until(tx, &account.id)?.unwrap_or(account.opened).min(until);
+    let period = Period { start, end: until, next: None, exempt: accounts::is_exempt(&record, until) };
+    let draft = draft(tx, &account, &waiting, &period, &calendar)?;
     Ok(BillView {
         lines: views::drafted_lines(&draft),
         taxes: views::drafted_taxes(&draft),
@@ -110,8 +111,22 @@ pub struct RunInput {
 pub struct RunOutput {
     /// The bills, also those that an earlier run for the same period has made.
     pub bills: Vec<BillRow>,
+    /// In a run over all accounts: those that could not be billed. The others were.
+    pub failed: Vec<NotBilled>,
     /// Where to go on; nothing when every account has had its turn.
     pub next: Option<String>,
+}
+
+/// An account that could not be billed, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NotBilled {
+    /// The billing account.
+    pub account: String,
+    /// The error's code.
+    pub code: String,
+    /// What to do about it.
+    pub message: String,
 }
 
 /// `bill.run`.
@@ -127,27 +142,41 @@ fn run(tx: &mut Tx<'_>, input: &RunInput) -> Result<RunOutput> {
         return Err(Error::forbidden("bill.issuer", "bills are issued by the operator"));
     }
     let until = input.period_end.unwrap_or(tx.now);
-    let (list, next) = match &input.account {
-        Some(id) => (vec![accounts::granted(tx, RUN.name, id)?.0], None),
-        None => {
-            let list = accounts::all(tx, input.after.as_deref().unwrap_or_default(), limits::BILL_RUN_ACCOUNTS_MAX)?;
-            let full = list.len() == limits::BILL_RUN_ACCOUNTS_MAX as usize;
-            let next = list.last().filter(|_| full).map(|account| account.id.clone());
-            (list, next)
-        }
-    };
-    let mut bills = Vec::new();
+    let mut out = RunOutput { bills: Vec::new(), failed: Vec::new(), next: None };
+    if let Some(id) = &input.account {
+        let account = accounts::granted(tx, RUN.name, id)?.0;
+        let made = run_account(tx, &account.id, until)?;
+        issued(tx, made, &mut out)?;
+        return Ok(out);
+    }
+    let list = accounts::all(tx, input.after.as_deref().unwrap_or_default(), limits::BILL_RUN_ACCOUNTS_MAX)?;
+    let full = list.len() == limits::BILL_RUN_ACCOUNTS_MAX as usize;
+    out.next = list.last().filter(|_| full).map(|account| account.id.clone());
     for account in list {
-        let made = match run_account(tx, &account.id, until) {
-            // In a run over all, an account that is ahead of the others has had its bill.
-            Err(e) if input.account.is_none() && e.code() == "bill.period_closed" => None,
-            other => other?,
-        };
-        if let Some(bill) = made.map(|id| store::by_id(tx, &id)).transpose()?.flatten() {
-            bills.push(views::row(tx, &bill)?);
+        // One account that cannot be billed keeps nobody else from being billed.
+        match tx.attempt(|tx| run_account(tx, &account.id, until)) {
+            Ok(made) => issued(tx, made, &mut out)?,
+            Err(e) if e.kind().is_transient() || e.code() == "bill.future" => return Err(e),
+            // An account that is ahead of the others has had its bill.
+            Err(e) if e.code() == "bill.period_closed" => {}
+            Err(e) => {
+                tracing::error!(account = account.id, error = ?e, "an account could not be billed");
+                let message = match e.kind() {
+                    base::Kind::Bug => "an internal error; the operator's log has the details".to_owned(),
+                    _ => e.to_string(),
+                };
+                out.failed.push(NotBilled { account: account.id, code: e.code().to_owned(), message });
+            }
         }
     }
-    Ok(RunOutput { bills, next })
+    Ok(out)
+}
+
+fn issued(tx: &mut Tx<'_>, bill: Option<String>, out: &mut RunOutput) -> Result<()> {
+    if let Some(bill) = bill.map(|id| store::by_id(tx, &id)).transpose()?.flatten() {
+        out.bills.push(views::row(tx, &bill)?);
+    }
+    Ok(())
 }
 
 /// Which bills.
@@ -482,11 +511,12 @@ fn summary(tx: &mut Tx<'_>, input: &SummaryInput) -> Result<UsageSummary> {
     let mut services = Vec::with_capacity(meters.len());
     for (meter, entries) in waiting(tx, meters, now, &calendar)? {
         let currency = accounts::by_id(tx, &meter.account)?.currency;
+        let billed = store::billed_until(tx, &meter.account)?.unwrap_or(meter.started);
         let prior = super::run::prior(tx, &meter, &entries, None)?;
         let lines = super::rules::lines(&meter, &entries, &calendar, &prior)?;
         let net = crate::rating::total(currency, lines.iter().map(|line| line.amount))?;
         services.push(UsageSummaryItem {
-            unknown: usage::unknown(tx, &meter, now)?,
+            unknown: usage::unknown(tx, &meter, billed, now)?,
             service: meter.service,
             product: meter.product,
             name: meter.name,

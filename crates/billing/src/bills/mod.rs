@@ -36,8 +36,8 @@ pub mod work;
 
 pub use actions::{
     ADJUST, AdjustInput, Adjusted, BillList, BillRef, GET, LINE_USAGE, LIST, LineUsage, LineUsageInput, LineUsageItem,
-    ListInput, MOVE, MoveInput, PREVIEW, PreviewInput, RUN, RunInput, RunOutput, SummaryInput, USAGE_SUMMARY,
-    UsageSummary, UsageSummaryItem,
+    ListInput, MOVE, MoveInput, NotBilled, PREVIEW, PreviewInput, RUN, RunInput, RunOutput, SummaryInput,
+    USAGE_SUMMARY, UsageSummary, UsageSummaryItem,
 };
 pub use export::{EXPORT, Exported, ExportedAdjustment, ExportedMeter, ExportedPrior};
 pub use kinds::{APPLIED_CUSTOMER_BILLING_RATE, CUSTOMER_BILL};

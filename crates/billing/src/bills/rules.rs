@@ -21,7 +21,7 @@ pub(crate) fn lines(meter: &Meter, entries: &[Entry], calendar: &Calendar, prior
     for entry in entries {
         let month = match months.get(entry.month.as_str()) {
             Some(month) => month.clone(),
-            None => calendar.month(entry.from)?,
+            None => calendar.labelled(&entry.month)?,
         };
         months.insert(&entry.month, month.clone());
         let Some(terms) = meter.terms_of(entry.version) else { continue };

@@ -14,7 +14,7 @@ use super::store;
 use super::types::{Draft, Issued, StoredTax};
 use crate::Fact;
 use crate::accounts::{self, Account, BILLING_ACCOUNT};
-use crate::rating::{Calendar, Charge};
+use crate::rating::Calendar;
 use crate::usage::{self, Entry, Meter};
 
 /// Bills one account up to `until`. Gives the bill's id; `None` where there is
@@ -40,7 +40,7 @@ pub fn run_account(tx: &mut Tx<'_>, account: &str, until: Timestamp) -> Result<O
     }
     let calendar = accounts::calendar(tx)?;
     let meters = usage::meters_of(tx, &account.id)?;
-    for meter in &meters {
+    for meter in meters.iter().filter(|meter| meter.ended.is_none()) {
         usage::settle(tx, meter, until, &calendar)?;
     }
     let mut waiting = Vec::with_capacity(meters.len());
@@ -48,16 +48,19 @@ pub fn run_account(tx: &mut Tx<'_>, account: &str, until: Timestamp) -> Result<O
         let entries = usage::unbilled(tx, &meter.id, until)?;
         waiting.push((meter, entries));
     }
-    let exempt = accounts::is_exempt(&record, until);
-    let draft = draft(tx, &account, &waiting, until, exempt, &calendar)?;
-    if draft.lines.is_empty() {
-        return Ok(None);
-    }
     let start = billed.unwrap_or(account.opened).min(until);
     // A bill that ends with a month is the month's; any other was asked for in between.
     let month = calendar.month(until)?;
     let next = (month.start == until).then_some(month.end);
-    issue(tx, &account, &record, Period { start, end: until, next, exempt }, draft, &waiting).map(Some)
+    let exempt = accounts::is_exempt(&record, until);
+    let period = Period { start, end: until, next, exempt };
+    let draft = draft(tx, &account, &waiting, &period, &calendar)?;
+    let bill = match draft.lines.is_empty() {
+        true => None,
+        false => Some(issue(tx, &account, &record, period, draft, &waiting)?),
+    };
+    usage::rest(tx, &account.id)?;
+    Ok(bill)
 }
 
 /// What a bill would hold: the entries given, and the account's open adjustments.
@@ -65,28 +68,25 @@ pub(super) fn draft(
     conn: &mut Conn<'_>,
     account: &Account,
     waiting: &[(Meter, Vec<Entry>)],
-    until: Timestamp,
-    exempt: bool,
+    period: &Period,
     calendar: &Calendar,
 ) -> Result<Draft> {
     let (mut lines, mut unknown) = (Vec::new(), Vec::new());
     for (meter, entries) in waiting {
         let prior = prior(conn, meter, entries, None)?;
         lines.extend(rules::lines(meter, entries, calendar, &prior)?);
-        unknown.extend(usage::unknown(conn, meter, until)?);
+        unknown.extend(usage::unknown(conn, meter, period.start, period.end)?);
     }
-    for open in store::open_adjustments(conn, &account.id, account.currency, until)? {
+    for open in store::open_adjustments(conn, &account.id, account.currency, period.end)? {
         lines.push(rules::adjustment(&open, &calendar.month(open.made_at)?.label));
     }
-    rules::add_up(lines, account.currency, exempt, unknown)
+    rules::add_up(lines, account.currency, period.exempt, unknown)
 }
 
 /// What was charged before in the months that these entries count in. Only
 /// prices with an allowance or tiers look at it.
 pub(super) fn prior(conn: &mut Conn<'_>, meter: &Meter, entries: &[Entry], before_bill: Option<&str>) -> Result<Prior> {
-    let stepped = |price: &crate::rating::Price| {
-        matches!(price.charge, Charge::Usage { .. }) && (price.allowance > Decimal::ZERO || !price.tiers.is_empty())
-    };
+    let stepped = |price: &crate::rating::Price| price.allowance > Decimal::ZERO || !price.tiers.is_empty();
     if !meter.terms.iter().flat_map(|terms| &terms.prices).any(stepped) {
         return Ok(Prior::new());
     }
@@ -96,11 +96,12 @@ pub(super) fn prior(conn: &mut Conn<'_>, meter: &Meter, entries: &[Entry], befor
 }
 
 /// From when to when, and what else the account decides.
-struct Period {
-    start: Timestamp,
-    end: Timestamp,
-    next: Option<Timestamp>,
-    exempt: bool,
+pub(super) struct Period {
+    pub start: Timestamp,
+    pub end: Timestamp,
+    /// When the next bill comes, for one that ends with a month.
+    pub next: Option<Timestamp>,
+    pub exempt: bool,
 }
 
 fn issue(

@@ -2,6 +2,7 @@
 
 use base::time::Timestamp;
 use base::{Error, Result};
+use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{ToSpan as _, Zoned};
 
@@ -46,6 +47,15 @@ impl Calendar {
         let first = self.first_of_month(at)?;
         let next = first.checked_add(1.month()).map_err(beyond)?.start_of_day().map_err(beyond)?;
         Ok(Month { label: first.strftime("%Y-%m").to_string(), start: first.timestamp(), end: next.timestamp() })
+    }
+
+    /// The month of that label, `2026-07`.
+    ///
+    /// # Errors
+    /// `Bug` where it is no such label.
+    pub fn labelled(&self, label: &str) -> Result<Month> {
+        let first: Date = format!("{label}-01").parse().map_err(beyond)?;
+        self.month(first.to_zoned(self.0.clone()).map_err(beyond)?.timestamp())
     }
 
     /// The calendar year in which `at` lies: its first instant and the next one's.
@@ -101,6 +111,7 @@ mod tests {
                 (month.label.as_str(), month.start, month.end),
                 (label, start.parse().unwrap(), end.parse().unwrap())
             );
+            assert_eq!(calendar.labelled(label).unwrap(), month);
         }
     }
 

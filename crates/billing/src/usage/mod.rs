@@ -44,7 +44,7 @@ pub use types::{Basis, Entry, Meter, MeterStart, Sizes, Terms, Unknown};
 pub use work::{change, end, life_observed, life_seen, service_activated, start};
 
 pub(crate) use store::{
-    by_id as meter_by_id, entries_of_line, entry_of, meters_of, meters_of_tenant, of_service as meter_of_service,
+    by_id as meter_by_id, entries_of_line, entry_of, meters_of, meters_of_tenant, of_service as meter_of_service, rest,
     unbilled,
 };
 pub(crate) use work::{bill_records, open_pieces, settle, unknown};

@@ -78,10 +78,23 @@ pub(crate) fn of_product(conn: &mut Conn<'_>, product: &str) -> Result<Option<Me
     one(conn, "id = (SELECT MAX(id) FROM meters WHERE product = $1)", product)
 }
 
-/// The meters of an account, in the order of their ids.
+/// The meters of an account of which something may still be billed, in the order of their ids.
 pub(crate) fn meters_of(conn: &mut Conn<'_>, account: &str) -> Result<Vec<Meter>> {
-    let found = conn.query(&format!("{METER} WHERE account = $1 ORDER BY id"), args![account], meter)?;
+    let found =
+        conn.query(&format!("{METER} WHERE account = $1 AND waiting = 1 ORDER BY id"), args![account], meter)?;
     found.into_iter().map(|meter| complete(conn, meter)).collect()
+}
+
+/// Lays the meters of an account to rest that have ended and whose usage is all
+/// on bills: the next bill does not look at them, unless there is news.
+pub(crate) fn rest(conn: &mut Conn<'_>, account: &str) -> Result<()> {
+    conn.execute(
+        "UPDATE meters SET waiting = 0 WHERE account = $1 AND waiting = 1 AND ended_at IS NOT NULL AND NOT EXISTS
+         (SELECT 1 FROM usage_entries e WHERE e.meter = meters.id
+          AND NOT EXISTS (SELECT 1 FROM billed_entries b WHERE b.entry = e.id))",
+        args![account],
+    )?;
+    Ok(())
 }
 
 /// The meters of a tenant after the one called `after`.
@@ -97,7 +110,7 @@ pub(crate) fn meters_of_tenant(conn: &mut Conn<'_>, tenant: TenantId, after: &st
 /// Writes a new meter with its machines and first terms.
 pub(crate) fn insert(conn: &mut Conn<'_>, meter: &Meter) -> Result<()> {
     conn.execute(
-        "INSERT INTO meters (id, account, tenant, product, service, name, started_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO meters (id, account, tenant, product, service, name, started_at, ended_at, waiting) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1)",
         args![meter.id, meter.account, meter.tenant, meter.product, meter.service, meter.name, meter.started, meter.ended],
     )?;
     for intent in &meter.machines {
@@ -206,6 +219,7 @@ pub(crate) fn append(conn: &mut Conn<'_>, entry: &Entry) -> Result<()> {
             entry.recorded
         ],
     )?;
+    conn.execute("UPDATE meters SET waiting = 1 WHERE id = $1 AND waiting = 0", args![entry.meter])?;
     Ok(())
 }
 

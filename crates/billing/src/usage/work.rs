@@ -111,7 +111,8 @@ pub fn end(tx: &mut Tx<'_>, service: &str, at: Timestamp) -> Result<()> {
 }
 
 /// Takes in an account of a machine's life, in any order and as often as it
-/// comes. A life that is over is written to the ledger at once.
+/// comes. A life that is over is written to the ledger at once, and so is late
+/// news of a meter that has ended: nobody settles that one again.
 ///
 /// # Errors
 /// Those of the database.
@@ -125,10 +126,10 @@ pub fn life_seen(tx: &mut Tx<'_>, seen: &LifeSeen) -> Result<()> {
         }
     }
     store::keep_life(tx, &life)?;
-    if life.end.is_none() {
+    let Some(meter) = store::of_machine(tx, &life.machine)? else { return Ok(()) };
+    if life.end.is_none() && meter.ended.is_none() {
         return Ok(());
     }
-    let Some(meter) = store::of_machine(tx, &life.machine)? else { return Ok(()) };
     let (calendar, now) = (accounts::calendar(tx)?, tx.now);
     let done = store::done_us(tx, Basis::Run, &life.machine, life.life)?;
     let found = pieces(&meter, &Stretch::of_life(&life), done, now, &calendar)?;
@@ -155,8 +156,19 @@ pub fn life_observed(tx: &mut Tx<'_>, machine: &str, number: i64) -> Result<()> 
     life_seen(tx, &seen)
 }
 
-/// What is known of a meter by now and not yet in the ledger, up to `until`.
+/// What is known of a meter by now and not yet in the ledger, up to `until`. Of
+/// one that has ended everything is: see [`end`] and [`life_seen`].
 pub(crate) fn open_pieces(
+    conn: &mut Conn<'_>,
+    meter: &Meter,
+    until: Timestamp,
+    now: Timestamp,
+    calendar: &Calendar,
+) -> Result<Vec<Piece>> {
+    if meter.ended.is_some() { Ok(Vec::new()) } else { known_pieces(conn, meter, until, now, calendar) }
+}
+
+fn known_pieces(
     conn: &mut Conn<'_>,
     meter: &Meter,
     until: Timestamp,
@@ -189,7 +201,7 @@ fn matters(meter: &Meter, piece: &Piece) -> bool {
 /// Writes to the ledger what is known of a meter up to `until`.
 pub(crate) fn settle(tx: &mut Tx<'_>, meter: &Meter, until: Timestamp, calendar: &Calendar) -> Result<()> {
     let now = tx.now;
-    let found = open_pieces(tx, meter, until, now, calendar)?;
+    let found = known_pieces(tx, meter, until, now, calendar)?;
     write(tx, meter, found)
 }
 
@@ -202,9 +214,10 @@ fn write(tx: &mut Tx<'_>, meter: &Meter, found: Vec<Piece>) -> Result<()> {
     Ok(())
 }
 
-/// The stretches up to `until` of which nobody can say whether the machines ran.
-/// What an agent has merely not reported yet is none: it reports every few seconds.
-pub(crate) fn unknown(conn: &mut Conn<'_>, meter: &Meter, until: Timestamp) -> Result<Vec<Unknown>> {
+/// The stretches between two instants of which nobody can say whether the
+/// machines ran. What an agent has merely not reported yet is none: it reports
+/// every few seconds.
+pub(crate) fn unknown(conn: &mut Conn<'_>, meter: &Meter, from: Timestamp, until: Timestamp) -> Result<Vec<Unknown>> {
     let mut found = Vec::new();
     let until = meter.ended.map_or(until, |ended| ended.min(until));
     for machine in &meter.machines {
@@ -217,7 +230,7 @@ pub(crate) fn unknown(conn: &mut Conn<'_>, meter: &Meter, until: Timestamp) -> R
             };
             // Between two reports of an agent that is there nothing is amiss.
             let lag = if forgone { 0 } else { limits::USAGE_LAG_SECONDS_MAX * 1_000_000 };
-            if micros(since) + lag < micros(open_until) {
+            if from < open_until && micros(since) + lag < micros(open_until) {
                 found.push(Unknown {
                     service: meter.service.clone(),
                     machine: machine.clone(),

@@ -115,6 +115,77 @@ fn an_end_that_nobody_saw_is_not_charged_beyond_what_is_certain() {
         let bill = house.bill(&account, "2026-07-20T00:00:00Z");
         assert_eq!(bill.lines[0].amount.0.minor, 1_200);
         assert!(bill.unknown[0].forgone);
+        house.see(ended(seen("web", 2, "2026-07-20T01:00:00Z", 10)));
+        house.jump("2026-07-21T00:00:00Z");
+        let next = house.bill(&account, "2026-07-21T00:00:00Z");
+        assert!(next.unknown.is_empty(), "what was forgone then is not told again on every later bill");
+    }
+}
+
+#[test]
+fn what_is_long_over_is_left_alone_until_there_is_news_of_it() {
+    for house in houses() {
+        for service in ["web", "idle", "live"] {
+            house.start(start(service, CUSTOMER, "2026-07-19T02:00:00Z", by_second()));
+        }
+        let account = house.account(CUSTOMER);
+        house.see(seen("web", 1, "2026-07-19T02:00:00Z", 600));
+        house.jump("2026-07-19T03:00:00Z");
+        house.act(|tx| usage::end(tx, "web", tx.now)).unwrap();
+        house.act(|tx| usage::end(tx, "idle", tx.now)).unwrap();
+        let waiting = || {
+            let of = "SELECT service FROM meters WHERE waiting = 1 ORDER BY service";
+            house.gate.db().read(move |c| c.query(of, &[], |row| row.get::<String>(0))).unwrap()
+        };
+        assert_eq!(waiting(), ["idle", "live", "web"]);
+        assert_eq!(sums(&house.bill(&account, "2026-07-19T03:00:00Z")), (1_200, 60, 1_260));
+        assert_eq!(waiting(), ["live"], "{}", house.engine);
+        // The agent was away; what it has to tell of the machine that is gone comes a day late.
+        house.jump("2026-07-20T03:00:00Z");
+        house.see(seen("web", 1, "2026-07-19T02:00:00Z", 900));
+        house.see(ended(seen("web", 1, "2026-07-19T02:00:00Z", 1_000)));
+        assert_eq!(waiting(), ["live", "web"]);
+        let late = house.bill(&account, "2026-07-20T03:00:00Z");
+        assert_eq!(shown(&late), ["2026-07 Processor 800 vCPU-second 800"]);
+        assert_eq!(waiting(), ["live"]);
+    }
+}
+
+#[test]
+fn one_account_that_cannot_be_billed_keeps_nobody_else_from_being_billed() {
+    for house in houses() {
+        for (service, tenant) in [("web", CUSTOMER), ("shop", TenantId(3))] {
+            house.start(start(service, tenant, "2026-07-19T02:00:00Z", tariff()));
+        }
+        let (bad, good) = (house.account(CUSTOMER), house.account(TenantId(3)));
+        let damage = "UPDATE meter_terms SET prices = '?' WHERE meter = (SELECT id FROM meters WHERE service = 'web')";
+        house.gate.db().write(|c| c.execute(damage, &[])).unwrap();
+        house.jump("2026-08-01T00:00:00Z");
+        let input = RunInput { account: None, period_end: Some(at("2026-07-31T16:00:00Z")), after: None };
+        let made = house.gate.run(&clerk(), &RUN, input).unwrap();
+        assert_eq!(made.bills.iter().map(|bill| &bill.account).collect::<Vec<_>>(), [&good], "{}", house.engine);
+        assert_eq!((made.failed.len(), &made.failed[0].account), (1, &bad));
+        assert_eq!(made.failed[0].code, "billing.damaged");
+        assert_eq!((house.count("bills"), house.count("bill_numbers")), (1, 1));
+    }
+}
+
+#[test]
+fn an_allowance_on_a_recurring_price_is_given_once_a_month() {
+    for house in houses() {
+        let mut prices = rating::prices(&[
+            json!({ "name": "Rent", "priceType": "recurring", "recurringChargePeriod": "day", "price": taiwan(100.0) }),
+        ])
+        .unwrap();
+        prices[0].allowance = 1.into();
+        house.start(MeterStart { machines: vec![], ..start("web", CUSTOMER, "2026-07-19T02:00:00Z", prices) });
+        let account = house.account(CUSTOMER);
+        let mut amounts = Vec::new();
+        for until in ["2026-07-20T02:00:00Z", "2026-07-21T02:00:00Z", "2026-07-22T02:00:00Z"] {
+            house.jump(until);
+            amounts.push(house.bill(&account, until).lines[0].amount.0.minor);
+        }
+        assert_eq!(amounts, [0, 100, 100], "{}", house.engine);
     }
 }
 
