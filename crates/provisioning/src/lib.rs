@@ -73,6 +73,14 @@ pub enum Fact {
         /// Its revision.
         revision: i64,
     },
+    /// A customer-facing service was given back: its machines are being removed,
+    /// and it costs nothing from now on, however long that takes.
+    ServiceReleased {
+        /// The service.
+        service: String,
+        /// Its revision.
+        revision: i64,
+    },
     /// A customer-facing service has ended, and its machines are gone.
     ServiceTerminated {
         /// The service.
@@ -86,17 +94,22 @@ impl gate::Fact for Fact {
     fn name(&self) -> &'static str {
         match self {
             Fact::ServiceActivated { .. } => "ServiceActivated",
+            Fact::ServiceReleased { .. } => "ServiceReleased",
             Fact::ServiceTerminated { .. } => "ServiceTerminated",
         }
     }
     fn object(&self) -> (&str, &str) {
         match self {
-            Fact::ServiceActivated { service, .. } | Fact::ServiceTerminated { service, .. } => ("service", service),
+            Fact::ServiceActivated { service, .. }
+            | Fact::ServiceReleased { service, .. }
+            | Fact::ServiceTerminated { service, .. } => ("service", service),
         }
     }
     fn revision(&self) -> i64 {
         match self {
-            Fact::ServiceActivated { revision, .. } | Fact::ServiceTerminated { revision, .. } => *revision,
+            Fact::ServiceActivated { revision, .. }
+            | Fact::ServiceReleased { revision, .. }
+            | Fact::ServiceTerminated { revision, .. } => *revision,
         }
     }
 }

@@ -122,11 +122,9 @@ pub fn unseen(gate: &Gate) -> Result<()> {
     in_states(gate, SERVICE.name, &["active", "inactive"], |id, tenant| {
         let service = id.to_owned();
         let differs = gate.db().read(move |conn| {
-            let active = records::load(conn, SERVICE.name, &service)?
-                .is_some_and(|record| record.state.as_deref() == Some("active"));
-            let machines = intents::of_service(conn, &service)?;
-            let running = machines.iter().all(|machine| machine.state() == drivers::wire::MachineState::Running);
-            Ok(!machines.is_empty() && active != running)
+            let Some(record) = records::load(conn, SERVICE.name, &service)? else { return Ok(false) };
+            let follows = services::follows(&intents::of_service(conn, &service)?);
+            Ok(follows.is_some_and(|state| record.state.as_deref() != Some(state)))
         })?;
         if differs { repair(gate, Repair::ServiceUnseen { service: id.to_owned() }, tenant) } else { Ok(()) }
     })

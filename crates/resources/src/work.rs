@@ -3,10 +3,11 @@
 //! Each looks first without a transaction of its own and acts through the gate,
 //! one thing at a time, so that the audit log says what was set right.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use base::id::{HostId, RunId, TenantId};
-use base::time::micros;
+use base::time::{Timestamp, micros};
 use base::{Result, limits};
 use db::args;
 use gate::{Action, Cx, Effect, Gate, Tx};
@@ -94,11 +95,17 @@ fn repair(gate: &Gate, repair: Repair, tenant: TenantId) -> Result<()> {
 }
 
 /// Hosts that have not been heard of: what runs there is unknown from now on.
+/// `listening` says since when they could have been heard: while no server ran,
+/// it was not they who were silent, and an order that comes with the server's
+/// first breath still finds them.
 ///
 /// # Errors
 /// Those of the database.
-pub fn silence(gate: &Gate) -> Result<()> {
+pub fn silence(gate: &Gate, listening: Timestamp) -> Result<()> {
     let before = micros(gate.now()) - limits::HOST_SILENCE_SECONDS * 1_000_000;
+    if before < micros(listening) {
+        return Ok(());
+    }
     let silent = gate.db().read(move |conn| {
         conn.query(
             "SELECT id, tenant FROM hosts WHERE reachable = 1 AND seen_at < $1 AND state <> 'retired' LIMIT $2",
@@ -221,8 +228,9 @@ pub fn ledger(gate: &Gate) -> Result<()> {
 #[must_use]
 pub fn register(registry: durable::Registry) -> durable::Registry {
     let seconds = Duration::from_secs;
+    let listening = OnceLock::new();
     registry
-        .reconciler("resources.silence", seconds(15), silence)
+        .reconciler("resources.silence", seconds(15), move |gate| silence(gate, *listening.get_or_init(|| gate.now())))
         .reconciler("resources.gone", seconds(60), gone)
         .reconciler("resources.abandoned", seconds(300), abandoned)
         .reconciler("resources.supply", seconds(120), supply)

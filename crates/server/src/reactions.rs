@@ -94,10 +94,11 @@ fn of_provisioning(tx: &mut Tx<'_>, fact: &provisioning::Fact) -> Result<()> {
     use provisioning::Fact as F;
     match fact {
         F::ServiceActivated { service, .. } => usage::service_activated(tx, service),
-        F::ServiceTerminated { service, .. } => {
+        F::ServiceReleased { service, .. } => {
             let now = tx.now;
             usage::end(tx, service, now)
         }
+        F::ServiceTerminated { .. } => Ok(()),
     }
 }
 

@@ -112,6 +112,16 @@ impl Price {
                 Error::invalid("price.unit_amount", "a price is for more than no units").at("unitOfMeasure.amount")
             );
         }
+        // What an order freezes is the price of one unit: it must be a number that can be written down.
+        if amount.checked_div(per).and_then(|one| one.checked_mul(per)) != Some(amount) {
+            return Err(Error::invalid(
+                "price.inexact",
+                format!(
+                    "{amount} for {per} units has no exact price for one unit; state it for another number of units"
+                ),
+            )
+            .at("unitOfMeasure.amount"));
+        }
         if kind == PriceType::Usage && unit.is_empty() {
             return Err(Error::invalid(
                 "price.unit_missing",

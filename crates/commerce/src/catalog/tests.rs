@@ -173,6 +173,10 @@ fn prices_that_cannot_be_charged_do_not_go_on_sale() {
         (json!({ "name": "P", "priceType": "oneTime", "price": { "unit": "TWD", "value": -1 } }), "price.value"),
         (json!({ "name": "P", "priceType": "recurring" }), "recurringChargePeriodType"),
         (json!({ "name": "P", "priceType": "usage" }), "unitOfMeasure.units"),
+        (
+            json!({ "name": "P", "priceType": "usage", "unitOfMeasure": { "amount": 3, "units": "request" } }),
+            "unitOfMeasure.amount",
+        ),
     ] {
         let mut all = body(json!({ "lifecycleStatus": "Active", "price": { "unit": "TWD", "value": 1 } }));
         all.extend(body(wrong.clone()));
@@ -180,6 +184,9 @@ fn prices_that_cannot_be_charged_do_not_go_on_sale() {
         assert_eq!((error.kind(), error.attribute()), (ErrorKind::Invalid, Some(attribute)), "{wrong}");
     }
     price(&gate, json!({ "name": "P", "priceType": "recurring", "recurringChargePeriodType": "monthly" }));
+    let by_thousand =
+        json!({ "name": "P", "priceType": "usage", "unitOfMeasure": { "amount": 1000, "units": "request" } });
+    price(&gate, by_thousand);
 }
 
 #[test]

@@ -74,22 +74,37 @@ pub struct Going {
     pub machines: Vec<String>,
 }
 
-/// The point of no return: their disks go with them.
+/// What the customer gives back.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct Released {
+    /// The customer-facing services.
+    pub services: Vec<String>,
+    /// The ids of their machines' intents.
+    pub machines: Vec<String>,
+}
+
+/// The point of no return: their disks go with them. The customer pays until
+/// here, not for the time that a host takes to confirm it.
 pub struct RemoveMachines;
 
 impl Step for RemoveMachines {
     const NAME: &'static str = "machine.remove";
-    const SUMMARY: &'static str = "Wants the machines not to be there: the agents stop them and remove their disks.";
+    const SUMMARY: &'static str =
+        "Wants the machines not to be there: the agents stop them and remove their disks. Metering stops.";
     const UNDO: Undo = Undo::Impossible;
-    type In = Going;
+    type In = Released;
     type Out = Nothing;
 
-    fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &Going) -> Result<Progress<Nothing>> {
+    fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &Released) -> Result<Progress<Nothing>> {
         remove(tx, &input.machines)?;
+        for id in &input.services {
+            let service = tx.peek(&SERVICE, id)?;
+            tx.fact(Fact::ServiceReleased { service: id.clone(), revision: service.revision }, service.tenant)?;
+        }
         Ok(Progress::Done(Nothing {}))
     }
 
-    fn undo(&self, _: &mut Tx<'_>, _: &StepCx<'_>, _: &Going, _: Option<&Nothing>) -> Result<Progress<()>> {
+    fn undo(&self, _: &mut Tx<'_>, _: &StepCx<'_>, _: &Released, _: Option<&Nothing>) -> Result<Progress<()>> {
         Err(Error::bug("machine.removed", "a machine that was taken away does not come back; restore it from a backup"))
     }
 }
@@ -133,7 +148,7 @@ pub struct TerminateServices;
 
 impl Step for TerminateServices {
     const NAME: &'static str = "service.terminate";
-    const SUMMARY: &'static str = "Ends services and product, and completes the order's item. Metering stops.";
+    const SUMMARY: &'static str = "Ends services and product, and completes the order's item.";
     const UNDO: Undo = Undo::Impossible;
     type In = Ended;
     type Out = Nothing;

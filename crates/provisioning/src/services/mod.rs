@@ -38,6 +38,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::shapes;
 
 pub use actions::{CAPTURE, CONSOLE, ConsoleAsk, REBOOT, START, STATUS, STOP, ServiceId, TERMINATE, Terminating};
+pub(crate) use observed::follows;
 pub use observed::{MachineSeen, ServiceSeen, observe, status};
 pub use realised::{Realised, realised};
 

@@ -106,6 +106,21 @@ fn condition(state: &str, intents: &[Intent]) -> &'static str {
     }
 }
 
+/// The state of a service whose machines are seen so; `None` where too little is seen to tell.
+pub(crate) fn follows(machines: &[Intent]) -> Option<&'static str> {
+    let runs = |machine: &Intent| machine.state() == MachineState::Running;
+    let rests = |machine: &Intent| {
+        use MachineState::{Absent, Crashed, Failed, Stopped};
+        matches!(machine.state(), Stopped | Crashed | Failed | Absent)
+    };
+    match () {
+        () if machines.is_empty() => None,
+        () if machines.iter().all(runs) => Some("active"),
+        () if machines.iter().all(|machine| runs(machine) || rests(machine)) => Some("inactive"),
+        () => None,
+    }
+}
+
 /// A machine was seen to be different: the state of its service follows. What
 /// cannot be seen changes nothing.
 ///
@@ -119,20 +134,10 @@ pub fn observe(tx: &mut Tx<'_>, intent: &str) -> Result<()> {
         Some(state @ ("active" | "inactive")) => state,
         _ => return Ok(()),
     };
-    let machines = intents::of_service(tx, &record.id)?;
-    let seen: Vec<MachineState> = machines.iter().map(Intent::state).collect();
-    let runs = |state: &MachineState| matches!(state, MachineState::Running);
-    let rests = |state: &MachineState| {
-        matches!(state, MachineState::Stopped | MachineState::Crashed | MachineState::Failed | MachineState::Absent)
+    let next = match follows(&intents::of_service(tx, &record.id)?) {
+        Some(next) if next != state => next,
+        _ => return Ok(()),
     };
-    let next = match () {
-        () if seen.iter().all(runs) => "active",
-        () if seen.iter().any(rests) && seen.iter().all(|state| runs(state) || rests(state)) => "inactive",
-        () => return Ok(()),
-    };
-    if next == state {
-        return Ok(());
-    }
     let mut all = vec![record.id.clone()];
     all.extend(supporting(&record));
     for id in all {

@@ -233,7 +233,7 @@ fn a_host_away_for_long_neither_loses_nor_doubles_an_order() {
         let order = town.order(2);
         town.settle(Mood::Silent);
         town.gate.clock().advance(std::time::Duration::from_secs(24 * 3_600));
-        resources::work::silence(&town.gate).unwrap();
+        resources::work::silence(&town.gate, base::time::Timestamp::UNIX_EPOCH).unwrap();
         town.settle(Mood::Silent);
         assert_eq!(
             town.run_of(&order.id, "1").state,

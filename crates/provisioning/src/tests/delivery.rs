@@ -21,7 +21,7 @@ fn each_town(test: impl Fn(&'static str, Town)) {
 }
 
 fn facts(town: &Town) -> Vec<String> {
-    let all = "SELECT name FROM facts WHERE name IN ('OrderAccepted', 'ServiceActivated', 'ServiceTerminated', 'OrderEnded') ORDER BY seq";
+    let all = "SELECT name FROM facts WHERE name IN ('OrderAccepted', 'ServiceActivated', 'ServiceReleased', 'ServiceTerminated', 'OrderEnded') ORDER BY seq";
     town.gate.db().read(move |c| c.query(all, &[], |r| r.get(0))).unwrap()
 }
 
@@ -117,12 +117,15 @@ fn a_services_state_is_what_is_seen_of_it() {
         town.gate.run(&cx, &REBOOT, id(service)).unwrap();
         // The host falls silent: the record keeps what was seen, the status says unknown.
         town.gate.clock().advance(std::time::Duration::from_secs(3_600));
-        resources::work::silence(&town.gate).unwrap();
+        resources::work::silence(&town.gate, base::time::Timestamp::UNIX_EPOCH).unwrap();
         let seen = town.gate.run(&cx, &STATUS, id(service)).unwrap();
         assert_eq!(
             (seen.condition.as_str(), seen.machines[0].state, seen.state.as_str()),
             ("unknown", MachineState::Unknown, "active")
         );
+        let entries = town.count("SELECT COUNT(*) FROM audit_entries");
+        crate::reconcile::unseen(&town.gate).unwrap();
+        assert_eq!(town.count("SELECT COUNT(*) FROM audit_entries"), entries, "what cannot be seen is not set right");
     });
 }
 
@@ -140,6 +143,7 @@ fn a_product_ends_with_everything_that_it_held() {
         );
         town.engine.settle().unwrap();
         assert_eq!(town.read(&SERVICE, &service.id).state.as_deref(), Some("active"), "until it is seen to be gone");
+        assert_eq!(facts(&town).last().unwrap(), "ServiceReleased", "though it is not paid for any more");
         assert_eq!(town.cancel(2, &ending.product_order).unwrap_err().code(), "order.past_no_return");
         town.settle(Mood::Willing);
         assert_eq!(town.read(&PRODUCT_ORDER, &ending.product_order).state.as_deref(), Some("completed"));
@@ -147,7 +151,15 @@ fn a_product_ends_with_everything_that_it_held() {
         assert_eq!(town.read(&PRODUCT, product).state.as_deref(), Some("terminated"));
         assert_eq!(
             facts(&town),
-            ["OrderAccepted", "ServiceActivated", "OrderEnded", "OrderAccepted", "ServiceTerminated", "OrderEnded"]
+            [
+                "OrderAccepted",
+                "ServiceActivated",
+                "OrderEnded",
+                "OrderAccepted",
+                "ServiceReleased",
+                "ServiceTerminated",
+                "OrderEnded"
+            ]
         );
         town.assert_nothing_is_held();
     });
