@@ -42,10 +42,6 @@ pub const DELIVERY_ATTEMPTS_MAX: usize = 10;
 pub const DELIVERY_SECONDS_MAX: u64 = 15;
 /// Notifications on their way at one time.
 pub const DELIVERIES_AT_ONCE_MAX: usize = 16;
-/// Live pages that listen at one time.
-pub const LISTENERS_MAX: usize = 2_000;
-/// Events kept for a live page that reads slowly, before it must begin again.
-pub const LIVE_EVENTS_MAX: usize = 256;
 /// How long a caller may take to send a request's head, in seconds.
 pub const HEAD_SECONDS_MAX: u64 = 15;
 /// How long a TLS handshake may take, in seconds.

@@ -92,6 +92,7 @@ pub fn open_gate(location: &Location, clock: Clock) -> Result<Gate> {
 /// Every kind of lasting work that the house knows.
 pub fn registry(postman: access::Postman) -> Registry {
     let registry = billing::register(provisioning::register(resources::register(Registry::default())));
+    let registry = registry.reconciler("web.sweep", std::time::Duration::from_secs(3_600), web::sweep);
     access::mail::work(registry, postman)
 }
 

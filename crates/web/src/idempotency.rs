@@ -158,11 +158,3 @@ fn again(tx: &mut Tx<'_>, key: &Key, actor: &str) -> Result<Answer> {
     tx.touch(&answer.kind, &answer.id, tenant, answer.revision);
     Ok(answer)
 }
-
-/// Forgets answers that have expired; for a reconciler.
-///
-/// # Errors
-/// Those of the database.
-pub fn forget_expired(conn: &mut db::Conn<'_>, now: base::time::Timestamp) -> Result<u64> {
-    conn.execute("DELETE FROM idempotency WHERE expires_at <= $1", args![base::time::micros(now)])
-}

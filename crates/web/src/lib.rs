@@ -1,5 +1,5 @@
 //! The HTTP kit: TM Forum routes over records, our own API from a table of
-//! actions, event subscriptions, live events, and what every request passes
+//! actions, event subscriptions, and what every request passes
 //! through (identifiers, limits, logs, metrics, TLS).
 //!
 //! Architecture invariants:
@@ -20,11 +20,11 @@ pub mod hub;
 pub mod idempotency;
 pub mod layers;
 mod limit;
-pub mod live;
 mod metrics;
 mod peer;
 mod reply;
 pub mod serve;
+mod sweep;
 #[cfg(test)]
 mod tests;
 pub mod tmf;
@@ -34,3 +34,4 @@ pub use house::{Settings, Web};
 pub use metrics::Metrics;
 pub use peer::Network;
 pub use reply::{Refusal, Reply};
+pub use sweep::sweep;

@@ -32,14 +32,11 @@ const WAITS: [Duration; limits::DELIVERY_ATTEMPTS_MAX - 1] = [
 ];
 /// How often an idle worker looks, for what another server wrote or what became due.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long ended deliveries can be looked at.
-const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 
 impl Hub {
     /// Delivers until the task is dropped. One per server is enough; several
     /// servers share the work.
     pub async fn deliver(&self, gate: Gate) {
-        let mut looks = 0u32;
         loop {
             match self.deliver_due(&gate).await {
                 Ok(0) => {
@@ -49,13 +46,6 @@ impl Hub {
                 Err(e) => {
                     tracing::warn!(error = ?e, "notifications could not be looked up");
                     tokio::time::sleep(LOOK).await;
-                }
-            }
-            looks = looks.wrapping_add(1);
-            if looks.is_multiple_of(3_600) {
-                let before = gate.now() - KEPT;
-                if let Err(e) = gate.db().write_async(move |conn| store::forget(conn, before)).await {
-                    tracing::warn!(error = ?e, "old notifications could not be removed");
                 }
             }
         }

@@ -206,8 +206,3 @@ pub(super) fn retry(tx: &mut Tx<'_>, subscription: &str, id: &str) -> Result<u64
         args![id, subscription, now],
     )
 }
-
-/// Forgets deliveries that ended before `before`.
-pub(super) fn forget(conn: &mut Conn<'_>, before: Timestamp) -> Result<u64> {
-    conn.execute("DELETE FROM hub_deliveries WHERE state <> 'waiting' AND due_at < $1", args![before])
-}

@@ -8,10 +8,8 @@ use gate::Catalogue;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_stream::StreamExt as _;
 
 use super::*;
-use crate::live::Live;
 use crate::{layers, serve, tmf};
 
 const THINGS: &str = "/tmf-api/things/v4/thing";
@@ -166,22 +164,41 @@ async fn tls_is_spoken_with_the_certificate_that_was_given() {
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("strict-transport-security"), "{answer}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn live_pages_hear_of_their_own_tenant() {
-    let (_, db, _keep) = db::testing::sqlite();
-    let (router, web) = dressed(Settings::default(), db);
-    let live = Live::default();
-    let told = live.clone();
-    web.gate().react_with(Box::new(move |tx, fact| {
-        if let Some(fact) = (fact as &dyn std::any::Any).downcast_ref::<gate::RecordFact>() {
-            told.tell(tx, fact);
-        }
-        Ok(())
-    }));
-    let mut own = live.listen(gate::testing::somebody(TenantId(1)), |_| true).unwrap();
-    let mut other = live.listen(gate::testing::somebody(TenantId(2)), |_| true).unwrap();
-    let id = post(&router, THINGS, json!({"name": "a"})).await.json()["id"].clone();
-    let heard = own.next().await.unwrap().unwrap();
-    assert_eq!((heard.name.as_str(), json!(heard.id)), ("RecordCreated", id));
-    assert!(tokio::time::timeout(Duration::from_millis(50), other.next()).await.is_err());
+#[test]
+fn what_has_run_out_is_deleted_and_nothing_else() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let gate = gate::testing::gate(db, catalogue());
+        let now = base::time::micros(gate.now());
+        let day = 86_400_000_000;
+        gate.db()
+            .write(move |conn| {
+                for (key, expires) in [("old", now - 1), ("young", now + day)] {
+                    conn.execute(
+                        "INSERT INTO idempotency (tenant, actor, route, key, input_hash, expires_at, status, kind, id, revision)
+                         VALUES ('t', 'a', 'r', $1, $2, $3, 201, '', '', 0)",
+                        db::args![key, [0u8; 32], expires],
+                    )?;
+                }
+                for (id, state, due) in [
+                    ("sent long ago", "done", now - 15 * day),
+                    ("given up long ago", "dead", now - 15 * day),
+                    ("given up yesterday", "dead", now - day),
+                    ("waits for long", "waiting", now - 15 * day),
+                ] {
+                    conn.execute(
+                        "INSERT INTO hub_deliveries (id, subscription, tenant, event, kind, record, revision, at, state, attempts, due_at)
+                         VALUES ($1, 's', 't', 'e', 'k', 'r', 1, $3, $2, 1, $3)",
+                        db::args![id, state, due],
+                    )?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        crate::sweep(&gate).unwrap();
+        let left = |sql: &'static str| -> Vec<String> {
+            gate.db().read(move |conn| conn.query(sql, &[], |row| row.get(0))).unwrap()
+        };
+        assert_eq!(left("SELECT key FROM idempotency"), ["young"], "{engine}");
+        assert_eq!(left("SELECT id FROM hub_deliveries ORDER BY id"), ["given up yesterday", "waits for long"]);
+    }
 }
