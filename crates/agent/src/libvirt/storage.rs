@@ -221,7 +221,7 @@ impl Storage {
             && files::sha256(Path::new(path)).is_ok_and(|digest| digest == image.sha256.as_str())
         {
             fs::copy(path, draft).map_err(fail)?;
-            return Ok(());
+            return fs::File::open(draft).and_then(|file| file.sync_all()).map_err(fail);
         }
         let mut offset = fs::metadata(draft).map_or(0, |metadata| metadata.len());
         if offset > image.bytes {
@@ -321,11 +321,16 @@ fn grow(disk: &Path, format: &str, size_mib: u64) -> Result<()> {
     Ok(())
 }
 
+/// How long a tool may take before it is ended: a disk that hangs must not hold a worker for ever.
+const TOOL_SECONDS: &str = "600";
+
 /// Runs a tool and gives back what it printed.
 fn tool(name: &str, arguments: impl FnOnce(&mut Command) -> &mut Command) -> Result<Vec<u8>> {
     let path =
         ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].iter().map(|dir| Path::new(dir).join(name)).find(|p| p.exists());
-    let mut command = Command::new(path.unwrap_or_else(|| name.into()));
+    let path = path.ok_or_else(|| Error::unavailable("host.tool_missing", format!("{name} is not installed")))?;
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=10", TOOL_SECONDS]).arg(path);
     arguments(&mut command);
     let output = command
         .env("LC_ALL", "C")
@@ -333,6 +338,9 @@ fn tool(name: &str, arguments: impl FnOnce(&mut Command) -> &mut Command) -> Res
         .map_err(|e| Error::unavailable("host.tool_missing", format!("cannot run {name}: {e}")).because(e))?;
     if output.status.success() {
         return Ok(output.stdout);
+    }
+    if matches!(output.status.code(), Some(124 | 137)) {
+        return Err(Error::uncertain("host.tool_timed_out", format!("{name} was ended after {TOOL_SECONDS} s")));
     }
     let said: String = String::from_utf8_lossy(&output.stderr).trim().chars().take(500).collect();
     let full = said.contains("No space left");

@@ -260,9 +260,11 @@ impl Book {
         passes
     }
 
-    /// Every intent, for the pass that everything gets now and then.
+    /// Every intent, for the pass that everything gets now and then. What is
+    /// confirmed to be gone needs none: were it there after all, [`Book::watch`] would see it.
     pub fn ids(&self) -> Vec<IntentId> {
-        self.inner().entries.keys().cloned().collect()
+        let gone = |entry: &Entry| matches!(entry.record.desired, Desired::Absent) && entry.verdict.converged;
+        self.inner().entries.values().filter(|entry| !gone(entry)).map(|entry| entry.record.id.clone()).collect()
     }
 
     /// The check that is due, if there is something to check.
