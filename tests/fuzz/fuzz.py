@@ -36,16 +36,17 @@ def free_port():
 
 
 class Server:
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, database):
         self.data, self.url = folder / "data", f"http://127.0.0.1:{free_port()}"
         (folder / "password").write_text(PASSWORD)
-        init = subprocess.run([program, "admin", "init", "--data", self.data, "--password-file", folder / "password", "--json"],
+        where = ["--data", self.data, *(["--database", database] if database else [])]
+        init = subprocess.run([program, "admin", "init", "--password-file", folder / "password", "--json", *where],
                               check=True, capture_output=True)
         self.token = json.loads(init.stdout)["token"]
         self.log = (folder / "server.log").open("w+")
         listen = ["--listen", self.url.removeprefix("http://"), "--agent-listen", f"127.0.0.1:{free_port()}"]
         environment = {**os.environ, "YUNWEI_LOG": "warn"}
-        self.process = subprocess.Popen([program, "serve", "--data", self.data, *listen], stdout=self.log, stderr=self.log, env=environment)
+        self.process = subprocess.Popen([program, "serve", *where, *listen], stdout=self.log, stderr=self.log, env=environment)
         for _ in range(600):
             try:
                 self.ask("GET", "/readyz")
@@ -94,9 +95,10 @@ def main():
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--seconds", type=int, default=140, help="altogether")
     asked.add_argument("--program", type=Path, default=Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug/yunwei")
+    asked.add_argument("--database", help="an empty PostgreSQL database instead of SQLite")
     asked, more = asked.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="yw-fuzz-") as folder:
-        server = Server(asked.program, Path(folder))
+        server = Server(asked.program, Path(folder), asked.database)
         try:
             owner = server.customer("owner@fuzzed.example")
             server.ask("POST", "/api/v1/catalog/seed", {})

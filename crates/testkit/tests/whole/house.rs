@@ -67,6 +67,8 @@ pub struct Plan {
     pub hub: HubSettings,
     /// Whether there are limits on how often one may ask.
     pub limited: bool,
+    /// An empty PostgreSQL database instead of SQLite.
+    pub database: Option<String>,
 }
 
 impl House {
@@ -74,7 +76,8 @@ impl House {
     pub fn new(name: &str, plan: Plan) -> House {
         let scratch = Scratch::new(name);
         let folder = Folder::open(&scratch.0).unwrap();
-        let gate = app::open_gate(&Location::Directory(scratch.0.clone()), Clock::System).unwrap();
+        let location = plan.database.map_or_else(|| Location::Directory(scratch.0.clone()), Location::Postgres);
+        let gate = app::open_gate(&location, Clock::System).unwrap();
         let token = first_administrator(&gate);
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();

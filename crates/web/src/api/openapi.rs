@@ -8,6 +8,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value as Json, json};
 
 use super::{BASE, Route};
+use crate::tmf::query;
 
 /// The document of our own API.
 pub fn own(version: &str, table: &[Route]) -> Json {
@@ -242,7 +243,7 @@ fn at_hub(action: &str, api: &str) -> String {
 
 fn subscribing(api: &str) -> Json {
     let callback = json!({ "type": "string", "format": "uri", "maxLength": limits::CALLBACK_BYTES_MAX, "description": "Where notifications go." });
-    let query = json!({ "type": "string", "description": "`eventType=A,B&event.kind.path=value`; everything where it is left out." });
+    let query = json!({ "type": ["string", "null"], "description": "`eventType=A,B&event.kind.path=value`; everything where it is left out." });
     let schema =
         json!({ "type": "object", "required": ["callback"], "properties": { "callback": callback, "query": query } });
     json!({
@@ -279,11 +280,15 @@ fn subscription() -> Json {
 
 fn list_parameters(kind: &Kind, fields: Json) -> Vec<Json> {
     let whole = |most: u64| json!({ "type": "integer", "minimum": 0, "maximum": most });
+    let sortable = kind.keys.iter().map(|key| key.path).filter(|path| !query::crosses_list(kind.shape, path));
+    let orders: Vec<String> =
+        ["id"].into_iter().chain(sortable).flat_map(|path| [path.to_owned(), format!("-{path}")]).collect();
+    let most = format!("{} unless said; never more than {}.", limits::PAGE_DEFAULT, limits::PAGE_MAX);
     let mut parameters = vec![
         fields,
         json!({ "name": "offset", "in": "query", "schema": whole(limits::OFFSET_MAX) }),
-        json!({ "name": "limit", "in": "query", "schema": whole(u64::from(limits::PAGE_MAX)) }),
-        json!({ "name": "sort", "in": "query", "schema": { "type": "string" }, "description": "An indexed path; `-` before it for largest first." }),
+        json!({ "name": "limit", "in": "query", "schema": { "type": "integer", "minimum": 0 }, "description": most }),
+        json!({ "name": "sort", "in": "query", "schema": { "type": "string", "enum": orders }, "description": "`-` before it for largest first." }),
         json!({ "name": "cursor", "in": "query", "schema": { "type": "string" }, "description": "From the next link." }),
     ];
     for key in kind.keys {
@@ -344,17 +349,30 @@ fn value(schemas: &mut Map<String, Json>, of: Type) -> Json {
         }
         Type::Ref(_) => {
             let names = META.iter().chain(REFERENCE.iter());
-            let properties: Map<String, Json> =
+            let mut properties: Map<String, Json> =
                 names.map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
+            properties.insert("@type".to_owned(), json!({ "type": "string", "minLength": 1 }));
             json!({ "type": "object", "required": ["id"], "properties": properties })
         }
     }
 }
 
 fn request(kind: &Kind) -> Json {
-    object(&mut Map::new(), kind.shape.fields.iter().filter(|field| !field.not_at_first()), true)
+    let fields = kind.shape.fields.iter().filter(|field| !field.not_at_first());
+    with_states(kind, object(&mut Map::new(), fields, true))
 }
 
 fn change(kind: &Kind) -> Json {
-    object(&mut Map::new(), kind.shape.fields.iter().filter(|field| !field.read_only && !field.fixed), false)
+    let fields = kind.shape.fields.iter().filter(|field| !field.read_only && !field.fixed);
+    with_states(kind, object(&mut Map::new(), fields, false))
+}
+
+/// Says which states there are, where the record has one and it may be said.
+fn with_states(kind: &Kind, mut schema: Json) -> Json {
+    if let Some(states) = kind.states
+        && let Some(property) = schema["properties"].get_mut(states.attribute)
+    {
+        property["enum"] = states.moves.iter().map(|(state, _)| *state).collect();
+    }
+    schema
 }

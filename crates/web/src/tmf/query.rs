@@ -229,7 +229,7 @@ fn sort(kind: &Kind, value: &str) -> Result<(Option<&'static str>, bool)> {
 }
 
 /// Whether a record can have several values there.
-fn crosses_list(shape: &Shape, path: &str) -> bool {
+pub(crate) fn crosses_list(shape: &Shape, path: &str) -> bool {
     let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
     match shape.field(first) {
         Some(field) if field.many => true,
