@@ -31,14 +31,16 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use db::Class;
+use base::Result;
 use db::records::Key;
-use gate::{Kind, StateMachine, Verb};
+use db::{Class, Record};
+use gate::shape::Shape;
+use gate::{Kind, StateMachine, Tx, Verb};
 use serde_json::{Map, Value as Json};
 
 use crate::shapes;
 
-pub use rules::{Offer, offer, prepare, show, written};
+pub use rules::{Offer, keep_on_sale, offer, prepare, show, written};
 
 /// The life cycle of everything in a catalog; other catalogs use it too.
 pub static LIFECYCLE: StateMachine = StateMachine {
@@ -67,48 +69,97 @@ pub fn translated<'j>(body: &'j Map<String, Json>, attribute: &str, language: &s
     foreign.or_else(|| body.get(attribute)).and_then(Json::as_str).unwrap_or_default()
 }
 
-macro_rules! catalog_kind {
-    ($(#[$doc:meta])* $name:ident, $word:literal, $prefix:literal, $keys:expr) => {
-        $(#[$doc])*
-        pub static $name: Kind = Kind {
-            name: $word,
-            prefix: $prefix,
-            path: concat!("/tmf-api/productCatalogManagement/v4/", $word),
-            class: Class::Public,
-            shape: &shapes::$name,
-            keys: $keys,
-            states: Some(&LIFECYCLE),
-            verbs: Verb::ALL,
-            before_create: rules::create,
-            before_update: rules::update,
-            before_delete: rules::delete,
-        };
-    };
+/// What is checked when a record of a catalog is written, changed or removed.
+#[derive(Clone, Copy)]
+pub struct Rules {
+    /// Checks and completes a new record.
+    pub create: fn(&mut Tx<'_>, &mut Record) -> Result<()>,
+    /// The same for a changed one.
+    pub update: fn(&mut Tx<'_>, &Record, &mut Record) -> Result<()>,
+    /// Says whether it may go.
+    pub delete: fn(&mut Tx<'_>, &Record) -> Result<()>,
 }
 
-catalog_kind!(
-    /// TMF620 `catalog`.
-    CATALOG, "catalog", "cat", &[Key::text("name"), Key::text("lifecycleStatus"), Key::time("lastUpdate")]
+/// A kind of record in a catalog of ours: seen by everybody below once it is on
+/// sale, with the life cycle that all catalogs share.
+pub const fn kind(
+    [name, prefix, path]: [&'static str; 3],
+    shape: &'static Shape,
+    keys: &'static [Key],
+    rules: Rules,
+) -> Kind {
+    Kind {
+        name,
+        prefix,
+        path,
+        class: Class::Public,
+        shape,
+        keys,
+        states: Some(&LIFECYCLE),
+        verbs: Verb::ALL,
+        before_create: rules.create,
+        before_update: rules.update,
+        before_delete: rules.delete,
+    }
+}
+
+const RULES: Rules = Rules { create: rules::create, update: rules::update, delete: keep_on_sale };
+
+/// TMF620 `catalog`.
+pub static CATALOG: Kind = kind(
+    ["catalog", "cat", "/tmf-api/productCatalogManagement/v4/catalog"],
+    &shapes::CATALOG,
+    &[Key::text("name"), Key::text("lifecycleStatus"), Key::time("lastUpdate")],
+    RULES,
 );
-catalog_kind!(
-    /// TMF620 `category`.
-    CATEGORY, "category", "ctg", &[Key::text("name"), Key::text("lifecycleStatus"), Key::text("parentId"), Key::flag("isRoot")]
+
+/// TMF620 `category`.
+pub static CATEGORY: Kind = kind(
+    ["category", "ctg", "/tmf-api/productCatalogManagement/v4/category"],
+    &shapes::CATEGORY,
+    &[Key::text("name"), Key::text("lifecycleStatus"), Key::text("parentId"), Key::flag("isRoot")],
+    RULES,
 );
-catalog_kind!(
-    /// TMF620 `productSpecification`.
-    PRODUCT_SPECIFICATION, "productSpecification", "psp",
-    &[Key::text("name"), Key::text("lifecycleStatus"), Key::text("productNumber"), Key::text("serviceSpecification.id"), Key::time("lastUpdate")]
-);
-catalog_kind!(
-    /// TMF620 `productOffering`.
-    PRODUCT_OFFERING, "productOffering", "pof",
+
+/// TMF620 `productSpecification`.
+pub static PRODUCT_SPECIFICATION: Kind = kind(
+    ["productSpecification", "psp", "/tmf-api/productCatalogManagement/v4/productSpecification"],
+    &shapes::PRODUCT_SPECIFICATION,
     &[
-        Key::text("name"), Key::text("lifecycleStatus"), Key::text("category.id"), Key::text("productSpecification.id"), Key::flag("isSellable"),
+        Key::text("name"),
+        Key::text("lifecycleStatus"),
+        Key::text("productNumber"),
+        Key::text("serviceSpecification.id"),
         Key::time("lastUpdate"),
-    ]
+    ],
+    RULES,
 );
-catalog_kind!(
-    /// TMF620 `productOfferingPrice`.
-    PRODUCT_OFFERING_PRICE, "productOfferingPrice", "pop",
-    &[Key::text("name"), Key::text("lifecycleStatus"), Key::text("priceType"), Key::number("price.value"), Key::time("lastUpdate")]
+
+/// TMF620 `productOffering`.
+pub static PRODUCT_OFFERING: Kind = kind(
+    ["productOffering", "pof", "/tmf-api/productCatalogManagement/v4/productOffering"],
+    &shapes::PRODUCT_OFFERING,
+    &[
+        Key::text("name"),
+        Key::text("lifecycleStatus"),
+        Key::text("category.id"),
+        Key::text("productSpecification.id"),
+        Key::flag("isSellable"),
+        Key::time("lastUpdate"),
+    ],
+    RULES,
+);
+
+/// TMF620 `productOfferingPrice`.
+pub static PRODUCT_OFFERING_PRICE: Kind = kind(
+    ["productOfferingPrice", "pop", "/tmf-api/productCatalogManagement/v4/productOfferingPrice"],
+    &shapes::PRODUCT_OFFERING_PRICE,
+    &[
+        Key::text("name"),
+        Key::text("lifecycleStatus"),
+        Key::text("priceType"),
+        Key::number("price.value"),
+        Key::time("lastUpdate"),
+    ],
+    RULES,
 );

@@ -34,7 +34,11 @@ pub(super) fn update(tx: &mut Tx<'_>, _: &Record, record: &mut Record) -> Result
     create(tx, record)
 }
 
-pub(super) fn delete(_: &mut Tx<'_>, record: &Record) -> Result<()> {
+/// What can be ordered stays; it is retired first.
+///
+/// # Errors
+/// `Conflict` (`catalog.on_sale`).
+pub fn keep_on_sale(_: &mut Tx<'_>, record: &Record) -> Result<()> {
     if is_on_sale(record.state.as_deref()) {
         return Err(Error::conflict("catalog.on_sale", "what is on sale cannot be deleted; retire it first")
             .at("lifecycleStatus"));

@@ -43,7 +43,8 @@ use crate::shapes;
 
 pub use actions::{ORDER_PRICE, PriceInput, PriceItem, PriceOutput, PricedItem};
 
-const OPEN: &[&str] = &[
+/// Where an order that is not at its end may go; one for services too.
+pub const OPEN: &[&str] = &[
     "pending",
     "held",
     "inProgress",

@@ -16,24 +16,13 @@
 //! **Not here.** The flow (`fulfilment`), the services (`services`).
 
 use base::{Error, Result};
+use commerce::orders::OPEN;
 use db::records::Key;
 use db::{Class, Record};
 use gate::{Granted, Kind, StateMachine, Tx, Verb, free};
 use serde_json::{Value as Json, json};
 
 use crate::shapes;
-
-const OPEN: &[&str] = &[
-    "pending",
-    "held",
-    "inProgress",
-    "completed",
-    "failed",
-    "partial",
-    "cancelled",
-    "assessingCancellation",
-    "pendingCancellation",
-];
 
 /// TMF641 `serviceOrder`.
 pub static SERVICE_ORDER: Kind = Kind {

@@ -21,49 +21,47 @@
 
 mod design;
 
-use base::{Error, Result};
+use base::Result;
 use commerce::catalog::characteristics::Specification;
-use commerce::catalog::{self, LIFECYCLE, mapping};
+use commerce::catalog::{self, mapping};
+use db::Record;
 use db::records::Key;
-use db::{Class, Record};
-use gate::{Kind, Tx, Verb};
+use gate::{Kind, Tx};
 
 use crate::shapes;
 
 pub use design::{Design, DesignedMachine, DesignedService, Facing, Naming, design};
 
-macro_rules! catalog_kind {
-    ($(#[$doc:meta])* $name:ident, $word:literal, $prefix:literal, $keys:expr) => {
-        $(#[$doc])*
-        pub static $name: Kind = Kind {
-            name: $word,
-            prefix: $prefix,
-            path: concat!("/tmf-api/serviceCatalogManagement/v4/", $word),
-            class: Class::Public,
-            shape: &shapes::$name,
-            keys: $keys,
-            states: Some(&LIFECYCLE),
-            verbs: Verb::ALL,
-            before_create: create,
-            before_update: update,
-            before_delete: delete,
-        };
-    };
-}
+const RULES: catalog::Rules = catalog::Rules { create, update, delete: catalog::keep_on_sale };
 
-catalog_kind!(
-    /// TMF633 `serviceCatalog`.
-    SERVICE_CATALOG, "serviceCatalog", "scat", &[Key::text("name"), Key::text("lifecycleStatus"), Key::time("lastUpdate")]
+/// TMF633 `serviceCatalog`.
+pub static SERVICE_CATALOG: Kind = catalog::kind(
+    ["serviceCatalog", "scat", "/tmf-api/serviceCatalogManagement/v4/serviceCatalog"],
+    &shapes::SERVICE_CATALOG,
+    &[Key::text("name"), Key::text("lifecycleStatus"), Key::time("lastUpdate")],
+    RULES,
 );
-catalog_kind!(
-    /// TMF633 `serviceCategory`.
-    SERVICE_CATEGORY, "serviceCategory", "sctg",
-    &[Key::text("name"), Key::text("lifecycleStatus"), Key::text("parentId"), Key::flag("isRoot")]
+
+/// TMF633 `serviceCategory`.
+pub static SERVICE_CATEGORY: Kind = catalog::kind(
+    ["serviceCategory", "sctg", "/tmf-api/serviceCatalogManagement/v4/serviceCategory"],
+    &shapes::SERVICE_CATEGORY,
+    &[Key::text("name"), Key::text("lifecycleStatus"), Key::text("parentId"), Key::flag("isRoot")],
+    RULES,
 );
-catalog_kind!(
-    /// TMF633 `serviceSpecification`.
-    SERVICE_SPECIFICATION, "serviceSpecification", "ssp",
-    &[Key::text("name"), Key::text("lifecycleStatus"), Key::text("serviceSpecRelationship.id"), Key::text("resourceSpecification.id"), Key::time("lastUpdate")]
+
+/// TMF633 `serviceSpecification`.
+pub static SERVICE_SPECIFICATION: Kind = catalog::kind(
+    ["serviceSpecification", "ssp", "/tmf-api/serviceCatalogManagement/v4/serviceSpecification"],
+    &shapes::SERVICE_SPECIFICATION,
+    &[
+        Key::text("name"),
+        Key::text("lifecycleStatus"),
+        Key::text("serviceSpecRelationship.id"),
+        Key::text("resourceSpecification.id"),
+        Key::time("lastUpdate"),
+    ],
+    RULES,
 );
 
 fn create(tx: &mut Tx<'_>, record: &mut Record) -> Result<()> {
@@ -78,12 +76,4 @@ fn create(tx: &mut Tx<'_>, record: &mut Record) -> Result<()> {
 
 fn update(tx: &mut Tx<'_>, _: &Record, record: &mut Record) -> Result<()> {
     create(tx, record)
-}
-
-fn delete(_: &mut Tx<'_>, record: &Record) -> Result<()> {
-    if catalog::is_on_sale(record.state.as_deref()) {
-        return Err(Error::conflict("catalog.on_sale", "what is in use cannot be deleted; retire it first")
-            .at("lifecycleStatus"));
-    }
-    Ok(())
 }
