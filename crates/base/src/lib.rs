@@ -4,6 +4,7 @@
 //! random numbers are drawn by values that the caller hands in ([`time::Clock`],
 //! [`id::Ids`]), so that a test or a simulator can own both.
 
+pub mod address;
 pub mod error;
 pub mod hex;
 pub mod id;

@@ -42,12 +42,16 @@ pub const DELIVERY_ATTEMPTS_MAX: usize = 10;
 pub const DELIVERY_SECONDS_MAX: u64 = 15;
 /// Notifications on their way at one time.
 pub const DELIVERIES_AT_ONCE_MAX: usize = 16;
+/// Notifications of one tenant on their way at one time.
+pub const DELIVERIES_OF_TENANT_MAX: usize = 4;
 /// How long a caller may take to send a request's head, in seconds.
 pub const HEAD_SECONDS_MAX: u64 = 15;
 /// How long a TLS handshake may take, in seconds.
 pub const HANDSHAKE_SECONDS_MAX: u64 = 10;
 /// How long a request may take, its body included, in seconds.
 pub const REQUEST_SECONDS_MAX: u64 = 30;
+/// Connections that one address may hold at one time; more are closed.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 512;
 /// Connections at one time; more wait.
 pub const CONNECTIONS_MAX: usize = 4_096;
 /// Requests that one actor may make in a second, on average.
@@ -76,6 +80,8 @@ pub const HOST_CERTIFICATE_DAYS: i64 = 30;
 pub const POLL_SECONDS_MAX: u64 = 60;
 /// Intents in one answer to an agent.
 pub const INTENTS_PAGE_MAX: i64 = 10_000;
+/// Largest generation that an agent may speak of: there is room above it to go on counting.
+pub const GENERATION_MAX: u64 = 1 << 53;
 /// Lives in one report of an agent.
 pub const REPORT_LIVES_MAX: usize = 10_000;
 /// Connections of agents at once.
@@ -122,6 +128,10 @@ pub const AUDIT_BATCH_MAX: usize = 1_000;
 pub const AUDIT_CHECKPOINT_ENTRIES: i64 = 10_000;
 /// Audit entries read at once by verification and export.
 pub const AUDIT_READ_MAX: usize = 4_096;
+/// Refusals of one actor, or of one address where nobody is known, that the audit log takes in a minute.
+pub const REFUSALS_PER_MINUTE_MAX: u32 = 600;
+/// Actors and addresses whose refusals are counted at one time.
+pub const REFUSED_ACTORS_MAX: usize = 10_000;
 /// Decisions kept in the cache.
 pub const DECISIONS_CACHED_MAX: usize = 100_000;
 /// Virtual processors of one machine.
@@ -219,6 +229,10 @@ pub const INVITATION_SECONDS: i64 = 7 * 24 * 60 * 60;
 pub const RESET_SECONDS: i64 = 60 * 60;
 /// Invitations of one tenant that wait for an answer.
 pub const INVITATIONS_PENDING_MAX: u64 = 500;
+/// Invitations that a customer and its departments may make in a day.
+pub const INVITATIONS_PER_DAY_MAX: u64 = 500;
+/// An invitation can be sent again so long after it was sent last, in seconds.
+pub const INVITATION_RESENT_AFTER_SECONDS: u64 = 10 * 60;
 /// Roles that one account may hold, over all tenants.
 pub const ROLES_PER_ACCOUNT_MAX: u64 = 200;
 /// Accounts and tenants whose standing is kept in memory.

@@ -42,6 +42,7 @@ impl Sqlite {
         restrict(directory)?;
         let lock = claim(directory)?;
         let path = directory.join("yunwei.db");
+        restrict_file(&path).map_err(|e| unusable(directory, e))?;
         let mut conn = connect(&path, false)?;
         migrate::sqlite(&mut conn)?;
         let (sender, receiver) = sync_channel(limits::WRITE_QUEUE_MAX);
@@ -221,6 +222,15 @@ fn claim(directory: &Path) -> Result<File> {
 fn restrict(directory: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700)).map_err(|e| unusable(directory, e))
+}
+
+/// Nor is the database, should somebody copy it out with its mode. SQLite gives
+/// its log and its index the mode of the database. To be done before the first
+/// connection: closing the file would take away the locks of one.
+fn restrict_file(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let file = File::options().create(true).append(true).mode(0o600).open(path)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))
 }
 
 fn unusable(directory: &Path, e: std::io::Error) -> Error {

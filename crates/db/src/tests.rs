@@ -92,6 +92,18 @@ fn a_second_server_on_one_directory_is_refused_and_told_why() {
 }
 
 #[test]
+fn nobody_else_on_the_machine_reads_the_database() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let scratch = Scratch::new();
+    let _db = Db::open(&Location::Directory(scratch.path().to_owned())).unwrap();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(scratch.path()), 0o700);
+    for file in ["yunwei.db", "yunwei.db-wal", "yunwei.db-shm"] {
+        assert_eq!(mode(&scratch.path().join(file)), 0o600, "{file}");
+    }
+}
+
+#[test]
 fn a_newer_schema_is_refused() {
     let scratch = Scratch::new();
     let location = Location::Directory(scratch.path().to_owned());

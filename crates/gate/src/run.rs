@@ -4,14 +4,15 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
+use base::address::household;
 use base::id::{Ids, TenantId};
 use base::time::{Clock, Timestamp};
-use base::{Error, Kind as ErrorKind, Result};
+use base::{Error, Kind as ErrorKind, Result, limits};
 use db::{Class, Conn, Db};
 use serde::Serialize;
 
 use crate::tx::Touched;
-use crate::{Action, Catalogue, Cx, Effect, Fact, Policies, Relation, Tx, audit};
+use crate::{Action, Actor, Catalogue, Cx, Effect, Fact, Policies, Relation, Tx, audit};
 
 /// What the house does about a fact, in the fact's own transaction.
 pub type Reactions = Box<dyn Fn(&mut Tx<'_>, &dyn Fact) -> Result<()> + Send + Sync>;
@@ -29,6 +30,7 @@ pub(crate) struct Inner {
     pub(crate) reactions: OnceLock<Reactions>,
     operator: RwLock<Option<TenantId>>,
     parts: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    refusals: Refusals,
 }
 
 impl Inner {
@@ -70,6 +72,7 @@ impl Gate {
             reactions: OnceLock::new(),
             operator: RwLock::new(None),
             parts: RwLock::default(),
+            refusals: Refusals::default(),
         })))
     }
 
@@ -248,8 +251,13 @@ impl Gate {
         result
     }
 
-    /// A refusal is an entry of its own, in a transaction of its own.
+    /// A refusal is an entry of its own, in a transaction of its own. One who
+    /// is refused without end does not fill the log with it.
     fn record_refusal(&self, cx: &Cx, name: &str, error: &Error, digest: [u8; 32], touched: Touched) {
+        if !self.0.refusals.admit(cx, self.now()) {
+            tracing::warn!(actor = %cx.actor(), address = ?cx.address(), action = name, "refused too often to be recorded");
+            return;
+        }
         let (inner, cx, name, code) = (self.0.clone(), cx.clone(), name.to_owned(), error.code().to_owned());
         let outcome = format!("refused:{code}");
         self.0.db.submit(
@@ -274,6 +282,28 @@ impl Tried {
 
     fn taken(&self) -> Touched {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+/// How often each actor was refused in the present minute.
+#[derive(Default)]
+struct Refusals(Mutex<(i64, HashMap<String, u32>)>);
+
+impl Refusals {
+    /// Counts a refusal; whether the audit log takes it.
+    fn admit(&self, cx: &Cx, now: Timestamp) -> bool {
+        let who = match (cx.actor(), cx.address()) {
+            (Actor::Nobody, Some(address)) => household(address).to_string(),
+            (actor, _) => actor.to_string(),
+        };
+        let mut counted = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let minute = now.as_second() / 60;
+        if counted.0 != minute || counted.1.len() >= limits::REFUSED_ACTORS_MAX {
+            *counted = (minute, HashMap::new());
+        }
+        let number = counted.1.entry(who).or_default();
+        *number = number.saturating_add(1);
+        *number <= limits::REFUSALS_PER_MINUTE_MAX
     }
 }
 

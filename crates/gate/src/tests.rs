@@ -203,6 +203,22 @@ impl crate::Fact for Promised {
 }
 
 #[test]
+fn being_refused_without_end_does_not_fill_the_log() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let gate = gate(db, catalogue());
+    let from = |address: &str| Cx::nobody(TenantId(1)).for_request("", address.parse().ok());
+    let knock = |cx: &Cx| THING.create(&gate, cx, object(json!({"name": "a"}))).unwrap_err();
+    for _ in 0..base::limits::REFUSALS_PER_MINUTE_MAX + 50 {
+        assert_eq!(knock(&from("192.0.2.1")).kind(), ErrorKind::Unauthenticated);
+    }
+    // Somebody else's refusal is not lost in it.
+    knock(&from("192.0.2.2"));
+    THING.create(&gate, &somebody(TenantId(1)), object(json!({"name": "a"}))).unwrap();
+    let refused = audit(&gate).iter().filter(|(_, outcome)| outcome.starts_with("refused:")).count();
+    assert_eq!(refused, base::limits::REFUSALS_PER_MINUTE_MAX as usize + 1);
+}
+
+#[test]
 fn wrong_documents_name_the_attribute() {
     let (_, db, _keep) = db::testing::sqlite();
     let gate = gate(db, catalogue());

@@ -4,9 +4,9 @@
 //! template and no second rendering in the browser. A browser without scripts
 //! gets a `<noscript>` refresh instead (`Page::refresh`).
 //!
-//! Invariants: a stream ends by itself after [`limits::LIVE_SECONDS_MAX`], and
-//! the browser then asks anew and is authenticated anew; it looks no more often
-//! than every [`limits::LIVE_MILLISECONDS`].
+//! Invariants: a stream ends when the session does, or may less than it might;
+//! it ends by itself after [`limits::LIVE_SECONDS_MAX`], and the browser then asks
+//! anew; it looks no more often than every [`limits::LIVE_MILLISECONDS`].
 
 use crate::visit::Signed;
 use askama::Template;
@@ -45,6 +45,9 @@ where
         }
         while watch.rounds > 0 {
             watch.rounds -= 1;
+            if !watch.s.still().await {
+                return None;
+            }
             let (html, ended) = match (watch.look)(watch.s.clone()).await {
                 Ok(seen) => seen,
                 Err(error) => {

@@ -17,6 +17,7 @@ use base::time::Clock;
 use db::testing::Scratch;
 use drivers::mail::{Letter, Mail};
 use durable::{Engine, Handle, Registry};
+use futures_util::StreamExt as _;
 use gate::{Catalogue, Cx, Gate};
 use tower::ServiceExt as _;
 
@@ -331,6 +332,16 @@ async fn a_customer_joins_orders_and_sees_the_order() {
     assert_eq!(other.status, StatusCode::NOT_FOUND);
     other.get("/operator/hosts").await;
     assert!(matches!(other.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND), "{}", other.status);
+    // What is watched live is not shown a moment longer than the session lasts.
+    let cookies: Vec<String> = browser.cookies.iter().map(|(n, v)| format!("{n}={v}")).collect();
+    let watching = Request::get(format!("{order}/events")).header("cookie", cookies.join("; "));
+    let watched = house.router.clone().oneshot(watching.body(Body::empty()).unwrap()).await.unwrap();
+    let mut frames = watched.into_body().into_data_stream();
+    let shown = frames.next().await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&shown).contains("event: fragment"), "{shown:?}");
+    browser.get("/orders").await.post("/sign-out", &[]).await;
+    assert_eq!(browser.location, "/sign-in");
+    assert!(frames.next().await.is_none());
 }
 
 /// What a browser would send of the form on the page as it stands.

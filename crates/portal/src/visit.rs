@@ -15,6 +15,7 @@ use crate::http::{self, Form, cookie};
 use crate::i18n::{Lang, Messages};
 use crate::page::{Page, Theme};
 use crate::ui::{Notice, Tone};
+use access::Secret;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -36,6 +37,8 @@ pub(crate) struct Visit {
     pub page: Page,
     /// Who acts, once they have signed in.
     pub cx: Option<Cx>,
+    /// The secret of their session.
+    session: Option<Secret>,
     pub query: Form,
     /// The submitted form; empty for GET.
     pub form: Form,
@@ -85,6 +88,12 @@ impl Signed {
     /// The messages in the visitor's language.
     pub(crate) fn t(&self) -> &'static Messages {
         self.visit.page.t
+    }
+    /// Whether the session is still in force and may what it might: for answers that last.
+    pub(crate) async fn still(&self) -> bool {
+        let Some(secret) = &self.visit.session else { return false };
+        let now = self.portal.authenticator.session(secret.reveal(), None).await;
+        now.is_ok_and(|now| now.cx.tenant() == self.cx.tenant() && now.cx.roles() == self.cx.roles())
     }
     /// Runs an action as the visitor.
     pub(crate) async fn call<I, O>(&self, action: &'static gate::Action<I, O>, input: I) -> base::Result<O>
@@ -220,7 +229,7 @@ async fn look(portal: &Portal, parts: &Parts, query: Form) -> Visit {
         notice: cookie(cookies, "yunwei_flash").and_then(|code| flash(t, code)),
         refresh: None,
     };
-    Visit { page, cx, query, form: Form::default(), agent, address }
+    Visit { page, cx, session: secret.map(Secret::new), query, form: Form::default(), agent, address }
 }
 
 /// What the forms of somebody unknown are bound to: a cookie of their own.

@@ -156,10 +156,12 @@ fn tmf_document(kinds: &[&'static gate::Kind]) -> Router<Web> {
 }
 
 /// Metrics are for whoever looks after this machine: they are answered to the
-/// machine itself, and to nobody behind a proxy.
+/// machine itself, and to nobody behind a proxy, whether we were told of it or not.
 async fn only_from_here(request: Request, next: Next) -> Response {
     let near = request.extensions().get::<Traced>().and_then(|traced| traced.address);
-    match near.is_some_and(|address| address.is_loopback()) {
+    let passed_on = ["x-forwarded-for", "x-real-ip", "forwarded", "via"];
+    let direct = passed_on.iter().all(|name| !request.headers().contains_key(*name));
+    match direct && near.is_some_and(|address| address.is_loopback()) {
         true => next.run(request).await,
         false => StatusCode::NOT_FOUND.into_response(),
     }

@@ -92,7 +92,8 @@ async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> 
     let authenticator = Authenticator::new(house.gate.clone());
     let tls = args.tls_cert.is_some() || site.starts_with("https:");
     let agents_url = format!("https://{}", args.agent_listen);
-    let settings = Settings { site: site.to_owned(), trusted_proxies: proxies(args)?, ..Settings::default() };
+    let (proxies, certificate) = (proxies(args)?, load_tls(args)?);
+    let settings = Settings { site: site.to_owned(), trusted_proxies: proxies.clone(), ..Settings::default() };
     let web = Web::new(house.gate.clone(), authenticator.clone(), settings);
     let portal = Portal { gate: house.gate.clone(), authenticator, tls, agents: agents_url };
     let router = routes::router(house, &web, portal);
@@ -102,7 +103,9 @@ async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> 
 
     let door = house.door.clone();
     let entrance = tokio::spawn(resources::http::serve(agents, door.clone(), stopped(stopping.clone())));
-    let front = tokio::spawn(web::serve::serve(listener, load_tls(args)?, router, stopped(stopping)));
+    let front = tokio::spawn(async move {
+        web::serve::serve(listener, certificate, &proxies, router, stopped(stopping)).await;
+    });
     let (hub, gate) = (house.hub.clone(), house.gate.clone());
     let notices = tokio::spawn(async move { hub.deliver(gate).await });
     asked_to_stop().await;

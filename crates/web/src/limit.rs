@@ -7,13 +7,12 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use base::address::household;
 use base::{Error, Result};
 use gate::Cx;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
-
-use crate::peer;
 
 type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, DefaultClock>;
 
@@ -58,7 +57,7 @@ impl Limits {
     /// Before anybody is known.
     pub fn admit_address(&self, address: Option<IpAddr>) -> Result<()> {
         match (&self.addresses, address) {
-            (Some(limiter), Some(ip)) => limiter.admit(&peer::counted(ip)),
+            (Some(limiter), Some(ip)) => limiter.admit(&household(ip)),
             _ => Ok(()),
         }
     }

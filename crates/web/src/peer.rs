@@ -1,7 +1,7 @@
 //! Where a request comes from. What a proxy says is believed only of a proxy
 //! that the operator named.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use axum::http::HeaderMap;
@@ -74,14 +74,6 @@ pub(crate) fn client(
         }
     }
     (Some(client), secure)
-}
-
-/// What one caller is counted under: an IPv4 address, an IPv6 network of a household.
-pub(crate) fn counted(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 => v4,
-    }
 }
 
 #[cfg(test)]

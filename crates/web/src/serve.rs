@@ -2,10 +2,12 @@
 //!
 //! A silent or slow caller costs one slot and nobody else's time: handshakes
 //! run off the accepting loop, and handshake and request head have time limits.
+//! No address holds more than its share of the slots; this machine and the
+//! proxies, which bring everybody, may.
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use base::address::Connections;
 use base::{Error, Result, limits};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,6 +28,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
+
+use crate::Network;
 
 /// What is known of the connection that a request came over; an extension of every request.
 #[derive(Debug, Clone)]
@@ -66,9 +71,13 @@ pub fn tls(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
+    proxies: &[Network],
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) {
+    let connections = Arc::new(Connections::default());
+    let unlimited =
+        |peer: IpAddr| peer.to_canonical().is_loopback() || proxies.iter().any(|network| network.contains(peer));
     let slots = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
     let (ending, ended) = watch::channel(false);
     let acceptor = tls.map(TlsAcceptor::from);
@@ -85,10 +94,15 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let held = connections.hold(peer.ip());
+                if held.is_none() && !unlimited(peer.ip()) {
+                    tracing::debug!(%peer, "holds too many connections");
+                    continue;
+                }
                 let (acceptor, router, ended) = (acceptor.clone(), router.clone(), ended.clone());
                 tokio::spawn(async move {
                     connection(stream, peer, acceptor, router, ended).await;
-                    drop(slot);
+                    drop((slot, held));
                 });
             }
             Err(e) => {

@@ -67,3 +67,22 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_document_cannot_swell_or_reach_for_files() {
+    let bomb = (1..40).fold("a0: &a0 [x, x]\n".to_owned(), |text, n| {
+        let before = n - 1;
+        format!("{text}a{n}: &a{n} [*a{before}, *a{before}, *a{before}]\n")
+    });
+    let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
+    for hostile in [bomb.as_str(), deep.as_str()] {
+        assert!(serde_saphyr::from_str::<serde_json::Value>(hostile).is_err());
+        assert_eq!(Definition::from_yaml(hostile).unwrap_err().kind(), Kind::Invalid);
+    }
+    let file = serde_saphyr::from_str::<serde_json::Value>("a: !include /etc/hostname\nb: ${HOME}\n");
+    let told = file.map_or_else(|e| e.to_string(), |read| read.to_string());
+    let [hostname, home] = [std::fs::read_to_string("/etc/hostname"), Ok(std::env::var("HOME").unwrap_or_default())];
+    for secret in [hostname.unwrap_or_default().trim(), home.unwrap().as_str()] {
+        assert!(secret.is_empty() || !told.contains(secret), "{told}");
+    }
+}

@@ -13,10 +13,17 @@ pub fn text(json: &Json, path: &str) -> String {
         });
     }
     match at {
-        Some(Json::String(text)) => text.clone(),
+        Some(Json::String(text)) => harmless(text),
         Some(Json::Null) | None => "–".into(),
         Some(other) => other.to_string(),
     }
+}
+
+/// Text that others wrote (names, what a guest printed on its console), without
+/// what would command the terminal that it is shown on.
+fn harmless(text: &str) -> String {
+    let shown = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c };
+    text.replace("\r\n", "\n").chars().map(shown).collect()
 }
 
 /// An amount of TMF `Money`, `TWD 1,234`.
@@ -68,6 +75,12 @@ pub fn json(value: &Json) {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    #[test]
+    fn what_others_wrote_does_not_command_the_terminal() {
+        let hostile = json!({"name": "a\u{1b}]0;mine\u{7}\u{1b}[2J\u{9b}31m\r\nb\tc 雲"});
+        assert_eq!(super::text(&hostile, "name"), "a\u{fffd}]0;mine\u{fffd}\u{fffd}[2J\u{fffd}31m\nb\tc 雲");
+    }
 
     #[test]
     fn money_is_grouped_by_thousands() {

@@ -98,7 +98,9 @@ impl House {
         let log = Sequencer::start(&gate, Key::open_or_make(&folder.keys()).unwrap()).unwrap();
         let work = house.engine.start().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let front = runtime.spawn(web::serve::serve(listener, None, router, async { drop(stopped.await) }));
+        let front = runtime.spawn(async move {
+            web::serve::serve(listener, None, &[], router, async { drop(stopped.await) }).await;
+        });
         let (hub, notified) = (house.hub.clone(), gate.clone());
         runtime.spawn(async move { hub.deliver(notified).await });
         House {

@@ -95,7 +95,8 @@ async fn listening(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (end, ended) = tokio::sync::oneshot::channel();
-    let server = tokio::spawn(serve::serve(listener, tls, router, async { drop(ended.await) }));
+    let server =
+        tokio::spawn(async move { serve::serve(listener, tls, &[], router, async { drop(ended.await) }).await });
     (address, end, server, keep)
 }
 
