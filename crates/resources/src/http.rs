@@ -2,8 +2,8 @@
 //!
 //! The listener asks for a client certificate and takes none as well: the
 //! handlers decide ([`Door::admit`]), since enrolment has none yet. Handshakes
-//! run beside the accept loop, each with a time limit, so that one silent
-//! client holds nobody up.
+//! run beside the accept loop, each with a time limit, and so do requests up to
+//! the head of their answer, so that a silent or slow client holds nobody up.
 
 use std::io::SeekFrom;
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +17,7 @@ use axum::extract::{DefaultBodyLimit, Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use base::address::Connections;
 use base::{Error, Result, limits};
 use drivers::wire::{
     ConsoleTail, EnrolAnswer, EnrolRequest, Intents, RenewAnswer, RenewRequest, Report, ReportAnswer, path,
@@ -51,7 +52,16 @@ pub fn router(door: Arc<Door>) -> axum::Router {
         .route(path::CONSOLE, post(console))
         .route(&format!("{}/{{sha256}}", path::IMAGES), get(image))
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
+        .layer(axum::middleware::from_fn(in_time))
         .with_state(door)
+}
+
+/// A poll may wait; whoever sends a body drop by drop may not. An image that
+/// follows the head of its answer may take its time.
+async fn in_time(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
+    let most = Duration::from_secs(limits::POLL_SECONDS_MAX + limits::REQUEST_SECONDS_MAX);
+    let slow = || Refusal(Error::unavailable("request.too_slow", "the request took too long")).into_response();
+    tokio::time::timeout(most, next.run(request)).await.unwrap_or_else(|_| slow())
 }
 
 /// An error as agents read it.
@@ -236,6 +246,7 @@ pub async fn serve(listener: TcpListener, door: Arc<Door>, stop: impl Future<Out
     let acceptor = TlsAcceptor::from(Arc::new(tls(&door)?));
     let routes = router(door.clone());
     let places = Arc::new(tokio::sync::Semaphore::new(limits::AGENT_CONNECTIONS_MAX));
+    let connections = Arc::new(Connections::default());
     let mut under_way = tokio::task::JoinSet::new();
     let (closing, closed) = tokio::sync::watch::channel(false);
     tokio::pin!(stop);
@@ -251,10 +262,14 @@ pub async fn serve(listener: TcpListener, door: Arc<Door>, stop: impl Future<Out
             continue;
         };
         let Ok(place) = places.clone().try_acquire_owned() else { continue };
+        let held = connections.hold(address.ip());
+        if held.is_none() && !address.ip().to_canonical().is_loopback() {
+            continue;
+        }
         let (acceptor, routes, closed) = (acceptor.clone(), routes.clone(), closed.clone());
         under_way.spawn(async move {
             connection(stream, address, acceptor, routes, closed).await;
-            drop(place);
+            drop((place, held));
         });
     }
     drop(listener);

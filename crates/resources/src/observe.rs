@@ -7,13 +7,16 @@
 //!   merged ([`Life::absorb`]).
 //! - What a machine held is freed in the transaction that stores the sight of
 //!   its absence at the generation that wanted nothing.
-//! - No agent can make a machine older than its intent: what a life claims to
-//!   have run is cut to the time since then.
+//! - No agent can make a machine older or larger than its intent: what its lives
+//!   claim to have run, all together, is cut to the time since then, and their
+//!   size to what was reserved for it ([`plausible`]).
+//! - No agent can use up the numbers of generations: one that is out of all
+//!   proportion refuses the report.
 //!
 //! Not here: who the agent is (`door`).
 
 use base::id::HostId;
-use base::time::{Timestamp, micros};
+use base::time::micros;
 use base::{Error, Result, limits};
 use db::args;
 use drivers::wire::{
@@ -123,6 +126,11 @@ pub static OBSERVE: Action<Report, ReportAnswer> = Action {
                 format!("a report has at most {} observations", limits::REPORT_OBSERVATIONS_MAX),
             ));
         }
+        let told = report.observations.iter().map(|seen| seen.generation);
+        let marked = report.orphans.iter().flatten().map(|orphan| orphan.generation);
+        if told.chain(marked).any(|generation| generation > limits::GENERATION_MAX) {
+            return Err(Error::invalid("observation.generation", "a generation is out of range"));
+        }
         hosts::heard(tx, host, report.sent_at)?;
         if let Some(facts) = &report.host {
             host_facts(tx, host, facts)?;
@@ -213,10 +221,7 @@ fn news(seen: &Observation) -> impl PartialEq + '_ {
 fn life_seen(tx: &mut Tx<'_>, intent: &Intent, told: &Life) -> Result<()> {
     let id = intent.id.as_str();
     let Ok(seq) = i64::try_from(told.seq) else { return Ok(()) };
-    if seq == 0 {
-        return Ok(());
-    }
-    let told = plausible(told.clone(), intent, tx.now);
+    let Some(told) = plausible(tx, intent, told.clone())? else { return Ok(()) };
     let merged = match intents::life(tx, id, seq)? {
         None => told,
         Some(known) => {
@@ -241,14 +246,30 @@ fn life_seen(tx: &mut Tx<'_>, intent: &Intent, told: &Life) -> Result<()> {
     tx.fact(Fact::LifeObserved { intent: id.to_owned(), seq, service: intent.service.clone() }, intent.tenant)
 }
 
-/// Cuts what cannot be: a machine has not run for longer than it was wanted.
-fn plausible(mut life: Life, intent: &Intent, now: Timestamp) -> Life {
+/// Cuts what cannot be, since customers pay for it: a machine lives one life at a
+/// time, so that all its lives together are no longer than it was wanted, and none
+/// is larger than what was reserved. `None`: there cannot have been so many.
+fn plausible(tx: &mut Tx<'_>, intent: &Intent, mut life: Life) -> Result<Option<Life>> {
     const SLACK_MS: i64 = 60_000;
-    let most = u64::try_from((micros(now) - micros(intent.created_at)) / 1_000 + SLACK_MS).unwrap_or(0);
-    if life.ran_ms > most {
-        tracing::warn!(intent = %intent.id, host = %intent.host, seq = life.seq, told = life.ran_ms, most, "a life longer than possible was reported");
-        life.ran_ms = most;
+    let (id, told) = (intent.id.as_str(), life.clone());
+    let age = u64::try_from((micros(tx.now) - micros(intent.created_at)) / 1_000 + SLACK_MS).unwrap_or(0);
+    // There cannot have been more lives than seconds.
+    if life.seq == 0 || life.seq > 1 + age / 1_000 {
+        return Ok(None);
+    }
+    let others: u64 = tx.query_one(
+        "SELECT CAST(COALESCE(SUM(ran_ms), 0) AS BIGINT) FROM lives WHERE intent = $1 AND seq <> $2",
+        args![id, life.seq],
+        |row| row.get(0),
+    )?;
+    life.ran_ms = life.ran_ms.min(age.saturating_sub(others));
+    if let Some(held) = capacity::of(tx, id)? {
+        life.vcpus = life.vcpus.min(u32::try_from(held.demand.vcpu).unwrap_or(u32::MAX));
+        life.memory_mib = life.memory_mib.min(u64::try_from(held.demand.memory_mib).unwrap_or(u64::MAX));
+    }
+    if life != told {
+        tracing::warn!(intent = id, host = %intent.host, ?told, "a longer or larger life than possible was reported");
     }
     life.last_seen_at = life.last_seen_at.max(life.started_at);
-    life
+    Ok(Some(life))
 }

@@ -8,7 +8,9 @@
 //!
 //! **Invariants.** A disk's file under its own name is complete: it was made beside it and renamed. An
 //! image is used only after its digest was verified, and only if it refers to no other file on the
-//! host. A disk that exists is never made again, whatever the specification says now.
+//! host. A disk that exists is never made again, whatever the specification says now. What a disk
+//! holds never says what format it has: a guest writes it, and could make a raw disk look like one
+//! that refers to the host's own files.
 
 use std::collections::HashMap;
 use std::fs;
@@ -154,7 +156,7 @@ impl Storage {
         files::remove_file(&draft).map_err(|e| failed("remove", &draft, e))?;
         match image {
             Some(image) => {
-                let virtual_mib = inspect(&image.disk)?.virtual_mib;
+                let virtual_mib = inspect(&image.disk, image.format)?.virtual_mib;
                 let size = format!("{}M", disk.size_mib.max(virtual_mib));
                 tool("qemu-img", |c| {
                     c.args(["create", "-q", "-f", "qcow2", "-F", image.format, "-b"])
@@ -294,8 +296,8 @@ struct Inspected {
     refers_elsewhere: bool,
 }
 
-fn inspect(disk: &Path) -> Result<Inspected> {
-    let output = tool("qemu-img", |c| c.args(["info", "-U", "--output=json"]).arg(disk))?;
+fn inspect(disk: &Path, format: &str) -> Result<Inspected> {
+    let output = tool("qemu-img", |c| c.args(["info", "-U", "--output=json", "-f", format]).arg(disk))?;
     let info: serde_json::Value = serde_json::from_slice(&output)
         .map_err(|e| Error::bug("image.uninspectable", "qemu-img's answer cannot be read").because(e))?;
     let bytes = info["virtual-size"].as_u64().unwrap_or(0);
@@ -306,7 +308,7 @@ fn inspect(disk: &Path) -> Result<Inspected> {
 
 /// An image must not name other files of the host: a guest would read them.
 fn stands_alone(disk: &Path) -> Result<()> {
-    if inspect(disk)?.refers_elsewhere {
+    if inspect(disk, "qcow2")?.refers_elsewhere {
         let message = "the image refers to another file; flatten it with qemu-img convert";
         return Err(Error::invalid("image.refers_elsewhere", message));
     }
@@ -315,7 +317,7 @@ fn stands_alone(disk: &Path) -> Result<()> {
 
 /// Grows a resting disk; never shrinks one.
 fn grow(disk: &Path, format: &str, size_mib: u64) -> Result<()> {
-    if inspect(disk)?.virtual_mib < size_mib {
+    if inspect(disk, format)?.virtual_mib < size_mib {
         tool("qemu-img", |c| c.args(["resize", "-q", "-f", format]).arg(disk).arg(format!("{size_mib}M")))?;
     }
     Ok(())
@@ -361,4 +363,26 @@ fn seed_image(spec: &MachineSpec) -> Vec<u8> {
     }
     debug_assert!(files.iter().all(|(_, bytes)| bytes.len() <= limits::SEED_BYTES_MAX));
     iso::image("cidata", &files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_guest_writes_on_its_disk_does_not_say_what_format_it_has() {
+        let dir = std::env::temp_dir().join(format!("yw-storage-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let disk = dir.join("data.raw");
+        // A header as a hostile guest would write it: of a larger disk, over a file of the host.
+        let lie = ["create", "-q", "-u", "-f", "qcow2", "-F", "raw", "-b", "/etc/hostname"];
+        if tool("qemu-img", |c| c.args(lie).arg(&disk).arg("1T")).is_err() {
+            return eprintln!("SKIPPED: qemu-img (package qemu-utils) is not installed");
+        }
+        fs::OpenOptions::new().write(true).open(&disk).unwrap().set_len(4 << 20).unwrap();
+        assert!(stands_alone(&disk).is_err());
+        grow(&disk, "raw", 8).unwrap();
+        assert_eq!(fs::metadata(&disk).unwrap().len(), 8 << 20);
+        fs::remove_dir_all(&dir).unwrap();
+    }
 }

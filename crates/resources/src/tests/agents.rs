@@ -172,6 +172,58 @@ fn a_life_cannot_be_longer_than_its_machine_was_wanted() {
 }
 
 #[test]
+fn a_hostile_agent_cannot_multiply_or_enlarge_lives() {
+    each_engine(|house| {
+        let (_, guest) = house.host("h1");
+        house.order("m1");
+        house.gate.clock().advance(Duration::from_secs(100));
+        let mut lie = running(&house, "m1", 1, 1);
+        let huge = Life { vcpus: u32::MAX, memory_mib: u64::MAX, ..life(1, house.gate.now(), 100_000) };
+        lie.lives = vec![huge, life(2, house.gate.now(), 100_000), life(3, house.gate.now(), 100_000)];
+        lie.lives.push(life(100_000, house.gate.now(), 1));
+        house.report(&guest, vec![lie]);
+        let kept = lives(&house, "m1");
+        assert_eq!(kept.iter().map(|life| life.ran_ms).sum::<u64>(), 160_000, "{}", house.engine);
+        assert_eq!(kept.iter().map(|life| life.seq).collect::<Vec<_>>(), [1, 2, 3]);
+        let wanted = spec("m1");
+        assert!(kept.iter().all(|life| life.vcpus <= wanted.vcpus && life.memory_mib <= wanted.memory_mib));
+    });
+}
+
+#[test]
+fn a_hostile_agent_cannot_use_up_the_generations() {
+    each_engine(|house| {
+        let (host, guest) = house.host("h1");
+        house.order("m1");
+        let orphan = Orphan {
+            id: "m9".parse().unwrap(),
+            generation: u64::MAX,
+            domain: "yw-m9".into(),
+            power: Power::Running,
+            vcpus: 1,
+            memory_mib: 64,
+        };
+        let report = |observations, orphans| Report {
+            protocol: PROTOCOL,
+            sent_at: house.gate.now(),
+            host: None,
+            observations,
+            orphans,
+        };
+        let far = i64::MAX.unsigned_abs() - 1;
+        for lie in [report(vec![running(&house, "m1", far, 1)], None), report(vec![], Some(vec![orphan]))] {
+            let refused = wait(house.door.observe(&guest, lie)).unwrap_err();
+            assert_eq!(refused.code(), "observation.generation", "{}", house.engine);
+        }
+        // Its host can still be rid of it.
+        house.tx(|tx| intents::absent(tx, &"m1".parse().unwrap())).unwrap();
+        assert_eq!(house.intent("m1").generation, 2);
+        let retire = hosts::RetireHost { id: host, machines_are_gone: true };
+        house.gate.run(&staff(), &hosts::RETIRE, retire).unwrap();
+    });
+}
+
+#[test]
 fn a_host_that_falls_silent_is_shown_as_unknown_until_it_returns() {
     each_engine(|house| {
         let (host, guest) = house.host("h1");
