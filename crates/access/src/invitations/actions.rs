@@ -99,6 +99,7 @@ pub(crate) fn make(tx: &mut Tx<'_>, tenant: &Tenant, person: &NewPerson, as_what
     if store::pending_number(tx, tenant.id)? >= limits::INVITATIONS_PENDING_MAX {
         return Err(Error::exhausted("invitation.too_many", "too many invitations wait for an answer; withdraw some"));
     }
+    within_the_day(tx, tenant)?;
     let invitation = Invitation {
         id: InvitationId::fresh(tx.ids(), now),
         tenant: tenant.id,
@@ -116,6 +117,18 @@ pub(crate) fn make(tx: &mut Tx<'_>, tenant: &Tenant, person: &NewPerson, as_what
     tx.fact(Fact::InvitationMade { invitation: invitation.id.to_string() }, tenant.id)?;
     mail::ask(tx, &Errand::Invitation { invitation: invitation.id })?;
     Ok(invitation)
+}
+
+/// Whoever owns an organisation has mails written in our name, to anybody and
+/// with names of their choosing: so many a day, its departments included.
+fn within_the_day(tx: &mut Tx<'_>, tenant: &Tenant) -> Result<()> {
+    let Some(customer) = tenant.path.get(..2) else { return Ok(()) };
+    let since = tx.now - Duration::from_secs(24 * 60 * 60);
+    if store::made_since(tx, customer, since)? < limits::INVITATIONS_PER_DAY_MAX {
+        return Ok(());
+    }
+    Err(Error::throttled("invitation.too_many_today", "that is enough invitations for one day; go on tomorrow")
+        .retry_after(Duration::from_secs(60 * 60)))
 }
 
 /// A page of invitations.
@@ -175,6 +188,13 @@ pub static RESEND: Action<InvitationRef, Invitation> = Action {
     effect: Effect::Change,
     run: |tx, input| {
         let mut invitation = load(tx, "invitation.resend", input.invitation)?;
+        let sent = invitation.expires_at - Duration::from_secs(limits::INVITATION_SECONDS.unsigned_abs());
+        let next = sent + Duration::from_secs(limits::INVITATION_RESENT_AFTER_SECONDS);
+        if tx.now < next {
+            let wait = Duration::try_from(next.duration_since(tx.now)).unwrap_or_default();
+            let message = "the invitation was sent a moment ago; give it ten minutes to arrive";
+            return Err(Error::throttled("invitation.just_sent", message).retry_after(wait));
+        }
         invitation.expires_at = tx.now + Duration::from_secs(limits::INVITATION_SECONDS.unsigned_abs());
         store::prolong(tx, invitation.id, invitation.expires_at)?;
         mail::ask(tx, &Errand::Invitation { invitation: invitation.id })?;

@@ -7,6 +7,7 @@ use db::{Conn, Row, args};
 
 use super::{Invitation, InvitationId, InvitationState};
 use crate::roles::OWNER;
+use crate::tenants;
 use crate::text::Email;
 
 const COLUMNS: &str = "id, tenant, email, name, locale, roles, state, invited_by, created_at, expires_at";
@@ -67,6 +68,17 @@ pub(crate) fn pending_number(conn: &mut Conn<'_>, tenant: TenantId) -> Result<u6
     conn.query_one("SELECT COUNT(*) FROM invitations WHERE tenant = $1 AND state = 'pending'", args![tenant], |row| {
         row.get(0)
     })
+}
+
+/// How many were made at and below the tenant of that path since an instant, whatever became of them.
+pub(crate) fn made_since(conn: &mut Conn<'_>, path: &[TenantId], since: Timestamp) -> Result<u64> {
+    let (from, to) = tenants::store::range(path);
+    conn.query_one(
+        "SELECT COUNT(*) FROM invitations i JOIN tenants t ON t.id = i.tenant
+         WHERE t.path >= $1 AND t.path < $2 AND i.created_at > $3",
+        args![from, to, since],
+        |row| row.get(0),
+    )
 }
 
 /// A page of those that wait for an answer.

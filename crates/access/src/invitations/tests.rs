@@ -133,6 +133,32 @@ fn an_invitation_ends_by_time_and_by_withdrawal() {
 }
 
 #[test]
+fn an_organisation_cannot_flood_people_with_mails_in_our_name() {
+    for (_, db, _keep) in db::testing::databases() {
+        let house = House::new(db);
+        let owner = house.with_role("owner", house.first);
+        let one = house.gate.run(&owner, &INVITE, wanted("one@example.com", &["member"])).unwrap();
+        let again = || house.gate.run(&owner, &RESEND, InvitationRef { invitation: one.id });
+        assert_eq!(again().unwrap_err().kind(), Kind::Throttled);
+        house.gate.clock().advance(Duration::from_secs(limits::INVITATION_RESENT_AFTER_SECONDS));
+        again().unwrap();
+        assert_eq!(again().unwrap_err().kind(), Kind::Throttled);
+        // Taking them back does not buy new ones, nor does a department.
+        for n in 1..limits::INVITATIONS_PER_DAY_MAX {
+            let place = if n % 2 == 0 { house.first } else { house.department };
+            let input = InviteAccount { tenant: Some(place), ..wanted(&format!("p{n}@example.com"), &["member"]) };
+            let made = house.gate.run(&owner, &INVITE, input).unwrap();
+            house.gate.run(&owner, &WITHDRAW, InvitationRef { invitation: made.id }).unwrap();
+        }
+        let invite = |cx: &Cx| house.gate.run(cx, &INVITE, wanted("late@example.com", &["member"]));
+        assert_eq!(invite(&owner).unwrap_err().code(), "invitation.too_many_today");
+        invite(&house.with_role("owner", house.second)).unwrap();
+        house.gate.clock().advance(Duration::from_secs(24 * 60 * 60));
+        invite(&owner).unwrap();
+    }
+}
+
+#[test]
 fn nobody_invites_above_their_own_role_or_elsewhere() {
     for (_, db, _keep) in db::testing::databases() {
         let house = House::new(db);

@@ -14,7 +14,7 @@ use crate::invitations::actions::LinkToken;
 use crate::mail::{self, Errand, links};
 use crate::prepared::Prepared;
 use crate::secret::Secret;
-use crate::{Fact, reach, sessions, text};
+use crate::{Fact, reach, sessions, text, tokens};
 
 /// All of them.
 pub static ACTIONS: &[&dyn AnyAction] = &[&CHANGE, &REQUEST_RESET, &RESET];
@@ -55,9 +55,19 @@ pub static CHANGE: Prepared<ChangePassword, Hashed, PasswordSet> = Prepared {
     effect: Effect::Change,
     prepare: |gate, cx, input| {
         let id = cx.account().ok_or_else(|| Error::unauthenticated("session.required", "sign in to do this"))?;
-        let (account, before) =
-            gate.db().read(move |conn| Ok((accounts::store::load(conn, id)?, accounts::store::password(conn, id)?)))?;
+        let by = cx.clone();
+        let (account, before, limited) = gate.db().read(move |conn| {
+            let limited = tokens::limits_of(conn, &by)?;
+            Ok((accounts::store::load(conn, id)?, accounts::store::password(conn, id)?, limited))
+        })?;
         let subjects = Subjects::new("change", &id.to_string(), cx);
+        // Who signs in with a password has all roles of the account; a limited token must not get them.
+        if before.is_none() && limited.is_some() {
+            return Err(Error::forbidden(
+                "password.limited_token",
+                "this token is limited to some of your roles; a first password is set with one that is not",
+            ));
+        }
         if let Some(kept) = &before {
             attempts::admit(gate, &subjects)?;
             let tried = input.current.as_ref().map_or("", Secret::reveal);

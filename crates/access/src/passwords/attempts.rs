@@ -6,9 +6,9 @@
 //! addresses are met by what the password must be; a limit per account that
 //! cannot be used to lock somebody out comes with second factors.)
 
-use std::net::IpAddr;
 use std::time::Duration;
 
+use base::address::household;
 use base::time::{Timestamp, micros};
 use base::{Error, Result, limits};
 use db::{Conn, args};
@@ -26,23 +26,11 @@ pub(crate) struct Subjects {
 impl Subjects {
     /// For `what` (`sign-in`, `reset`) of the account with that address, from where `cx` comes.
     pub(crate) fn new(what: &str, email_key: &str, cx: &Cx) -> Self {
-        let network = network(cx.address());
+        let network = cx.address().map_or_else(|| "here".to_owned(), |address| household(address).to_string());
         Subjects {
             pair: secret::hash(&format!("{what}\n{network}\n{email_key}")),
             address: secret::hash(&format!("{what}\n{network}")),
         }
-    }
-}
-
-/// Whoever has an IPv6 address has 2⁶⁴ of them.
-fn network(address: Option<IpAddr>) -> String {
-    match address {
-        Some(IpAddr::V6(v6)) => match v6.to_ipv4_mapped() {
-            Some(v4) => v4.to_string(),
-            None => v6.segments().iter().take(4).map(|s| format!("{s:x}:")).collect(),
-        },
-        Some(v4) => v4.to_string(),
-        None => "here".to_owned(),
     }
 }
 

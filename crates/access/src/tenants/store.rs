@@ -28,7 +28,7 @@ fn path_text(path: &[TenantId]) -> String {
 }
 
 /// The half-open range of paths that lie at and below `path`: `0` follows `/` in ASCII.
-fn range(path: &[TenantId]) -> (String, String) {
+pub(crate) fn range(path: &[TenantId]) -> (String, String) {
     let from = path_text(path);
     let mut to = from.clone();
     to.pop();

@@ -8,7 +8,7 @@ use db::Class;
 use gate::{Action, Actor, AnyAction, Effect, Tx};
 use serde::{Deserialize, Serialize};
 
-use super::{Token, TokenId, store};
+use super::{Token, TokenId, limits_of, store};
 use crate::secret::{self, Of};
 use crate::{Fact, Page, reach, text};
 
@@ -74,7 +74,8 @@ pub(crate) fn make(tx: &mut Tx<'_>, account: AccountId, tenant: TenantId, input:
     let standing = reach::standing(tx, account, Some(tenant), None)?;
     // What made this token may be limited itself; it cannot hand on more than it has.
     let own = if tx.cx().account() == Some(account) { tx.cx().roles().clone() } else { standing.roles.clone() };
-    let limited = own != standing.roles;
+    let cx = tx.cx();
+    let limited = own != standing.roles || limits_of(tx, cx)?.is_some();
     let roles = match &input.roles {
         None if limited => Some(own.iter().cloned().collect()),
         None => None,

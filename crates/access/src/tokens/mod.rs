@@ -11,15 +11,19 @@
 //!
 //! Invariants:
 //! - a token never does what its account could not (`reach::standing`);
-//! - a token made with a limited token is limited as much (`actions::CREATE`).
+//! - a token made with a limited token is limited as much (`actions::CREATE`),
+//!   and nobody turns one into a password ([`limits_of`]).
 
 pub mod actions;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 
+use base::Result;
 use base::id::{AccountId, TenantId};
 use base::time::Timestamp;
+use db::Conn;
+use gate::Cx;
 use serde::{Deserialize, Serialize};
 
 base::ids! {
@@ -55,4 +59,12 @@ pub struct Token {
     /// When it was last used, to about a minute.
     #[schemars(with = "Option<String>")]
     pub used_at: Option<Timestamp>,
+}
+
+/// The token that the actor came with, where it was limited to some of the roles of its account.
+pub(crate) fn limits_of(conn: &mut Conn<'_>, cx: &Cx) -> Result<Option<Token>> {
+    match cx.session().and_then(|text| text.parse::<TokenId>().ok()) {
+        Some(id) => Ok(store::find(conn, id)?.filter(|token| token.roles.is_some())),
+        None => Ok(None),
+    }
 }

@@ -2,8 +2,9 @@ use base::{Kind, limits};
 use gate::Cx;
 
 use super::actions::{CREATE, CreateToken, LIST, ListTokens, REVOKE, TokenRef};
-use crate::Authenticator;
+use crate::passwords::actions::{CHANGE, ChangePassword};
 use crate::testing::House;
+use crate::{Authenticator, Secret};
 
 fn wanted(name: &str, roles: Option<&[&str]>) -> CreateToken {
     let roles = roles.map(|roles| roles.iter().map(|r| (*r).to_owned()).collect());
@@ -49,6 +50,29 @@ fn a_limited_token_cannot_make_a_wider_one() {
     let child = house.gate.run(&through, &CREATE, wanted("child", None)).unwrap();
     assert_eq!(child.token.roles, Some(vec!["viewer".to_owned()]));
     assert!(!auth.recognise(&child.secret, None).unwrap().cx.has_role("owner"));
+}
+
+#[test]
+fn a_limited_token_stays_limited_whatever_its_account_becomes() {
+    for (_, db, _keep) in db::testing::databases() {
+        let house = House::new(db);
+        let auth = Authenticator::new(house.gate.clone());
+        let admin = house.person("first@example.com", house.operator, &["administrator", "auditor"]);
+        let cx = house.cx(admin, None).unwrap();
+        let through = |roles: Option<&[&str]>| {
+            let made = house.gate.run(&cx, &CREATE, wanted("t", roles)).unwrap();
+            auth.recognise(&made.secret, None).unwrap().cx
+        };
+        // It is no way to a password, which would open everything.
+        let narrow = through(Some(&["auditor"]));
+        let first = || ChangePassword { current: None, password: Secret::new("nine ferries in the evening rain") };
+        assert_eq!(CHANGE.run(&house.gate, &narrow, first()).unwrap_err().code(), "password.limited_token");
+        // Nor to a token that grows with the account, even where it has all roles at present.
+        let all = through(Some(&["administrator", "auditor"]));
+        let child = house.gate.run(&all, &CREATE, wanted("child", None)).unwrap();
+        assert_eq!(child.token.roles, Some(vec!["administrator".to_owned(), "auditor".to_owned()]));
+        CHANGE.run(&house.gate, &through(None), first()).unwrap();
+    }
 }
 
 #[test]
