@@ -71,6 +71,9 @@ pub static USAGE_SPECIFICATION: Kind = Kind {
     before_delete: free::delete,
 };
 
+/// More than this of anything could not be billed, and would keep everything else off the bill.
+const COUNT_MAX: i64 = 1_000_000_000_000;
+
 const NOT_SIZES: [&str; 7] = ["start", "end", "duration", "service", "machine", "life", "externalId"];
 
 /// Stores the TMF635 view of a new entry.
@@ -280,12 +283,13 @@ fn replace(tx: &mut Tx<'_>, original: &Entry, body: &Map<String, Json>) -> Resul
     let (present, number) = reverse(tx, original)?;
     let mut entry = Entry { sizes, ..follow(tx, original, &present, number + 1) };
     if let Some(duration) = characteristic(body, "duration") {
-        let micros = decimal(duration, "usageCharacteristic")? * Decimal::from(1_000_000);
-        let micros = i64::try_from(micros.trunc()).ok().filter(|micros| *micros >= 0);
-        let micros = micros.ok_or_else(|| {
+        let micros = decimal(duration, "usageCharacteristic")?.checked_mul(Decimal::from(1_000_000));
+        let micros = micros.and_then(|micros| i64::try_from(micros.trunc()).ok()).filter(|micros| *micros >= 0);
+        let until = micros.and_then(|micros| Some((micros, entry.from_us.checked_add(micros)?)));
+        let (micros, until) = until.ok_or_else(|| {
             Error::invalid("usage.duration", "a duration is given in seconds, not below zero").at("usageCharacteristic")
         })?;
-        entry.until_us = entry.from_us + micros;
+        entry.until_us = until;
         entry.until = after(entry.from, micros)?.min(original.until.max(entry.from));
     }
     store::append(tx, &entry)
@@ -301,10 +305,10 @@ fn counted(body: &Map<String, Json>) -> Result<(Sizes, Option<String>)> {
         }
         let at = "usageCharacteristic";
         let value = decimal(entry.get("value").unwrap_or(&Json::Null), at)?;
-        if value < Decimal::ZERO || value.scale() > 9 {
+        if value < Decimal::ZERO || value.scale() > 9 || value > Decimal::from(COUNT_MAX) {
             return Err(Error::invalid(
                 "usage.number",
-                format!("`{name}` is not below zero and has at most nine decimals"),
+                format!("`{name}` is from zero to {COUNT_MAX} and has at most nine decimals"),
             )
             .at(at));
         }

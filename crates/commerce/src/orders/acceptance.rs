@@ -162,6 +162,9 @@ fn add(tx: &mut Tx<'_>, order: &Record, item: &mut Json) -> Result<()> {
         )
         .at("product.name"));
     }
+    for by_platform in products::SETTLED.iter().chain(&["status"]) {
+        product.remove(*by_platform);
+    }
     product.insert("name".to_owned(), name.into());
     product.insert("productCharacteristic".to_owned(), characteristics::write_list(&priced.characteristics));
     product.insert(

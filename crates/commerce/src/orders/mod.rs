@@ -18,6 +18,8 @@
 //!   offering on sale, characteristics allowed, price frozen (`acceptance`);
 //! - what was accepted does not change: items and prices are refused to PATCH,
 //!   whatever happens to the catalog (`a_price_stays_what_it_was_when_ordered`);
+//! - what the platform follows from an order it has written itself: a caller
+//!   cannot say which cancellation an order waits for (`progress`);
 //! - an order cannot be cancelled once an item has passed its point of no
 //!   return, that is: once that item is completed (`cancelling`);
 //! - a product has at most one open order (its state `pendingTerminate`).
@@ -124,7 +126,7 @@ pub static CANCEL_PRODUCT_ORDER: Kind = Kind {
 };
 
 /// Attributes of an order that are settled when it is accepted.
-const SETTLED: [&str; 7] = [
+const SETTLED: [&str; 10] = [
     "productOrderItem",
     "orderTotalPrice",
     "orderDate",
@@ -132,6 +134,9 @@ const SETTLED: [&str; 7] = [
     "expectedCompletionDate",
     "billingAccount",
     "state",
+    "cancelProductOrder",
+    "cancellationDate",
+    "cancellationReason",
 ];
 
 fn keep_what_was_accepted(_: &mut Tx<'_>, before: &Record, after: &mut Record) -> Result<()> {

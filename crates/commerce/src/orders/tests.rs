@@ -127,6 +127,26 @@ fn a_price_stays_what_it_was_when_ordered() {
 }
 
 #[test]
+fn what_an_orderer_says_of_price_and_state_counts_for_nothing() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let (gate, small) = shop(db);
+        let honest = PRODUCT_ORDER.create(&gate, &member(2), order(&small, json!({}))).unwrap();
+        let free = json!([{ "priceType": "recurring", "price": { "dutyFreeAmount": { "unit": "TWD", "value": 0 } } }]);
+        let mut lie = item("1", &small, json!({}));
+        (lie["itemPrice"], lie["itemTotalPrice"], lie["state"]) = (free.clone(), free.clone(), "completed".into());
+        let product = &mut lie["product"];
+        (product["productPrice"], product["status"]) = (free.clone(), "terminated".into());
+        (product["startDate"], product["terminationDate"]) =
+            ("2999-01-01T00:00:00Z".into(), "2001-01-01T00:00:00Z".into());
+        let document = body(json!({ "productOrderItem": [lie], "orderTotalPrice": free }));
+        let made = PRODUCT_ORDER.create(&gate, &member(2), document).unwrap();
+        for settled in ["productOrderItem", "orderTotalPrice", "state"] {
+            assert_eq!(made.body[settled], honest.body[settled], "{engine}");
+        }
+    }
+}
+
+#[test]
 fn wrong_and_hostile_orders_are_refused_and_change_nothing() {
     for (engine, db, _keep) in db::testing::databases() {
         let (gate, small) = shop(db);
@@ -313,6 +333,31 @@ fn of_many_who_cancel_at_once_one_does() {
             CANCEL_PRODUCT_ORDER.create(&gate, &cx, cancellation(&made.id)).unwrap_err().code(),
             "order.already_cancelled"
         );
+    }
+}
+
+#[test]
+fn an_order_cannot_be_made_to_answer_another_ones_cancellation() {
+    for (_, db, _keep) in db::testing::databases() {
+        let (gate, small) = shop(db);
+        let cx = member(2);
+        let [mine, other] = [1, 2].map(|_| PRODUCT_ORDER.create(&gate, &cx, order(&small, json!({}))).unwrap());
+        for made in [&mine, &other] {
+            assert!(begin(&gate, &cx, &made.id, "1"));
+        }
+        let asked = CANCEL_PRODUCT_ORDER.create(&gate, &cx, cancellation(&other.id)).unwrap();
+        CANCEL_PRODUCT_ORDER.create(&gate, &cx, cancellation(&mine.id)).unwrap();
+        for lie in [
+            json!({ "cancelProductOrder": { "id": asked.id } }),
+            json!({ "cancelProductOrder": { "id": "pcan_of_nobody" } }),
+            json!({ "cancelProductOrder": null, "cancellationReason": null }),
+        ] {
+            let refused = PRODUCT_ORDER.update(&gate, &cx, &mine.id, None, body(lie)).unwrap_err();
+            assert_eq!(refused.code(), "order.settled");
+        }
+        end(&gate, &cx, &mine.id, "1", End::Cancelled);
+        assert_eq!(PRODUCT_ORDER.get(&gate, &cx, &mine.id).unwrap().state.as_deref(), Some("cancelled"));
+        assert_eq!(CANCEL_PRODUCT_ORDER.get(&gate, &cx, &asked.id).unwrap().state.as_deref(), Some("inProgress"));
     }
 }
 

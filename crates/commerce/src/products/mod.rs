@@ -63,16 +63,20 @@ pub static PRODUCT: Kind = Kind {
     before_delete: only_ended,
 };
 
+/// What the platform says of a product: by its order, and by what came of it.
+pub(crate) const SETTLED: [&str; 9] = [
+    "productPrice",
+    "productOffering",
+    "productSpecification",
+    "productCharacteristic",
+    "realizingService",
+    "realizingResource",
+    "productOrderItem",
+    "startDate",
+    "terminationDate",
+];
+
 fn only_names(_: &mut Tx<'_>, before: &Record, after: &mut Record) -> Result<()> {
-    let settled = [
-        "productPrice",
-        "productOffering",
-        "productSpecification",
-        "productCharacteristic",
-        "realizingService",
-        "productOrderItem",
-        "startDate",
-    ];
     if before.state != after.state {
         return Err(Error::conflict(
             "product.by_order",
@@ -80,7 +84,7 @@ fn only_names(_: &mut Tx<'_>, before: &Record, after: &mut Record) -> Result<()>
         )
         .at("status"));
     }
-    match settled.iter().find(|name| before.body.get(**name) != after.body.get(**name)) {
+    match SETTLED.iter().find(|name| before.body.get(**name) != after.body.get(**name)) {
         Some(name) => {
             Err(Error::conflict("product.settled", format!("`{name}` was settled by the product's order")).at(*name))
         }
