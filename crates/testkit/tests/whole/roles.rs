@@ -137,7 +137,11 @@ fn beyond(
 ) -> Vec<String> {
     let mut wrong = Vec::new();
     for operation in operations {
-        let may = !table[&operation.action][role].is_empty();
+        let holds = |action: &str| !table[action][role].is_empty();
+        // Whoever subscribes hears of everything at that API, and must be allowed to read it.
+        let heard = operation.path.strip_suffix("/hub").unwrap_or("?");
+        let mut reads = operations.iter().filter(|o| o.action.ends_with(".get") && o.path.starts_with(heard));
+        let may = holds(&operation.action) && reads.all(|o| holds(&o.action));
         let noun = operation.action.split('.').next().unwrap();
         assert!(!may || OPERATORS.contains(&role) || !INSIDE.contains(&noun), "{role} reaches {}", operation.action);
         let answer = operation.ask(api, "none", None);

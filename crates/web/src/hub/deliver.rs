@@ -1,12 +1,16 @@
 //! Sends what is due.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Uri;
+use base::id::TenantId;
 use base::time::Timestamp;
 use base::{Error, Kind, Result, limits};
+use futures_util::FutureExt as _;
 use gate::Gate;
 use tokio::task::JoinSet;
 use ureq::Agent;
@@ -33,45 +37,87 @@ const WAITS: [Duration; limits::DELIVERY_ATTEMPTS_MAX - 1] = [
 /// How often an idle worker looks, for what another server wrote or what became due.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What is on its way, and whose it is. A tenant whose receivers are slow waits
+/// for itself: it takes up some of the places, never all of them.
+#[derive(Default)]
+pub(super) struct Sending {
+    tasks: JoinSet<TenantId>,
+    of: HashMap<TenantId, usize>,
+}
+
+impl Sending {
+    fn begin(&mut self, tenant: TenantId, work: impl Future<Output = Result<()>> + Send + 'static) {
+        *self.of.entry(tenant).or_default() += 1;
+        self.tasks.spawn(async move {
+            if let Err(e) = AssertUnwindSafe(work)
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| Err(Error::bug("hub.panic", "a delivery stopped on a broken invariant")))
+            {
+                tracing::warn!(error = ?e, "what came of a notification was not noted; it is sent again");
+            }
+            tenant
+        });
+    }
+
+    /// Waits for one to end; false where none is on its way.
+    async fn ended(&mut self) -> bool {
+        let Some(Ok(tenant)) = self.tasks.join_next().await else { return false };
+        if let Some(number) = self.of.get_mut(&tenant) {
+            *number -= 1;
+        }
+        self.of.retain(|_, number| *number > 0);
+        true
+    }
+}
+
 impl Hub {
     /// Delivers until the task is dropped. One per server is enough; several
     /// servers share the work.
     pub async fn deliver(&self, gate: Gate) {
+        let mut sending = Sending::default();
         loop {
-            match self.deliver_due(&gate).await {
-                Ok(0) => {
-                    let _ = tokio::time::timeout(LOOK, self.0.wake.notified()).await;
-                }
-                Ok(_) => {}
-                Err(e) => {
-                    tracing::warn!(error = ?e, "notifications could not be looked up");
-                    tokio::time::sleep(LOOK).await;
+            let begun = self.begin_due(&gate, &mut sending).await;
+            if let Err(e) = &begun {
+                tracing::warn!(error = ?e, "notifications could not be looked up");
+            }
+            if !matches!(begun, Ok(1..)) {
+                tokio::select! {
+                    true = sending.ended() => {}
+                    () = self.0.wake.notified(), if begun.is_ok() => {}
+                    () = tokio::time::sleep(LOOK) => {}
                 }
             }
         }
     }
 
-    /// Sends what is due now; gives how many were tried.
+    /// Sends what is due now, as much as may be on its way at one time, and
+    /// waits for it; gives how many were tried.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn deliver_due(&self, gate: &Gate) -> Result<usize> {
+        let mut sending = Sending::default();
+        let begun = self.begin_due(gate, &mut sending).await?;
+        while sending.ended().await {}
+        Ok(begun)
+    }
+
+    pub(super) async fn begin_due(&self, gate: &Gate, sending: &mut Sending) -> Result<usize> {
         let now = gate.now();
-        if !gate.db().read_async(move |conn| store::any_due(conn, now)).await? {
+        let free = limits::DELIVERIES_AT_ONCE_MAX.saturating_sub(sending.tasks.len());
+        if free == 0 || !gate.db().read_async(move |conn| store::any_due(conn, now)).await? {
             return Ok(0);
         }
         let until = now + Duration::from_secs(4 * limits::DELIVERY_SECONDS_MAX);
-        let due = gate.db().write_async(move |conn| store::claim(conn, now, until)).await?;
-        let tried = due.len();
-        let mut sending = JoinSet::new();
+        let busy = sending.of.clone();
+        let due = gate.db().write_async(move |conn| store::claim(conn, now, until, free, &busy)).await?;
+        let begun = due.len();
         for delivery in due {
             let (hub, gate) = (self.clone(), gate.clone());
-            sending.spawn(async move { hub.one(&gate, delivery).await });
+            sending.begin(delivery.tenant, async move { hub.one(&gate, delivery).await });
         }
-        while let Some(sent) = sending.join_next().await {
-            sent.map_err(|e| Error::bug("hub.panic", "a delivery stopped on a broken invariant").because(e))??;
-        }
-        Ok(tried)
+        Ok(begun)
     }
 
     async fn one(&self, gate: &Gate, delivery: Waiting) -> Result<()> {

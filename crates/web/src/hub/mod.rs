@@ -17,6 +17,9 @@
 //! - at least once, in no promised order: `webhook-id` is the same at each
 //!   attempt, `eventTime` and the revision say what came first;
 //! - what is sent is the record as it was at the fact's revision;
+//! - nobody hears of what they may not read: subscribing wants the kinds' `get`;
+//! - a tenant whose receivers are slow holds up its own notifications alone
+//!   ([`deliver`]);
 //! - nothing is sent to a loopback, private or link-local address unless the
 //!   operator allows it: names are resolved first, and the connection goes to
 //!   the very address that was checked ([`address`]);
@@ -86,11 +89,15 @@ impl Hub {
     fn apis(&self) -> BTreeMap<&'static str, Vec<String>> {
         let mut apis: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
         for kind in self.0.kinds.values() {
-            let facts = ["RecordCreated", "RecordChanged", "RecordStateChanged", "RecordDeleted"];
-            let types = facts.iter().filter_map(|fact| event_type(kind, fact));
-            apis.entry(api_of(kind)).or_default().extend(types);
+            apis.entry(api_of(kind)).or_default().extend(event_types(kind));
         }
         apis
+    }
+
+    /// The kinds at an API that a subscription would hear of.
+    fn heard(&self, api: &str, wanted: &query::Wanted) -> Vec<&'static Kind> {
+        let here = self.0.kinds.values().copied().filter(|kind| api_of(kind) == api);
+        here.filter(|kind| event_types(kind).any(|event| wanted.hears(&event))).collect()
     }
 
     /// Writes a delivery for everybody who subscribed to this. A reaction, inside the fact's transaction.
@@ -133,6 +140,12 @@ impl Hub {
             "event": { name: payload },
         })
     }
+}
+
+/// The types of event that a kind has.
+fn event_types(kind: &Kind) -> impl Iterator<Item = String> {
+    let facts = ["RecordCreated", "RecordChanged", "RecordStateChanged", "RecordDeleted"];
+    facts.into_iter().filter_map(|fact| event_type(kind, fact))
 }
 
 /// The catalogs of services and resources call every change `ChangeEvent`.

@@ -58,10 +58,14 @@ impl Wanted {
         }
     }
 
+    /// Whether events of that type are wanted at all.
+    pub fn hears(&self, event: &str) -> bool {
+        self.types.is_empty() || self.types.iter().any(|wanted| wanted == event)
+    }
+
     /// Whether an event is wanted.
     pub fn takes(&self, event: &str, kind: &str, record: Option<&Record>) -> bool {
-        let of_type = self.types.is_empty() || self.types.iter().any(|wanted| wanted == event);
-        of_type
+        self.hears(event)
             && self.values.iter().all(|(wanted, path, alternatives)| {
                 let found = record.map(|record| record.values(path)).unwrap_or_default();
                 wanted == kind && found.into_iter().any(|json| alternatives.iter().any(|text| same(json, text)))

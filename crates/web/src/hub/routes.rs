@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use base::{Error, Result};
 use gate::shape::{Shape, text};
-use gate::{Effect, audit};
+use gate::{Effect, Verb, audit};
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -52,12 +52,15 @@ impl Hub {
         let said = |name: &str| document.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
         let (callback, query) = (said("callback"), said("query"));
         address::read(&callback, self.0.settings.private_targets)?;
-        Wanted::parse(&query)?.expect_known(types)?;
+        let wanted = Wanted::parse(&query)?;
+        wanted.expect_known(types)?;
+        let reads: Vec<String> = self.heard(api, &wanted).iter().map(|kind| kind.action(Verb::Get)).collect();
         let digest = audit::digest(&document);
         let route = format!("{api}/hub");
         let key = Key::read(&parts.headers, &route, digest)?;
         let input = SubscribeInput { api: api.to_owned(), callback, query, secret: fresh_secret()? };
         let done = web.gate().perform_async(&cx, SUBSCRIBE.name, Effect::Create, digest, move |tx| {
+            reads.iter().try_for_each(|action| tx.require(action))?;
             idempotency::once(tx, key.as_ref(), |tx| {
                 let made = (SUBSCRIBE.run)(tx, &input)?;
                 let shown = json!({

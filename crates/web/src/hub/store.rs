@@ -1,5 +1,7 @@
 //! Every statement about subscriptions and deliveries.
 
+use std::collections::HashMap;
+
 use base::id::TenantId;
 use base::time::Timestamp;
 use base::{Result, limits};
@@ -83,6 +85,7 @@ pub(super) fn enqueue(tx: &mut Tx<'_>, subscription: &str, event: &str, fact: &R
 #[derive(Debug, Clone)]
 pub(super) struct Waiting {
     pub id: String,
+    pub tenant: TenantId,
     pub event: String,
     pub kind: String,
     pub record: String,
@@ -104,31 +107,48 @@ pub(super) fn any_due(conn: &mut Conn<'_>, now: Timestamp) -> Result<bool> {
     Ok(found.is_some())
 }
 
-/// Takes what is due, for `until`: another worker takes it again if this one dies.
-pub(super) fn claim(conn: &mut Conn<'_>, now: Timestamp, until: Timestamp) -> Result<Vec<Waiting>> {
-    let due = conn.query(
+/// Takes at most `most` of what is due, for `until`: another worker takes it again
+/// if this one dies. `busy` says how many of a tenant's are on their way already.
+pub(super) fn claim(
+    conn: &mut Conn<'_>,
+    now: Timestamp,
+    until: Timestamp,
+    most: usize,
+    busy: &HashMap<TenantId, usize>,
+) -> Result<Vec<Waiting>> {
+    let mut due = conn.query(
         &format!(
-            "SELECT d.id, d.event, d.kind, d.record, d.revision, d.at, d.attempts, s.id, s.callback, s.secret
-             FROM hub_deliveries d JOIN hub_subscriptions s ON s.id = d.subscription
-             WHERE d.state = 'waiting' AND d.due_at <= $1 ORDER BY d.due_at LIMIT {}",
-            limits::DELIVERIES_AT_ONCE_MAX
+            "SELECT d.id, d.tenant, d.event, d.kind, d.record, d.revision, d.at, d.attempts, s.id, s.callback, s.secret
+             FROM (SELECT w.*, ROW_NUMBER() OVER (PARTITION BY w.tenant ORDER BY w.due_at) AS turn FROM hub_deliveries w
+                   WHERE w.state = 'waiting' AND w.due_at <= $1) d
+             JOIN hub_subscriptions s ON s.id = d.subscription
+             WHERE d.turn <= {} ORDER BY d.turn, d.due_at",
+            limits::DELIVERIES_OF_TENANT_MAX
         ),
         args![now],
         |row| {
             Ok(Waiting {
                 id: row.get(0)?,
-                event: row.get(1)?,
-                kind: row.get(2)?,
-                record: row.get(3)?,
-                revision: row.get(4)?,
-                at: row.get(5)?,
-                attempts: row.get(6)?,
-                subscription: row.get(7)?,
-                callback: row.get(8)?,
-                secret: row.get(9)?,
+                tenant: row.get(1)?,
+                event: row.get(2)?,
+                kind: row.get(3)?,
+                record: row.get(4)?,
+                revision: row.get(5)?,
+                at: row.get(6)?,
+                attempts: row.get(7)?,
+                subscription: row.get(8)?,
+                callback: row.get(9)?,
+                secret: row.get(10)?,
             })
         },
     )?;
+    let mut of = busy.clone();
+    due.retain(|delivery| {
+        let number = of.entry(delivery.tenant).or_default();
+        *number += 1;
+        *number <= limits::DELIVERIES_OF_TENANT_MAX
+    });
+    due.truncate(most);
     for delivery in &due {
         conn.execute(
             "UPDATE hub_deliveries SET due_at = $2, attempts = attempts + 1 WHERE id = $1",

@@ -4,12 +4,13 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use axum::Router;
+use base::limits;
 use base64::Engine as _;
 use gate::{Catalogue, Gate};
 use serde_json::json;
 
 use super::*;
-use crate::tests::{THING, get, patch, post, request, send, web};
+use crate::tests::{NOTE, THING, get, patch, post, request, send, web};
 
 /// A receiver on loopback that answers with these statuses in turn, then 204.
 fn receiver(mut statuses: Vec<u16>) -> (String, Receiver<(String, Json)>) {
@@ -261,6 +262,54 @@ async fn a_hub_keeps_to_its_tenant_its_query_and_its_secret() {
     assert_eq!(received.recv().unwrap().1["event"]["thing"]["name"], "b");
     let stranger = axum::http::Request::delete(made.header("location")).header("authorization", "Bearer two");
     assert_eq!(send(&router, stranger.body(axum::body::Body::empty()).unwrap()).await.refusal().0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_hears_of_what_they_may_not_read() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let catalogue = Catalogue::default().kinds(&[&THING, &NOTE]).actions(&actions());
+    let names: Vec<String> = catalogue.names().iter().map(|name| format!("Action::{name:?}")).collect();
+    let policies = format!(
+        "permit (principal is Account, action in [{}], resource);
+         forbid (principal is Account, action == Action::\"note.get\", resource);
+         permit (principal is System, action == Action::\"note.get\", resource);",
+        names.join(", ")
+    );
+    let gate = Gate::new(db, base::time::Clock::System, base::id::Ids::seeded(1), &policies, catalogue).unwrap();
+    let hub = Hub::new(&[&THING, &NOTE], "", HubSettings::default());
+    let router = hub.routes().with_state(crate::Web::new(gate, crate::tests::Tokens, crate::Settings::default()));
+    let ask = |query: &'static str| {
+        let router = router.clone();
+        async move { post(&router, HUB, json!({"callback": "https://example.com/", "query": query})).await.status }
+    };
+    assert_eq!(ask("").await, 403, "everything here, notes among it");
+    assert_eq!(ask("eventType=ThingCreateEvent,NoteDeleteEvent").await, 403);
+    assert_eq!(ask("eventType=ThingCreateEvent").await, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_whose_receiver_is_slow_holds_up_nobody_else() {
+    for (engine, db, _keep) in std::thread::spawn(db::testing::databases).join().unwrap() {
+        let (router, hub, gate) = house(db, true);
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/", silent.local_addr().unwrap());
+        let as_token = |token: &'static str, path: &'static str, body: Json| {
+            let request = axum::http::Request::post(path).header("authorization", format!("Bearer {token}"));
+            let request = request.header("content-type", "application/json");
+            send(&router, request.body(axum::body::Body::from(body.to_string())).unwrap())
+        };
+        for token in ["one", "two"] {
+            assert_eq!(as_token(token, HUB, json!({"callback": address})).await.status, 201);
+        }
+        for _ in 0..2 * limits::DELIVERIES_AT_ONCE_MAX {
+            as_token("one", THINGS, json!({"name": "a"})).await;
+        }
+        as_token("two", THINGS, json!({"name": "b"})).await;
+        let mut sending = deliver::Sending::default();
+        let begun = hub.begin_due(&gate, &mut sending).await.unwrap();
+        assert_eq!(begun, limits::DELIVERIES_OF_TENANT_MAX + 1, "{engine}");
+        assert_eq!(hub.begin_due(&gate, &mut sending).await.unwrap(), 0, "until one of them has ended");
+    }
 }
 
 #[test]
