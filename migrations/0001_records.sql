@@ -38,7 +38,7 @@ CREATE TABLE record_keys (
     kind   TEXT NOT NULL,
     tenant TEXT NOT NULL,
     PRIMARY KEY (id, path, value)
-);
+) CLUSTERED;
 CREATE INDEX record_keys_by_value ON record_keys (kind, path, value, id);
 CREATE INDEX record_keys_by_tenant ON record_keys (kind, path, tenant, value, id);
 
@@ -49,4 +49,4 @@ CREATE TABLE record_counts (
     shard  BIGINT NOT NULL,
     number BIGINT NOT NULL,
     PRIMARY KEY (kind, tenant, shard)
-);
+) CLUSTERED;

@@ -51,7 +51,7 @@ CREATE TABLE flow_journal (
     attempt BIGINT NOT NULL,
     detail  TEXT NOT NULL,
     PRIMARY KEY (run, seq)
-);
+) CLUSTERED;
 
 -- What a person decided about a run, and why.
 CREATE TABLE flow_decisions (

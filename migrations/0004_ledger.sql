@@ -36,4 +36,4 @@ CREATE TABLE ledger_settlements (
     transfer TEXT PRIMARY KEY REFERENCES ledger_transfers (id),
     outcome  TEXT NOT NULL CHECK (outcome IN ('posted', 'voided')),
     at       BIGINT NOT NULL
-);
+) CLUSTERED;

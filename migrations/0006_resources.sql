@@ -133,7 +133,7 @@ CREATE TABLE claims (
     PRIMARY KEY (kind, scope, number),
     UNIQUE (kind, scope, value),
     UNIQUE (machine, kind, slot)
-);
+) CLUSTERED;
 
 -- What should be on a host, and what its agent saw there last.
 CREATE TABLE intents (

@@ -253,8 +253,7 @@ pub fn update(conn: &mut Conn<'_>, record: &mut Record, keys: &[Key], now: Times
     }
     record.revision += 1;
     record.updated = now;
-    conn.execute("DELETE FROM record_keys WHERE id = $1", args![record.id])?;
-    write_keys(conn, record, keys)
+    rewrite_keys(conn, record, keys)
 }
 
 /// Removes a record from sight; its revisions stay.
@@ -278,6 +277,15 @@ pub fn delete(conn: &mut Conn<'_>, record: &Record) -> Result<()> {
 /// Those of the database.
 pub fn load(conn: &mut Conn<'_>, kind: &str, id: &str) -> Result<Option<Record>> {
     conn.query_opt(&format!("SELECT {COLUMNS} FROM records r WHERE r.id = $1 AND r.kind = $2"), args![id, kind], read)
+}
+
+/// The life-cycle state of a record as it is stored; `None` also where there is no such record.
+///
+/// # Errors
+/// Those of the database.
+pub fn state(conn: &mut Conn<'_>, kind: &str, id: &str) -> Result<Option<String>> {
+    let found = "SELECT state FROM records WHERE id = $1 AND kind = $2";
+    Ok(conn.query_opt(found, args![id, kind], |row| row.get(0))?.flatten())
 }
 
 /// A record as it is stored, its body not read: for answers that only pass it on.
@@ -350,21 +358,42 @@ fn archive(conn: &mut Conn<'_>, record: &Record) -> Result<()> {
     })
 }
 
-fn write_keys(conn: &mut Conn<'_>, record: &Record, keys: &[Key]) -> Result<()> {
+/// The entries of `record_keys` that a record should have: paths with their values.
+fn entries(record: &Record, keys: &[Key]) -> BTreeSet<(String, String)> {
+    let mut entries = BTreeSet::new();
     for key in keys {
-        let mut values: BTreeSet<String> =
-            record.values(key.path).into_iter().filter_map(|json| sortable(key.of, json)).collect();
-        if values.is_empty() {
-            values.insert(String::new());
-        }
-        for value in values {
-            conn.execute(
-                "INSERT INTO record_keys (id, path, value, kind, tenant) VALUES ($1, $2, $3, $4, $5)",
-                args![record.id, key.path, value, record.kind, record.tenant],
-            )?;
+        let before = entries.len();
+        let values = record.values(key.path).into_iter().filter_map(|json| sortable(key.of, json));
+        entries.extend(values.map(|value| (key.path.to_owned(), value)));
+        if entries.len() == before {
+            entries.insert((key.path.to_owned(), String::new()));
         }
     }
-    Ok(())
+    entries
+}
+
+fn write_keys(conn: &mut Conn<'_>, record: &Record, keys: &[Key]) -> Result<()> {
+    entries(record, keys).iter().try_for_each(|entry| write_key(conn, record, entry))
+}
+
+fn write_key(conn: &mut Conn<'_>, record: &Record, (path, value): &(String, String)) -> Result<()> {
+    conn.execute(
+        "INSERT INTO record_keys (id, path, value, kind, tenant) VALUES ($1, $2, $3, $4, $5)",
+        args![record.id, path, value, record.kind, record.tenant],
+    )
+    .map(drop)
+}
+
+/// Most changes leave most keys as they are: only the others cost their places in three indexes.
+fn rewrite_keys(conn: &mut Conn<'_>, record: &Record, keys: &[Key]) -> Result<()> {
+    let stored = "SELECT path, value FROM record_keys WHERE id = $1";
+    let stored = conn.query(stored, args![record.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (stored, wanted): (BTreeSet<(String, String)>, _) = (stored.into_iter().collect(), entries(record, keys));
+    for (path, value) in stored.difference(&wanted) {
+        let gone = "DELETE FROM record_keys WHERE id = $1 AND path = $2 AND value = $3";
+        conn.execute(gone, args![record.id, path, value])?;
+    }
+    wanted.difference(&stored).try_for_each(|entry| write_key(conn, record, entry))
 }
 
 fn count(conn: &mut Conn<'_>, record: &Record, by: i64) -> Result<()> {

@@ -175,14 +175,13 @@ impl<'t> Tx<'t> {
     /// # Errors
     /// `Conflict` for an illegal life-cycle move, `Stale` where the record has moved on.
     pub fn save(&mut self, kind: &'static Kind, record: &mut Granted<Record>) -> Result<()> {
-        let before = db::records::load(&mut self.conn, kind.name, &record.id)?;
-        let was = before.as_ref().and_then(|r| r.state.clone());
+        let was = db::records::state(&mut self.conn, kind.name, &record.id)?;
         kind.check_move(was.as_deref(), record.state.as_deref())?;
         let now = self.now;
         stamp(kind, &mut record.value, now);
         db::records::update(&mut self.conn, &mut record.value, kind.keys, now)?;
         let name = if was == record.state { "RecordChanged" } else { "RecordStateChanged" };
-        self.record_fact(name, kind, &record.value.clone())
+        self.record_fact(name, kind, &record.value)
     }
 
     /// Stores a new record that the caller has checked, and states the fact.
@@ -192,7 +191,7 @@ impl<'t> Tx<'t> {
     pub fn insert(&mut self, kind: &'static Kind, mut record: Record) -> Result<Granted<Record>> {
         stamp(kind, &mut record, self.now);
         db::records::insert(&mut self.conn, &record, kind.keys)?;
-        self.touch(kind.name, &record.id.clone(), record.tenant, record.revision);
+        self.touch(kind.name, &record.id, record.tenant, record.revision);
         self.record_fact("RecordCreated", kind, &record)?;
         for (fact, tenant) in std::mem::take(&mut self.once_stored) {
             self.state(&*fact, tenant)?;
