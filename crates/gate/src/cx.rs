@@ -69,21 +69,24 @@ impl Relation {
     }
 }
 
-/// Who acts, in which tenant, with which roles, and how far they see. Cheap to clone.
+/// Who acts, in which tenant, with which roles, and how far they see; for which
+/// request and why. Cheap to clone, and to make the next request's of.
 #[derive(Debug, Clone)]
-pub struct Cx(Arc<Inner>);
+pub struct Cx {
+    who: Arc<Who>,
+    request: Arc<str>,
+    address: Option<IpAddr>,
+    reason: Arc<str>,
+}
 
-#[derive(Debug)]
-struct Inner {
+#[derive(Debug, Clone)]
+struct Who {
     actor: Actor,
     tenant: TenantId,
     scope: Scope,
     roles: BTreeSet<String>,
     roles_key: u64,
-    request: String,
-    address: Option<IpAddr>,
     session: Option<String>,
-    reason: String,
 }
 
 impl Cx {
@@ -93,8 +96,8 @@ impl Cx {
         let mut hasher = DefaultHasher::new();
         (actor.kind(), &roles).hash(&mut hasher);
         let roles_key = hasher.finish();
-        let (request, reason) = (String::new(), String::new());
-        Cx(Arc::new(Inner { actor, tenant, scope, roles, roles_key, request, address: None, session: None, reason }))
+        let who = Arc::new(Who { actor, tenant, scope, roles, roles_key, session: None });
+        Cx { who, request: Arc::default(), address: None, reason: Arc::default() }
     }
 
     /// A worker of the platform acting on behalf of `tenant`; sees everything.
@@ -107,98 +110,79 @@ impl Cx {
         Cx::new(Actor::Nobody, operator, Scope::Tenants { own: vec![], above: vec![] }, BTreeSet::new())
     }
 
-    fn with(&self, change: impl FnOnce(&mut Inner)) -> Self {
-        let i = &*self.0;
-        let mut inner = Inner {
-            actor: i.actor.clone(),
-            tenant: i.tenant,
-            scope: i.scope.clone(),
-            roles: i.roles.clone(),
-            roles_key: i.roles_key,
-            request: i.request.clone(),
-            address: i.address,
-            session: i.session.clone(),
-            reason: i.reason.clone(),
-        };
-        change(&mut inner);
-        Cx(Arc::new(inner))
-    }
-
     /// The same, for one request from one address.
     #[must_use]
-    pub fn for_request(&self, request: impl Into<String>, address: Option<IpAddr>) -> Self {
-        self.with(|inner| {
-            inner.request = request.into();
-            inner.address = address;
-        })
+    pub fn for_request(&self, request: impl Into<Arc<str>>, address: Option<IpAddr>) -> Self {
+        Cx { request: request.into(), address, ..self.clone() }
     }
 
     /// The same, inside the session or under the token of that identifier.
     #[must_use]
     pub fn in_session(&self, session: impl Into<String>) -> Self {
-        self.with(|inner| inner.session = Some(session.into()))
+        let who = Who { session: Some(session.into()), ..(*self.who).clone() };
+        Cx { who: Arc::new(who), ..self.clone() }
     }
 
     /// The same, with the reason that the actor gave (a ticket, a sentence).
     #[must_use]
     pub fn because(&self, reason: impl Into<String>) -> Self {
-        self.with(|inner| inner.reason = reason.into())
+        Cx { reason: reason.into().into(), ..self.clone() }
     }
 
     /// Who acts.
     pub fn actor(&self) -> &Actor {
-        &self.0.actor
+        &self.who.actor
     }
     /// The account that acts, if it is one.
     pub fn account(&self) -> Option<AccountId> {
-        match self.0.actor {
+        match self.who.actor {
             Actor::Account(id) => Some(id),
             _ => None,
         }
     }
     /// In which tenant they act; what they make belongs to it.
     pub fn tenant(&self) -> TenantId {
-        self.0.tenant
+        self.who.tenant
     }
     /// Whose records they may be shown.
     pub fn scope(&self) -> &Scope {
-        &self.0.scope
+        &self.who.scope
     }
     /// The roles they hold in the acting tenant.
     pub fn roles(&self) -> &BTreeSet<String> {
-        &self.0.roles
+        &self.who.roles
     }
     /// Whether they hold a role.
     pub fn has_role(&self, role: &str) -> bool {
-        self.0.roles.contains(role)
+        self.who.roles.contains(role)
     }
     /// Same for contexts that every policy treats alike.
     pub(crate) fn roles_key(&self) -> u64 {
-        self.0.roles_key
+        self.who.roles_key
     }
     /// The identifier of the request, for logs and error pages.
     pub fn request(&self) -> &str {
-        &self.0.request
+        &self.request
     }
     /// Where the request came from.
     pub fn address(&self) -> Option<IpAddr> {
-        self.0.address
+        self.address
     }
     /// The session or token.
     pub fn session(&self) -> Option<&str> {
-        self.0.session.as_deref()
+        self.who.session.as_deref()
     }
     /// Why, in the actor's words.
     pub fn reason(&self) -> &str {
-        &self.0.reason
+        &self.reason
     }
 
     /// Where an object of `owner` stands, seen from here.
     pub fn relation(&self, owner: TenantId) -> Relation {
-        if owner == self.0.tenant {
+        if owner == self.who.tenant {
             return Relation::Own;
         }
-        match &self.0.scope {
+        match &self.who.scope {
             Scope::All => Relation::Below,
             Scope::Tenants { own, .. } if own.contains(&owner) => Relation::Below,
             Scope::Tenants { above, .. } if above.contains(&owner) => Relation::Above,

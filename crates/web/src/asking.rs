@@ -104,7 +104,7 @@ impl FromRequestParts<Web> for Caller {
             request: &traced.request,
         };
         let cx = web.door().authenticate(asking).await?;
-        let cx = cx.for_request(&*traced.request, traced.address);
+        let cx = cx.for_request(traced.request.clone(), traced.address);
         web.limits().admit_actor(&cx)?;
         Ok(Caller(cx))
     }
