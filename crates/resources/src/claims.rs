@@ -138,7 +138,7 @@ fn claim(
     if let Some(value) = held(tx, holder, kind)? {
         return Ok(value);
     }
-    let number = lowest_free(tx, kind, scope, first)?;
+    let number = next_free(tx, kind, scope, first, last)?;
     if number > last {
         return Err(Error::exhausted("claim.none_left", format!("no {kind} is left in {scope}")));
     }
@@ -148,6 +148,20 @@ fn claim(
     } else {
         Err(Error::contended("claim.taken", format!("{kind} {value} was taken meanwhile")))
     }
+}
+
+/// A number that nobody holds; beyond `last` where there is none. The one above
+/// those that are held, so that finding it does not take longer the more there
+/// are, and what was given back is not given out again at once.
+fn next_free(tx: &mut Tx<'_>, kind: &str, scope: &str, first: i64, last: i64) -> Result<i64> {
+    let highest: Option<i64> = tx.query_opt(
+        "SELECT number FROM claims WHERE kind = $1 AND scope = $2 AND number >= $3 AND number <= $4 AND slot <> 'gateway'
+         ORDER BY number DESC LIMIT 1",
+        args![kind, scope, first, last],
+        |row| row.get(0),
+    )?;
+    let above = lowest_free(tx, kind, scope, highest.map_or(first, |number| number + 1))?;
+    if above <= last { Ok(above) } else { lowest_free(tx, kind, scope, first) }
 }
 
 /// The lowest number from `first` on that nobody holds.

@@ -114,6 +114,8 @@ struct Turn<'w> {
     plan: Result<Arc<Plan>>,
     run: Run,
     journal: Vec<JournalEvent>,
+    /// What the steps' inputs are made of; grows with the journal.
+    values: Values,
 }
 
 impl Run {
@@ -142,7 +144,8 @@ impl<'w> Turn<'w> {
     fn begin(tx: &mut Tx<'_>, workshop: &'w Workshop, run: Run) -> Result<Self> {
         let plan = workshop.plan(tx, &run.flow, run.version);
         let journal = if run.events > 0 { store::journal(tx, run.id)? } else { Vec::new() };
-        Ok(Turn { workshop, plan, run, journal })
+        let values = values(&run, &journal);
+        Ok(Turn { workshop, plan, run, journal, values })
     }
 
     fn go(mut self, tx: &mut Tx<'_>, mut result: Option<CallResult>) -> Result<After> {
@@ -190,14 +193,14 @@ impl<'w> Turn<'w> {
                 return Ok(Go::On);
             }
         };
-        let values = self.values();
         if self.run.backward {
             if registered.undo != Undo::ByStep || !self.has_effect(&step.id) {
                 self.run.go_to(self.run.step - 1, tx.now);
                 return Ok(Go::On);
             }
         } else if let (Phase::First, Some(when)) = (self.run.phase, &step.when) {
-            match when.holds(&[("input", &values.input), ("steps", &values.steps), ("run", &values.run)]) {
+            let Values { input, steps, run } = &self.values;
+            match when.holds(&[("input", input), ("steps", steps), ("run", run)]) {
                 Ok(true) => {}
                 Ok(false) => {
                     self.record(tx, Event::Succeeded, &step.id, json!({ "skipped": true }))?;
@@ -215,8 +218,8 @@ impl<'w> Turn<'w> {
             Phase::Outside => Call::Uncertain,
         };
         self.run.step_since.get_or_insert(tx.now);
-        let input = step.input(&values);
-        let output = if self.run.backward { values.steps.get(&step.id).cloned() } else { None };
+        let input = step.input(&self.values);
+        let output = if self.run.backward { self.values.steps.get(&step.id).cloned() } else { None };
         let (run, undo) = match &registered.body {
             Body::Inside { run, undo } => (run, undo),
             Body::Outside { term, .. } => return self.claim(tx, plan, step, call, (input, output), *term),
@@ -367,6 +370,7 @@ impl<'w> Turn<'w> {
             detail,
         };
         store::append(tx, self.run.id, &entry)?;
+        self.values.learn(&entry);
         self.journal.push(entry);
         self.workshop.faults.point()
     }
@@ -404,20 +408,25 @@ impl<'w> Turn<'w> {
         }
         effect
     }
+}
 
-    fn values(&self) -> Values {
-        let mut steps = Map::new();
-        for entry in self.journal.iter().filter(|entry| entry.event == Event::Succeeded) {
-            if let Some(output) = entry.detail.get("output") {
-                steps.insert(entry.step.clone(), output.clone());
-            }
+fn values(run: &Run, journal: &[JournalEvent]) -> Values {
+    let about = json!({
+        "id": run.id, "tenant": run.subject.tenant, "requestedBy": run.requested_by,
+        "subject": { "kind": run.subject.kind, "id": run.subject.id },
+    });
+    let mut values = Values { input: run.input.clone(), steps: Json::Object(Map::new()), run: about };
+    journal.iter().for_each(|entry| values.learn(entry));
+    values
+}
+
+impl Values {
+    /// Takes in what a step has given.
+    fn learn(&mut self, entry: &JournalEvent) {
+        let given = entry.detail.get("output").filter(|_| entry.event == Event::Succeeded);
+        if let (Some(output), Json::Object(steps)) = (given, &mut self.steps) {
+            steps.insert(entry.step.clone(), output.clone());
         }
-        let run = &self.run;
-        let about = json!({
-            "id": run.id, "tenant": run.subject.tenant, "requestedBy": run.requested_by,
-            "subject": { "kind": run.subject.kind, "id": run.subject.id },
-        });
-        Values { input: run.input.clone(), steps: Json::Object(steps), run: about }
     }
 }
 
