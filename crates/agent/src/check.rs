@@ -14,8 +14,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Between the first two attempts; grows by half each time.
+/// Between the first two attempts; grows by half each time, up to [`MOST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(40);
+/// So much later than it could, at most, a machine is seen to answer.
+const MOST_PAUSE: Duration = Duration::from_millis(80);
 
 /// Tries a machine's check for at most `patience`.
 pub fn try_out(spec: &MachineSpec, patience: Duration) -> Answer {
@@ -61,7 +63,7 @@ async fn attempts(address: SocketAddr, path: &str, patience: Duration) -> Answer
                 if next < end {
                     under_way.spawn(attempt(address, path.to_owned(), end));
                     next += pause;
-                    pause = pause.mul_f32(1.5);
+                    pause = pause.mul_f32(1.5).min(MOST_PAUSE);
                 }
             }
             Some(Ok(answer)) = under_way.join_next() => {
