@@ -1,6 +1,10 @@
 //! Measuring: each program prints what it measured beside the peer or the
 //! physical limit that it measured in the same run, and their ratio.
 
+pub mod house;
+pub mod http;
+pub mod process;
+
 use std::time::{Duration, Instant};
 
 /// How often `work` ran within `span`, per second, over `threads` threads.
@@ -24,4 +28,10 @@ pub fn rate(threads: usize, span: Duration, work: impl Fn(usize) + Sync) -> f64 
 /// Prints one line: what, how much, beside what, the ratio.
 pub fn report(what: &str, value: f64, unit: &str, peer: &str, limit: f64) {
     println!("{what:<44} {value:>12.0} {unit:<10} {peer} {limit:.0} {unit}  ratio {:.2}", value / limit);
+}
+
+/// The value in the middle.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

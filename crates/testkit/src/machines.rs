@@ -114,12 +114,20 @@ impl Machines {
     /// # Errors
     /// Where virsh fails.
     pub fn domains(&self) -> Outcome<Vec<String>> {
-        let output = std::process::Command::new(&self.script)
-            .arg("run")
-            .arg(&self.folder)
-            .args(["--", "virsh", "list", "--all", "--name"])
-            .output()?;
-        Ok(String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect())
+        Ok(self.virsh(&["list", "--all", "--name"])?.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Asks the hypervisor itself; gives what `virsh` prints.
+    ///
+    /// # Errors
+    /// Where virsh fails, with its words.
+    pub fn virsh(&self, words: &[&str]) -> Outcome<String> {
+        let mut command = std::process::Command::new(&self.script);
+        let output = command.arg("run").arg(&self.folder).args(["--", "virsh"]).args(words).output()?;
+        if !output.status.success() {
+            return Err(format!("virsh {} failed: {}", words.join(" "), String::from_utf8_lossy(&output.stderr)).into());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     fn wait_until_known(&mut self, house: &Installation) -> Outcome<()> {

@@ -1,8 +1,6 @@
-//! How many runs a second: three steps in the database, a wait, two more; with
-//! their audit entries, on SQLite, every commit on the disk. Beside it the rate
-//! of bare grouped transactions on the same machine in the same minute.
-//!
-//! `cargo run --release -p durable --features testing --example flows_per_second [RUNS]`
+//! Runs of flows, the engine alone: three steps in the database, a wait, two
+//! more; with their audit entries, on SQLite, every commit on the disk. Beside
+//! it plain grouped transactions of the same engine.
 
 #![expect(clippy::unwrap_used, reason = "a measurement ends at its first fault")]
 
@@ -16,6 +14,7 @@ use db::{Db, Location, args};
 use durable::{Engine, Nothing, Progress, Registry, Step, StepCx, Subject, Undo, flows};
 use gate::{Action, Actor, Catalogue, Cx, Effect, Gate, Tx, audit};
 
+const RUNS: u64 = 5_000;
 const YAML: &str = "
 name: order.fulfil
 version: 1
@@ -79,7 +78,7 @@ static OBSERVE: Action<Vec<RunId>, usize> = Action {
 };
 
 fn main() {
-    let runs: u64 = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(5_000);
+    let runs = RUNS;
     let scratch = db::testing::Scratch::new();
     let db = Db::open(&Location::Directory(scratch.path().to_owned())).unwrap();
     db.write(|conn| conn.execute("CREATE TABLE bench_rows (id TEXT PRIMARY KEY)", &[])).unwrap();
@@ -112,12 +111,11 @@ fn main() {
     sequencer.stop();
     let with = audit::Verify { directory: Some(scratch.path()), ..Default::default() };
     let report = audit::verify(gate.db(), &with).unwrap();
-    println!("plain grouped transactions  {plain:>9.0} /s");
-    println!("whole runs                  {whole:>9.0} /s   ({:.1} % of plain, 5 steps each)", 100.0 * whole / plain);
-    println!("audit entries               {:>9}      verified: {}", report.entries, report.is_good());
+    assert!(report.is_good(), "the audit log of the runs does not verify");
+    benches::report("whole runs of five steps", whole, "/s", "of plain transactions of one row", plain);
 }
 
-/// Calls `work` `count` times from `threads` threads; gives the calls a second.
+/// Calls `work` `count` times, each with its number, from `threads` threads; gives the calls a second.
 fn rate(count: u64, threads: usize, work: impl Fn(u64) + Sync) -> f64 {
     let (next, began) = (AtomicU64::new(0), Instant::now());
     std::thread::scope(|s| {
