@@ -4,8 +4,6 @@
 //!
 //! Needs what `script/setup` installs, and `yunwei` and `yunwei-agent` beside it.
 
-#![expect(clippy::unwrap_used, reason = "a measurement stops on its first surprise")]
-
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -47,7 +45,6 @@ fn measure(folder: &std::path::Path) -> Outcome<()> {
         let Some(address) = addresses.iter().find(|address| xml.contains(&format!(":{}-:", address.port()))) else {
             continue;
         };
-        let file = folder.join(format!("host1/home/{domain}.xml"));
         host.virsh(&["destroy", &domain])?;
         let began = Instant::now();
         host.virsh(&["start", &domain])?;

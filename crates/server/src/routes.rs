@@ -6,7 +6,7 @@
 use access::{accounts, invitations, passwords, roles, sessions, tenants, tokens};
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base::Result;
@@ -148,13 +148,6 @@ pub fn print_openapi() -> Result<()> {
     Ok(())
 }
 
-/// The OpenAPI document of the TM Forum routes, at `/tmf-api/openapi.json`.
-fn tmf_document(kinds: &[&'static gate::Kind]) -> Router<Web> {
-    let text: std::sync::Arc<str> = api::openapi::tmf(env!("CARGO_PKG_VERSION"), kinds).to_string().into();
-    let served = move || async move { ([(header::CONTENT_TYPE, "application/json")], text.to_string()) };
-    Router::new().route("/tmf-api/openapi.json", axum::routing::get(served))
-}
-
 /// Metrics are for whoever looks after this machine: they are answered to the
 /// machine itself, and to nobody behind a proxy, whether we were told of it or not.
 async fn only_from_here(request: Request, next: Next) -> Response {
@@ -173,10 +166,12 @@ pub fn router(house: &House, web: &Web, portal: Portal) -> Router {
     let routes = web::tmf::routes(kinds.all_kinds())
         .merge(house.hub.routes())
         .merge(api::routes(ROUTES))
-        .merge(api::document(document()))
+        .merge(api::document("/api/v1/openapi.json", document))
         .merge(web::layers::health())
         .merge(web::layers::metrics().layer(axum::middleware::from_fn(only_from_here)))
-        .merge(tmf_document(kinds.all_kinds()))
+        .merge(api::document("/tmf-api/openapi.json", || {
+            api::openapi::tmf(env!("CARGO_PKG_VERSION"), app::catalogue().all_kinds())
+        }))
         .merge(portal::routes(portal).with_state(()));
     web::layers::dress(routes, web)
 }

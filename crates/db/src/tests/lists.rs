@@ -163,3 +163,50 @@ fn no_list_reads_more_than_its_page() {
         }
     }
 }
+
+/// What `record_keys` holds of a record: paths with their values.
+fn stored(db: &Db, id: &str) -> Vec<(String, String)> {
+    let id = id.to_owned();
+    let sql = "SELECT path, value FROM record_keys WHERE id = $1 ORDER BY path, value";
+    db.read(move |c| c.query(sql, crate::args![id], |row| Ok((row.get(0)?, row.get(1)?)))).unwrap()
+}
+
+#[test]
+fn a_changed_record_has_the_keys_of_its_present_form_alone() {
+    const TAGGED: [Key; 3] = [Key::text("state"), Key::text("tag"), Key::text("name")];
+    for (engine, db, _keep) in databases() {
+        let at = Timestamp::UNIX_EPOCH;
+        let body = |json: serde_json::Value| json.as_object().cloned().unwrap_or_default();
+        let mut record = Record {
+            id: base::id::format("thg", 1),
+            kind: "thing".into(),
+            tenant: TenantId(1),
+            revision: 1,
+            state: None,
+            class: Class::Internal,
+            body: body(json!({"state": "open", "tag": ["a", "b"], "name": "n"})),
+            created: at,
+            updated: at,
+        };
+        let first = record.clone();
+        db.write(move |c| records::insert(c, &first, &TAGGED)).unwrap();
+        for (after, expected) in [
+            (json!({"state": "open", "tag": ["b", "c"], "name": "n"}), "name=n state=open tag=b tag=c"),
+            (json!({"state": "closed", "tag": ["b", "c"], "name": "n"}), "name=n state=closed tag=b tag=c"),
+            (json!({"state": "closed", "name": "n"}), "name=n state=closed tag="),
+            (json!({"state": "closed", "tag": "", "name": "m"}), "name=m state=closed tag="),
+        ] {
+            record.body = body(after);
+            let mut changed = record.clone();
+            record = db
+                .write(move |c| {
+                    records::update(c, &mut changed, &TAGGED, at)?;
+                    Ok(changed.clone())
+                })
+                .unwrap();
+            let found: Vec<String> =
+                stored(&db, &record.id).into_iter().map(|(path, value)| format!("{path}={value}")).collect();
+            assert_eq!(found.join(" "), expected, "{engine}");
+        }
+    }
+}

@@ -12,10 +12,10 @@
 mod input;
 pub mod openapi;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::extract::{Extension, FromRequestParts as _, RawPathParams, Request, State};
+use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
@@ -111,14 +111,19 @@ pub fn routes(table: &'static [Route]) -> Router<Web> {
     router.method_not_allowed_fallback(not_offered)
 }
 
-/// The OpenAPI document at `/api/v1/openapi.json`; open to everybody.
-pub fn document(document: Json) -> Router<Web> {
-    let text: Arc<str> = document.to_string().into();
-    Router::new().route(&format!("{BASE}/openapi.json"), axum::routing::get(served)).layer(Extension(text))
-}
-
-async fn served(Extension(text): Extension<Arc<str>>) -> Response {
-    json_text(StatusCode::OK, text.to_string())
+/// An OpenAPI document at `path`; open to everybody. Made when it is first asked
+/// for: making it takes as long as all the rest of a server's start.
+pub fn document(path: &str, make: impl Fn() -> Json + Send + Sync + 'static) -> Router<Web> {
+    let made = Arc::new(LazyLock::new(move || make().to_string()));
+    let served = move || {
+        let made = made.clone();
+        let text = tokio::task::spawn_blocking(move || String::clone(&made));
+        async move {
+            let text = text.await.map_err(|e| Error::bug("openapi.panic", "a document could not be made").because(e));
+            text.map(|text| json_text(StatusCode::OK, text)).map_err(Refusal::from)
+        }
+    };
+    Router::new().route(path, axum::routing::get(served))
 }
 
 async fn not_offered(method: Method) -> Refusal {
