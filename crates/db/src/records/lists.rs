@@ -92,15 +92,18 @@ pub fn total(conn: &mut Conn<'_>, query: &Query<'_>) -> Result<Option<u64>> {
     if query.conditions.is_empty() && whole {
         return kept_total(conn, query).map(Some);
     }
+    // In which order they are asked for does not change how many there are.
+    let query = &Query { sort: None, ..query.clone() };
     let (way, least) = way(conn, query)?;
-    if way != Way::Walk && least > limits::COUNT_EXACT_MAX && query.conditions.len() == 1 && whole {
+    let counted_in_scope = *query.scope == Scope::All || only_tenant(query.scope).is_some();
+    if least > limits::COUNT_EXACT_MAX && query.conditions.len() == 1 && counted_in_scope {
         return Ok(None);
     }
     let mut found = 0;
     for part in parts(query, way) {
         let mut s = Statement::default();
         s.push("SELECT COUNT(*) FROM (SELECT 1 AS one FROM ");
-        restrict(&mut s, &Query { sort: None, ..query.clone() }, way, part);
+        restrict(&mut s, query, way, part);
         s.push(&format!(" LIMIT {}) AS counted", limits::COUNT_EXACT_MAX + 1));
         found += conn.query_one(&s.sql, &s.args, |row| row.get::<i64>(0))?.unsigned_abs();
     }
