@@ -50,7 +50,7 @@ fn serve() {
     runtime().block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         announce(listener.local_addr().unwrap(), &[&house.operator.token, &path]);
-        web::serve::serve(listener, None, house.router(), std::future::pending()).await;
+        web::serve::serve(listener, None, &[], house.router(), std::future::pending()).await;
     });
 }
 

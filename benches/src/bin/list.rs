@@ -32,7 +32,7 @@ fn main() {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
     let router = house.router();
-    runtime.spawn(web::serve::serve(listener, None, router, std::future::pending()));
+    runtime.spawn(async move { web::serve::serve(listener, None, &[], router, std::future::pending()).await });
     let bearer = format!("Bearer {}", house.operator.token);
     println!("{:<44} {:>12} {:>12}  {:>5}", "pages of 20, median", "first", "last", "ratio");
     for (what, query) in [
