@@ -50,3 +50,14 @@ CREATE TABLE record_counts (
     number BIGINT NOT NULL,
     PRIMARY KEY (kind, tenant, shard)
 ) CLUSTERED;
+
+-- Words that things are found by, records and others; see `db::words`.
+CREATE TABLE search_words (
+    id     TEXT NOT NULL,
+    word   TEXT NOT NULL,
+    kind   TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    PRIMARY KEY (id, word)
+) CLUSTERED;
+CREATE INDEX search_words_by_word ON search_words (kind, word, id);
+CREATE INDEX search_words_by_tenant ON search_words (kind, tenant, word, id);

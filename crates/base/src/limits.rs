@@ -8,6 +8,10 @@ pub const JSON_DEPTH_MAX: usize = 32;
 pub const RECORD_BYTES_MAX: usize = 512 << 10;
 /// Longest identifier, name or other indexed text, in bytes.
 pub const TEXT_INDEXED_MAX: usize = 1_024;
+/// Words that one thing can be found by.
+pub const WORDS_MAX: usize = 32;
+/// Things of one kind that a search shows.
+pub const SEARCH_MAX: usize = 10;
 /// Entries of a list when nobody asks for a number.
 pub const PAGE_DEFAULT: u32 = 20;
 /// Most entries of a list in one answer.

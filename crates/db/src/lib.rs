@@ -19,6 +19,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod value;
+pub mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

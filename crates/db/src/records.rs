@@ -4,12 +4,14 @@
 //! - `revision` counts changes from 1; a change names the revision it was made
 //!   on and is refused as `Stale` when that has moved (`update`).
 //! - every earlier revision stays readable (`at_revision`), after deletion too.
-//! - `record_keys` holds exactly the declared paths of the present revision.
+//! - `record_keys` holds exactly the declared paths of the present revision, and
+//!   `search_words` the words of those that people search ([`Key::found`]).
 //!
 //! Not here: who may see a record (`gate`), what a body may hold (the rooms'
 //! shapes), routes (`web`).
 
 mod lists;
+mod search;
 
 use std::collections::BTreeSet;
 
@@ -22,10 +24,12 @@ use serde_json::{Map, Value as Json};
 use crate::args;
 use crate::conn::{Conn, Row};
 use crate::value::{AsValue, FromValue, Value};
+use crate::words;
 
 #[cfg(test)]
 pub(crate) use lists::explain;
 pub use lists::{list, total};
+pub use search::search;
 
 /// How far a record may be seen and how carefully it is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -149,24 +153,35 @@ pub struct Key {
     pub path: &'static str,
     /// What it holds.
     pub of: KeyType,
+    /// Whether people find the record by the words that stand there.
+    pub words: bool,
 }
 
 impl Key {
+    const fn of(path: &'static str, of: KeyType) -> Key {
+        Key { path, of, words: false }
+    }
+    /// The same, with its words searched.
+    #[must_use]
+    pub const fn found(mut self) -> Key {
+        self.words = true;
+        self
+    }
     /// A path that holds text.
     pub const fn text(path: &'static str) -> Key {
-        Key { path, of: KeyType::Text }
+        Key::of(path, KeyType::Text)
     }
     /// A path that holds an instant.
     pub const fn time(path: &'static str) -> Key {
-        Key { path, of: KeyType::Time }
+        Key::of(path, KeyType::Time)
     }
     /// A path that holds a number.
     pub const fn number(path: &'static str) -> Key {
-        Key { path, of: KeyType::Number }
+        Key::of(path, KeyType::Number)
     }
     /// A path that holds true or false.
     pub const fn flag(path: &'static str) -> Key {
-        Key { path, of: KeyType::Flag }
+        Key::of(path, KeyType::Flag)
     }
 }
 
@@ -233,6 +248,7 @@ pub fn insert(conn: &mut Conn<'_>, record: &Record, keys: &[Key]) -> Result<()> 
         _ => e,
     })?;
     write_keys(conn, record, keys)?;
+    keep_words(conn, record, keys)?;
     count(conn, record, 1)
 }
 
@@ -253,7 +269,8 @@ pub fn update(conn: &mut Conn<'_>, record: &mut Record, keys: &[Key], now: Times
     }
     record.revision += 1;
     record.updated = now;
-    rewrite_keys(conn, record, keys)
+    rewrite_keys(conn, record, keys)?;
+    keep_words(conn, record, keys)
 }
 
 /// Removes a record from sight; its revisions stay.
@@ -268,6 +285,7 @@ pub fn delete(conn: &mut Conn<'_>, record: &Record) -> Result<()> {
         return Err(stale(&record.kind, &record.id));
     }
     conn.execute("DELETE FROM record_keys WHERE id = $1", args![record.id])?;
+    words::forget(conn, &record.id)?;
     count(conn, record, -1)
 }
 
@@ -394,6 +412,16 @@ fn rewrite_keys(conn: &mut Conn<'_>, record: &Record, keys: &[Key]) -> Result<()
         conn.execute(gone, args![record.id, path, value])?;
     }
     wanted.difference(&stored).try_for_each(|entry| write_key(conn, record, entry))
+}
+
+/// The words that people find the record by.
+fn keep_words(conn: &mut Conn<'_>, record: &Record, keys: &[Key]) -> Result<()> {
+    if keys.iter().all(|key| !key.words) {
+        return Ok(());
+    }
+    let texts = keys.iter().filter(|key| key.words).flat_map(|key| record.values(key.path));
+    let texts: Vec<&str> = texts.filter_map(Json::as_str).collect();
+    words::keep(conn, &record.kind, record.tenant, &record.id, &texts)
 }
 
 fn count(conn: &mut Conn<'_>, record: &Record, by: i64) -> Result<()> {

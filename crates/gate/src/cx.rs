@@ -129,6 +129,18 @@ impl Cx {
         Cx { reason: reason.into().into(), ..self.clone() }
     }
 
+    /// The same, whose lists show nothing but one tenant's; `None` where that
+    /// tenant is not in sight. What may be done is decided as before.
+    #[must_use]
+    pub fn only(&self, tenant: TenantId) -> Option<Self> {
+        let above = match &self.0.scope {
+            Scope::All => Vec::new(),
+            Scope::Tenants { above, .. } => above.clone(),
+        };
+        let seen = matches!(self.relation(tenant), Relation::Own | Relation::Below);
+        seen.then(|| self.with(|inner| inner.scope = Scope::Tenants { own: vec![tenant], above }))
+    }
+
     /// Who acts.
     pub fn actor(&self) -> &Actor {
         &self.who.actor

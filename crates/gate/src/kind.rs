@@ -238,6 +238,19 @@ impl Kind {
         })
     }
 
+    /// Records in sight that a text may mean: it begins an identifier, or words
+    /// of the paths that people search ([`Key::found`]). Decided as a list is.
+    ///
+    /// # Errors
+    /// The gate's.
+    pub fn search(&'static self, gate: &Gate, cx: &Cx, text: &str, limit: usize) -> Result<Vec<Record>> {
+        let text = text.to_owned();
+        gate.perform(cx, &self.action(Verb::List), Effect::Read, audit::digest(&text), move |tx| {
+            let scope = tx.cx().scope().clone();
+            db::records::search(tx, self.name, self.prefix, &scope, &text, limit)
+        })
+    }
+
     /// PATCH with a merge patch (RFC 7396). `expected` is the revision in If-Match.
     ///
     /// # Errors

@@ -439,6 +439,7 @@ fn let_in(tx: &mut Tx<'_>, open: &Open, input: &Enrol) -> Result<Certified> {
          VALUES ($1, $2, $3, $4, 'enrolled', $5, $6, $6, 1, 0, $6, $6, '', $6)",
         args![host, open.tenant, open.pool, input.host.hostname, facts, now],
     )?;
+    db::words::keep(tx, "host", open.tenant, &host.to_string(), &[&input.host.hostname])?;
     tx.execute(
         "UPDATE host_invitations SET used_at = $2, host = $3, key_sha256 = $4 WHERE id = $1 AND host IS NULL",
         args![open.id, now, host, input.key_sha256],
@@ -510,6 +511,8 @@ pub struct ListHosts {
     pub pool: Option<PoolId>,
     /// Only in this state.
     pub state: Option<State>,
+    /// Only those whose names have words that begin so; at most a handful, the closest first.
+    pub search: Option<String>,
     /// Continue after this host.
     pub after: Option<HostId>,
     /// How many.
@@ -535,6 +538,11 @@ pub static LIST: Action<ListHosts, HostPage> = Action {
     run: |tx, input| {
         let limit = input.limit.unwrap_or(limits::PAGE_DEFAULT).clamp(1, limits::PAGE_MAX);
         let operator = tx.cx().tenant();
+        if let Some(text) = &input.search {
+            let ids = db::words::find(tx, "host", Some(&[operator]), text, limits::SEARCH_MAX)?;
+            let items = ids.iter().map(|id| load(tx, id.parse()?)).collect::<Result<_>>()?;
+            return Ok(HostPage { items, next: None });
+        }
         let after = input.after.map(|id| id.to_string()).unwrap_or_default();
         let mut items = tx.query(
             &format!("{SELECT} WHERE h.tenant = $1 AND h.pool = COALESCE($2, h.pool) AND h.state = COALESCE($3, h.state) AND h.id > $4 ORDER BY h.id LIMIT $5"),
@@ -570,8 +578,23 @@ pub struct HostDetail {
     /// When its newest certificate runs out.
     #[schemars(with = "Option<String>")]
     pub certificate_expires_at: Option<Timestamp>,
-    /// What a person should look at, as sentences.
-    pub attention: Vec<String>,
+    /// What a person should look at.
+    pub attention: Vec<Attention>,
+}
+
+/// Something about a host that a person should look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Attention {
+    /// Which rule says so; stable, for programs and translations.
+    pub code: &'static str,
+    /// The particulars, in a sentence.
+    pub message: String,
+}
+
+impl Attention {
+    fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Attention { code, message: message.into() }
+    }
 }
 
 fn granted(tx: &mut Tx<'_>, action: &str, id: HostId) -> Result<Granted<Host>> {
@@ -599,24 +622,29 @@ fn detail(tx: &mut Tx<'_>, host: Host) -> Result<HostDetail> {
         args![host.id],
         |row| row.get(0),
     )?;
-    let mut attention = host.facts.warnings.clone();
+    let mut attention: Vec<Attention> =
+        host.facts.warnings.iter().map(|warning| Attention::new("host.warning", warning)).collect();
     if !host.reachable && host.state != State::Retired {
-        attention.push(format!("It was last heard of at {}; what runs there is unknown.", host.seen_at));
+        let message = format!("It was last heard of at {}; what runs there is unknown.", host.seen_at);
+        attention.push(Attention::new("host.silent", message));
     }
     if host.clock_ahead_ms.abs() > limits::HOST_CLOCK_DIFFERENCE_MS_MAX {
-        attention.push(format!("Its clock differs from the server's by {} ms.", host.clock_ahead_ms));
+        let message = format!("Its clock differs from the server's by {} ms.", host.clock_ahead_ms);
+        attention.push(Attention::new("host.clock", message));
     }
     if fill.total != target {
-        attention.push("More of it is reserved than may be sold now; that settles as machines go.".to_owned());
+        let message = "More of it is reserved than may be sold now; that settles as machines go.";
+        attention.push(Attention::new("host.oversold", message));
     }
     let soon = tx.now + std::time::Duration::from_secs(5 * 86_400);
     if host.state != State::Retired && certificate_expires_at.is_none_or(|at| at < soon) {
-        attention.push("Its certificate runs out within five days and was not renewed; look at its agent.".to_owned());
+        let message = "Its certificate runs out within five days and was not renewed; look at its agent.";
+        attention.push(Attention::new("host.certificate", message));
     }
     let orphans: i64 =
         tx.query_one("SELECT COUNT(*) FROM orphans WHERE host = $1", args![host.id], |row| row.get(0))?;
     if orphans > 0 {
-        attention.push(format!("It has {orphans} machines that no intent explains."));
+        attention.push(Attention::new("host.orphans", format!("It has {orphans} machines that no intent explains.")));
     }
     Ok(HostDetail { host, fill, machines, certificate_expires_at, attention })
 }

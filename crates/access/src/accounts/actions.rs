@@ -3,6 +3,7 @@
 use base::id::{AccountId, TenantId};
 use base::{Error, Result};
 use db::Class;
+use db::records::Scope;
 use gate::{Action, AnyAction, Effect, Granted, Relation, Tx};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,10 @@ pub struct ListAccounts {
     /// Of which tenant; the acting one where it is left out.
     #[serde(default)]
     pub tenant: Option<TenantId>,
+    /// Instead: those at home in any tenant in sight whose names or mail addresses
+    /// have words that begin so; at most a handful, the closest first.
+    #[serde(default)]
+    pub search: Option<String>,
     /// The last identifier of the page before.
     #[serde(default)]
     pub after: Option<AccountId>,
@@ -35,6 +40,9 @@ pub static LIST: Action<ListAccounts, Page<Member>> = Action {
         let tenant = input.tenant.unwrap_or(tx.cx().tenant());
         let owner = tenants::store::load(tx, tenant)?.id;
         tx.grant("account.list", "tenant", &tenant.to_string(), owner, Class::Personal, ())?;
+        if let Some(text) = &input.search {
+            return search(tx, text);
+        }
         let limit = Page::<Member>::limit(input.limit);
         let accounts = store::members(tx, tenant, input.after, limit + 1)?;
         let mut found = Vec::with_capacity(accounts.len());
@@ -45,6 +53,22 @@ pub static LIST: Action<ListAccounts, Page<Member>> = Action {
         Ok(Page::cut(found, limit, |member| member.account.id.to_string()))
     },
 };
+
+/// People in sight, each granted one by one: their accounts are personal data.
+fn search(tx: &mut Tx<'_>, text: &str) -> Result<Page<Member>> {
+    let homes = match tx.cx().scope() {
+        Scope::All => None,
+        Scope::Tenants { own, .. } => Some(own.clone()),
+    };
+    let mut items = Vec::new();
+    for account in store::search(tx, homes.as_deref(), text)? {
+        let (id, home) = (account.id.to_string(), account.home);
+        let account = tx.grant("account.list", "account", &id, home, Class::Personal, account)?.into_inner();
+        let roles = roles::store::held(tx, account.id, home)?;
+        items.push(Member { account, roles });
+    }
+    Ok(Page { items, next: None })
+}
 
 /// Which account.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]

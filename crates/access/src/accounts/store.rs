@@ -2,7 +2,7 @@
 
 use base::id::{AccountId, TenantId};
 use base::time::Timestamp;
-use base::{Error, Result};
+use base::{Error, Result, limits};
 use db::{Conn, Row, args};
 
 use super::{Account, AccountState};
@@ -51,7 +51,23 @@ pub(crate) fn insert(conn: &mut Conn<'_>, account: &Account, email: &Email) -> R
         args![account.id, account.home, email.shown, email.key, account.name, account.locale, account.state, account.created_at],
     )
     .map_err(|e| if e.code() == "db.duplicate" { Error::conflict("account.exists", "there is an account with that mail address already").at("email") } else { e })?;
-    Ok(())
+    keep_words(conn, account)
+}
+
+/// Somebody who has left is found no more.
+fn keep_words(conn: &mut Conn<'_>, account: &Account) -> Result<()> {
+    let texts = [account.name.as_str(), account.email.as_str()];
+    let texts = if account.state == AccountState::Left { &[][..] } else { &texts[..] };
+    db::words::keep(conn, "account", account.home, &account.id.to_string(), texts)
+}
+
+/// Those at home in one of `homes` whose names or addresses have words that begin like those of `text`.
+pub(crate) fn search(conn: &mut Conn<'_>, homes: Option<&[TenantId]>, text: &str) -> Result<Vec<Account>> {
+    let mut found = Vec::new();
+    for id in db::words::find(conn, "account", homes, text, limits::SEARCH_MAX)? {
+        found.extend(find(conn, id.parse()?)?);
+    }
+    Ok(found)
 }
 
 pub(crate) fn update(conn: &mut Conn<'_>, account: &Account) -> Result<()> {
@@ -59,7 +75,7 @@ pub(crate) fn update(conn: &mut Conn<'_>, account: &Account) -> Result<()> {
         "UPDATE accounts SET name = $2, locale = $3, state = $4 WHERE id = $1",
         args![account.id, account.name, account.locale, account.state],
     )?;
-    Ok(())
+    keep_words(conn, account)
 }
 
 pub(crate) fn signed_in(conn: &mut Conn<'_>, id: AccountId, at: Timestamp) -> Result<()> {

@@ -154,7 +154,7 @@ fn members_are_listed_page_by_page() {
         house.person("elsewhere@example.com", house.second, &["viewer"]);
         let (mut after, mut seen) = (None, Vec::new());
         loop {
-            let input = ListAccounts { tenant: None, after, limit: Some(4) };
+            let input = ListAccounts { after, limit: Some(4), ..Default::default() };
             let page = house.gate.run(&owner, &LIST, input).unwrap();
             seen.extend(page.items.into_iter().map(|member| member.account.email));
             match page.next {

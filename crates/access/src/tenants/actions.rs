@@ -88,6 +88,9 @@ pub struct ListTenants {
     /// Below which tenant; the acting one where it is left out.
     #[serde(default)]
     pub parent: Option<TenantId>,
+    /// Only those whose names have words that begin so; at most a handful, the closest first.
+    #[serde(default)]
+    pub search: Option<String>,
     /// The last identifier of the page before.
     #[serde(default)]
     pub after: Option<TenantId>,
@@ -103,6 +106,10 @@ pub static LIST: Action<ListTenants, Page<Tenant>> = Action {
     effect: Effect::Read,
     run: |tx, input| {
         let parent = inside(tx, "tenant.list", input.parent.unwrap_or(tx.cx().tenant()))?;
+        if let Some(text) = &input.search {
+            let found = store::search(tx, &parent.path, text)?;
+            return Ok(Page { items: found, next: None });
+        }
         let limit = Page::<Tenant>::limit(input.limit);
         let found = store::below(tx, &parent.path, parent.kind != TenantKind::Operator, input.after, limit + 1)?;
         Ok(Page::cut(found, limit, |tenant| tenant.id.to_string()))

@@ -68,7 +68,20 @@ pub(crate) fn insert(conn: &mut Conn<'_>, tenant: &Tenant) -> Result<()> {
             tenant.created_at
         ],
     )?;
-    Ok(())
+    keep_words(conn, tenant)
+}
+
+fn keep_words(conn: &mut Conn<'_>, tenant: &Tenant) -> Result<()> {
+    db::words::keep(conn, "tenant", tenant.id, &tenant.id.to_string(), &[&tenant.name])
+}
+
+/// Those below `path` whose names have words that begin like those of `text`.
+pub(crate) fn search(conn: &mut Conn<'_>, path: &[TenantId], text: &str) -> Result<Vec<Tenant>> {
+    let mut found = Vec::new();
+    for id in db::words::find(conn, "tenant", None, text, limits::SEARCH_MAX)? {
+        found.extend(find(conn, id.parse()?)?.filter(|t| t.path.len() > path.len() && t.path.starts_with(path)));
+    }
+    Ok(found)
 }
 
 pub(crate) fn update(conn: &mut Conn<'_>, tenant: &Tenant) -> Result<()> {
@@ -76,7 +89,7 @@ pub(crate) fn update(conn: &mut Conn<'_>, tenant: &Tenant) -> Result<()> {
         "UPDATE tenants SET name = $2, locale = $3, time_zone = $4, state = $5 WHERE id = $1",
         args![tenant.id, tenant.name, tenant.locale, tenant.time_zone, tenant.state],
     )?;
-    Ok(())
+    keep_words(conn, tenant)
 }
 
 /// The tenant and everything below it, itself first; bounded.

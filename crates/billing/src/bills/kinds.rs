@@ -19,7 +19,7 @@ pub static CUSTOMER_BILL: Kind = Kind {
     class: Class::Confidential,
     shape: &shapes::CUSTOMER_BILL,
     keys: &[
-        Key::text("billNo"),
+        Key::text("billNo").found(),
         Key::time("billDate"),
         Key::text("state"),
         Key::text("category"),

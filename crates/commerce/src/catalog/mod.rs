@@ -140,7 +140,7 @@ pub static PRODUCT_OFFERING: Kind = kind(
     ["productOffering", "pof", "/tmf-api/productCatalogManagement/v4/productOffering"],
     &shapes::PRODUCT_OFFERING,
     &[
-        Key::text("name"),
+        Key::text("name").found(),
         Key::text("lifecycleStatus"),
         Key::text("category.id"),
         Key::text("productSpecification.id"),

@@ -65,7 +65,12 @@ pub static PRODUCT_ORDER: Kind = Kind {
     path: "/tmf-api/productOrderingManagement/v4/productOrder",
     class: Class::Internal,
     shape: &shapes::PRODUCT_ORDER,
-    keys: &[Key::text("state"), Key::time("orderDate"), Key::text("externalId")],
+    keys: &[
+        Key::text("state"),
+        Key::time("orderDate"),
+        Key::text("externalId").found(),
+        Key::text("productOrderItem.product.name").found(),
+    ],
     states: Some(&StateMachine {
         attribute: "state",
         initial: "acknowledged",

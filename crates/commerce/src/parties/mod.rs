@@ -25,8 +25,8 @@ pub static ORGANIZATION: Kind = Kind {
     class: Class::Internal,
     shape: &shapes::ORGANIZATION,
     keys: &[
-        Key::text("tradingName"),
-        Key::text("name"),
+        Key::text("tradingName").found(),
+        Key::text("name").found(),
         Key::text("status"),
         Key::text("organizationIdentification.identificationId"),
     ],

@@ -50,7 +50,7 @@ pub static SERVICE: Kind = Kind {
     class: Class::Internal,
     shape: &shapes::SERVICE,
     keys: &[
-        Key::text("name"),
+        Key::text("name").found(),
         Key::text("state"),
         Key::text("category"),
         Key::time("startDate"),
