@@ -22,9 +22,10 @@ use crate::{Web, peer};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Puts the layers around the whole house; what no route takes is answered 404.
+/// Puts the layers around the whole house. What no route takes is the router's
+/// own to answer, with [`nowhere`] or a page.
 pub fn dress(router: Router<Web>, web: &Web) -> Router {
-    router.fallback(nowhere).layer(from_fn_with_state(web.clone(), pass)).with_state(web.clone())
+    router.layer(from_fn_with_state(web.clone(), pass)).with_state(web.clone())
 }
 
 /// `/healthz` (the process lives) and `/readyz` (it can serve). Not `/metrics`: see [`metrics`].
@@ -37,8 +38,9 @@ pub fn metrics() -> Router<Web> {
     Router::new().route("/metrics", get(measured))
 }
 
-async fn nowhere() -> Refusal {
-    Error::not_found("route.none", "there is nothing at this address").into()
+/// The answer, for programs, where there is nothing.
+pub fn nowhere() -> Response {
+    Refusal::from(Error::not_found("route.none", "there is nothing at this address")).into_response()
 }
 
 async fn ready(State(web): State<Web>) -> Response {

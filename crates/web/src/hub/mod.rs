@@ -25,7 +25,7 @@
 //!   the very address that was checked ([`address`]);
 //! - the secret is made here and shown once.
 //!
-//! Not here: which facts there are (`gate`, the rooms), live pages ([`crate::live`]).
+//! Not here: which facts there are (`gate`, the rooms), live pages (`portal`).
 
 mod actions;
 pub mod address;
@@ -41,11 +41,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::Result;
-use gate::{Kind, RecordFact, Tx};
+use base::{Error, Result};
+use gate::{Cx, Effect, Gate, Kind, RecordFact, Tx, Verb, audit};
 use serde_json::{Value as Json, json};
 
-pub use actions::{DELIVERIES, Delivery, LIST, RETRY, SUBSCRIBE, SubscribeInput, Subscription, UNSUBSCRIBE, actions};
+pub use actions::{
+    DELIVERIES, DeliveriesInput, Delivery, LIST, ListInput, RETRY, RetryInput, SUBSCRIBE, SubscribeInput, Subscription,
+    SubscriptionInput, UNSUBSCRIBE, actions,
+};
 pub use sign::{fresh_secret, signature};
 use store::Waiting;
 
@@ -78,6 +81,47 @@ pub(crate) fn api_of(kind: &Kind) -> &'static str {
     kind.path.rsplit_once('/').map_or("", |(base, _)| base)
 }
 
+/// A subscription to be made: checked, but for whether its maker may read what it tells.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    input: SubscribeInput,
+    reads: Vec<String>,
+}
+
+impl Draft {
+    /// What notifications will be signed with; shown once.
+    pub fn secret(&self) -> &str {
+        &self.input.secret
+    }
+
+    /// Whether the actor may read all that it will tell.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn require(&self, tx: &Tx<'_>) -> Result<()> {
+        self.reads.iter().try_for_each(|action| tx.require(action))
+    }
+
+    /// Makes it for the acting tenant.
+    ///
+    /// # Errors
+    /// As [`Draft::require`]; `Exhausted` where there are too many.
+    pub fn make(&self, tx: &mut Tx<'_>) -> Result<Subscription> {
+        self.require(tx)?;
+        (SUBSCRIBE.run)(tx, &self.input)
+    }
+
+    /// [`Draft::make`] as an action of its own, for pages.
+    ///
+    /// # Errors
+    /// As [`Draft::make`].
+    pub fn subscribe(self, gate: &Gate, cx: &Cx) -> Result<Subscription> {
+        let Draft { input, .. } = &self;
+        let digest = audit::digest(&(&input.api, &input.callback, &input.query));
+        gate.perform(cx, SUBSCRIBE.name, Effect::Create, digest, move |tx| self.make(tx))
+    }
+}
+
 impl Hub {
     /// Over all `kinds`; `site` begins the `href` of what is sent.
     pub fn new(kinds: &[&'static Kind], site: &str, settings: HubSettings) -> Self {
@@ -85,12 +129,30 @@ impl Hub {
         Hub(Arc::new(Inner { kinds, site: site.trim_end_matches('/').to_owned(), settings, wake: Arc::default() }))
     }
 
+    /// A subscription to be made, checked, with a fresh secret.
+    ///
+    /// # Errors
+    /// `NotFound` for an API that is not there, `Invalid` for an address or a
+    /// query that will not do.
+    pub fn draft(&self, api: &str, callback: &str, query: &str) -> Result<Draft> {
+        let known = self.apis();
+        let types =
+            known.get(api).ok_or_else(|| Error::not_found("hub.not_found", format!("there is no API {api}")))?;
+        address::read(callback, self.0.settings.private_targets)?;
+        let wanted = query::Wanted::parse(query)?;
+        wanted.expect_known(types)?;
+        let reads = self.heard(api, &wanted).iter().map(|kind| kind.action(Verb::Get)).collect();
+        let (api, callback, query) = (api.to_owned(), callback.to_owned(), query.to_owned());
+        Ok(Draft { input: SubscribeInput { api, callback, query, secret: fresh_secret()? }, reads })
+    }
+
     /// The base paths of all APIs, each with the types of event it has.
-    fn apis(&self) -> BTreeMap<&'static str, Vec<String>> {
+    pub fn apis(&self) -> BTreeMap<&'static str, Vec<String>> {
         let mut apis: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
         for kind in self.0.kinds.values() {
             apis.entry(api_of(kind)).or_default().extend(event_types(kind));
         }
+        apis.values_mut().for_each(|types| types.sort());
         apis
     }
 

@@ -7,12 +7,10 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use base::{Error, Result};
 use gate::shape::{Shape, text};
-use gate::{Effect, Verb, audit};
+use gate::{Effect, audit};
 use serde_json::{Value as Json, json};
 
-use super::{
-    Hub, SUBSCRIBE, SubscribeInput, UNSUBSCRIBE, actions::SubscriptionInput, address, fresh_secret, query::Wanted,
-};
+use super::{Hub, SUBSCRIBE, SubscriptionInput, UNSUBSCRIBE};
 use crate::asking::Caller;
 use crate::idempotency::{self, Answer, Key};
 use crate::reply::{Refusal, Reply};
@@ -24,13 +22,11 @@ impl Hub {
     /// The hub of every API.
     pub fn routes(&self) -> Router<Web> {
         let mut router = Router::new();
-        for (api, mut types) in self.apis() {
-            types.sort();
-            let types: std::sync::Arc<[String]> = types.into();
+        for api in self.apis().into_keys() {
             let hub = self.clone();
             let collection = move |State(web): State<Web>, request: Request| {
-                let (hub, types) = (hub.clone(), types.clone());
-                async move { hub.subscribe(api, &types, web, request).await.unwrap_or_else(Refusal::into_response) }
+                let hub = hub.clone();
+                async move { hub.subscribe(api, web, request).await.unwrap_or_else(Refusal::into_response) }
             };
             let one = move |State(web): State<Web>, request: Request| async move {
                 unsubscribe(api, web, request).await.unwrap_or_else(Refusal::into_response)
@@ -40,7 +36,7 @@ impl Hub {
         router
     }
 
-    async fn subscribe(&self, api: &'static str, types: &[String], web: Web, request: Request) -> Reply {
+    async fn subscribe(&self, api: &'static str, web: Web, request: Request) -> Reply {
         let (mut parts, content) = request.into_parts();
         if parts.method != Method::POST {
             return not_offered(&parts.method, "POST, OPTIONS");
@@ -50,22 +46,17 @@ impl Hub {
         let document = body::object(&parts.headers, content, body::JSON).await?;
         INPUT.check(&document, &mut Vec::new())?;
         let said = |name: &str| document.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
-        let (callback, query) = (said("callback"), said("query"));
-        address::read(&callback, self.0.settings.private_targets)?;
-        let wanted = Wanted::parse(&query)?;
-        wanted.expect_known(types)?;
-        let reads: Vec<String> = self.heard(api, &wanted).iter().map(|kind| kind.action(Verb::Get)).collect();
         let digest = audit::digest(&document);
         let route = format!("{api}/hub");
         let key = Key::read(&parts.headers, &route, digest)?;
-        let input = SubscribeInput { api: api.to_owned(), callback, query, secret: fresh_secret()? };
+        let draft = self.draft(api, &said("callback"), &said("query"))?;
         let done = web.gate().perform_async(&cx, SUBSCRIBE.name, Effect::Create, digest, move |tx| {
-            reads.iter().try_for_each(|action| tx.require(action))?;
+            draft.require(tx)?;
             idempotency::once(tx, key.as_ref(), |tx| {
-                let made = (SUBSCRIBE.run)(tx, &input)?;
+                let made = draft.make(tx)?;
                 let shown = json!({
                     "@type": "SignedEventSubscription",
-                    "id": made.id, "callback": made.callback, "query": made.query, "secret": input.secret,
+                    "id": made.id, "callback": made.callback, "query": made.query, "secret": draft.secret(),
                 });
                 let location = Some(format!("{route}/{}", made.id));
                 Ok(Answer {

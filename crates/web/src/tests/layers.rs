@@ -28,7 +28,7 @@ fn dressed(settings: Settings, db: db::Db) -> (Router, Web) {
         }),
     );
     let routes = tmf::routes(&[&THING]).merge(layers::health()).merge(layers::metrics()).merge(odd);
-    (layers::dress(routes, &web), web)
+    (layers::dress(routes.fallback(async || layers::nowhere()), &web), web)
 }
 
 #[tokio::test(flavor = "multi_thread")]
