@@ -1,5 +1,6 @@
 //! What can be done with bills.
 
+use base::id::TenantId;
 use base::money::{Money, decimal};
 use base::time::Timestamp;
 use base::{Error, Result, limits};
@@ -186,6 +187,9 @@ pub struct ListInput {
     /// Of one account only.
     #[serde(default)]
     pub account: Option<String>,
+    /// Of one customer only.
+    #[serde(default)]
+    pub tenant: Option<TenantId>,
     /// Older than the bill of this id: the last one of the page before.
     #[serde(default)]
     pub before: Option<String>,
@@ -216,7 +220,7 @@ fn list(tx: &mut Tx<'_>, input: &ListInput) -> Result<BillList> {
     let issuer = if accounts::is_issuer(tx)? { Some(tx.cx().tenant()) } else { None };
     let limit = input.limit.unwrap_or(limits::PAGE_DEFAULT).clamp(1, limits::PAGE_MAX);
     let scope = tx.cx().scope().clone();
-    let found = store::list(tx, issuer, &scope, input.account.as_deref(), input.before.as_deref(), limit)?;
+    let found = store::list(tx, issuer, &scope, input, limit)?;
     let next = found.last().filter(|_| found.len() == limit as usize).map(|bill| bill.id.clone());
     let bills = found.iter().map(|bill| views::row(tx, bill)).collect::<Result<_>>()?;
     Ok(BillList { bills, next })

@@ -10,6 +10,7 @@ use db::records::Scope;
 use db::{Conn, Row, Value, args};
 use rust_decimal::Decimal;
 
+use super::actions::ListInput;
 use super::rules::Prior;
 use super::types::{Adjustment, Issued, Line};
 use crate::rating::{Price, Quantity};
@@ -74,8 +75,7 @@ pub(super) fn list(
     conn: &mut Conn<'_>,
     issuer: Option<TenantId>,
     scope: &Scope,
-    account: Option<&str>,
-    before: Option<&str>,
+    asked: &ListInput,
     limit: u32,
 ) -> Result<Vec<Issued>> {
     let mut sql = format!("{BILL} WHERE 1 = 1");
@@ -93,11 +93,14 @@ pub(super) fn list(
             sql.push_str(&format!(" AND tenant IN ({})", places.join(", ")));
         }
     }
-    if let Some(account) = account {
-        sql.push_str(&format!(" AND account = {}", place(Value::Text(account.to_owned().into()))));
+    if let Some(tenant) = asked.tenant {
+        sql.push_str(&format!(" AND tenant = {}", place(owned(tenant))));
     }
-    if let Some(before) = before {
-        sql.push_str(&format!(" AND id < {}", place(Value::Text(before.to_owned().into()))));
+    if let Some(account) = &asked.account {
+        sql.push_str(&format!(" AND account = {}", place(Value::Text(account.clone().into()))));
+    }
+    if let Some(before) = &asked.before {
+        sql.push_str(&format!(" AND id < {}", place(Value::Text(before.clone().into()))));
     }
     sql.push_str(&format!(" ORDER BY id DESC LIMIT {limit}"));
     conn.query(&sql, &values, bill)

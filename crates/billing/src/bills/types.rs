@@ -99,6 +99,8 @@ pub struct BillLine {
     pub name: String,
     /// What is charged: the price's name, or the reason of an adjustment.
     pub label: String,
+    /// What that price was frozen from, a productOfferingPrice; the adjustment, where it is one.
+    pub price: String,
     /// `oneTimeCharge`, `recurringCharge`, `usageCharge` or `appliedBillingCredit`.
     pub kind: String,
     /// The calendar month that it counts in, `2026-07`.

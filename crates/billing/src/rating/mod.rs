@@ -17,6 +17,7 @@
 //! **Not here.** What was used (`usage`), which usage a bill takes (`bills`).
 
 mod calendar;
+mod estimate;
 mod price;
 mod read;
 mod rules;
@@ -24,6 +25,7 @@ mod rules;
 mod tests;
 
 pub use calendar::{Calendar, Month};
+pub use estimate::{Estimate, MONTH_HOURS, month};
 pub use price::{Charge, Cycle, Price, Tier, TimeUnit, measure};
 pub use read::prices;
 pub(crate) use rules::total;

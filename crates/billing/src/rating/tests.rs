@@ -243,3 +243,18 @@ proptest! {
         prop_assert_eq!(there.minor + back.minor, 0);
     }
 }
+
+#[test]
+fn an_estimate_is_what_the_same_month_would_be_billed() {
+    let rent = price(Charge::Recurring { cycle: Cycle::Month, length: 1 }, "300");
+    let setup = price(Charge::OneTime, "100");
+    let metered = price(Charge::Usage { measure: "requests".into(), time: None, per: dec("1000") }, "2");
+    let list = [setup, rent, per_hour("vcpu", "0.35"), per_hour("memory", "0.1"), per_hour("running", "1"), metered];
+    let found = super::month(&list, &sizes(&[("vcpus", "2"), ("memory", "4")])).unwrap();
+    let amounts: Vec<Option<i64>> = found.iter().map(|e| e.amount.map(|money| money.minor)).collect();
+    assert_eq!(amounts, [None, Some(300), Some(504), Some(288), Some(720), None]);
+    assert_eq!(found[2].units, Some(dec("1440")));
+    // Half of it twice is the whole: the estimate follows the bill's own rules.
+    let more = super::month(&list, &sizes(&[("vcpus", "4"), ("memory", "4")])).unwrap();
+    assert_eq!(more[2].amount.unwrap().minor, 1008);
+}
