@@ -94,6 +94,7 @@ async function order(page) {
   await page.getByRole("button", { name: "Place the order" }).click();
   await page.locator(".summary").waitFor();
   await look(page, "order-form-wrong");
+  await estimate(page);
   await page.getByLabel("Name of the service").fill("browser-test");
   await page.getByRole("button", { name: "Place the order" }).click();
   await page.waitForURL(/\/orders\/[a-z]+_/);
@@ -125,6 +126,26 @@ async function order(page) {
   await page.getByText("Cancel the order").first().waitFor({ state: "detached", timeout: 20000 });
   await page.waitForLoadState("load");
   await look(page, "order-done");
+}
+
+// The estimate follows the numbers, and the keyboard gets everywhere.
+async function estimate(page) {
+  const here = page.url();
+  await page.goto(`${portal}/catalog`);
+  await page.locator(".offer a.cover").last().click();
+  const total = page.locator(".receipt .grand td");
+  const before = await total.innerText();
+  const first = page.locator('main input[type="number"]').first();
+  await first.focus();
+  hold(await first.evaluate((e) => getComputedStyle(e).outlineStyle !== "none"), "focus is seen");
+  await first.press("ArrowUp");
+  await page.waitForFunction((was) => document.querySelector(".receipt .grand td")?.innerText !== was, before, { timeout: 10_000 });
+  say(`estimate: ${before} → ${await total.innerText()}`);
+  await look(page, "order-form-measured");
+  await page.goto(`${portal}/catalog`);
+  await page.locator(".offer a.cover").first().click();
+  await page.getByLabel("Name of the service").waitFor();
+  hold(page.url() === here || here.startsWith(page.url()), "back at the first offering");
 }
 
 async function service(page) {
@@ -169,20 +190,66 @@ async function withoutScript(credentials) {
   await page.goto(`${portal}/catalog`);
   await page.locator(".offer a.cover").first().click();
   hold(await page.getByRole("button", { name: "Place the order" }).isVisible(), "ordering works without a script");
+  hold(/NT\$/.test(await page.locator(".receipt .grand").innerText()), "the estimate stands there without a script");
   await context.close();
 }
 
 async function rest(page) {
-  for (const [path, name] of [["/orders", "orders"], ["/services", "services"], ["/members", "members"], ["/account/tokens", "tokens"], ["/account/sessions", "sessions"]]) {
-    await visit(page, path, name);
-  }
-  await visit(page, "/?lang=zh", "home-zh");
+  for (const [path, name] of [
+    ["/orders", "orders"], ["/services", "services"], ["/members", "members"], ["/activity", "activity"], ["/webhooks", "webhooks"],
+    ["/account", "account"], ["/account/tokens", "tokens"], ["/account/sessions", "sessions"], ["/search?q=nothing+of+that+name", "search-none"],
+  ]) await visit(page, path, name);
+  await search(page);
+  await webhook(page);
+  await inChinese(page, ["/", "/catalog", "/orders", "/services", "/bills", "/members", "/activity", "/webhooks", "/account", "/account/tokens", "/account/sessions"]);
   await page.emulateMedia({ colorScheme: "dark" });
   await visit(page, "/services", "services-zh-dark");
   await page.emulateMedia({ colorScheme: "light" });
-  const lost = await page.goto(`${portal}/orders/pord_00000000000000000000000000`);
-  hold(lost.status() === 404, "an order that is not there is not found");
+  for (const [path, lang, words] of [["/orders/pord_00000000000000000000000000", "en", "There is nothing here"], ["/no/such/page", "zh", "找不到這一頁"], ["/api/v1/no/such/thing", "en", "There is nothing here"]]) {
+    const lost = await page.goto(`${portal}${path}?lang=${lang}`);
+    hold(lost.status() === 404 && (await page.locator("h1").innerText()) === words, `${path} is not found, in words of ${lang}`);
+  }
   await look(page, "not-found");
+}
+
+// What was ordered is found by how its name begins, from the box at the head.
+async function search(page) {
+  await page.goto(`${portal}/?lang=en`);
+  await page.keyboard.press("/");
+  await page.keyboard.type("brow");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/search\?q=brow/);
+  hold(await page.locator('main a[href^="/orders/"]').count() > 0, "the order is found by the beginning of its name");
+  await look(page, "search");
+}
+
+// A subscription is made, shows its secret once, and ends.
+async function webhook(page) {
+  await page.goto(`${portal}/webhooks`);
+  await page.getByLabel("Address to send to").fill("https://hooks.example/here");
+  await page.getByRole("button", { name: "Subscribe" }).click();
+  await page.locator(".secret").waitFor();
+  await look(page, "webhook-made");
+  await page.locator('a[href^="/webhooks/hub_"]').first().click();
+  await page.getByRole("link", { name: "End the subscription" }).waitFor();
+  await look(page, "webhook");
+  await page.getByRole("link", { name: "End the subscription" }).click();
+  await look(page, "webhook-end");
+  await page.getByRole("button", { name: "End the subscription" }).click();
+  await page.getByText("The subscription has been ended.").waitFor();
+}
+
+// Pages in Chinese say nothing in English but names, units and what programs read.
+async function inChinese(page, paths) {
+  for (const path of paths) {
+    await visit(page, `${path}${path.includes("?") ? "&" : "?"}lang=zh`, `zh${path.replace(/[^a-z]+/g, "-")}`);
+    const left = await page.evaluate(() => {
+      const said = document.querySelector("main").cloneNode(true);
+      said.querySelectorAll("code, pre, input, textarea, .mono, .hash, time, a[href^='/orders/'], a[href^='/services/'], [lang], td, th[scope=row], .person, dd, option, h1").forEach((e) => e.remove());
+      return (said.innerText || said.textContent).match(/[A-Za-z]{3,}(?: [a-z]{2,}){2,}/g) || [];
+    });
+    hold(left.length === 0, `${path} says in English: ${left.join("; ")}`);
+  }
 }
 
 async function operator(credentials) {
@@ -191,8 +258,11 @@ async function operator(credentials) {
   for (const [path, name] of [
     ["/", "op-overview"], ["/operator/orders", "op-orders"], ["/operator/flows?show=all", "op-flows"], ["/operator/hosts", "op-hosts"], ["/operator/sites", "op-sites"],
     ["/operator/images", "op-images"], ["/operator/customers", "op-customers"], ["/operator/customers/new", "op-customer-new"], ["/operator/offerings", "op-offerings"],
-    ["/operator/search?q=a", "op-search"],
+    ["/operator/jobs", "op-jobs"], ["/operator/jobs?show=all", "op-jobs-all"], ["/operator/images/new", "op-image-new"], ["/operator/audit", "op-audit"], ["/webhooks", "op-webhooks"],
+    ["/search?q=a", "op-search"], ["/account", "op-account"],
   ]) await visit(page, path, name);
+  await inChinese(page, ["/", "/operator/flows?show=all", "/operator/jobs", "/operator/hosts", "/operator/sites", "/operator/customers", "/operator/offerings", "/operator/audit", "/webhooks"]);
+  await page.goto(`${portal}/?lang=en`);
   for (const [list, name] of [["/operator/flows?show=all", "op-flow"], ["/operator/hosts", "op-host"], ["/operator/customers", "op-customer"], ["/operator/offerings", "op-offering"]]) {
     await page.goto(portal + list);
     const first = page.locator("main table.list tbody th a, main a.cover").first();

@@ -163,7 +163,7 @@ pub(crate) fn role_word<'r>(t: &'static Messages, role: &'r str) -> (&'r str, &'
     }
 }
 
-fn role_words(t: &'static Messages, roles: &[String]) -> String {
+pub(crate) fn role_words(t: &'static Messages, roles: &[String]) -> String {
     roles.iter().map(|role| role_word(t, role).0).collect::<Vec<_>>().join("、")
 }
 
@@ -193,7 +193,7 @@ fn invite_fields(s: &Signed, wrong: &[(&str, String)]) -> Vec<Field> {
         chosen.push("member".to_owned());
     }
     vec![
-        told(Field::line("name", t.frame.name, form.get("name")).kind("text", "off")),
+        told(Field::line("name", t.account.person_name, form.get("name")).kind("text", "off")),
         told(Field::line("email", t.door.email, form.get("email")).kind("email", "off")),
         told(if s.p().operator() {
             Field::boxes("role", t.account.role, role_choices(s, &chosen))
@@ -299,8 +299,8 @@ pub(crate) fn said(s: &Signed, error: &Error) -> String {
         "email.malformed" => s.t().door.email_wrong.to_owned(),
         "invitation.pending" => s.t().account.invited_already.to_owned(),
         "account.member" => s.t().account.joined_already.to_owned(),
-        "role.last" | "role.last_keeper" => s.t().account.last_keeper.to_owned(),
-        _ => error.message().to_owned(),
+        "role.last_holder" => s.t().account.last_keeper.to_owned(),
+        _ => s.p().error(error),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::records::ROWS;
 use crate::ui::{Choice, Field, Notice, Tone};
 use crate::visit::{Answer, Signed};
 use access::accounts::actions as accounts;
+use access::roles::actions as roles;
 use base::time::Timestamp;
 use base::{Kind, Result};
 use gate::audit::actions::{self, AuditEntry, ListEntries};
@@ -21,10 +22,11 @@ use std::collections::HashMap;
 /// Entries as a page shows them, with names in the place of identifiers where
 /// the visitor may know them.
 async fn rows(s: &Signed, found: &[AuditEntry]) -> Vec<Entry> {
+    let known = people(s).await;
     let mut names: HashMap<&str, String> = HashMap::new();
     for entry in found {
         if !names.contains_key(entry.actor.as_str()) {
-            names.insert(&entry.actor, who(s, &entry.actor).await);
+            names.insert(&entry.actor, who(s, &known, &entry.actor).await);
         }
     }
     let tenants = crate::customers::names(s, found.iter().filter_map(|e| e.object_tenant.parse().ok())).await;
@@ -47,12 +49,45 @@ async fn rows(s: &Signed, found: &[AuditEntry]) -> Vec<Entry> {
     found.iter().map(row).collect()
 }
 
-/// An actor by name; by identifier where the name is none of the visitor's business.
-async fn who(s: &Signed, actor: &str) -> String {
+/// Those whom the visitor knows: the members here, and the operator's staff
+/// that can see this tenant.
+async fn people(s: &Signed) -> HashMap<String, String> {
+    let mut known = HashMap::new();
+    if s.p().offers("/members") {
+        let ask = accounts::ListAccounts { limit: Some(200), ..Default::default() };
+        let members = s.call(&accounts::LIST, ask).await.map(|page| page.items).unwrap_or_default();
+        known.extend(members.into_iter().map(|m| (m.account.id.to_string(), m.account.name)));
+    }
+    if !s.p().operator() {
+        let staff = s.call(&roles::REACH, roles::Nothing {}).await.unwrap_or_default();
+        known.extend(staff.into_iter().map(|one| (one.account.to_string(), one.name)));
+    }
+    known
+}
+
+/// An actor by name; in general words where the name is none of the visitor's business.
+async fn who(s: &Signed, known: &HashMap<String, String>, actor: &str) -> String {
+    let a = &s.t().account;
     if actor.starts_with("system:") {
-        return s.t().account.system_actor.to_owned();
+        return a.system_actor.to_owned();
+    }
+    if actor == "nobody" {
+        return a.stranger_actor.to_owned();
+    }
+    if let Some(name) = known.get(actor) {
+        return name.clone();
+    }
+    if let Ok(id) = actor.parse()
+        && s.p().operator()
+    {
+        let host = s.call(&resources::hosts::GET, resources::hosts::HostRef { id }).await;
+        return host.map_or_else(|_| actor.to_owned(), |found| s.p().with(a.host_actor, found.host.name));
     }
     let Ok(account) = actor.parse() else { return actor.to_owned() };
+    if !s.cx.has_role(access::roles::SUPPORT) {
+        // To ask for somebody out of sight would be refused, and recorded.
+        return if s.p().operator() { actor.to_owned() } else { a.staff_actor.to_owned() };
+    }
     match s.call(&accounts::GET, accounts::AccountRef { account }).await {
         Ok(member) => member.account.name,
         Err(_) => actor.to_owned(),
@@ -111,6 +146,7 @@ pub(crate) async fn search(s: Signed) -> Answer {
         action: text("action"),
         object: text("object"),
         outcome: text("outcome"),
+        without_hosts: query.get("reports") != "1",
         from: day(query.get("from")),
         until: day(query.get("until")).map(next_day),
         before: before(&s),
@@ -142,12 +178,16 @@ pub(crate) async fn search(s: Signed) -> Answer {
         Some(_) => Notice::new(Tone::Info, o.tree_signed, o.tree_signed_body),
         None => Notice::new(Tone::Neutral, o.tree_wait, o.tree_wait_body),
     };
-    Ok(ok(&Audit { p, verdict, checkpoint, filters, entries, pager }))
+    let reports = match query.get("reports") {
+        "1" => ("/operator/audit".to_owned(), o.without_reports),
+        _ => ("/operator/audit?reports=1".to_owned(), o.with_reports),
+    };
+    Ok(ok(&Audit { p, verdict, reports, checkpoint, filters, entries, pager }))
 }
 
 /// The page's address with its filters, for the next page.
 fn address(s: &Signed) -> String {
-    let kept = ["action", "actor", "object", "outcome", "from", "until"];
+    let kept = ["action", "actor", "object", "outcome", "from", "until", "reports"];
     let pairs = kept.iter().filter(|name| !s.visit.query.get(name).is_empty());
     let pairs: Vec<String> =
         pairs.map(|name| format!("{name}={}", crate::http::encode(s.visit.query.get(name)))).collect();

@@ -12,6 +12,7 @@ use base::Error;
 use base::money::Money;
 use base::time::Timestamp;
 use billing::bills as actions;
+use std::collections::HashMap;
 
 /// A bill in a list.
 #[derive(Clone, Debug)]
@@ -98,7 +99,7 @@ pub(crate) struct UsagePage<'a> {
 fn period(p: &Page, start: &Timestamp, end: &Timestamp) -> String {
     let same_day = p.date(start) == p.date(end);
     if same_day {
-        return format!("{} – {}", crate::fmt::date_time(*start, p.lang), crate::fmt::date_time(*end, p.lang));
+        return format!("{} – {}", crate::fmt::date_time(*start, p.lang), crate::fmt::time(*end));
     }
     let last = *end - jiff::SignedDuration::from_micros(1);
     format!("{} – {}", p.date(start), p.date(&last))
@@ -122,7 +123,8 @@ pub(crate) async fn list(s: Signed) -> Answer {
     let p = s.p();
     let before = s.visit.query.get("after").to_owned();
     let beyond = !before.is_empty();
-    let input = actions::ListInput { account: None, before: Some(before).filter(|b| !b.is_empty()), limit: Some(ROWS) };
+    let input =
+        actions::ListInput { before: Some(before).filter(|b| !b.is_empty()), limit: Some(ROWS), ..Default::default() };
     let found = s.call(&actions::LIST, input).await?;
     let bills: Vec<BillRow> = found.bills.iter().map(|bill| row(p, bill)).collect();
     let pager = p.pager("/bills", bills.len(), found.next.as_deref(), beyond);
@@ -142,11 +144,16 @@ pub(crate) fn quantity(t: &'static Messages, line: &billing::bills::BillLine) ->
     }
 }
 
-fn line(p: &Page, bill: &str, line: &billing::bills::BillLine) -> BillLine {
+/// What a line charges for, in the reader's language.
+fn label(names: &HashMap<String, String>, line: &billing::bills::BillLine) -> String {
+    names.get(&line.price).unwrap_or(&line.label).clone()
+}
+
+fn line(p: &Page, bill: &str, names: &HashMap<String, String>, line: &billing::bills::BillLine) -> BillLine {
     let open = !line.id.is_empty() && line.kind != "appliedBillingCredit";
     BillLine {
         href: open.then(|| format!("/bills/{bill}/lines/{}", line.id)),
-        name: line.label.clone(),
+        name: label(names, line),
         note: if line.name.is_empty() { line.month.clone() } else { format!("{} · {}", line.name, line.month) },
         quantity: quantity(p.t, line),
         unit_price: format!(
@@ -170,6 +177,7 @@ pub(crate) async fn show_bill(s: Signed, Path(id): Path<String>) -> Answer {
         "preview" => None,
         _ => Some(t.billing.seal_issued),
     };
+    let names = crate::catalog::price_names(&s, view.lines.iter().map(|line| line.price.clone()).collect()).await;
     let taxes = view.taxes.iter().map(|tax| (crate::fmt::number(tax.percent), tax.amount.0)).collect();
     let page = BillPage {
         p,
@@ -181,7 +189,7 @@ pub(crate) async fn show_bill(s: Signed, Path(id): Path<String>) -> Answer {
         period: period(p, &view.bill.period_start, &view.bill.period_end),
         issued: Some(view.bill.issued_at),
         due: Some(view.bill.due_at),
-        lines: view.lines.iter().map(|l| line(p, &id, l)).collect(),
+        lines: view.lines.iter().map(|l| line(p, &id, &names, l)).collect(),
         subtotal: view.bill.net.0,
         taxes,
         total: view.bill.total.0,
@@ -223,11 +231,9 @@ pub(crate) async fn show_line(s: Signed, Path((id, line)): Path<(String, String)
     let base = format!("/bills/{id}/lines/{line}");
     let pager = p.pager(&base, records.len(), found.next.as_deref(), beyond);
     let href = format!("/bills/{id}");
-    let title = if found.line.name.is_empty() {
-        found.line.label.clone()
-    } else {
-        format!("{} · {}", found.line.label, found.line.name)
-    };
+    let names = crate::catalog::price_names(&s, [found.line.price.clone()].into()).await;
+    let label = label(&names, &found.line);
+    let title = if found.line.name.is_empty() { label } else { format!("{label} · {}", found.line.name) };
     let view = UsagePage {
         p,
         bill_href: &href,

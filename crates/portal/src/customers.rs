@@ -42,9 +42,9 @@ pub(crate) async fn list(s: Signed) -> Answer {
     let (p, t) = (s.p(), s.t());
     let after = s.visit.query.get("after");
     let input = tenants::ListTenants {
-        parent: None,
         after: if after.is_empty() { None } else { Some(after.parse()?) },
         limit: Some(ROWS),
+        ..Default::default()
     };
     let found = s.call(&tenants::LIST, input).await?;
     let rows: Vec<Row> = found
@@ -201,8 +201,15 @@ async fn read(s: &Signed, id: &str) -> base::Result<Tenant> {
 pub(crate) async fn page(s: Signed, Path(id): Path<String>) -> Answer {
     let (p, t) = (s.p(), s.t());
     let tenant = read(&s, &id).await?;
-    let inside = s.cx.has_role(access::roles::SUPPORT);
-    let (orders, services, bills) = if inside { inside_of(&s, tenant.id).await? } else { Default::default() };
+    // Inside, only what is this customer's; nothing for those whose reach ends before it.
+    let within = s.cx.only(tenant.id).filter(|_| s.cx.has_role(access::roles::SUPPORT));
+    let inside = within.is_some();
+    let (orders, services) = match within {
+        Some(cx) => inside_of(&Signed { cx, ..s.clone() }).await?,
+        None => Default::default(),
+    };
+    // Bills have two parties: the operator sees what it issued.
+    let bills = if p.offers("/bills") { Some(bills_of(&s, tenant.id).await?) } else { None };
     let state = p.state(tenant.state.word()).text;
     let view = CustomerPage {
         p,
@@ -220,15 +227,20 @@ pub(crate) async fn page(s: Signed, Path(id): Path<String>) -> Answer {
     Ok(ok(&view))
 }
 
-type Inside = (Vec<crate::orders::OrderRow>, Vec<crate::services::ServiceCard>, Vec<crate::bills::BillRow>);
+/// How many of each the page shows.
+const NEWEST: u32 = 10;
 
-/// What the visitor may see inside a customer, newest first.
-async fn inside_of(s: &Signed, tenant: TenantId) -> base::Result<Inside> {
-    let ask = || Ask { limit: 100, ..Ask::default() };
-    let mut orders = s.list(&commerce::orders::PRODUCT_ORDER, ask()).await?.records;
-    orders.retain(|order| order.tenant == tenant);
-    let orders = orders.iter().take(10).map(|order| crate::orders::row(s, order, "")).collect();
-    Ok((orders, Vec::new(), Vec::new()))
+/// The newest orders and services, as somebody who sees one customer only.
+async fn inside_of(s: &Signed) -> base::Result<(Vec<crate::orders::OrderRow>, Vec<crate::services::ServiceCard>)> {
+    let orders = s.list(&commerce::orders::PRODUCT_ORDER, Ask { limit: NEWEST, ..Ask::default() }).await?.records;
+    let orders = orders.iter().map(|order| crate::orders::row(s, order, "")).collect();
+    Ok((orders, crate::services::newest(s, NEWEST).await?))
+}
+
+async fn bills_of(s: &Signed, tenant: TenantId) -> base::Result<Vec<crate::bills::BillRow>> {
+    let input = billing::bills::ListInput { tenant: Some(tenant), limit: Some(NEWEST), ..Default::default() };
+    let found = s.call(&billing::bills::LIST, input).await?;
+    Ok(found.bills.iter().map(|bill| crate::bills::row(s.p(), bill)).collect())
 }
 
 /// `GET /operator/customers/{id}/invite`

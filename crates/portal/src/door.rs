@@ -12,7 +12,6 @@ use access::invitations::actions as invitations;
 use access::passwords::actions as passwords;
 use access::sessions::actions::{self as sessions, OpenSession};
 use askama::Template;
-use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use base::{Error, Kind};
@@ -97,7 +96,7 @@ pub(crate) async fn sign_in_form(Anybody(visit): Anybody) -> Response {
 }
 
 /// `POST /sign-in`
-pub(crate) async fn sign_in(State(portal): State<Portal>, Anybody(visit): Anybody) -> Answer {
+pub(crate) async fn sign_in(portal: Portal, Anybody(visit): Anybody) -> Answer {
     let (d, e) = (&visit.page.t.door, &visit.page.t.errors);
     let mut email = email_field(&visit, "username");
     let mut password = password_field("password", d.password, "current-password");
@@ -144,7 +143,7 @@ pub(crate) async fn sign_in(State(portal): State<Portal>, Anybody(visit): Anybod
 }
 
 /// `POST /sign-out`
-pub(crate) async fn sign_out(State(portal): State<Portal>, Anybody(visit): Anybody) -> Answer {
+pub(crate) async fn sign_out(portal: Portal, Anybody(visit): Anybody) -> Answer {
     if let Some(cx) = &visit.cx {
         portal.gate.call(cx, &sessions::CLOSE, sessions::CloseSession::default()).await?;
     }
@@ -170,7 +169,7 @@ fn invitation_gone(visit: &Visit) -> Response {
 }
 
 /// `GET /invitation?token=…`
-pub(crate) async fn invitation(State(portal): State<Portal>, Anybody(visit): Anybody) -> Answer {
+pub(crate) async fn invitation(portal: Portal, Anybody(visit): Anybody) -> Answer {
     answer_invitation(&portal, &visit, Vec::new(), "").await
 }
 
@@ -238,7 +237,7 @@ fn typed_twice(visit: &Visit) -> Vec<(&'static str, String)> {
 }
 
 /// `POST /invitation`
-pub(crate) async fn accept_invitation(State(portal): State<Portal>, Anybody(visit): Anybody) -> Answer {
+pub(crate) async fn accept_invitation(portal: Portal, Anybody(visit): Anybody) -> Answer {
     let token = link_token(&visit);
     let chooses = visit.form.has("password");
     let wrong = if chooses { typed_twice(&visit) } else { Vec::new() };
@@ -256,9 +255,7 @@ pub(crate) async fn accept_invitation(State(portal): State<Portal>, Anybody(visi
         Err(error) if error.kind() == Kind::Invalid => {
             let words = strength_words(&visit.page, &error);
             match error.attribute() {
-                Some("name") => {
-                    answer_invitation(&portal, &visit, vec![("name", error.message().to_owned())], "").await
-                }
+                Some("name") => answer_invitation(&portal, &visit, vec![("name", visit.page.error(&error))], "").await,
                 Some("password") => answer_invitation(&portal, &visit, vec![("password", words)], "").await,
                 _ => answer_invitation(&portal, &visit, Vec::new(), &words).await,
             }
@@ -274,8 +271,7 @@ pub(crate) fn strength_words(p: &Page, error: &Error) -> String {
     match error.code() {
         "password.too_short" => d.password_short.to_owned(),
         "password.too_long" => d.password_long.to_owned(),
-        code if code.starts_with("password.") && p.lang == crate::i18n::Lang::Zh => d.password_weak.to_owned(),
-        _ => error.message().to_owned(),
+        _ => p.error(error),
     }
 }
 
@@ -301,7 +297,7 @@ pub(crate) async fn forgotten_form(Anybody(visit): Anybody) -> Response {
 }
 
 /// `POST /forgotten`: says the same whether there is such an account or not.
-pub(crate) async fn forgotten(State(portal): State<Portal>, Anybody(visit): Anybody) -> Answer {
+pub(crate) async fn forgotten(portal: Portal, Anybody(visit): Anybody) -> Answer {
     let d = &visit.page.t.door;
     let input = passwords::RequestReset { email: visit.form.get("email").to_owned() };
     match passwords::REQUEST_RESET.call(&portal.gate, &portal.stranger(&visit)?, input).await {
@@ -351,7 +347,7 @@ pub(crate) async fn reset_form(Anybody(visit): Anybody) -> Response {
 }
 
 /// `POST /reset`
-pub(crate) async fn reset(State(portal): State<Portal>, Anybody(visit): Anybody) -> Answer {
+pub(crate) async fn reset(portal: Portal, Anybody(visit): Anybody) -> Answer {
     let wrong = typed_twice(&visit);
     if !wrong.is_empty() {
         return Ok(reset_page(&visit, wrong));

@@ -3,6 +3,8 @@
 use crate::page::{Page, show};
 use crate::visit::Oops;
 use askama::Template;
+use axum::extract::MatchedPath;
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use base::{Error, Kind};
@@ -50,7 +52,7 @@ fn compose<'a>(p: &'a Page, error: &Error) -> ErrorPage<'a> {
     }
     let said = match kind {
         Kind::Bug | Kind::NotFound | Kind::Forbidden | Kind::Throttled => String::new(),
-        _ => error.to_string(),
+        _ => p.error(error),
     };
     let retry = kind.is_transient() || kind == Kind::Bug;
     ErrorPage { p, status: kind.status(), title, body, said, retry }
@@ -69,6 +71,13 @@ pub(crate) fn page(p: &Page, error: &Error) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, value);
     }
     response
+}
+
+/// Whether nothing is at an address that a program asked for: no page leads
+/// there, and the asker does not say that it reads pages.
+pub(crate) fn is_for_programs(parts: &Parts) -> bool {
+    let reads = |header: &HeaderValue| header.to_str().is_ok_and(|text| text.contains("text/html"));
+    parts.extensions.get::<MatchedPath>().is_none() && !parts.headers.get(header::ACCEPT).is_some_and(reads)
 }
 
 /// Whatever no route leads to.

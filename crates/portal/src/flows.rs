@@ -1,6 +1,6 @@
 //! Runs of flows: as an order's progress, and as operations decide about them.
 
-use crate::i18n::{Lang, Messages};
+use crate::i18n::{Lang, Messages, said_of};
 use crate::live;
 use crate::operator::{FlowPage, FlowProgress, FlowRow, Flows, JournalRow};
 use crate::page::{Page, ok, show};
@@ -115,11 +115,8 @@ fn millis(from: Timestamp, until: Timestamp) -> i64 {
 
 /// What went wrong, and how often it was tried.
 fn words(p: &Page, failure: &Failure, times: u32) -> String {
-    if p.operator() {
-        format!("{} ({}) · {}", failure.message, failure.code, p.with(p.t.operator.attempt_n, times))
-    } else {
-        failure.message.clone()
-    }
+    let said = said_of(p.lang, &failure.code, &failure.message);
+    if p.operator() { format!("{said} ({}) · {}", failure.code, p.with(p.t.operator.attempt_n, times)) } else { said }
 }
 
 /// What a run is about, where it stands: a row of a list.
@@ -209,17 +206,21 @@ async fn flow_page(s: &Signed, id: &str, refused: Option<String>, status: Status
     let p = &page;
     let problem = (run.run.state == State::Stuck).then(|| {
         let failure = run.run.failure.as_ref();
-        failure.map_or_else(|| p.t.frame.unknown.to_owned(), |f| format!("{}: {} ({})", f.step, f.message, f.code))
+        failure.map_or_else(
+            || p.t.frame.unknown.to_owned(),
+            |f| format!("{}: {} ({})", f.step, said_of(p.lang, &f.code, &f.message), f.code),
+        )
     });
     let decisions = if problem.is_some() || live { decisions(p, id, problem.is_some()) } else { Vec::new() };
     let order = (run.run.subject_kind == "productOrder")
         .then(|| (format!("/orders/{}", run.run.subject_id), run.run.subject_id.clone()));
-    let mut rows: Vec<JournalRow> = journal.events.iter().map(journal_row).collect();
+    let mut rows: Vec<JournalRow> = journal.events.iter().map(|event| journal_row(p, event)).collect();
     rows.extend(run.decisions.iter().map(|d| JournalRow {
         at: d.at,
         step: d.step.clone(),
         event: decision_word(p.t, &d.verb).to_owned(),
         detail: format!("{} · {}", d.actor, d.reason),
+        output: String::new(),
     }));
     rows.sort_by_key(|row| row.at);
     let view = FlowPage {
@@ -243,13 +244,40 @@ async fn flow_page(s: &Signed, id: &str, refused: Option<String>, status: Status
     Ok(show(status, &view))
 }
 
-fn journal_row(event: &JournalEvent) -> JournalRow {
-    let detail = match event.detail.get("code").and_then(Json::as_str) {
-        Some(code) => format!("{code}: {}", event.detail.get("message").and_then(Json::as_str).unwrap_or_default()),
-        None if event.detail.is_null() => String::new(),
-        None => event.detail.to_string().chars().take(400).collect(),
+fn journal_row(p: &Page, event: &JournalEvent) -> JournalRow {
+    let (detail, output) = match event.detail.get("code").and_then(Json::as_str) {
+        Some(code) => {
+            let message = event.detail.get("message").and_then(Json::as_str).unwrap_or_default();
+            (format!("{code}: {}", said_of(p.lang, code, message)), String::new())
+        }
+        None => (String::new(), pretty(&event.detail)),
     };
-    JournalRow { at: event.at, step: event.step.clone(), event: event.event.word().to_owned(), detail }
+    JournalRow {
+        at: event.at,
+        step: event.step.clone(),
+        event: event_word(p.t, event.event.word()).to_owned(),
+        detail,
+        output,
+    }
+}
+
+/// What a step gave, as people read JSON; empty where it gave nothing.
+fn pretty(detail: &Json) -> String {
+    let empty = |json: &Json| json.is_null() || json.as_object().is_some_and(serde_json::Map::is_empty);
+    let given = detail.get("output").unwrap_or(detail);
+    if empty(given) { String::new() } else { serde_json::to_string_pretty(given).unwrap_or_default() }
+}
+
+fn event_word<'w>(t: &'static Messages, word: &'w str) -> &'w str {
+    match word {
+        "started" => t.operator.event_started,
+        "succeeded" => t.operator.event_succeeded,
+        "failed" => t.operator.event_failed,
+        "undo_started" => t.operator.event_undoing,
+        "undo_finished" => t.operator.event_undone,
+        "undo_failed" => t.operator.event_undo_failed,
+        other => other,
+    }
 }
 
 fn decision_word<'w>(t: &'static Messages, verb: &'w str) -> &'w str {
@@ -331,7 +359,7 @@ pub(crate) async fn decide(s: Signed, Path((id, text)): Path<(String, String)>) 
     match s.named::<Json>(action, json!({ "id": id, "reason": reason })).await {
         Ok(_) => Ok(done(&s.portal, &format!("/operator/flows/{id}"), "decided")),
         Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Contended | Kind::Invalid) => {
-            flow_page(&s, &id, Some(error.message().to_owned()), StatusCode::CONFLICT).await
+            flow_page(&s, &id, Some(s.p().error(&error)), StatusCode::CONFLICT).await
         }
         Err(error) => Err(error.into()),
     }

@@ -95,7 +95,12 @@ pub(crate) fn date_time(at: Timestamp, lang: Lang) -> String {
     local.strftime(form).to_string()
 }
 
-/// The same to the second, for logs.
+/// The time of day alone, `14:05`.
+pub(crate) fn time(at: Timestamp) -> String {
+    at.to_zoned(taipei()).strftime("%H:%M").to_string()
+}
+
+/// Date and time to the second, for logs.
 pub(crate) fn exact(at: Timestamp, lang: Lang) -> String {
     let local = at.to_zoned(taipei());
     let form = match lang {
@@ -129,7 +134,9 @@ pub(crate) fn span(seconds: i64, t: &Messages) -> String {
 /// How long something short took: `0.4 s`, `2.3 s`, then as [`span`].
 pub(crate) fn took(milliseconds: i64, t: &Messages) -> String {
     let ms = milliseconds.max(0);
-    if ms < 10_000 {
+    if ms < 100 {
+        fill(t.frame.seconds_long, &[&"< 0.1"])
+    } else if ms < 10_000 {
         fill(t.frame.seconds_long, &[&format!("{}.{}", ms / 1000, ms % 1000 / 100)])
     } else {
         span(ms / 1000, t)

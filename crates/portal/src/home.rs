@@ -79,8 +79,9 @@ async fn overview(s: &Signed) -> Answer {
     let open = Ask { conditions: vec![("state", crate::orders::open_states())], limit: 1, ..Ask::default() };
     let open_orders = s.list(&PRODUCT_ORDER, open).await?.total;
     let open_orders = open_orders.map_or_else(|| "–".to_owned(), |n| n.to_string());
-    let ask = tenants::ListTenants { parent: None, after: None, limit: Some(200) };
+    let ask = tenants::ListTenants { limit: Some(200), ..Default::default() };
     let customers = s.call(&tenants::LIST, ask).await?;
     let customers = format!("{}{}", customers.items.len(), if customers.next.is_some() { "+" } else { "" });
-    Ok(ok(&Overview { p, stuck, hosts_up, hosts_total, open_orders, customers, meters, orders }))
+    let dead_jobs = if p.offers("/operator/jobs") { crate::jobs::dead(s).await? } else { 0 };
+    Ok(ok(&Overview { p, stuck, dead_jobs, hosts_up, hosts_total, open_orders, customers, meters, orders }))
 }

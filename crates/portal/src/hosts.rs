@@ -2,12 +2,14 @@
 
 use crate::account::{ConfirmPage, FormPage, correctable, said};
 use crate::fmt;
+use crate::i18n::said_of;
 use crate::operator::{Cell, Enrolled, HostCard, HostPage, Hosts, MachineRow, PoolCard, Row, TablePage};
 use crate::page::{Page, ok, show};
 use crate::ui::{Choice, Confirm, Empty, Field, Meter, Pager, Summary};
 use crate::visit::{Answer, Signed, done};
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::response::Response;
 use base::{Error, Kind, Result};
 use resources::capacity::{self, Fill};
 use resources::hosts::{self as actions, HostRef, Invite, State};
@@ -31,7 +33,7 @@ pub(crate) fn meters(p: &Page, fill: &Fill) -> Vec<Meter> {
 /// A host's state in one word: its silence says more than what it was set to.
 fn word(state: State, reachable: bool) -> &'static str {
     match (state, reachable) {
-        (State::Retired, _) => "retired",
+        (State::Retired, _) => "hostRetired",
         (_, false) => "unreachable",
         (State::Active, true) => "connected",
         (State::Enrolled, true) => "enrolled",
@@ -101,9 +103,14 @@ pub(crate) async fn page(s: Signed, Path(id): Path<String>) -> Answer {
         )
         .await?;
     let names = crate::customers::names(&s, held.items.iter().map(|r| r.tenant)).await;
+    // Staff that may look inside customers know their machines by name.
+    let opens = s.cx.has_role(access::roles::SUPPORT);
+    let wanted = held.items.iter().filter(|_| opens).map(|r| r.service.clone()).collect();
+    let services = crate::records::called(&s, &provisioning::services::SERVICE, wanted).await;
     let machines = held.items.iter().map(|r| MachineRow {
         id: r.machine.clone(),
-        name: r.service.clone(),
+        name: services.get(&r.service).cloned().unwrap_or_else(|| r.service.clone()),
+        href: services.contains_key(&r.service).then(|| format!("/services/{}", r.service)),
         customer: names.get(&r.tenant).cloned().unwrap_or_else(|| r.tenant.to_string()),
         state: if r.state == capacity::State::Held { "reserved" } else { "active" }.to_owned(),
     });
@@ -126,8 +133,8 @@ pub(crate) async fn page(s: Signed, Path(id): Path<String>) -> Answer {
         meters: meters(p, &found.fill),
         machines: machines.collect(),
         facts: told,
-        attention: found.attention.clone(),
-        change: change(p, &id, &found.host.name, found.host.state, false),
+        attention: found.attention.iter().map(|one| said_of(p.lang, one.code, &one.message)).collect(),
+        changes: changes(p, &id, &found.host.name, found.host.state, false),
     };
     Ok(ok(&view))
 }
@@ -136,48 +143,73 @@ fn accelerator(of: &impl serde::Serialize) -> String {
     serde_json::to_value(of).ok().and_then(|v| v.as_str().map(str::to_uppercase)).unwrap_or_default()
 }
 
-/// The one change that a host's state offers: into use, or out of it.
-fn change(p: &Page, id: &str, name: &str, state: State, page: bool) -> Option<Confirm> {
+/// What a host's state offers: into use or out of it, and out for good once it is out of use.
+fn changes(p: &Page, id: &str, name: &str, state: State, page: bool) -> Vec<Confirm> {
     let o = &p.t.operator;
-    let (verb, title, body, button) = match state {
-        State::Active => ("drain", o.drain_title, o.drain_body, o.drain),
-        State::Enrolled | State::Draining => ("activate", o.activate_title, o.activate_body, o.activate),
-        State::Retired => return None,
+    let drain = ("drain", o.drain_title, o.drain_body, o.drain, false);
+    let activate = ("activate", o.activate_title, o.activate_body, o.activate, false);
+    let retire = ("retire", o.retire_title, o.retire_body, o.retire, true);
+    let offered = match state {
+        State::Active => vec![drain],
+        State::Enrolled | State::Draining => vec![activate, retire],
+        State::Retired => vec![],
     };
-    Some(Confirm {
+    let confirm = |(verb, title, body, button, danger): (&'static str, &str, &str, &str, bool)| Confirm {
         id: verb,
         action: format!("/operator/hosts/{id}/{verb}"),
         csrf: p.csrf.clone(),
         title: p.with(title, name),
         body: body.to_owned(),
-        fields: vec![],
+        fields: if danger {
+            vec![Field::check("gone", o.retire_gone, o.retire_gone_text, false).free()]
+        } else {
+            vec![]
+        },
         hidden: vec![],
         button: button.to_owned(),
-        danger: false,
+        danger,
         cancel: p.t.frame.cancel,
         back: format!("/operator/hosts/{id}"),
         page,
-    })
+    };
+    offered.into_iter().map(confirm).collect()
+}
+
+/// The question before a change, with why it was refused.
+async fn asked(s: &Signed, id: &str, verb: &str, refused: &str) -> Answer {
+    let found = s.call(&actions::GET, HostRef { id: id.parse()? }).await?;
+    let offered = changes(s.p(), id, &found.host.name, found.host.state, true);
+    let Some(confirm) = offered.into_iter().find(|confirm| confirm.id == verb) else {
+        return Err(Error::conflict("host.illegal_move", "the host's state does not allow this").into());
+    };
+    let summary = Summary::gather(s.t().errors.conflict_title, &[], refused);
+    let status = if refused.is_empty() { StatusCode::OK } else { StatusCode::CONFLICT };
+    Ok(show(status, &ConfirmPage { p: s.p(), summary, confirm }))
 }
 
 /// `GET /operator/hosts/{id}/{verb}`
-pub(crate) async fn ask(s: Signed, Path((id, _)): Path<(String, String)>) -> Answer {
-    let found = s.call(&actions::GET, HostRef { id: id.parse()? }).await?;
-    match change(s.p(), &id, &found.host.name, found.host.state, true) {
-        Some(confirm) => Ok(ok(&ConfirmPage { p: s.p(), summary: Summary::default(), confirm })),
-        None => Err(Error::conflict("host.retired", "the host is retired").into()),
-    }
+pub(crate) async fn ask(s: Signed, Path((id, verb)): Path<(String, String)>) -> Answer {
+    asked(&s, &id, &verb, "").await
 }
 
 /// `POST /operator/hosts/{id}/{verb}`
 pub(crate) async fn set(s: Signed, Path((id, verb)): Path<(String, String)>) -> Answer {
-    let action = match verb.as_str() {
-        "drain" => &actions::DRAIN,
-        "activate" => &actions::ACTIVATE,
-        _ => return Err(Error::not_found("page.not_found", "there is no such page").into()),
+    let host = || -> Result<HostRef> { Ok(HostRef { id: id.parse()? }) };
+    let changed = match verb.as_str() {
+        "drain" => s.call(&actions::DRAIN, host()?).await.map(drop),
+        "activate" => s.call(&actions::ACTIVATE, host()?).await.map(drop),
+        "retire" => {
+            let gone = s.visit.form.get("gone") == "true";
+            let input = actions::RetireHost { id: host()?.id, machines_are_gone: gone };
+            s.call(&actions::RETIRE, input).await.map(drop)
+        }
+        _ => Err(Error::not_found("page.not_found", "there is no such page")),
     };
-    s.call(action, HostRef { id: id.parse()? }).await?;
-    Ok(done(&s.portal, &format!("/operator/hosts/{id}"), "host-changed"))
+    match changed {
+        Ok(_) => Ok(done(&s.portal, &format!("/operator/hosts/{id}"), "host-changed")),
+        Err(error) if error.kind() == Kind::Conflict => asked(&s, &id, &verb, &said(&s, &error)).await,
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn told(wrong: &[(&str, String)], field: Field) -> Field {
@@ -337,8 +369,84 @@ pub(crate) async fn image_list(s: Signed) -> Answer {
         heads: vec![o.image, o.size, o.format, t.frame.created],
         rows: rows.collect(),
         empty: Empty::new(o.images_empty, o.images_empty_body),
-        button: None,
+        button: Some(("/operator/images/new", o.image_register)),
         pager: Pager::default(),
     };
     Ok(ok(&view))
+}
+
+/// The formats in which an image can be registered.
+const FORMATS: [&str; 3] = ["qcow2", "raw", "directBoot"];
+
+fn image_page(s: &Signed, wrong: &[(&str, String)], general: &str) -> Response {
+    let (p, o, form) = (s.p(), &s.t().operator, &s.visit.form);
+    let formats = FORMATS.iter().enumerate().map(|(n, format)| {
+        let mut choice = Choice::new(*format, *format);
+        choice.chosen = form.get("format") == *format || (!form.has("format") && n == 0);
+        choice
+    });
+    let fields = vec![
+        told(wrong, Field::line("name", s.t().frame.name, form.get("name"))),
+        told(wrong, Field::line("sha256", o.image_digest, form.get("sha256")).hint(o.image_digest_hint)),
+        told(wrong, Field::line("bytes", o.image_bytes, form.get("bytes")).hint(o.image_bytes_hint)),
+        told(wrong, Field::tiles("format", o.format, formats.collect())),
+        told(
+            wrong,
+            Field::line("url", o.image_url, form.get("url")).hint(o.image_url_hint).optional(s.t().frame.optional),
+        ),
+    ];
+    let summary = Summary::gather(s.t().frame.form_wrong, &fields.iter().collect::<Vec<_>>(), general);
+    let status = if summary.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let view = FormPage {
+        p,
+        crumbs: p.crumbs(&[("/operator/images", s.t().frame.images)]),
+        title: o.image_register.to_owned(),
+        lead: o.image_register_lead.to_owned(),
+        summary,
+        action: "/operator/images/new".to_owned(),
+        fields,
+        button: o.image_register.to_owned(),
+        back: "/operator/images".to_owned(),
+    };
+    show(status, &view)
+}
+
+/// `GET /operator/images/new`
+pub(crate) async fn image_form(s: Signed) -> Answer {
+    Ok(image_page(&s, &[], ""))
+}
+
+/// `POST /operator/images/new`: makes an image known by its digest.
+pub(crate) async fn image_register(s: Signed) -> Answer {
+    let form = &s.visit.form;
+    let mut wrong: Vec<(&str, String)> = Vec::new();
+    for name in ["name", "sha256", "bytes"] {
+        if form.get(name).is_empty() {
+            wrong.push((name, s.t().errors.field_required.to_owned()));
+        }
+    }
+    let bytes = form.get("bytes").parse::<u64>();
+    if wrong.is_empty() && bytes.is_err() {
+        wrong.push(("bytes", s.t().ordering.not_a_number.to_owned()));
+    }
+    let digest = form.get("sha256").parse();
+    if wrong.is_empty() && digest.is_err() {
+        wrong.push(("sha256", said_of(s.p().lang, "image.digest", s.t().operator.image_digest_hint)));
+    }
+    let format = serde_json::from_value(form.get("format").into());
+    let (Ok(bytes), Ok(sha256), Ok(format)) = (bytes, digest, format) else {
+        return Ok(image_page(&s, &wrong, ""));
+    };
+    let url = Some(form.get("url").to_owned()).filter(|url| !url.is_empty());
+    let input = images::NewImage { name: form.get("name").to_owned(), sha256, bytes, format, url };
+    match s.call(&images::REGISTER, input).await {
+        Ok(_) => Ok(done(&s.portal, "/operator/images", "saved")),
+        Err(error) if correctable(&error) => match error.attribute() {
+            Some("name") => Ok(image_page(&s, &[("name", said(&s, &error))], "")),
+            Some("url") => Ok(image_page(&s, &[("url", said(&s, &error))], "")),
+            Some("bytes") => Ok(image_page(&s, &[("bytes", said(&s, &error))], "")),
+            _ => Ok(image_page(&s, &[], &said(&s, &error))),
+        },
+        Err(error) => Err(error.into()),
+    }
 }

@@ -26,23 +26,27 @@ mod home;
 mod hosts;
 mod http;
 mod i18n;
+mod jobs;
 mod live;
 mod offerings;
 mod operator;
 mod orders;
 mod page;
 mod preferences;
+mod profile;
 mod records;
 mod search;
 mod services;
 mod ui;
 mod visit;
+mod webhooks;
 
 #[cfg(test)]
 mod gallery;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 
 use access::Authenticator;
@@ -50,6 +54,8 @@ use access::roles::actions::Nothing;
 use access::sessions::actions as sessions;
 use access::tenants::TenantKind;
 use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::routing::{get, post};
 use base::Result;
 use gate::{Cx, Gate};
@@ -61,7 +67,11 @@ pub struct Portal {
     pub gate: Gate,
     /// Turns session cookies into contexts.
     pub authenticator: Authenticator,
-    /// Whether browsers reach us over TLS: cookies are then for TLS only.
+    /// What subscriptions may be made to.
+    pub hub: web::hub::Hub,
+    /// Whether browsers reach us over TLS: cookies are then for TLS only. Where
+    /// the server's outermost layer says how a request came, that holds for it:
+    /// programs' doors and pages then look for the same cookie, behind a proxy too.
     pub tls: bool,
     /// Where hosts' agents reach the server, `https://HOST:PORT`; empty where
     /// no door for agents is open.
@@ -124,6 +134,15 @@ impl Portal {
     }
 }
 
+/// The portal as one request sees it.
+impl FromRequestParts<Portal> for Portal {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut Parts, portal: &Portal) -> std::result::Result<Self, Infallible> {
+        let secure = parts.extensions.get::<web::Traced>().map(|traced| traced.secure);
+        Ok(Portal { tls: secure.unwrap_or(portal.tls), ..portal.clone() })
+    }
+}
+
 /// All pages, assets included; to be merged at the root of the server.
 pub fn routes(portal: Portal) -> Router {
     let pages = Router::new()
@@ -179,6 +198,13 @@ fn account_routes() -> Router<Portal> {
         .route("/members/{id}/role", get(account::role_form).post(account::role))
         .route("/members/{id}/remove", get(account::ask_remove).post(account::remove))
         .route("/activity", get(audit::activity))
+        .route("/account", get(profile::overview).post(profile::save))
+        .route("/account/password", post(profile::password))
+        .route("/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/webhooks/{id}", get(webhooks::show_one))
+        .route("/webhooks/{id}/end", get(webhooks::ask_end).post(webhooks::end))
+        .route("/webhooks/{id}/deliveries/{delivery}/retry", post(webhooks::retry))
+        .route("/search", get(search::page))
         .route("/account/tokens", get(account::tokens_list).post(account::token_create))
         .route("/account/tokens/{id}/revoke", get(account::ask_revoke).post(account::revoke))
         .route("/account/sessions", get(account::sessions_list))
@@ -201,6 +227,9 @@ fn operator_routes() -> Router<Portal> {
         .route("/operator/sites", get(hosts::sites).post(hosts::create_site))
         .route("/operator/pools", post(hosts::create_pool))
         .route("/operator/images", get(hosts::image_list))
+        .route("/operator/images/new", get(hosts::image_form).post(hosts::image_register))
+        .route("/operator/jobs", get(jobs::list))
+        .route("/operator/jobs/{id}/{verb}", get(jobs::ask).post(jobs::decide))
         .route("/operator/customers", get(customers::list))
         .route("/operator/customers/new", get(customers::create_form).post(customers::create))
         .route("/operator/customers/{id}", get(customers::page))
@@ -209,5 +238,4 @@ fn operator_routes() -> Router<Portal> {
         .route("/operator/offerings", get(offerings::list))
         .route("/operator/offerings/{id}", get(offerings::page))
         .route("/operator/audit", get(audit::search))
-        .route("/operator/search", get(search::page))
 }

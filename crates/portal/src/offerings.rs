@@ -1,7 +1,7 @@
 //! The catalog as those who sell see it: read here, written through the API
 //! and the command line.
 
-use crate::catalog::{Loaded, stated};
+use crate::catalog::Loaded;
 use crate::operator::{Cell, OfferingPage, Row, TablePage};
 use crate::page::ok;
 use crate::records::{Ask, ROWS, entries, said, text, value};
@@ -75,7 +75,7 @@ pub(crate) async fn page(s: Signed, Path(id): Path<String>) -> Answer {
         name: said(p.lang, body, "name"),
         state: loaded.offering.state.clone().unwrap_or_default(),
         description: said(p.lang, body, "description"),
-        prices: loaded.prices.iter().map(|price| stated(p.lang, price)).collect(),
+        prices: loaded.prices.iter().map(|price| loaded.stated(p.lang, price)).collect(),
         characteristics,
         decomposition,
     };

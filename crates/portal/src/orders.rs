@@ -4,18 +4,18 @@ use crate::account::ConfirmPage;
 use crate::catalog::PriceLine;
 use crate::i18n::fill;
 use crate::page::{Page, ok};
-use crate::records::{Ask, ROWS, entries, said_in, text, value};
+use crate::records::{Ask, ROWS, entries, said_in, text};
 use crate::ui::{Confirm, Crumbs, Field, Notice, Pager, Steps, Summary, Tabs, Tone};
 use crate::visit::{Answer, Signed, done};
 use askama::Template;
 use axum::extract::Path;
 use base::time::Timestamp;
 use base::{Kind, Result};
+use commerce::catalog::PRODUCT_OFFERING;
 use commerce::orders::{CANCEL_PRODUCT_ORDER, PRODUCT_ORDER};
 use commerce::products::PRODUCT;
 use db::Record;
 use serde_json::{Value as Json, json};
-use std::collections::HashMap;
 
 /// An order in a list.
 #[derive(Clone, Debug)]
@@ -110,6 +110,11 @@ pub(crate) fn row(s: &Signed, order: &Record, customer: &str) -> OrderRow {
         state: order.state.clone().unwrap_or_default(),
         placed: order.created,
     }
+}
+
+/// Whether the orders of a list are of customers that need telling apart.
+pub(crate) fn of_several(orders: &[OrderRow]) -> bool {
+    orders.iter().any(|order| !order.customer.is_empty())
 }
 
 /// What an order is about: the names of what is ordered.
@@ -238,12 +243,9 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
     page.refresh = seen.live.then_some(3);
     let (p, t) = (&page, s.t());
     let names = crate::customers::names(&s, [seen.order.tenant]).await;
-    let lang = p.lang;
     let mut items = Vec::new();
     for item in entries(&seen.order.body, "productOrderItem") {
-        let of = item.get("product").and_then(|p| p.get("productSpecification")).map(|r| text(r, "id").to_owned());
-        let labels = crate::catalog::labels(&s, &of.unwrap_or_default()).await;
-        items.push(item_view(lang, item, &labels));
+        items.push(item_view(&s, item).await);
     }
     let up = if p.operator() { ("/operator/orders", t.frame.all_orders) } else { ("/orders", t.frame.orders) };
     let can_cancel =
@@ -269,28 +271,24 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
     Ok(ok(&view))
 }
 
-/// A characteristic by the name that people know it by.
-pub(crate) fn named(labels: &HashMap<String, String>, name: &str) -> String {
-    labels.get(name).cloned().unwrap_or_else(|| name.to_owned())
-}
-
-fn item_view(lang: crate::i18n::Lang, item: &Json, labels: &HashMap<String, String>) -> OrderItem {
-    let t = lang.messages();
-    let product = item.get("product").cloned().unwrap_or_default();
-    let chosen = product.get("productCharacteristic").and_then(Json::as_array);
-    let characteristics = chosen
-        .into_iter()
-        .flatten()
-        .map(|c| {
-            (named(labels, text(c, "name")), value(c.get("value").unwrap_or(&Json::Null), t.frame.yes, t.frame.no))
-        })
-        .filter(|(_, v)| !v.is_empty())
-        .collect();
-    let prices = item.get("itemPrice").and_then(Json::as_array).into_iter().flatten();
+async fn item_view(s: &Signed, item: &Json) -> OrderItem {
+    let (lang, t) = (s.p().lang, s.t());
+    let part = |name: &str| item.get(name).cloned().unwrap_or_default();
+    let (product, offering) = (part("product"), part("productOffering"));
+    let specification = product.get("productSpecification").map(|of| text(of, "id")).unwrap_or_default();
+    let labels = crate::catalog::labels(s, specification).await;
+    let list = |holder: &Json, name: &str| holder.get(name).and_then(Json::as_array).cloned().unwrap_or_default();
+    let chosen = list(&product, "productCharacteristic");
+    let characteristics = chosen.iter().map(|c| labels.say(lang, c)).filter(|(_, v)| !v.is_empty()).collect();
+    let prices = list(item, "itemPrice");
+    let of = |price: &Json| price.get("productOfferingPrice").map(|r| text(r, "id").to_owned()).unwrap_or_default();
+    let names = crate::catalog::price_names(s, prices.iter().map(of).collect()).await;
+    let sold = crate::records::called(s, &PRODUCT_OFFERING, [text(&offering, "id").to_owned()].into()).await;
+    let named = |price: &Json| names.get(&of(price)).cloned().unwrap_or_else(|| text(price, "name").to_owned());
     OrderItem {
-        name: item.get("productOffering").map(|o| text(o, "name")).unwrap_or_default().to_owned(),
+        name: sold.into_values().next().unwrap_or_else(|| text(&offering, "name").to_owned()),
         characteristics,
-        prices: prices.map(|price| crate::catalog::frozen(t, price, text(price, "name").to_owned())).collect(),
+        prices: prices.iter().map(|price| crate::catalog::frozen(t, price, named(price))).collect(),
     }
 }
 
@@ -344,7 +342,7 @@ pub(crate) async fn cancel(s: Signed, Path(id): Path<String>) -> Answer {
     match s.blocking(move |gate, cx| CANCEL_PRODUCT_ORDER.create(gate, cx, body)).await {
         Ok(_) => Ok(done(&s.portal, &format!("/orders/{id}"), "order-cancelling")),
         Err(e) if e.kind() == Kind::Conflict => {
-            let summary = Summary::gather(s.t().errors.conflict_title, &[], e.message());
+            let summary = Summary::gather(s.t().errors.conflict_title, &[], &s.p().error(&e));
             let view = ConfirmPage { p: s.p(), summary, confirm: cancel_question(s.p(), &id, true) };
             Ok(crate::page::show(axum::http::StatusCode::CONFLICT, &view))
         }

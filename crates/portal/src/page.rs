@@ -147,6 +147,7 @@ impl Page {
                     vec![
                         link("/operator/orders", f.all_orders, Icon::Orders),
                         link("/operator/flows", f.flows, Icon::Flows),
+                        link("/operator/jobs", f.jobs, Icon::Wait),
                         link("/operator/hosts", f.hosts, Icon::Hosts),
                         link("/operator/sites", f.sites, Icon::Sites),
                         link("/operator/images", f.images, Icon::Images),
@@ -162,7 +163,11 @@ impl Page {
                 ),
                 (
                     f.group_guard,
-                    vec![link("/operator/audit", f.audit, Icon::Audit), link("/members", f.members, Icon::Person)],
+                    vec![
+                        link("/operator/audit", f.audit, Icon::Audit),
+                        link("/webhooks", f.webhooks, Icon::Out),
+                        link("/members", f.members, Icon::Person),
+                    ],
                 ),
             ],
             Some(_) => vec![
@@ -178,7 +183,11 @@ impl Page {
                 ),
                 (
                     f.group_org,
-                    vec![link("/members", f.members, Icon::People), link("/activity", f.activity, Icon::Activity)],
+                    vec![
+                        link("/members", f.members, Icon::People),
+                        link("/activity", f.activity, Icon::Activity),
+                        link("/webhooks", f.webhooks, Icon::Out),
+                    ],
                 ),
             ],
         }
@@ -204,6 +213,8 @@ impl Page {
             "/members" => &["owner", "support", "administrator", "auditor"],
             "/activity" | "/operator/audit" => &["owner", "administrator", "auditor"],
             "/operator/flows" => &["administrator", "auditor", "operations", "support"],
+            "/operator/jobs" => &["administrator", "auditor", "operations"],
+            "/webhooks" => &["owner", "administrator", "auditor", "operations"],
             "/operator/hosts" | "/operator/sites" => &["administrator", "auditor", "operations"],
             "/operator/images" => &["administrator", "auditor", "operations", "product-manager"],
             _ => return true,
@@ -237,6 +248,10 @@ impl Page {
     }
     pub(crate) fn span(&self, seconds: i64) -> String {
         fmt::span(seconds, self.t)
+    }
+    /// What an error says, in the reader's language where its code is known.
+    pub(crate) fn error(&self, error: &base::Error) -> String {
+        crate::i18n::words(self.lang, error)
     }
     /// Fills the one gap of a message.
     pub(crate) fn with(&self, message: &str, value: impl std::fmt::Display) -> String {
@@ -320,6 +335,9 @@ impl Page {
             "paused" => (Tone::Care, s.paused),
             "absent" => (Tone::Neutral, s.absent),
             "unreachable" => (Tone::Care, s.unreachable),
+            "hostRetired" => (Tone::Neutral, s.host_retired),
+            "queued" => (Tone::Info, s.queued),
+            "dead" => (Tone::Danger, s.given_up),
             "connected" => (Tone::Well, s.connected),
             "enrolled" => (Tone::Info, s.enrolled),
             "draining" => (Tone::Care, s.draining),

@@ -8,6 +8,7 @@ use db::Record;
 use db::records::{Condition, Op, Query};
 use gate::Kind;
 use serde_json::{Map, Value as Json};
+use std::collections::{BTreeSet, HashMap};
 
 /// Rows that a list page shows at once.
 pub(crate) const ROWS: u32 = 25;
@@ -144,4 +145,16 @@ pub(crate) fn value(json: &Json, yes: &str, no: &str) -> String {
         Json::Array(list) => list.iter().map(|entry| value(entry, yes, no)).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
+}
+
+/// What records are called in the reader's language, by id; those that the
+/// visitor may not read are left out.
+pub(crate) async fn called(s: &Signed, kind: &'static Kind, ids: BTreeSet<String>) -> HashMap<String, String> {
+    let mut names = HashMap::new();
+    for id in ids.into_iter().filter(|id| !id.is_empty()) {
+        if let Ok(record) = s.get(kind, &id).await {
+            names.insert(id, said(s.p().lang, &record.body, "name"));
+        }
+    }
+    names
 }

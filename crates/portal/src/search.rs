@@ -1,46 +1,41 @@
-//! Search over everything that the visitor may see: by identifier, or by the
-//! beginning of a name.
+//! Search over everything that the visitor may see: by the beginning of an
+//! identifier, or of the words of a name, a number, a mail address.
 //!
 //! Every group asks its own action, so nothing is found that could not be
-//! opened; a group that the visitor may not list is left out.
+//! opened; what the visitor's roles have no use for is not asked, and a group
+//! that the gate refuses is left out.
 
 use crate::operator::{Hit, Search};
 use crate::page::ok;
-use crate::records::{Ask, said};
+use crate::records::said;
 use crate::ui::Icon;
 use crate::visit::{Answer, Signed};
+use access::accounts::actions as accounts;
 use access::tenants::actions as tenants;
 use axum::response::{IntoResponse, Redirect};
-use base::{Kind, Result};
+use base::{Kind, Result, limits};
 use db::Record;
 use resources::hosts;
 use serde_json::json;
 
-/// Matches that one group shows.
-const HITS: usize = 10;
-/// Newest records of a kind that are looked through for a name.
-const LOOKED: u32 = 200;
-
-/// `GET /operator/search`
+/// `GET /search`
 pub(crate) async fn page(s: Signed) -> Answer {
     let p = s.p();
     let query: String = s.visit.query.get("q").chars().take(200).collect();
+    if let Some(href) = exact(&s, &query) {
+        return Ok(Redirect::to(&href).into_response());
+    }
     let mut groups = Vec::new();
     if !query.is_empty() {
-        if let Some(href) = exact(&query) {
-            return Ok(Redirect::to(&href).into_response());
-        }
-        let needle = query.to_lowercase();
         let f = &s.t().frame;
         for (title, icon, hits) in [
-            (f.customers, Icon::People, allowed(customers(&s, &needle).await)?),
-            (f.orders, Icon::Orders, allowed(records(&s, &commerce::orders::PRODUCT_ORDER, "/orders", &needle).await)?),
-            (
-                f.offerings,
-                Icon::Catalog,
-                allowed(records(&s, &commerce::catalog::PRODUCT_OFFERING, "/operator/offerings", &needle).await)?,
-            ),
-            (f.hosts, Icon::Hosts, allowed(machines(&s, &needle).await)?),
+            (f.customers, Icon::People, allowed(customers(&s, &query).await)?),
+            (f.people, Icon::Person, allowed(people(&s, &query).await)?),
+            (f.orders, Icon::Orders, allowed(orders(&s, &query).await)?),
+            (f.services_found, Icon::Services, allowed(services(&s, &query).await)?),
+            (f.bills, Icon::Bills, allowed(bills(&s, &query).await)?),
+            (f.offerings, Icon::Catalog, allowed(offerings(&s, &query).await)?),
+            (f.hosts_found, Icon::Hosts, allowed(machines(&s, &query).await)?),
             (f.flows, Icon::Flows, allowed(flows(&s, &query).await)?),
         ] {
             if !hits.is_empty() {
@@ -52,17 +47,21 @@ pub(crate) async fn page(s: Signed) -> Answer {
 }
 
 /// Where a whole identifier leads.
-fn exact(query: &str) -> Option<String> {
+fn exact(s: &Signed, query: &str) -> Option<String> {
     let (prefix, rest) = query.split_once('_')?;
     if rest.len() != 26 || !rest.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return None;
     }
-    let page = match prefix {
-        "pord" => "/orders",
-        "ten" => "/operator/customers",
-        "run" => "/operator/flows",
-        "hst" => "/operator/hosts",
-        "pof" => "/operator/offerings",
+    let page = match (prefix, s.p().operator()) {
+        ("pord", _) => "/orders",
+        ("svc", _) => "/services",
+        ("bill", _) => "/bills",
+        ("hub", _) => "/webhooks",
+        ("ten", true) => "/operator/customers",
+        ("run", true) => "/operator/flows",
+        ("hst", true) => "/operator/hosts",
+        ("pof", true) => "/operator/offerings",
+        ("pof", false) => "/catalog",
         _ => return None,
     };
     Some(format!("{page}/{query}"))
@@ -76,78 +75,127 @@ fn allowed(found: Result<Vec<Hit>>) -> Result<Vec<Hit>> {
     }
 }
 
-async fn customers(s: &Signed, needle: &str) -> Result<Vec<Hit>> {
-    let found = s.call(&tenants::LIST, tenants::ListTenants { parent: None, after: None, limit: Some(200) }).await?;
-    let matching = found.items.into_iter().filter(|t| t.name.to_lowercase().contains(needle));
-    Ok(matching
-        .take(HITS)
-        .map(|tenant| Hit {
-            href: format!("/operator/customers/{}", tenant.id),
-            name: tenant.name,
-            id: tenant.id.to_string(),
-            note: String::new(),
-            state: tenant.state.word().to_owned(),
-        })
-        .collect())
-}
-
-async fn records(s: &Signed, kind: &'static gate::Kind, page: &str, needle: &str) -> Result<Vec<Hit>> {
-    let found = s.list(kind, Ask { limit: LOOKED, ..Ask::default() }).await?;
-    let name = |record: &Record| {
-        if record.kind == "productOrder" {
-            crate::orders::what(s, record)
-        } else {
-            said(s.p().lang, &record.body, "name")
-        }
-    };
-    let mut hits = Vec::new();
-    let matching: Vec<(&Record, String)> = found
-        .records
-        .iter()
-        .map(|record| (record, name(record)))
-        .filter(|(record, name)| name.to_lowercase().contains(needle) || record.id == needle)
-        .take(HITS)
-        .collect();
-    let names = crate::customers::names(s, matching.iter().map(|(record, _)| record.tenant)).await;
-    for (record, name) in matching {
-        hits.push(Hit {
-            href: format!("{page}/{}", record.id),
-            name,
-            id: record.id.clone(),
-            note: names.get(&record.tenant).cloned().unwrap_or_default(),
-            state: record.state.clone().unwrap_or_default(),
-        });
+async fn customers(s: &Signed, query: &str) -> Result<Vec<Hit>> {
+    if !s.p().operator() {
+        return Ok(Vec::new());
     }
-    Ok(hits)
+    let ask = tenants::ListTenants { search: Some(query.to_owned()), ..Default::default() };
+    let found = s.call(&tenants::LIST, ask).await?;
+    let hit = |tenant: access::tenants::Tenant| Hit {
+        href: format!("/operator/customers/{}", tenant.id),
+        name: tenant.name,
+        id: tenant.id.to_string(),
+        note: String::new(),
+        state: tenant.state.word().to_owned(),
+    };
+    Ok(found.items.into_iter().map(hit).collect())
 }
 
-async fn machines(s: &Signed, needle: &str) -> Result<Vec<Hit>> {
-    let found = s.call(&hosts::LIST, hosts::ListHosts { limit: Some(200), ..Default::default() }).await?;
-    let matching = found.items.into_iter().filter(|host| host.name.to_lowercase().contains(needle));
-    Ok(matching
-        .take(HITS)
-        .map(|host| Hit {
-            href: format!("/operator/hosts/{}", host.id),
-            name: host.name,
-            id: host.id.to_string(),
-            note: String::new(),
-            state: host.state.word().to_owned(),
-        })
-        .collect())
+async fn people(s: &Signed, query: &str) -> Result<Vec<Hit>> {
+    if !s.p().offers("/members") {
+        return Ok(Vec::new());
+    }
+    let ask = accounts::ListAccounts { search: Some(query.to_owned()), ..Default::default() };
+    let found = s.call(&accounts::LIST, ask).await?.items;
+    let names = crate::customers::names(s, found.iter().map(|member| member.account.home)).await;
+    let here = s.cx.tenant();
+    let hits = found.into_iter().map(|member| {
+        let home = member.account.home;
+        let page = if home == here { "/members".to_owned() } else { format!("/operator/customers/{home}") };
+        Hit {
+            href: page,
+            name: member.account.name,
+            id: member.account.email,
+            note: names.get(&home).cloned().unwrap_or_default(),
+            state: String::new(),
+        }
+    });
+    Ok(hits.collect())
+}
+
+/// Records of a kind that the words may mean, each under its name and its page.
+async fn records(
+    s: &Signed,
+    kind: &'static gate::Kind,
+    query: &str,
+    page: &str,
+    name: impl Fn(&Record) -> String,
+) -> Result<Vec<Hit>> {
+    let text = query.to_owned();
+    let found = s.blocking(move |gate, cx| kind.search(gate, cx, &text, limits::SEARCH_MAX)).await?;
+    let names = crate::customers::names(s, found.iter().map(|record| record.tenant)).await;
+    let hit = |record: Record| Hit {
+        href: format!("{page}/{}", record.id),
+        name: name(&record),
+        note: names.get(&record.tenant).cloned().unwrap_or_default(),
+        state: record.state.clone().unwrap_or_default(),
+        id: record.id,
+    };
+    Ok(found.into_iter().map(hit).collect())
+}
+
+async fn orders(s: &Signed, query: &str) -> Result<Vec<Hit>> {
+    if !s.p().offers("/orders") {
+        return Ok(Vec::new());
+    }
+    records(s, &commerce::orders::PRODUCT_ORDER, query, "/orders", |order| crate::orders::what(s, order)).await
+}
+
+/// Customers' services, not those that stand behind them.
+async fn services(s: &Signed, query: &str) -> Result<Vec<Hit>> {
+    if !s.p().offers("/services") {
+        return Ok(Vec::new());
+    }
+    let lang = s.p().lang;
+    let name = |service: &Record| said(lang, &service.body, "name");
+    records(s, &provisioning::services::SERVICE, query, "/services", name).await
+}
+
+async fn bills(s: &Signed, query: &str) -> Result<Vec<Hit>> {
+    if !s.p().offers("/bills") {
+        return Ok(Vec::new());
+    }
+    let number = |bill: &Record| crate::records::at(bill, "billNo").to_owned();
+    records(s, &billing::bills::CUSTOMER_BILL, query, "/bills", number).await
+}
+
+async fn offerings(s: &Signed, query: &str) -> Result<Vec<Hit>> {
+    let page = if s.p().operator() { "/operator/offerings" } else { "/catalog" };
+    let lang = s.p().lang;
+    let name = |offering: &Record| said(lang, &offering.body, "name");
+    let mut found = records(s, &commerce::catalog::PRODUCT_OFFERING, query, page, name).await?;
+    // Everybody knows whose catalog it is.
+    found.iter_mut().for_each(|hit| hit.note.clear());
+    Ok(found)
+}
+
+async fn machines(s: &Signed, query: &str) -> Result<Vec<Hit>> {
+    if !s.p().operator() || !s.p().offers("/operator/hosts") {
+        return Ok(Vec::new());
+    }
+    let ask = hosts::ListHosts { search: Some(query.to_owned()), ..Default::default() };
+    let hit = |host: hosts::Host| Hit {
+        href: format!("/operator/hosts/{}", host.id),
+        name: host.name,
+        id: host.id.to_string(),
+        note: String::new(),
+        state: host.state.word().to_owned(),
+    };
+    Ok(s.call(&hosts::LIST, ask).await?.items.into_iter().map(hit).collect())
 }
 
 /// Runs about an object whose identifier was typed.
 async fn flows(s: &Signed, query: &str) -> Result<Vec<Hit>> {
-    let found = crate::flows::runs(s, json!({ "subject": query, "limit": HITS })).await?;
-    Ok(found
-        .items
-        .into_iter()
-        .map(|run| Hit {
-            href: format!("/operator/flows/{}", run.id),
-            name: run.flow,
-            id: run.id.to_string(),
-            note: format!("{} {}", run.subject_kind, run.subject_id),
-            state: run.state.word().to_owned(),
-        })
-        .collect())
+    if !s.p().operator() || !s.p().offers("/operator/flows") {
+        return Ok(Vec::new());
+    }
+    let found = crate::flows::runs(s, json!({ "subject": query.trim(), "limit": limits::SEARCH_MAX })).await?;
+    let hits = found.items.into_iter().map(|run| Hit {
+        href: format!("/operator/flows/{}", run.id),
+        name: run.flow,
+        id: run.id.to_string(),
+        note: format!("{} {}", run.subject_kind, run.subject_id),
+        state: run.state.word().to_owned(),
+    });
+    Ok(hits.collect())
 }

@@ -1,10 +1,11 @@
 //! A customer's services: what runs, where it answers, what it has used.
 
 use crate::account::ConfirmPage;
-use crate::i18n::{Lang, Messages};
+use crate::catalog::Labels;
+use crate::i18n::Lang;
 use crate::live;
 use crate::page::{Page, ok};
-use crate::records::{Ask, ROWS, at, entries, said, text, value};
+use crate::records::{Ask, ROWS, at, entries, said, text};
 use crate::ui::{Confirm, Field, Icon, Notice, Pager, Steps, Summary, Tabs, Tone};
 use crate::visit::{Answer, Signed, done};
 use askama::Template;
@@ -16,6 +17,7 @@ use base::{Kind, Result};
 use commerce::products::PRODUCT;
 use db::Record;
 use provisioning::services;
+use provisioning::specifications::SERVICE_SPECIFICATION;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 
@@ -107,11 +109,24 @@ fn word(condition: &str) -> &str {
     }
 }
 
-fn card(lang: Lang, service: &Record) -> ServiceCard {
+/// Services as cards, each with what its specification is called.
+pub(crate) async fn cards(s: &Signed, found: &[Record]) -> Vec<ServiceCard> {
+    let kinds = found.iter().map(|service| at(service, "serviceSpecification.id").to_owned()).collect();
+    let kinds = crate::records::called(s, &SERVICE_SPECIFICATION, kinds).await;
+    found.iter().map(|service| card(s.p().lang, service, &kinds)).collect()
+}
+
+/// What kind of service it is, in the reader's language where that is known.
+fn kind(service: &Record, kinds: &HashMap<String, String>) -> String {
+    let known = kinds.get(at(service, "serviceSpecification.id")).cloned();
+    known.unwrap_or_else(|| at(service, "serviceSpecification.name").to_owned())
+}
+
+fn card(lang: Lang, service: &Record, kinds: &HashMap<String, String>) -> ServiceCard {
     ServiceCard {
         id: service.id.clone(),
         name: said(lang, &service.body, "name"),
-        kind: at(service, "serviceSpecification.name").to_owned(),
+        kind: kind(service, kinds),
         state: service.state.clone().unwrap_or_default(),
         url: address(service),
         since: at(service, "startDate").parse().ok(),
@@ -145,7 +160,7 @@ const LIVING: [&str; 5] = ["feasibilityChecked", "designed", "reserved", "active
 pub(crate) async fn newest(s: &Signed, limit: u32) -> Result<Vec<ServiceCard>> {
     let ask = Ask { conditions: customer_facing(&LIVING), limit, ..Ask::default() };
     let found = s.list(&services::SERVICE, ask).await?;
-    Ok(found.records.iter().map(|service| card(s.p().lang, service)).collect())
+    Ok(cards(s, &found.records).await)
 }
 
 /// How many run, and how many there are.
@@ -183,7 +198,7 @@ pub(crate) async fn list(s: Signed) -> Answer {
     let after = s.visit.query.get("after").to_owned();
     let beyond = !after.is_empty();
     let found = s.list(&services::SERVICE, Ask { conditions, after, limit: ROWS }).await?;
-    let cards: Vec<ServiceCard> = found.records.iter().map(|service| card(p.lang, service)).collect();
+    let cards = cards(&s, &found.records).await;
     let t = s.t();
     let tabs = Tabs {
         label: t.frame.services.to_owned(),
@@ -235,6 +250,8 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
     let product = product_of(&s, &seen.record).await;
     let of = product.as_ref().map(|product| at(product, "productSpecification.id").to_owned());
     let labels = crate::catalog::labels(&s, &of.unwrap_or_default()).await;
+    let kinds = [at(&seen.record, "serviceSpecification.id").to_owned()].into();
+    let kinds = crate::records::called(&s, &SERVICE_SPECIFICATION, kinds).await;
     let condition = seen.status.condition.as_str();
     let mut verbs: Vec<(&'static str, &'static str, Icon)> = Vec::new();
     match condition {
@@ -247,7 +264,7 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
     let view = ServicePage {
         p,
         id: id.clone(),
-        kind: at(&seen.record, "serviceSpecification.name").to_owned(),
+        kind: kind(&seen.record, &kinds),
         state: word(condition).to_owned(),
         trouble: seen.trouble,
         url: seen.status.address.clone().filter(|url| is_web(url)),
@@ -255,7 +272,7 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
         steps: None,
         live: seen.live,
         since: at(&seen.record, "startDate").parse().ok(),
-        characteristics: characteristics(t, &seen.record, &labels),
+        characteristics: characteristics(p.lang, &seen.record, &labels),
         usage,
         usage_unknown,
         verbs,
@@ -268,17 +285,9 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
     Ok(ok(&view))
 }
 
-fn characteristics(t: &'static Messages, service: &Record, labels: &HashMap<String, String>) -> Vec<(String, String)> {
-    let list = entries(&service.body, "serviceCharacteristic").iter();
-    list.filter(|c| text(c, "name") != "address")
-        .map(|c| {
-            (
-                crate::orders::named(labels, text(c, "name")),
-                value(c.get("value").unwrap_or(&Json::Null), t.frame.yes, t.frame.no),
-            )
-        })
-        .filter(|(_, value)| !value.is_empty())
-        .collect()
+fn characteristics(lang: Lang, service: &Record, labels: &Labels) -> Vec<(String, String)> {
+    let list = entries(&service.body, "serviceCharacteristic").iter().filter(|c| text(c, "name") != "address");
+    list.map(|c| labels.say(lang, c)).filter(|(_, value)| !value.is_empty()).collect()
 }
 
 /// The product that a service realises, where the visitor may read it.
@@ -306,8 +315,9 @@ async fn usage(s: &Signed, id: &str) -> Result<(Vec<UsageLine>, Option<String>)>
         Err(error) => return Err(error),
     };
     let Some(item) = found.services.first() else { return Ok((Vec::new(), None)) };
+    let names = crate::catalog::price_names(s, item.lines.iter().map(|line| line.price.clone()).collect()).await;
     let lines = item.lines.iter().map(|line| UsageLine {
-        name: line.label.clone(),
+        name: names.get(&line.price).unwrap_or(&line.label).clone(),
         quantity: crate::bills::quantity(s.t(), line),
         amount: crate::fmt::money(line.amount.0),
     });

@@ -17,7 +17,7 @@ use crate::page::{Page, Theme};
 use crate::ui::{Notice, Tone};
 use access::Secret;
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -45,6 +45,8 @@ pub(crate) struct Visit {
     pub agent: String,
     /// Where the request came from.
     pub address: Option<IpAddr>,
+    /// Whether it came encrypted.
+    pub secure: bool,
 }
 
 /// An error on its way to becoming a page.
@@ -118,7 +120,7 @@ impl FromRequestParts<Portal> for Signed {
         let visit = parts.extensions.get::<Arc<Visit>>().cloned();
         let visit = visit.ok_or_else(|| StatusCode::INTERNAL_SERVER_ERROR.into_response())?;
         match visit.cx.clone() {
-            Some(cx) => Ok(Self { portal: portal.clone(), cx, visit }),
+            Some(cx) => Ok(Self { portal: Portal { tls: visit.secure, ..portal.clone() }, cx, visit }),
             None => Err(knock(&parts.method, &visit.page)),
         }
     }
@@ -131,8 +133,11 @@ fn knock(method: &Method, page: &Page) -> Response {
 }
 
 /// The layer around every page.
-pub(crate) async fn layer(State(portal): State<Portal>, request: Request, next: Next) -> Response {
+pub(crate) async fn layer(portal: Portal, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
+    if errors::is_for_programs(&parts) {
+        return web::layers::nowhere();
+    }
     let query = Form::parse(parts.uri.query().unwrap_or_default());
     let mut visit = look(&portal, &parts, query).await;
     let mut sets: Vec<String> = Vec::new();
@@ -229,7 +234,8 @@ async fn look(portal: &Portal, parts: &Parts, query: Form) -> Visit {
         notice: cookie(cookies, "yunwei_flash").and_then(|code| flash(t, code)),
         refresh: None,
     };
-    Visit { page, cx, session: secret.map(Secret::new), query, form: Form::default(), agent, address }
+    let session = secret.map(Secret::new);
+    Visit { page, cx, session, query, form: Form::default(), agent, address, secure: portal.tls }
 }
 
 /// What the forms of somebody unknown are bound to: a cookie of their own.
@@ -305,6 +311,10 @@ fn flash(t: &'static Messages, code: &str) -> Option<Notice> {
         "ended" => t.account.ended_ok,
         "decided" => t.operator.decided,
         "host-changed" => t.operator.host_changed,
+        "job-decided" => t.operator.job_decided,
+        "password-changed" => t.account.password_changed,
+        "delivery-again" => t.webhooks.again_ok,
+        "webhook-ended" => t.webhooks.ended,
         "customer-created" => t.operator.customer_created,
         _ => return None,
     };

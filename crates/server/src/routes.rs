@@ -160,7 +160,8 @@ async fn only_from_here(request: Request, next: Next) -> Response {
     }
 }
 
-/// Everything that the front listener answers.
+/// Everything that the front listener answers. Where nothing is, the portal
+/// answers: a page for those who read pages, an error document for programs.
 pub fn router(house: &House, web: &Web, portal: Portal) -> Router {
     let kinds = app::catalogue();
     let routes = web::tmf::routes(kinds.all_kinds())

@@ -95,7 +95,7 @@ async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> 
     let (proxies, certificate) = (proxies(args)?, load_tls(args)?);
     let settings = Settings { site: site.to_owned(), trusted_proxies: proxies.clone(), ..Settings::default() };
     let web = Web::new(house.gate.clone(), authenticator.clone(), settings);
-    let portal = Portal { gate: house.gate.clone(), authenticator, tls, agents: agents_url };
+    let portal = Portal { gate: house.gate.clone(), authenticator, hub: house.hub.clone(), tls, agents: agents_url };
     let router = routes::router(house, &web, portal);
     let log = Sequencer::start(&house.gate, Key::open_or_make(&folder.keys())?)?;
     let work = house.engine.start()?;

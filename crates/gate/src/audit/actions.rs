@@ -23,6 +23,8 @@ pub struct ListEntries {
     pub actor: Option<String>,
     /// Only of this action, or with a trailing `.` of this noun: `productOrder.`.
     pub action: Option<String>,
+    /// Without what hosts report by themselves, which is most of it.
+    pub without_hosts: bool,
     /// Only about this object.
     pub object: Option<String>,
     /// Only about objects of this tenant.
@@ -254,6 +256,9 @@ pub static LIST: Action<ListEntries, AuditEntries> = Action {
             Some(noun) if noun.ends_with('.') => where_.prefix("e.action", noun),
             Some(_) => where_.text("e.action =", input.action.as_ref()),
             None => {}
+        }
+        if input.without_hosts {
+            where_.and("e.action <>", Value::Text("agent.observe".into()));
         }
         match input.outcome.as_deref() {
             Some("refused") => where_.prefix("e.outcome", "refused:"),

@@ -10,6 +10,7 @@ pub(super) fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) 
         "overview",
         &Overview {
             p,
+            dead_jobs: 2,
             stuck: flows("stuck"),
             hosts_up: 2,
             hosts_total: 3,
@@ -68,12 +69,19 @@ pub(super) fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) 
             })
             .collect(),
             journal: vec![
-                JournalRow { at: before(12), step: "decompose".into(), event: "started".into(), detail: String::new() },
+                JournalRow {
+                    at: before(12),
+                    step: "decompose".into(),
+                    event: "started".into(),
+                    detail: String::new(),
+                    output: "{}".into(),
+                },
                 JournalRow {
                     at: before(11),
                     step: "reserve".into(),
                     event: "failed".into(),
-                    detail: "capacity.exhausted: the host has 2 free cores".into(),
+                    detail: "capacity.none_fits: no host has room".into(),
+                    output: String::new(),
                 },
             ],
             input: "{\n  \"order\": \"ord_…\"\n}".into(),
@@ -111,12 +119,13 @@ pub(super) fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) 
             machines: vec![MachineRow {
                 id: "vm_01jd".into(),
                 name: "官網".into(),
+                href: Some("/services/svc_1".into()),
                 customer: "明水設計有限公司".into(),
                 state: "up".into(),
             }],
             facts: vec![(t.accelerator.into(), "TCG".into())],
             attention: vec!["Its clock differs from the server's by 4200 ms.".into()],
-            change: Some(ask(p, "drain", false)),
+            changes: vec![ask(p, "drain", false)],
         },
     );
     show(
@@ -167,7 +176,7 @@ pub(super) fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) 
             facts: vec![(t.customer.into(), "12345675".into())],
             orders: orders(),
             services: cards(),
-            bills: bill_rows(),
+            bills: Some(bill_rows()),
             inside: true,
             may_invite: true,
             may_enter: true,
@@ -197,6 +206,7 @@ pub(super) fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) 
         "audit",
         &Audit {
             p,
+            reports: ("/operator/audit?reports=1".into(), t.with_reports),
             verdict: Notice::new(Tone::Well, t.attention, t.audit_lead),
             checkpoint: Some(Checkpoint {
                 size: 48_213,

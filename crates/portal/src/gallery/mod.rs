@@ -216,22 +216,19 @@ fn prices(p: &Page) -> Vec<PriceLine> {
 fn receipt() -> Receipt {
     Receipt {
         lines: vec![
+            ReceiptLine { name: "vCPU".into(), how: "NT$0.6 / vCPU·小時 × 1,440".into(), amount: "NT$864".into() },
             ReceiptLine {
-                name: "vCPU".into(),
-                how: "2 vCPU × NT$0.6".into(),
-                amount: "NT$1.2".into(),
-                per: "每小時".into(),
-            },
-            ReceiptLine {
-                name: "記憶體".into(),
-                how: "4 GiB × NT$0.3".into(),
-                amount: "NT$1.2".into(),
-                per: "每小時".into(),
+                name: "記憶體".into(), how: "NT$0.3 / GiB·小時 × 2,880".into(), amount: "NT$864".into()
             },
         ],
         once: Some("NT$100".into()),
         month: Some("NT$1,728".into()),
+        hour: Some("NT$2.4".into()),
     }
+}
+
+fn sizes() -> Vec<(String, String)> {
+    vec![("虛擬處理器".into(), "2 vCPU".into()), ("記憶體".into(), "4 GiB".into())]
 }
 
 fn config(p: &Page, wrong: bool) -> Vec<Field> {
@@ -332,6 +329,7 @@ fn tenant_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
         name: name.into(),
         category: Some("虛擬機".into()),
         description: text.into(),
+        sizes: sizes(),
         prices: prices(p),
     };
     show(
@@ -361,6 +359,9 @@ fn tenant_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
                 summary,
                 service_name: Field::line("name", o.service_name, "官網").hint(o.service_name_hint),
                 fields,
+                sizes: sizes(),
+                more: vec![Field::line("c.user", "登入帳號", "admin").optional(p.t.frame.optional)],
+                more_open: wrong,
                 receipt: receipt(),
             },
         );

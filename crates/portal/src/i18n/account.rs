@@ -3,6 +3,20 @@
 super::messages! {
     /// People and their keys.
     Account {
+        account_title: "您的帳號", "Your account";
+        about_you: "個人資料", "About you";
+        own_name: "姓名", "Your name";
+        locale_hint: "頁面與信件使用的語言。", "Pages and mails speak it.";
+        password_change: "更換密碼", "Change your password";
+        password_change_lead: "其他裝置上的登入會全部結束。", "You stay signed in here and are signed out everywhere else.";
+        password_now: "目前的密碼", "Present password";
+        password_changed: "密碼已更換，其他裝置已登出。", "Your password has been changed, and you are signed out everywhere else.";
+        sessions_short: "查看與結束登入", "See and end where you are signed in";
+        tokens_short: "命令列與程式的金鑰", "Keys for the command line and programs";
+        person_name: "姓名", "Name";
+        stranger_actor: "未登入的人", "Somebody not signed in";
+        staff_actor: "營運人員", "The operator's staff";
+        host_actor: "主機 {}", "host {}";
         members_lead: "誰可以用您的組織做什麼。", "Who may do what in your organisation.";
         person: "人員", "Person";
         role: "角色", "Role";

@@ -21,7 +21,6 @@ super::messages! {
         email_wrong: "請輸入完整的電子郵件，例如 name@example.com", "Enter a whole email address, for example name@example.com";
         password_short: "密碼太短，至少要 12 個字元", "The password is too short: use at least 12 characters";
         password_long: "密碼太長", "The password is too long";
-        password_weak: "這個密碼太容易猜到，請換一個", "This password is too easy to guess: choose another";
         your_name: "您的姓名", "Your name";
         new_password: "新密碼", "New password";
         password_hint: "至少 12 個字元。幾個不相干的詞連在一起，好記又安全。", "At least 12 characters. A few unrelated words together are strong and easy to remember.";

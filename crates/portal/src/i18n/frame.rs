@@ -29,8 +29,13 @@ super::messages! {
         all_orders: "所有訂單", "All orders";
         offerings: "銷售方案", "Offerings";
         audit: "稽核紀錄", "Audit log";
+        jobs: "工作", "Jobs";
+        webhooks: "Webhook 通知", "Webhooks";
+        people: "人員", "People";
+        services_found: "服務", "Services";
+        hosts_found: "主機", "Hosts";
         search: "搜尋", "Search";
-        search_hint: "搜尋訂單、服務、客戶、主機…", "Search orders, services, customers, hosts…";
+        search_hint: "搜尋名稱、編號、電子郵件…", "Search names, numbers, mail addresses…";
         account: "帳號", "Account";
         tokens: "API 權杖", "API tokens";
         sessions: "登入裝置", "Signed-in devices";
@@ -133,6 +138,8 @@ super::messages! {
         stuck: "需要處理", "Needs attention";
         unwinding: "復原中", "Undoing";
         given_up: "已放棄", "Given up";
+        queued: "等待執行", "Queued";
+        host_retired: "已除役", "Retired";
         unwound: "已復原", "Undone";
         done: "已完成", "Done";
         stopped: "已停止", "Stopped";

@@ -8,22 +8,26 @@
 mod account;
 mod actions;
 mod billing;
+mod codes;
 mod design;
 mod door;
 mod frame;
 mod operator;
 mod ordering;
 mod steps;
+mod webhooks;
 
 pub(crate) use account::Account;
 pub(crate) use actions::action;
 pub(crate) use billing::Billing;
+pub(crate) use codes::{said as said_of, words};
 pub(crate) use design::Design;
 pub(crate) use door::Door;
 pub(crate) use frame::{Errors, Frame, State};
 pub(crate) use operator::Operator;
 pub(crate) use ordering::Ordering;
 pub(crate) use steps::Steps;
+pub(crate) use webhooks::Webhooks;
 
 /// Declares a section: `messages! { Name { key: "中文", "English"; } }`.
 macro_rules! messages {
@@ -64,6 +68,7 @@ pub(crate) struct Messages {
     pub operator: Operator,
     pub design: Design,
     pub steps: Steps,
+    pub webhooks: Webhooks,
 }
 
 static ZH: Messages = Messages {
@@ -77,6 +82,7 @@ static ZH: Messages = Messages {
     operator: Operator::ZH,
     design: Design::ZH,
     steps: Steps::ZH,
+    webhooks: Webhooks::ZH,
 };
 static EN: Messages = Messages {
     frame: Frame::EN,
@@ -89,6 +95,7 @@ static EN: Messages = Messages {
     operator: Operator::EN,
     design: Design::EN,
     steps: Steps::EN,
+    webhooks: Webhooks::EN,
 };
 
 impl Lang {
@@ -183,6 +190,7 @@ mod tests {
             Operator::ALL,
             Design::ALL,
             Steps::ALL,
+            Webhooks::ALL,
         ]
         .concat()
     }

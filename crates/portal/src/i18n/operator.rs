@@ -46,7 +46,20 @@ super::messages! {
         event: "事件", "Event";
         input: "輸入", "Input";
 
+        jobs_lead: "寄信、檢查等單件工作。失敗會自動重試；仍不成功的留在這裡等您決定。", "Single things to be done: mails, checks. Each is tried again by itself; what still fails waits here for you.";
+        jobs_empty: "沒有工作", "No jobs here";
+        jobs_empty_body: "沒有需要您處理的工作。", "Nothing waits for you.";
+        job: "工作", "Job";
+        jobs_dead: "失敗的工作", "Failed jobs";
+        job_retry_title: "重試這個工作？", "Try this job again?";
+        job_retry_body: "從頭再做一次，次數重新計算。", "It is done once more at once, and its attempts are counted anew.";
+        job_discard: "捨棄", "Discard";
+        job_discard_title: "捨棄這個工作？", "Discard this job?";
+        job_discard_body: "它不會再執行，也無法找回。", "It will not be done, and cannot be brought back.";
+        job_decided: "已記下您的決定。", "Your decision is recorded.";
+
         hosts_lead: "每台主機的容量與狀態。", "Each host, its state and how full it is.";
+        hosts_title: "主機", "Hosts";
         hosts_empty: "還沒有主機", "No hosts yet";
         hosts_empty_body: "納管一台主機，平台才有地方放機器。", "Enrol one, so that machines have somewhere to live.";
         enrol: "納管主機", "Enrol a host";
@@ -58,7 +71,6 @@ super::messages! {
         enrol_once: "權杖只顯示這一次，{} 前有效，只能使用一次。", "The token is shown only now, works until {}, and works once.";
         pool: "資源池", "Pool";
         pools: "資源池", "Pools";
-        host: "主機", "Host";
         site: "站點", "Site";
         seen: "最後回報", "Last seen";
         agent_version: "代理程式", "Agent";
@@ -75,6 +87,11 @@ super::messages! {
         activate: "啟用", "Put into use";
         activate_title: "啟用 {}？", "Put {} into use?";
         activate_body: "從現在起，新的機器可以放在這台主機上。", "From now on new machines may be placed on it.";
+        retire: "除役", "Retire";
+        retire_title: "除役 {}？", "Retire {}?";
+        retire_body: "主機永久退出，憑證會撤銷。只有沒有機器的主機可以除役；再次使用需要重新納管。", "It leaves for good and its certificate is revoked. Only a host without machines can be retired; to use it again, enrol it anew.";
+        retire_gone: "上面還有機器時", "Where it still has machines";
+        retire_gone_text: "這些機器已經毀損，不會再回來；釋放它們占用的容量。", "They are destroyed and will not come back: free what they held.";
         host_changed: "主機狀態已變更。", "The host's state has been changed.";
         accelerator: "加速", "Acceleration";
         hypervisor: "虛擬化", "Hypervisor";
@@ -84,7 +101,15 @@ super::messages! {
         pool_create: "新增資源池", "Add a pool";
         pool_name: "資源池名稱", "Name of the pool";
         sites_empty_body: "從您的第一個機房開始。", "Begin with your first place.";
-        images_empty_body: "使用 API 或命令列登記映像檔。", "Register images with the API or the command line.";
+        images_empty_body: "登記第一個映像檔，機器才能開機。", "Register the first, so that machines have something to boot from.";
+        image_register: "登記映像檔", "Register an image";
+        image_register_lead: "映像檔以摘要辨識。檔案放在伺服器的映像檔資料夾，或由主機從網址取得。", "An image is known by its digest. Its file goes into the server's image folder, or hosts fetch it from its address.";
+        image_digest: "SHA-256 摘要", "SHA-256 digest";
+        image_digest_hint: "64 個十六進位字元，例如 sha256sum 的輸出。", "64 hexadecimal characters, as sha256sum prints them.";
+        image_bytes: "位元組數", "Bytes";
+        image_bytes_hint: "檔案的大小。", "How large the file is.";
+        image_url: "網址", "Address";
+        image_url_hint: "https:// 開頭，或主機上的絕對路徑；留空表示放在伺服器上。", "Begins with https://, or is an absolute path on the hosts. Leave it empty where the file lies on the server.";
         sites_lead: "主機所在的地點。", "Where hosts stand.";
         sites_empty: "還沒有站點", "No sites yet";
         site_create: "新增站點", "Add a site";
@@ -107,8 +132,17 @@ super::messages! {
         owner_name: "擁有者的姓名", "The owner's name";
         customer_created: "客戶已建立，邀請已寄出。", "The customer has been created and the invitation sent.";
         invite_owner: "邀請擁有者", "Invite an owner";
-        services_count: "服務", "Services";
         enter: "進入客戶的組織", "Enter as support";
+        orders_of: "最近的訂單", "Recent orders";
+        services_of: "使用中的服務", "Services in use";
+        bills_of: "最近的帳單", "Recent bills";
+        output: "結果", "What it gave";
+        event_started: "開始", "started";
+        event_succeeded: "完成", "done";
+        event_failed: "失敗", "failed";
+        event_undoing: "開始復原", "undo started";
+        event_undone: "已復原", "undone";
+        event_undo_failed: "復原失敗", "undo failed";
         enter_note: "進入客戶的組織需要「客服支援」角色，客戶會看到您的名字。", "Entering a customer's tenant needs the support role, and the customer sees your name.";
 
         offerings_lead: "型錄中的銷售方案。透過 API 或命令列上架、變更與下架，不需要改版。", "What is in the catalog. It is put on sale, changed and withdrawn through the API or the command line, without a release.";
@@ -121,6 +155,8 @@ super::messages! {
         valid_values: "允許值", "Allowed values";
         decomposition: "分解", "Decomposition";
 
+        with_reports: "包含主機的例行回報", "With what hosts report by themselves";
+        without_reports: "不含主機的例行回報", "Without what hosts report by themselves";
         audit_lead: "每個動作都在這棵雜湊樹上，包括被拒絕的。", "Every action is on this hash tree, refused ones included.";
         from_day: "起日", "From day";
         until_day: "迄日", "To day";
@@ -139,7 +175,7 @@ super::messages! {
         audit_empty: "沒有符合的紀錄", "No entries match";
 
         search_title: "搜尋", "Search";
-        search_lead: "用名稱、識別碼或電子郵件找到任何東西。", "Find anything by name, identifier or email address.";
+        search_lead: "輸入名稱、編號、識別碼或電子郵件的開頭。", "Type how a name, a number, an identifier or a mail address begins.";
         search_none: "找不到「{}」", "Nothing found for “{}”";
         search_none_body: "試試完整的識別碼，或名稱的開頭幾個字。", "Try a whole identifier, or the first letters of a name.";
         search_found: "找到 {} 筆", "{} found";

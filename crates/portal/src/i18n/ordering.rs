@@ -23,7 +23,13 @@ super::messages! {
         catalog_empty_body: "服務上架後會出現在這裡。", "Offerings appear here as soon as they are launched.";
         order_this: "訂購", "Order";
         free: "免費", "Free";
-        per: "每 {}", "per {}";
+        per: "/ {}", "/ {}";
+        of_memory: "記憶體", "memory";
+        of_disk: "磁碟", "disk";
+        more_settings: "更多設定", "More settings";
+        more_settings_hint: "不填也可以：已有合用的預設值。", "You may leave these: what is suggested will do.";
+        hour_running: "執行一小時", "An hour of running";
+        month_note: "以整月不停機（720 小時）估算，實際依用量計費；停機時不計處理器與記憶體。", "For a month that never stops (720 hours). You are billed for what you use: while it is stopped, neither processor nor memory counts.";
         one_time: "一次性", "one-time";
         recurring: "定期", "recurring";
         usage: "依用量", "by usage";
@@ -42,7 +48,7 @@ super::messages! {
         service_name_hint: "讓您和同事認得它，例如「官網」。", "So that you and your colleagues recognise it, for example “web site”.";
         your_price: "價格", "Price";
         price_one_time: "一次性費用", "Once";
-        price_month_estimate: "每月固定費用", "Each month";
+        price_month_estimate: "每月估計", "Each month, estimated";
         tax_added: "價格未含 5% 營業稅，於帳單上加計。", "Prices exclude 5 % business tax, which the bill adds.";
         place_order: "送出訂單", "Place the order";
         agree: "送出後立即開通並開始計費，您可隨時停止或刪除。", "It is set up and billed from now on. You can stop or delete it at any time.";

@@ -28,6 +28,8 @@ pub(crate) struct FlowRow {
 pub(crate) struct Overview<'a> {
     pub p: &'a Page,
     pub stuck: Vec<FlowRow>,
+    /// Jobs that failed for good.
+    pub dead_jobs: usize,
     pub hosts_up: usize,
     pub hosts_total: usize,
     pub open_orders: String,
@@ -52,7 +54,10 @@ pub(crate) struct JournalRow {
     pub at: Timestamp,
     pub step: String,
     pub event: String,
+    /// What went wrong, or why somebody decided so.
     pub detail: String,
+    /// What the step gave, as JSON; folded.
+    pub output: String,
 }
 
 /// One run.
@@ -120,6 +125,8 @@ pub(crate) struct Hosts<'a> {
 pub(crate) struct MachineRow {
     pub id: String,
     pub name: String,
+    /// The service's page, where the visitor may open it.
+    pub href: Option<String>,
     pub customer: String,
     pub state: String,
 }
@@ -139,7 +146,8 @@ pub(crate) struct HostPage<'a> {
     pub facts: Vec<(String, String)>,
     /// What a person should look at, in sentences.
     pub attention: Vec<String>,
-    pub change: Option<Confirm>,
+    /// What its state offers: into use, out of it, out for good.
+    pub changes: Vec<Confirm>,
 }
 
 /// The token that enrols a host, shown this once.
@@ -232,7 +240,8 @@ pub(crate) struct CustomerPage<'a> {
     pub facts: Vec<(String, String)>,
     pub orders: Vec<OrderRow>,
     pub services: Vec<crate::services::ServiceCard>,
-    pub bills: Vec<BillRow>,
+    /// `None` where the visitor's roles have no use for bills.
+    pub bills: Option<Vec<BillRow>>,
     /// Whether the visitor may look inside at all.
     pub inside: bool,
     pub may_invite: bool,
@@ -254,6 +263,32 @@ pub(crate) struct OfferingPage<'a> {
     pub decomposition: Vec<(String, String)>,
 }
 
+/// A job in the list.
+#[derive(Clone, Debug)]
+pub(crate) struct JobRow {
+    pub id: String,
+    pub kind: String,
+    pub customer: String,
+    pub state: String,
+    pub attempt: u32,
+    /// When it is tried next.
+    pub due: Option<Timestamp>,
+    pub failure: String,
+    pub code: String,
+    pub created: Timestamp,
+}
+
+/// Jobs that are not done.
+#[derive(Template)]
+#[template(path = "operator/jobs.html")]
+pub(crate) struct Jobs<'a> {
+    pub p: &'a Page,
+    pub tabs: Tabs,
+    pub jobs: Vec<JobRow>,
+    pub pager: Pager,
+    pub may_decide: bool,
+}
+
 /// The signed head of the audit tree.
 #[derive(Clone, Debug)]
 pub(crate) struct Checkpoint {
@@ -269,6 +304,8 @@ pub(crate) struct Checkpoint {
 pub(crate) struct Audit<'a> {
     pub p: &'a Page,
     pub verdict: Notice,
+    /// Shows what hosts report by themselves too, or leaves it out again.
+    pub reports: (String, &'static str),
     pub checkpoint: Option<Checkpoint>,
     pub filters: Vec<Field>,
     pub entries: Vec<Entry>,

@@ -1,6 +1,8 @@
 //! The pages over the real rooms: a private database, the product's policies
 //! and catalog, and a browser that is played.
 
+mod closed;
+
 use crate::{Portal, routes};
 use std::any::Any;
 use std::sync::{Arc, Mutex};
@@ -91,6 +93,7 @@ impl House {
         let portal = Portal {
             authenticator: access::Authenticator::new(gate.clone()),
             gate: gate.clone(),
+            hub: web::hub::Hub::new(catalogue().all_kinds(), "http://localhost", web::hub::HubSettings::default()),
             tls: false,
             agents: String::new(),
         };
@@ -220,7 +223,11 @@ async fn every_page_of_the_operator_opens() {
         "/operator/customers/new",
         "/operator/offerings",
         "/operator/audit",
-        "/operator/search?q=bright",
+        "/operator/jobs",
+        "/operator/images/new",
+        "/webhooks",
+        "/account",
+        "/search?q=bright",
         "/members",
         "/account/tokens",
         "/account/sessions",
@@ -231,8 +238,9 @@ async fn every_page_of_the_operator_opens() {
         assert_eq!(browser.status, StatusCode::OK, "{path}: {}", browser.page);
     }
     browser.get("/operator/customers").await.expect(StatusCode::OK, "Brightwater");
-    browser.get("/operator/search?q=bright").await.expect(StatusCode::OK, "Brightwater");
-    browser.get("/no/such/page").await.expect(StatusCode::NOT_FOUND, "request-id");
+    browser.get("/search?q=bright").await.expect(StatusCode::OK, "Brightwater");
+    browser.send(Request::get("/no/such/page").header("accept", "text/html"), String::new()).await;
+    browser.expect(StatusCode::NOT_FOUND, "request-id");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,7 +308,18 @@ async fn a_customer_joins_orders_and_sees_the_order() {
     let house = House::new();
     customer(&house, "Brightwater", "owner@example.com");
     let mut browser = join(&house, "owner@example.com").await;
-    for path in ["/", "/catalog", "/orders", "/services", "/bills", "/members", "/activity", "/account/sessions"] {
+    for path in [
+        "/",
+        "/catalog",
+        "/orders",
+        "/services",
+        "/bills",
+        "/members",
+        "/activity",
+        "/webhooks",
+        "/account",
+        "/account/sessions",
+    ] {
         browser.get(path).await;
         assert_eq!(browser.status, StatusCode::OK, "{path}: {}", browser.page);
     }
@@ -365,4 +384,109 @@ fn configured(page: &str) -> Vec<(String, String)> {
         }
     }
     fields
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn things_are_found_by_how_their_names_begin_whatever_their_age() {
+    let house = House::new();
+    for n in 0..12 {
+        customer(&house, &format!("Filler {n}"), &format!("filler{n}@example.com"));
+    }
+    customer(&house, "青雲 Design Studio", "owner@brightwater.example");
+    let mut browser = Browser::new(&house);
+    browser.sign_in("admin@example.com").await;
+    for words in ["design", "STUD", "雲", "青雲 studio"] {
+        browser
+            .get(&format!("/search?q={}", crate::http::encode(words)))
+            .await
+            .expect(StatusCode::OK, "青雲 Design Studio");
+        assert!(!browser.page.contains("Filler 3"), "{words}");
+    }
+    browser.get("/search?q=admin").await.expect(StatusCode::OK, "admin@example.com");
+    browser.get("/search?q=machine%20S").await.expect(StatusCode::OK, "Cloud machine S");
+    browser.get("/search?q=nothing-of-that-name").await.expect(StatusCode::OK, "Nothing found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_looks_after_ones_own_account() {
+    let house = House::new();
+    let mut browser = Browser::new(&house);
+    browser.sign_in("admin@example.com").await;
+    let mut elsewhere = Browser::new(&house);
+    elsewhere.sign_in("admin@example.com").await;
+    browser.get("/account").await.expect(StatusCode::OK, "admin@example.com");
+    browser.post("/account", &[("name", ""), ("locale", "en")]).await;
+    browser.expect(StatusCode::UNPROCESSABLE_ENTITY, "f-name-error");
+    browser.post("/account", &[("name", "Ada Lovelace"), ("locale", "zh-TW")]).await;
+    browser.get("/account").await.expect(StatusCode::OK, "value=\"Ada Lovelace\"");
+    assert!(browser.page.contains("lang=\"zh-Hant-TW\""), "the pages speak the new language at once");
+    let wrong = [
+        ("current", "not the password at all"),
+        ("password", "nine candles by the door"),
+        ("again", "nine candles by the door"),
+    ];
+    browser.post("/account/password", &wrong).await.expect(StatusCode::UNPROCESSABLE_ENTITY, "目前的密碼不正確");
+    let differs = [("current", PASSWORD), ("password", "nine candles by the door"), ("again", "another")];
+    browser.post("/account/password", &differs).await.expect(StatusCode::UNPROCESSABLE_ENTITY, "f-again-error");
+    let right =
+        [("current", PASSWORD), ("password", "nine candles by the door"), ("again", "nine candles by the door")];
+    browser.post("/account/password", &right).await;
+    assert_eq!(browser.location, "/account");
+    browser.get("/account").await.expect(StatusCode::OK, "密碼已更換");
+    elsewhere.get("/account").await;
+    assert_eq!(elsewhere.status, StatusCode::SEE_OTHER, "other sessions have ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_readers_get_a_page_and_programs_a_document() {
+    let house = House::new();
+    let mut browser = Browser::new(&house);
+    let page = |path: &str| Request::get(path).header("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+    browser.send(page("/nowhere?lang=zh"), String::new()).await.expect(StatusCode::NOT_FOUND, "找不到這一頁");
+    browser
+        .send(page("/api/v1/nowhere?lang=en"), String::new())
+        .await
+        .expect(StatusCode::NOT_FOUND, "There is nothing here");
+    let program = Request::get("/api/v1/nowhere").header("accept", "application/json");
+    let request = program.header("host", "localhost").body(Body::empty()).unwrap();
+    let response = house.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    let text = String::from_utf8(to_bytes(response.into_body(), 1 << 16).await.unwrap().to_vec()).unwrap();
+    assert!(text.contains("\"route.none\""), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cookies_are_for_tls_exactly_where_the_request_came_over_it() {
+    let house = House::new();
+    let over = |secure: bool| {
+        let mut request = Request::get("/sign-in").header("host", "localhost").body(Body::empty()).unwrap();
+        request.extensions_mut().insert(web::Traced { request: "req_1".into(), address: None, secure });
+        request
+    };
+    for (secure, name) in [(true, "__Host-yunwei_visit="), (false, "yunwei_visit=")] {
+        let response = house.router.clone().oneshot(over(secure)).await.unwrap();
+        let set = response.headers().get_all(header::SET_COOKIE).iter().map(|v| v.to_str().unwrap().to_owned());
+        let set: Vec<String> = set.filter(|cookie| cookie.contains("visit")).collect();
+        assert!(set.len() == 1 && set[0].starts_with(name) && set[0].contains("; Secure") == secure, "{set:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_estimate_follows_what_is_chosen() {
+    let house = House::new();
+    customer(&house, "Brightwater", "owner@example.com");
+    let mut browser = join(&house, "owner@example.com").await;
+    browser.get("/catalog").await;
+    let names: Vec<&str> = browser.page.split("<h2>").skip(1).filter_map(|rest| rest.split('<').next()).collect();
+    let sizes = ["Cloud machine S", "Cloud machine M", "Cloud machine L", "Cloud machine made to measure"];
+    assert_eq!(names, sizes, "the small before the large, what is made to measure last");
+    let last = browser.page.rsplit("href=\"/catalog/").next().unwrap().split('"').next().unwrap().to_owned();
+    let path = format!("/catalog/{last}");
+    // 25 for the disk, (360 + 120) an hour, 720 hours.
+    browser.get(&path).await.expect(StatusCode::OK, "NT$345,625");
+    let form = [("c.vcpu", "2"), ("c.memory", "3"), ("c.disk", "10"), ("once", "o1")];
+    browser.post(&format!("{path}/price"), &form).await.expect(StatusCode::OK, "NT$777,850");
+    let form = [("c.vcpu", "900"), ("c.memory", "3"), ("c.disk", "10"), ("once", "o1")];
+    browser.post(&format!("{path}/price"), &form).await;
+    assert!(browser.status.is_client_error() || !browser.page.contains("NT$388,800,"), "{}", browser.page);
 }
