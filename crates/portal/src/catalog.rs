@@ -203,7 +203,7 @@ fn unit_of(of: &Characteristic) -> &str {
 
 /// Label and hint of a characteristic: its translated name; else what describes
 /// it, where that is short; else the name that programs use.
-fn words_of(lang: Lang, raw: &Json) -> (String, String) {
+pub(crate) fn words_of(lang: Lang, raw: &Json) -> (String, String) {
     let translated = raw.get("translation").and_then(|t| t.get(crate::records::tongue(lang))?.get("name")?.as_str());
     let (name, description) = (text(raw, "name"), said_in(lang, raw, "description"));
     match translated {

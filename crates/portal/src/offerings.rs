@@ -8,8 +8,9 @@ use crate::records::{Ask, ROWS, entries, said, text, value};
 use crate::ui::Empty;
 use crate::visit::{Answer, Signed};
 use axum::extract::Path;
-use commerce::catalog::PRODUCT_OFFERING;
-use serde_json::Value as Json;
+use commerce::catalog::{PRODUCT_OFFERING, PRODUCT_SPECIFICATION};
+use provisioning::specifications::SERVICE_SPECIFICATION;
+use resources::inventory::RESOURCE_SPECIFICATION;
 
 /// `GET /operator/offerings`
 pub(crate) async fn list(s: Signed) -> Answer {
@@ -18,6 +19,8 @@ pub(crate) async fn list(s: Signed) -> Answer {
     let after = s.visit.query.get("after").to_owned();
     let beyond = !after.is_empty();
     let found = s.list(&PRODUCT_OFFERING, Ask { after, limit: ROWS, ..Ask::default() }).await?;
+    let of = |offering: &db::Record| crate::records::at(offering, "productSpecification.id").to_owned();
+    let named = crate::records::called(&s, &PRODUCT_SPECIFICATION, found.records.iter().map(of).collect()).await;
     let rows: Vec<Row> = found
         .records
         .iter()
@@ -27,9 +30,7 @@ pub(crate) async fn list(s: Signed) -> Answer {
             note: offering.id.clone(),
             cells: vec![
                 Cell::State(p.state(offering.state.as_deref().unwrap_or_default())),
-                Cell::Text(
-                    offering.at("productSpecification.name").and_then(Json::as_str).unwrap_or_default().to_owned(),
-                ),
+                Cell::Text(named.get(&of(offering)).cloned().unwrap_or_default()),
                 Cell::Text(offering.revision.to_string()),
                 Cell::Time(p.ago(&offering.updated)),
             ],
@@ -59,15 +60,25 @@ pub(crate) async fn page(s: Signed, Path(id): Path<String>) -> Answer {
         .map(|c| {
             let known = loaded.choices.find(text(c, "name"));
             let allowed = known.map(|c| allowed(&t.frame, c)).unwrap_or_default();
-            (text(c, "name").to_owned(), text(c, "valueType").to_owned(), allowed)
+            let label = crate::catalog::words_of(p.lang, c).0;
+            let name = text(c, "name");
+            let shown = if label == name { label } else { format!("{label} · {name}") };
+            (shown, text(c, "valueType").to_owned(), allowed)
         })
         .collect();
-    let mut decomposition = vec![("productSpecification".to_owned(), said(p.lang, &loaded.specification.body, "name"))];
-    for (list, kind) in
-        [("serviceSpecification", "serviceSpecification"), ("resourceSpecification", "resourceSpecification")]
-    {
-        for part in entries(&loaded.specification.body, list) {
-            decomposition.push((kind.to_owned(), text(part, "name").to_owned()));
+    let o = &t.operator;
+    let mut decomposition =
+        vec![(o.product_specification.to_owned(), said(p.lang, &loaded.specification.body, "name"))];
+    for (list, kind, words) in [
+        ("serviceSpecification", &SERVICE_SPECIFICATION, o.service_specification),
+        ("resourceSpecification", &RESOURCE_SPECIFICATION, o.resource_specification),
+    ] {
+        let parts = entries(&loaded.specification.body, list);
+        let named =
+            crate::records::called(&s, kind, parts.iter().map(|part| text(part, "id").to_owned()).collect()).await;
+        for part in parts {
+            let name = named.get(text(part, "id")).cloned().unwrap_or_else(|| text(part, "name").to_owned());
+            decomposition.push((words.to_owned(), name));
         }
     }
     let view = OfferingPage {

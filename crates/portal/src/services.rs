@@ -2,7 +2,7 @@
 
 use crate::account::ConfirmPage;
 use crate::catalog::Labels;
-use crate::i18n::Lang;
+use crate::i18n::{Lang, said_of};
 use crate::live;
 use crate::page::{Page, ok};
 use crate::records::{Ask, ROWS, at, entries, said, text};
@@ -224,7 +224,10 @@ async fn see(s: &Signed, id: &str) -> Result<Seen> {
     let record = s.get(&services::SERVICE, id).await?;
     let status = s.call(&services::STATUS, service_id(id)).await?;
     let t = s.t();
-    let problem = status.machines.iter().find_map(|m| m.problem.clone());
+    let problem = status.machines.iter().find_map(|m| {
+        let message = m.problem.as_deref()?;
+        Some(said_of(s.p().lang, m.problem_code.as_deref().unwrap_or_default(), message))
+    });
     let trouble = match (status.condition.as_str(), problem) {
         ("unknown", _) => Some(Notice::new(Tone::Care, t.ordering.unseen_title, t.ordering.unseen_body)),
         ("failed", problem) => Some(Notice::new(Tone::Danger, t.ordering.trouble_title, problem.unwrap_or_default())),

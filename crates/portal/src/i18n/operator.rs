@@ -149,6 +149,9 @@ super::messages! {
         offerings_empty: "型錄是空的", "The catalog is empty";
         offerings_empty_body: "使用 yunwei catalog 或 TMF620 API 建立第一個方案。", "Create the first offering with yunwei catalog or the TMF620 API.";
         offering: "方案", "Offering";
+        product_specification: "產品規格", "Product specification";
+        service_specification: "服務規格", "Service specification";
+        resource_specification: "資源規格", "Resource specification";
         specification: "規格", "Specification";
         prices: "價格", "Prices";
         revision: "修訂", "Revision";

@@ -50,6 +50,8 @@ pub struct MachineSeen {
     pub boot_milliseconds: Option<u64>,
     /// Why it is not as wanted.
     pub problem: Option<String>,
+    /// The code of that, for programs and translations.
+    pub problem_code: Option<String>,
     /// When it was seen.
     #[schemars(with = "Option<String>")]
     pub observed_at: Option<Timestamp>,
@@ -66,6 +68,7 @@ impl MachineSeen {
             answers: intent.reachable && intent.answers(),
             boot_milliseconds: check.and_then(|check| check.boot_ms),
             problem: intent.current().and_then(|seen| seen.problem.as_ref()).map(|problem| problem.message.clone()),
+            problem_code: intent.current().and_then(|seen| seen.problem.as_ref()).map(|problem| problem.code.clone()),
             observed_at: intent.observed_at,
         }
     }
