@@ -15,6 +15,7 @@ use access::tenants::actions as tenants;
 use axum::response::{IntoResponse, Redirect};
 use base::{Kind, Result, limits};
 use db::Record;
+use provisioning::services;
 use resources::hosts;
 use serde_json::json;
 
@@ -32,7 +33,7 @@ pub(crate) async fn page(s: Signed) -> Answer {
             (f.customers, Icon::People, allowed(customers(&s, &query).await)?),
             (f.people, Icon::Person, allowed(people(&s, &query).await)?),
             (f.orders, Icon::Orders, allowed(orders(&s, &query).await)?),
-            (f.services_found, Icon::Services, allowed(services(&s, &query).await)?),
+            (f.services_found, Icon::Services, allowed(their_services(&s, &query).await)?),
             (f.bills, Icon::Bills, allowed(bills(&s, &query).await)?),
             (f.offerings, Icon::Catalog, allowed(offerings(&s, &query).await)?),
             (f.hosts_found, Icon::Hosts, allowed(machines(&s, &query).await)?),
@@ -119,10 +120,12 @@ async fn records(
     kind: &'static gate::Kind,
     query: &str,
     page: &str,
+    shown: fn(&Record) -> bool,
     name: impl Fn(&Record) -> String,
 ) -> Result<Vec<Hit>> {
     let text = query.to_owned();
-    let found = s.blocking(move |gate, cx| kind.search(gate, cx, &text, limits::SEARCH_MAX)).await?;
+    let mut found = s.blocking(move |gate, cx| kind.search(gate, cx, &text, limits::SEARCH_MAX)).await?;
+    found.retain(shown);
     let names = crate::customers::names(s, found.iter().map(|record| record.tenant)).await;
     let hit = |record: Record| Hit {
         href: format!("{page}/{}", record.id),
@@ -138,17 +141,19 @@ async fn orders(s: &Signed, query: &str) -> Result<Vec<Hit>> {
     if !s.p().offers("/orders") {
         return Ok(Vec::new());
     }
-    records(s, &commerce::orders::PRODUCT_ORDER, query, "/orders", |order| crate::orders::what(s, order)).await
+    records(s, &commerce::orders::PRODUCT_ORDER, query, "/orders", |_| true, |order| crate::orders::what(s, order))
+        .await
 }
 
 /// Customers' services, not those that stand behind them.
-async fn services(s: &Signed, query: &str) -> Result<Vec<Hit>> {
+async fn their_services(s: &Signed, query: &str) -> Result<Vec<Hit>> {
     if !s.p().offers("/services") {
         return Ok(Vec::new());
     }
     let lang = s.p().lang;
     let name = |service: &Record| said(lang, &service.body, "name");
-    records(s, &provisioning::services::SERVICE, query, "/services", name).await
+    let facing = |service: &Record| crate::records::at(service, "category") == services::CUSTOMER_FACING;
+    records(s, &services::SERVICE, query, "/services", facing, name).await
 }
 
 async fn bills(s: &Signed, query: &str) -> Result<Vec<Hit>> {
@@ -156,14 +161,14 @@ async fn bills(s: &Signed, query: &str) -> Result<Vec<Hit>> {
         return Ok(Vec::new());
     }
     let number = |bill: &Record| crate::records::at(bill, "billNo").to_owned();
-    records(s, &billing::bills::CUSTOMER_BILL, query, "/bills", number).await
+    records(s, &billing::bills::CUSTOMER_BILL, query, "/bills", |_| true, number).await
 }
 
 async fn offerings(s: &Signed, query: &str) -> Result<Vec<Hit>> {
     let page = if s.p().operator() { "/operator/offerings" } else { "/catalog" };
     let lang = s.p().lang;
     let name = |offering: &Record| said(lang, &offering.body, "name");
-    let mut found = records(s, &commerce::catalog::PRODUCT_OFFERING, query, page, name).await?;
+    let mut found = records(s, &commerce::catalog::PRODUCT_OFFERING, query, page, |_| true, name).await?;
     // Everybody knows whose catalog it is.
     found.iter_mut().for_each(|hit| hit.note.clear());
     Ok(found)

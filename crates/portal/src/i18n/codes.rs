@@ -35,6 +35,7 @@ const CODES: &[(&str, &str)] = &[
     ("account.suspended", "這個帳號已停用，請洽您組織的管理員。"),
     ("action.forbidden", "您的角色不包含這個動作，請洽您組織的管理員。"),
     ("attempts.too_many", "嘗試次數過多，請稍候再試。"),
+    ("attribute.empty", "這項資料不能是空的。"),
     ("attribute.missing", "缺少必填的資料。"),
     ("attribute.read_only", "這項資料建立後不能更改。"),
     ("attribute.type", "資料的型別不符。"),

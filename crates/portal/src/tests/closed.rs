@@ -104,7 +104,8 @@ async fn whoever_may_only_look_changes_nothing_and_sees_no_back_office() {
                 .contains(&path.as_str());
             let refused = [StatusCode::FORBIDDEN, StatusCode::NOT_FOUND].contains(&viewer.status);
             let empty = viewer.status == StatusCode::OK
-                && ["/operator/orders", "/operator/flows", "/operator/offerings"].contains(&path.as_str());
+                && ["/operator/orders", "/operator/flows", "/operator/offerings", "/operator/customers"]
+                    .contains(&path.as_str());
             assert!(refused || blank || empty, "GET {at}: {} {}", viewer.status, viewer.page);
         }
         if post && !OWN.contains(&path.as_str()) {
