@@ -20,8 +20,6 @@ for (const [lang, name] of [["en", "web-shop"], ["zh", "官網"]]) {
   await page.fill("input[name=password]", password);
   await page.click("main button.main");
   await page.waitForURL((url) => !url.pathname.startsWith("/sign-in"));
-  await page.goto(`${portal}/catalog`);
-  await picture("catalog");
   await page.goto(`${portal}/bills`);
   await page.locator("table.list tbody th a").last().click();
   await page.locator(".bill").waitFor();

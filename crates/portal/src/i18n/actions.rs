@@ -96,6 +96,8 @@ const VERBS: &[(&str, &str, &str)] = &[
     ("seed", "載入", "filled"),
     ("erase", "抹除", "erased"),
     ("observe", "回報", "reported"),
+    ("console", "送出主控台", "sent a console"),
+    ("request", "要求", "asked for"),
     ("advance", "推進", "advanced"),
     ("discard", "捨棄", "discarded"),
     ("adopt", "收養", "adopted"),
