@@ -105,6 +105,7 @@ impl Engine {
     /// `Unavailable` where threads cannot be had or the database is away.
     pub fn start(&self) -> Result<Handle> {
         self.recover()?;
+        look_again(&self.gate)?;
         let mut threads = Vec::new();
         let mut spawn = |name: String, work: Box<dyn FnOnce() + Send>| -> Result<()> {
             let thread = std::thread::Builder::new().name(name).spawn(work);
@@ -219,12 +220,31 @@ fn due(gate: &Gate) -> Result<(Vec<(RunId, TenantId)>, Vec<jobs::JobId>)> {
     })
 }
 
+/// The clock was set back, now or while no server ran: what was put off until
+/// an instant that is far away again is looked at at once.
+fn look_again(gate: &Gate) -> Result<()> {
+    let now = gate.now();
+    let found = gate.db().write(move |conn| Ok(store::look_again(conn, now)? + jobs::look_again(conn, now)?))?;
+    if found > 0 {
+        tracing::warn!(found, "the clock was set back: what was put off is looked at now");
+    }
+    Ok(())
+}
+
 /// The clock's thread: finds what is due and nobody told of.
 fn watch(gate: &Gate, workshop: &Workshop) {
     let mut looks: BTreeMap<&'static str, Timestamp> = BTreeMap::new();
-    let mut away = false;
+    let (mut away, mut last) = (false, gate.now());
     while workshop.queue.pause(gate.now(), LOOK_EVERY) {
         let now = gate.now();
+        let set_back = now < last;
+        last = now;
+        if set_back {
+            looks.clear();
+            if let Err(e) = look_again(gate) {
+                tracing::warn!(error = ?e, "the clock was set back, and what was put off cannot be looked at");
+            }
+        }
         match due(gate) {
             Ok((runs, jobs)) => {
                 away = false;
