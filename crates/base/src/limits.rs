@@ -250,3 +250,7 @@ pub const LIVE_MILLISECONDS: u64 = 500;
 pub const OBSERVATION_LIVES_MAX: usize = 100;
 /// How old an agent's last word on a running machine may be before its use counts as unknown, in seconds.
 pub const USAGE_LAG_SECONDS_MAX: i64 = 90;
+/// Nodes of one study of impact.
+pub const IMPACT_NODES_MAX: usize = 100_000;
+/// Members of all needs of one study of impact.
+pub const IMPACT_NEEDS_MAX: usize = 1_000_000;
