@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may depend on whom; a crate that is not named may not be depended on.
-const ARROWS: [(&str, &str); 17] = [
+const ARROWS: [(&str, &str); 18] = [
     ("base", ""),
     ("db", "base"),
     ("gate", "base db"),
@@ -18,6 +18,7 @@ const ARROWS: [(&str, &str); 17] = [
     ("resources", "base db gate ledger durable drivers"),
     ("provisioning", "base db gate ledger durable drivers resources commerce"),
     ("billing", "base db gate ledger durable commerce provisioning resources"),
+    ("continuity", "base db gate ledger durable drivers commerce provisioning resources"),
     ("agent", "base drivers"),
     ("portal", "*"),
     ("server", "*"),

@@ -274,3 +274,7 @@ pub const FLOW_RUNS_DAYS: i64 = 180;
 pub const SWEEP_BATCH_MAX: usize = 1_000;
 /// How long a host keeps an image that no machine on it is made from.
 pub const IMAGE_UNUSED_DAYS: u64 = 7;
+/// Nodes of one study of impact.
+pub const IMPACT_NODES_MAX: usize = 100_000;
+/// Members of all needs of one study of impact.
+pub const IMPACT_NEEDS_MAX: usize = 1_000_000;
