@@ -64,7 +64,8 @@ impl House {
         let authenticator = Authenticator::new(self.house.gate.clone());
         let settings = Settings { address_rate: 0, actor_rate: 0, ..Settings::default() };
         let web = Web::new(self.house.gate.clone(), authenticator.clone(), settings);
-        let portal = Portal { gate: self.house.gate.clone(), authenticator, tls: false, agents: String::new() };
+        let (gate, hub) = (self.house.gate.clone(), self.house.hub.clone());
+        let portal = Portal { gate, authenticator, hub, tls: false, agents: String::new() };
         server::routes::router(&self.house, &web, portal)
     }
 }

@@ -22,7 +22,11 @@ fn main() {
     let began = Instant::now();
     let ranks = black_box(Study::new(&graph, 300).single_points());
     let took = began.elapsed().as_secs_f64();
-    println!("{} nodes, {} of them stop an activity when lost alone: {took:.3} s on one core", graph.len(), ranks.len());
+    println!(
+        "{} nodes, {} of them stop an activity when lost alone: {took:.3} s on one core",
+        graph.len(),
+        ranks.len()
+    );
     let walked = walk_all(&graph);
     let nodes = graph.len() as f64;
     report("single failures answered", nodes / took, "/s", "of walking to all that they reach", nodes / walked);
@@ -40,8 +44,9 @@ fn firm() -> Vec<Node> {
     let measured = |lanes| Source { lanes, bytes_per_second: Some(200_000_000) };
     let mut hosts = Vec::new();
     for _ in 0..SITES {
-        let pair = |add: &mut dyn FnMut(Node) -> NodeIx, kind| {
-            Need { at_least: 1, of: vec![add(repaired(kind, 8)), add(repaired(kind, 8))] }
+        let pair = |add: &mut dyn FnMut(Node) -> NodeIx, kind| Need {
+            at_least: 1,
+            of: vec![add(repaired(kind, 8)), add(repaired(kind, 8))],
         };
         let needs = vec![pair(&mut add, Kind::Power), pair(&mut add, Kind::Route), pair(&mut add, Kind::Cooling)];
         let site = add(Node { needs, source: Some(measured(8)), ..Node::new(Kind::Site) });
@@ -62,7 +67,8 @@ fn firm() -> Vec<Node> {
             let copies = [0, 1].map(|next| Copy { place: *others[(number + next) % others.len()], age_seconds: 3_600 });
             let demand = Demand { vcpu: 2, memory_mib: 4_096, disk_mib: 20_480 };
             let data = Data { demand, pool: 0, bytes: 20 << 30, copies: copies.to_vec() };
-            let machine = Node { within: Some(*host), start_seconds: 30, data: Some(data), ..Node::new(Kind::Resource) };
+            let machine =
+                Node { within: Some(*host), start_seconds: 30, data: Some(data), ..Node::new(Kind::Resource) };
             machines.push(add(machine));
         }
     }

@@ -133,12 +133,15 @@ impl Cx {
     /// tenant is not in sight. What may be done is decided as before.
     #[must_use]
     pub fn only(&self, tenant: TenantId) -> Option<Self> {
-        let above = match &self.0.scope {
+        let above = match &self.who.scope {
             Scope::All => Vec::new(),
             Scope::Tenants { above, .. } => above.clone(),
         };
         let seen = matches!(self.relation(tenant), Relation::Own | Relation::Below);
-        seen.then(|| self.with(|inner| inner.scope = Scope::Tenants { own: vec![tenant], above }))
+        seen.then(|| {
+            let who = Who { scope: Scope::Tenants { own: vec![tenant], above }, ..(*self.who).clone() };
+            Cx { who: Arc::new(who), ..self.clone() }
+        })
     }
 
     /// Who acts.

@@ -1,7 +1,7 @@
 //! The graph of what depends on what, checked once and laid out for many questions.
 
-use std::collections::BinaryHeap;
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use base::limits::{IMPACT_NEEDS_MAX, IMPACT_NODES_MAX};
 use base::{Error, Result};
@@ -81,7 +81,8 @@ impl Graph {
             return Err(Error::invalid("impact.too_large", format!("a study takes at most {IMPACT_NEEDS_MAX} needs")));
         }
         let held: Vec<_> = indexed(&nodes).filter_map(|(ix, node)| Some((node.within?.at(), ix))).collect();
-        let hosts: Vec<_> = indexed(&nodes).filter_map(|(ix, node)| Some((node.host.as_ref()?.pool as usize, ix))).collect();
+        let hosts: Vec<_> =
+            indexed(&nodes).filter_map(|(ix, node)| Some((node.host.as_ref()?.pool as usize, ix))).collect();
         let pools = hosts.iter().map(|(pool, _)| pool + 1).max().unwrap_or(0);
         let mut graph = Graph {
             named_by: Rows::of(nodes.len(), &named),

@@ -33,4 +33,6 @@ mod types;
 
 pub use graph::Graph;
 pub use rules::{Rank, Study};
-pub use types::{Activity, Back, Copy, Data, Harm, Host, Kind, Loss, Move, Need, Node, NodeIx, Outcome, Source, Stop, Why};
+pub use types::{
+    Activity, Back, Copy, Data, Harm, Host, Kind, Loss, Move, Need, Node, NodeIx, Outcome, Source, Stop, Why,
+};

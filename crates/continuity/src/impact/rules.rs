@@ -162,7 +162,9 @@ impl<'g> Study<'g> {
             let waits = self.first_waits(ix, restored, &mut wanted);
             let state = self.state_mut(ix);
             (state.back, state.waits) = (None, waits);
-            if waits == 0 && let Some(base) = self.base(ix, restored) {
+            if waits == 0
+                && let Some(base) = self.base(ix, restored)
+            {
                 arrivals.push(Reverse((base.saturating_add(graph.node(ix).start_seconds), ix)));
             }
         }
@@ -186,7 +188,9 @@ impl<'g> Study<'g> {
             for owner in ready {
                 let state = self.state_mut(owner);
                 state.waits -= 1;
-                if state.waits == 0 && let Some(base) = self.base(owner, restored) {
+                if state.waits == 0
+                    && let Some(base) = self.base(owner, restored)
+                {
                     let moment = base.max(now).saturating_add(graph.node(owner).start_seconds);
                     arrivals.push(Reverse((moment, owner)));
                 }
@@ -303,7 +307,8 @@ impl<'g> Study<'g> {
             return Err(Why::NoCopy);
         }
         let free = |host: &NodeIx| yard.free(self.graph, *host);
-        let room: Vec<_> = self.graph.pool(data.pool).iter().copied().filter(|host| self.state(*host).is_none()).collect();
+        let room: Vec<_> =
+            self.graph.pool(data.pool).iter().copied().filter(|host| self.state(*host).is_none()).collect();
         let room: Vec<_> = room.into_iter().filter(|host| fits(data, free(host))).collect();
         if room.is_empty() {
             return Err(Why::NoRoom);

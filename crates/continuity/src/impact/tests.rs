@@ -113,13 +113,15 @@ fn of_two_feeds_one_is_enough() {
 
 #[test]
 fn a_standstill_is_waited_for_unless_the_objective_would_be_missed() {
-    let site = |repair| vec![
-        Node { repair_seconds: Some(repair), ..node(Kind::Power) },
-        Node { needs: needs(&[0]), ..host(4) },
-        host(4),
-        machine(1, &[(2, 300)]),
-        activity(&[3], 3_600, 600),
-    ];
+    let site = |repair| {
+        vec![
+            Node { repair_seconds: Some(repair), ..node(Kind::Power) },
+            Node { needs: needs(&[0]), ..host(4) },
+            host(4),
+            machine(1, &[(2, 300)]),
+            activity(&[3], 3_600, 600),
+        ]
+    };
     let short = lose(site(600), 0);
     assert_eq!((short.moves.len(), short.activities[0].back, short.activities[0].loss), (0, Back::At(605), None));
     let long = lose(site(90_000), 0);
@@ -173,9 +175,8 @@ fn standing(graph: &Graph, failed: &[NodeIx]) -> (Vec<bool>, Vec<bool>) {
             let short = |need: &Need| {
                 (need.of.iter().filter(|member| !still[member.0 as usize]).count() as u32) < need.at_least
             };
-            still[at] |= lost[at]
-                || node.within.is_some_and(|within| still[within.0 as usize])
-                || node.needs.iter().any(short);
+            still[at] |=
+                lost[at] || node.within.is_some_and(|within| still[within.0 as usize]) || node.needs.iter().any(short);
         }
         if before == (lost.clone(), still.clone()) {
             return (lost, still);
@@ -291,9 +292,14 @@ fn any_node(count: u32) -> impl Strategy<Value = Node> {
     let copies = proptest::collection::vec((ix(), 0u64..500), 0..4);
     let copies = copies
         .prop_map(|all| all.into_iter().map(|(place, age_seconds)| Copy { place, age_seconds }).collect::<Vec<_>>());
-    let data = (1i64..3, 0u32..2, 0u64..5_000, copies)
-        .prop_map(|(vcpu, pool, bytes, copies)| Data { demand: demand(vcpu), pool, bytes, copies });
-    let room = (0u32..2, 0i64..6, any_source()).prop_map(|(pool, free, restores)| Host { pool, free: demand(free), restores });
+    let data = (1i64..3, 0u32..2, 0u64..5_000, copies).prop_map(|(vcpu, pool, bytes, copies)| Data {
+        demand: demand(vcpu),
+        pool,
+        bytes,
+        copies,
+    });
+    let room =
+        (0u32..2, 0i64..6, any_source()).prop_map(|(pool, free, restores)| Host { pool, free: demand(free), restores });
     let objectives = (0u64..500, 0u64..500, 1u64..9).prop_map(|(rto, rpo, amount)| Activity {
         harm: vec![Harm { after_seconds: 0, amount }, Harm { after_seconds: rto, amount: amount * 10 }],
         rto_seconds: Some(rto),
@@ -327,13 +333,15 @@ fn any_node(count: u32) -> impl Strategy<Value = Node> {
 }
 
 fn any_graph() -> impl Strategy<Value = Vec<Node>> {
-    (2u32..14).prop_flat_map(|count| proptest::collection::vec(any_node(count), count as usize)).prop_map(|mut nodes| {
-        for at in 0..nodes.len() {
-            // What contains comes before: containers make no ring.
-            nodes[at].within = nodes[at].within.filter(|within| (within.0 as usize) < at);
-        }
-        nodes
-    })
+    (2u32..14).prop_flat_map(|count| proptest::collection::vec(any_node(count), count as usize)).prop_map(
+        |mut nodes| {
+            for at in 0..nodes.len() {
+                // What contains comes before: containers make no ring.
+                nodes[at].within = nodes[at].within.filter(|within| (within.0 as usize) < at);
+            }
+            nodes
+        },
+    )
 }
 
 proptest! {
