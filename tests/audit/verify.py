@@ -7,7 +7,7 @@ note) against it. Standard library only; Ed25519 follows RFC 8032.
 
     verify.py EXPORT [--key NAME+HASH+KEY] [--checkpoints FILE]
 
-Prints one JSON object: {"ok", "entries", "checkpoint", "first_bad", "reason"}.
+Prints one JSON object: {"ok", "entries", "erased", "checkpoint", "first_bad", "reason"}.
 Exit code 0 if all is well, 1 if not. Give --key and --checkpoints from a place
 that whoever could change the log could not reach; the export's own word about
 its key is worth nothing against them.
@@ -103,7 +103,10 @@ def open_note(note, key):
         if not line.startswith("\u2014 "):
             continue
         signer, _, encoded = line[2:].partition(" ")
-        raw = base64.b64decode(encoded)
+        try:
+            raw = base64.b64decode(encoded, validate=True)
+        except ValueError:
+            return None
         if signer == name and raw[:4] == key_id and ed25519_verify(public, text.encode(), raw[4:]):
             origin, size, root = text.split("\n")[:3]
             return (int(size), base64.b64decode(root)) if origin == name else None
@@ -156,9 +159,13 @@ def check_entry(line, expected):
     """What is wrong with an entry by itself, or None."""
     if line["index"] != expected:
         return "the entry is missing"
+    if line["leaf"] is None:
+        return "the entry does not read"
     leaf = json.loads(line["leaf"])
     if list(leaf) != MEMBERS or leaf["v"] != 1:
         return "the leaf is not of a known form"
+    if line["hash"] != leaf_hash(line["leaf"].encode()).hex():
+        return "the entry was changed"
     private = line.get("private")
     if private is not None:
         committed = hashlib.sha256(bytes.fromhex(private["salt"]) + private["body"].encode()).hexdigest()
@@ -169,30 +176,39 @@ def check_entry(line, expected):
 
 def verify(lines, key, kept):
     entries = [line for line in lines if "leaf" in line]
-    signed = {}
+    placed = next((line["tree"]["size"] for line in lines if "tree" in line), None)
+    signed, unsigned = {}, False
     for note in kept + [line["checkpoint"] for line in lines if "checkpoint" in line]:
         opened = open_note(note, key)
         if opened is None:
-            return report(False, len(entries), None, max(len(entries) - 1, 0), "a checkpoint is not signed by the log's key")
-        signed.setdefault(opened[0], set()).add(opened[1])
-    tree, holds = Tree(), 0
+            unsigned = True
+        else:
+            signed.setdefault(opened[0], set()).add(opened[1])
+    tree, holds, erased = Tree(), 0, 0
+
+    def bad(place, reason):
+        return {"ok": False, "entries": len(entries), "erased": erased, "checkpoint": holds, "first_bad": place, "reason": reason}
+
     for line in entries:
         wrong = check_entry(line, tree.size)
         if wrong:
-            return report(False, len(entries), holds, tree.size, wrong)
+            return bad(tree.size, wrong)
+        erased += line["private"] is None and json.loads(line["leaf"])["private"] != ""
         tree.push(leaf_hash(line["leaf"].encode()))
+        if line["root"] != tree.root().hex():
+            return bad(tree.size - 1, "an entry was removed, replaced or moved here: the tree's head does not fit")
         roots = signed.pop(tree.size, None)
         if roots is not None:
             if roots != {tree.root()}:
-                return report(False, len(entries), holds, holds, f"the checkpoint over {tree.size} entries signs another head")
+                return bad(holds, f"the checkpoint over {tree.size} entries signs another head")
             holds = tree.size
     if any(size > tree.size for size in signed):
-        return report(False, len(entries), holds, tree.size, "the tail was cut: a checkpoint covers more entries")
-    return report(True, len(entries), holds, None, None)
-
-
-def report(ok, entries, checkpoint, first_bad, reason):
-    return {"ok": ok, "entries": entries, "checkpoint": checkpoint, "first_bad": first_bad, "reason": reason}
+        return bad(tree.size, "the tail was cut: a checkpoint covers more entries")
+    if placed is not None and placed != tree.size:
+        return bad(min(placed, tree.size), f"the sequencer placed {placed} entries, and there are {tree.size}")
+    if unsigned:
+        return bad(max(tree.size - 1, 0), "a checkpoint is not signed by the log's key")
+    return {"ok": True, "entries": len(entries), "erased": erased, "checkpoint": holds, "first_bad": None, "reason": None}
 
 
 def main():
@@ -203,6 +219,10 @@ def main():
     given = parser.parse_args()
     with open(given.export, encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
+    if not lines or "log" not in lines[0]:
+        sys.exit("this is no export of an audit log")
+    if "since" in lines[0]["log"] or "until" in lines[0]["log"]:
+        sys.exit("this export is a stretch of the log; only the whole of it can be verified")
     key = read_key(given.key or lines[0]["log"]["key"])
     kept = []
     if given.checkpoints:

@@ -20,7 +20,7 @@ pub mod testing;
 mod tests;
 mod value;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::{Error, Result};
@@ -75,12 +75,18 @@ impl Db {
         Ok(Db(Arc::new(backend)))
     }
 
-    /// Opens an existing SQLite directory for looking only, beside a running server.
+    /// Opens an existing database for looking only, beside a running server.
+    /// Nothing is changed, the schema neither.
     ///
     /// # Errors
-    /// `NotFound` where there is none, `Conflict` where its schema is not this program's.
-    pub fn open_read_only(directory: &Path) -> Result<Db> {
-        Ok(Db(Arc::new(Backend::Sqlite(sqlite::Sqlite::open_read_only(directory)?))))
+    /// `NotFound` where there is none, `Conflict` where its schema is not this
+    /// program's; `Unavailable` where the database is away.
+    pub fn open_read_only(location: &Location) -> Result<Db> {
+        let backend = match location {
+            Location::Directory(path) => Backend::Sqlite(sqlite::Sqlite::open_read_only(path)?),
+            Location::Postgres(url) => Backend::Postgres(postgres::Postgres::open_read_only(url)?),
+        };
+        Ok(Db(Arc::new(backend)))
     }
 
     /// Which engine this is.

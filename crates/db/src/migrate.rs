@@ -91,9 +91,31 @@ fn applied(conn: &rusqlite::Connection) -> Result<i64> {
         .map_err(sqlite::translate)
 }
 
+fn applied_postgres(client: &mut ::postgres::Client) -> Result<i64> {
+    let row = client.query_one("SELECT COALESCE(MAX(number), 0) FROM schema_history", &[]);
+    row.map(|row| row.get(0)).map_err(postgres::translate)
+}
+
 /// For looking beside a server, nothing may be changed: the schema must be ours already.
 pub(crate) fn expect_current(conn: &rusqlite::Connection) -> Result<()> {
-    match applied(conn)? {
+    let there = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'schema_history'";
+    let known: i64 = conn.query_row(there, [], |row| row.get(0)).map_err(sqlite::translate)?;
+    current(if known == 0 { 0 } else { applied(conn)? })
+}
+
+/// [`expect_current`] on PostgreSQL.
+pub(crate) fn expect_current_postgres(client: &mut ::postgres::Client) -> Result<()> {
+    let there = "SELECT to_regclass('schema_history') IS NOT NULL";
+    let known: bool = client.query_one(there, &[]).map_err(postgres::translate)?.get(0);
+    current(if known { applied_postgres(client)? } else { 0 })
+}
+
+fn current(found: i64) -> Result<()> {
+    match found {
+        0 => Err(Error::not_found(
+            "data.absent",
+            "the database is empty: no yunwei server has used it; see that --data and --database are right",
+        )),
         found if found > newest() => Err(too_new(found)),
         found if found < newest() => Err(Error::conflict(
             "schema.older",
@@ -110,9 +132,7 @@ pub(crate) fn postgres(client: &mut ::postgres::Client) -> Result<()> {
     // Several servers may start at once; the advisory lock lets one of them migrate.
     client.batch_execute("SELECT pg_advisory_lock(7956723)").map_err(postgres::translate)?;
     client.batch_execute(HISTORY).map_err(postgres::translate)?;
-    let row =
-        client.query_one("SELECT COALESCE(MAX(number), 0) FROM schema_history", &[]).map_err(postgres::translate)?;
-    let done: i64 = row.get(0);
+    let done = applied_postgres(client)?;
     if done > newest() {
         return Err(too_new(done));
     }

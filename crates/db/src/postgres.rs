@@ -33,16 +33,22 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     pub(crate) fn open(url: &str) -> Result<Self> {
-        let config: ::postgres::Config = url.parse().map_err(|e| {
-            Error::invalid(
-                "database.url",
-                "the database address is not of the form postgres://user:password@host/database",
-            )
-            .because(e)
-        })?;
-        let mut first = connect(&config)?;
-        migrate::postgres(&mut first)?;
-        drop(first);
+        let config = parse(url)?;
+        migrate::postgres(&mut connect(&config)?)?;
+        Self::start(&config)
+    }
+
+    /// For looking only: PostgreSQL itself refuses whatever would write.
+    pub(crate) fn open_read_only(url: &str) -> Result<Self> {
+        let mut config = parse(url)?;
+        let options = config.get_options().unwrap_or_default();
+        let options = format!("{options} -c default_transaction_read_only=on");
+        config.options(options.trim());
+        migrate::expect_current_postgres(&mut connect(&config)?)?;
+        Self::start(&config)
+    }
+
+    fn start(config: &::postgres::Config) -> Result<Self> {
         let (sender, receiver) = sync_channel(limits::WRITE_QUEUE_MAX);
         let receiver = Arc::new(Mutex::new(receiver));
         let way = Arc::new(RwLock::new(()));
@@ -107,6 +113,11 @@ const READ_BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// How long a server that says nothing is waited for, where its address does not say otherwise.
 const SILENCE: Duration = Duration::from_secs(30);
+
+fn parse(url: &str) -> Result<::postgres::Config> {
+    let form = "the database address is not of the form postgres://user:password@host/database";
+    url.parse().map_err(|e| Error::invalid("database.url", form).because(e))
+}
 
 fn connect(config: &::postgres::Config) -> Result<Client> {
     let mut config = config.clone();

@@ -83,7 +83,7 @@ fn a_second_server_on_one_directory_is_refused_and_told_why() {
     let error = Db::open(&location).map(drop).unwrap_err();
     assert_eq!(error.code(), "data.in_use");
     assert!(error.message().contains("in use by another yunwei process"));
-    Db::open_read_only(scratch.path())
+    Db::open_read_only(&location)
         .unwrap()
         .read(|conn| conn.query_one("SELECT COUNT(*) FROM records", &[], |r| r.get::<i64>(0)))
         .unwrap();
@@ -100,6 +100,28 @@ fn nobody_else_on_the_machine_reads_the_database() {
     assert_eq!(mode(scratch.path()), 0o700);
     for file in ["yunwei.db", "yunwei.db-wal", "yunwei.db-shm"] {
         assert_eq!(mode(&scratch.path().join(file)), 0o600, "{file}");
+    }
+}
+
+#[test]
+fn who_only_looks_changes_nothing_and_refuses_another_schema() {
+    let scratch = Scratch::new();
+    let mut locations = vec![Location::Directory(scratch.path().to_owned())];
+    locations.extend(crate::testing::postgres_url().map(Location::Postgres));
+    for location in locations {
+        assert_eq!(Db::open_read_only(&location).map(drop).unwrap_err().code(), "data.absent");
+        let change =
+            |sql: &'static str| Db::open(&location).unwrap().write(move |conn| conn.execute(sql, &[])).unwrap();
+        change("UPDATE schema_history SET name = name");
+        let looking = Db::open_read_only(&location).unwrap();
+        let counted = looking.read(|conn| conn.query_one("SELECT COUNT(*) FROM records", &[], |r| r.get::<i64>(0)));
+        assert_eq!(counted.unwrap(), 0);
+        assert!(looking.write(|conn| conn.execute("DELETE FROM schema_history", &[])).is_err());
+        drop(looking);
+        change("DELETE FROM schema_history WHERE number > 1");
+        for _ in 0..2 {
+            assert_eq!(Db::open_read_only(&location).map(drop).unwrap_err().code(), "schema.older");
+        }
     }
 }
 

@@ -40,7 +40,7 @@ use serde::Serialize;
 
 use crate::Cx;
 
-pub use export::export;
+pub use export::{Span, export, export_at};
 pub use key::{Checkpoint, Key, VerifyingKey};
 pub use leaf::{Leaf, Private};
 pub use sequencer::{Head, Sequencer, erase, sequence};

@@ -97,10 +97,7 @@ pub fn verify(db: &Db, with: &Verify<'_>) -> Result<Report> {
 /// # Errors
 /// As [`verify`]; `NotFound` where there is no database.
 pub fn verify_at(location: &Location, keys: &Path) -> Result<Report> {
-    let db = match location {
-        Location::Directory(directory) => Db::open_read_only(directory)?,
-        Location::Postgres(_) => Db::open(location)?,
-    };
+    let db = Db::open_read_only(location)?;
     verify(&db, &Verify { directory: Some(keys), ..Verify::default() })
 }
 
