@@ -2,6 +2,8 @@
 
 /// Largest HTTP request body, in bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a body that is too large that are read all the same: who sends one hears the answer only when done.
+pub const BODY_DISCARDED_MAX: usize = 16 << 20;
 /// Deepest nesting of a JSON document.
 pub const JSON_DEPTH_MAX: usize = 32;
 /// Largest stored record, in bytes of JSON.
@@ -260,3 +262,11 @@ pub const LIVE_MILLISECONDS: u64 = 500;
 pub const OBSERVATION_LIVES_MAX: usize = 100;
 /// How old an agent's last word on a running machine may be before its use counts as unknown, in seconds.
 pub const USAGE_LAG_SECONDS_MAX: i64 = 90;
+/// How long facts are kept after what they told of.
+pub const FACTS_DAYS: i64 = 90;
+/// How long ended flow runs are kept with their journals.
+pub const FLOW_RUNS_DAYS: i64 = 180;
+/// Rows that one sweep takes away in one transaction.
+pub const SWEEP_BATCH_MAX: usize = 1_000;
+/// How long a host keeps an image that no machine on it is made from.
+pub const IMAGE_UNUSED_DAYS: u64 = 7;

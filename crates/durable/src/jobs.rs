@@ -207,6 +207,11 @@ pub(crate) fn release_claims(conn: &mut Conn<'_>, now: Timestamp) -> Result<u64>
     conn.execute("UPDATE jobs SET state = 'ready', due_at = $1 WHERE state = 'running'", args![now])
 }
 
+/// Jobs that were put off before the clock was set back are tried now.
+pub(crate) fn look_again(conn: &mut Conn<'_>, now: Timestamp) -> Result<u64> {
+    conn.execute("UPDATE jobs SET due_at = $1 WHERE due_at > $1 AND updated_at > $1 AND state = 'ready'", args![now])
+}
+
 /// A job as it is shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

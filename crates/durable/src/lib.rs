@@ -17,7 +17,7 @@ mod engine;
 pub mod expression;
 pub mod flows;
 pub mod jobs;
-mod reconcilers;
+pub mod reconcilers;
 mod registry;
 mod step;
 #[cfg(any(test, feature = "testing"))]

@@ -24,19 +24,22 @@ pub struct Lease {
 }
 
 /// Takes the lease, or prolongs it where `holder` has it already. `None` where
-/// somebody else holds it.
+/// somebody else holds it. One that ends further off than it can was given
+/// before the clock was set back, and counts no more.
 ///
 /// # Errors
 /// Those of the database.
 pub fn take(conn: &mut Conn<'_>, name: &str, holder: &str, now: Timestamp, term: Duration) -> Result<Option<Lease>> {
-    let until = from_micros(micros(now).saturating_add(i64::try_from(term.as_micros()).unwrap_or(i64::MAX)))?;
+    let length = i64::try_from(term.as_micros()).unwrap_or(i64::MAX);
+    let until = from_micros(micros(now).saturating_add(length))?;
+    let furthest = micros(now).saturating_add(length.saturating_mul(2));
     let fence = conn.query_opt(
         "INSERT INTO leases (name, holder, fence, until) VALUES ($1, $2, 1, $3)
          ON CONFLICT (name) DO UPDATE SET
             fence = CASE WHEN leases.holder = $2 THEN leases.fence ELSE leases.fence + 1 END, holder = $2, until = $3
-         WHERE leases.holder = $2 OR leases.until <= $4
+         WHERE leases.holder = $2 OR leases.until <= $4 OR leases.until > $5
          RETURNING fence",
-        args![name, holder, until, now],
+        args![name, holder, until, now, furthest],
         |row| row.get(0),
     )?;
     Ok(fence.map(|fence| Lease { name: name.to_owned(), holder: holder.to_owned(), fence, until }))

@@ -11,7 +11,7 @@ mod queue;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base::id::{RunId, TenantId};
 use base::time::Timestamp;
@@ -105,6 +105,7 @@ impl Engine {
     /// `Unavailable` where threads cannot be had or the database is away.
     pub fn start(&self) -> Result<Handle> {
         self.recover()?;
+        look_again(&self.gate)?;
         let mut threads = Vec::new();
         let mut spawn = |name: String, work: Box<dyn FnOnce() + Send>| -> Result<()> {
             let thread = std::thread::Builder::new().name(name).spawn(work);
@@ -219,12 +220,29 @@ fn due(gate: &Gate) -> Result<(Vec<(RunId, TenantId)>, Vec<jobs::JobId>)> {
     })
 }
 
+/// The clock was set back, now or while no server ran: what was put off until
+/// an instant that is far away again is looked at at once.
+fn look_again(gate: &Gate) -> Result<()> {
+    let now = gate.now();
+    let found = gate.db().write(move |conn| Ok(store::look_again(conn, now)? + jobs::look_again(conn, now)?))?;
+    if found > 0 {
+        tracing::warn!(found, "the clock was set back: what was put off is looked at now");
+    }
+    Ok(())
+}
+
 /// The clock's thread: finds what is due and nobody told of.
 fn watch(gate: &Gate, workshop: &Workshop) {
-    let mut looks: BTreeMap<&'static str, Timestamp> = BTreeMap::new();
-    let mut away = false;
+    // By a clock that nobody can set.
+    let mut looks: BTreeMap<&'static str, Instant> = BTreeMap::new();
+    let (mut away, mut last) = (false, gate.now());
     while workshop.queue.pause(gate.now(), LOOK_EVERY) {
         let now = gate.now();
+        let set_back = now < last;
+        last = now;
+        if set_back && let Err(e) = look_again(gate) {
+            tracing::warn!(error = ?e, "the clock was set back, and what was put off cannot be looked at");
+        }
         match due(gate) {
             Ok((runs, jobs)) => {
                 away = false;
@@ -238,8 +256,8 @@ fn watch(gate: &Gate, workshop: &Workshop) {
             Err(_) => {}
         }
         for (name, reconciler) in &workshop.registry.reconcilers {
-            if looks.get(name).is_none_or(|next| *next <= now) {
-                looks.insert(name, later(now, reconciler.every));
+            if looks.get(name).is_none_or(|last| last.elapsed() >= reconciler.every) {
+                looks.insert(name, Instant::now());
                 workshop.queue.push(Work::Reconcile(name));
             }
         }

@@ -31,6 +31,7 @@ pub(crate) mod store;
 mod types;
 
 use base::id::RunId;
+use base::time::Timestamp;
 use base::{Error, Result, limits};
 use db::Conn;
 use gate::Tx;
@@ -161,6 +162,19 @@ pub fn progress(tx: &mut Tx<'_>, id: RunId) -> Result<RunDetail> {
 /// Those of the database.
 pub fn is_over(conn: &mut Conn<'_>, id: RunId) -> Result<bool> {
     Ok(store::load(conn, id)?.is_none_or(|run| run.state.is_final()))
+}
+
+/// Forgets runs that ended before `before`, their journals and decisions with
+/// them: one batch. Gives how many. What they did stays: records, ledgers, audit log.
+///
+/// # Errors
+/// Those of the database.
+pub fn forget(conn: &mut Conn<'_>, before: Timestamp) -> Result<usize> {
+    let old = store::ended_before(conn, before)?;
+    for run in &old {
+        store::delete(conn, *run)?;
+    }
+    Ok(old.len())
 }
 
 pub(crate) fn find(conn: &mut Conn<'_>, id: RunId) -> Result<Run> {

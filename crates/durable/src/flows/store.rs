@@ -1,8 +1,8 @@
 //! Every SQL statement about flows.
 
-use base::Result;
 use base::id::{RunId, TenantId};
 use base::time::Timestamp;
+use base::{Result, limits};
 use db::records::Scope;
 use db::{Conn, Row, Value, args};
 use serde_json::Value as Json;
@@ -131,6 +131,35 @@ pub(crate) fn release_claims(conn: &mut Conn<'_>, now: Timestamp) -> Result<u64>
         "UPDATE flow_runs SET due_at = $1, claimed_by = NULL WHERE phase = 'outside' AND claimed_by IS NOT NULL",
         args![now],
     )
+}
+
+/// Runs that were put off before the clock was set back are looked at now.
+pub(crate) fn look_again(conn: &mut Conn<'_>, now: Timestamp) -> Result<u64> {
+    conn.execute(
+        "UPDATE flow_runs SET due_at = $1 WHERE due_at > $1 AND updated_at > $1 AND claimed_by IS NULL",
+        args![now],
+    )
+}
+
+/// A batch of runs that ended before then. Ids are made in the order of time,
+/// so the oldest of each state come first and the look is short.
+pub(crate) fn ended_before(conn: &mut Conn<'_>, before: Timestamp) -> Result<Vec<RunId>> {
+    let mut found = Vec::new();
+    for state in State::ALL.into_iter().filter(|state| state.is_final()) {
+        let oldest = conn.query(
+            "SELECT id, updated_at FROM flow_runs WHERE state = $1 ORDER BY id LIMIT $2",
+            args![state.word(), limits::SWEEP_BATCH_MAX],
+            |row| Ok((row.get::<RunId>(0)?, row.get::<Timestamp>(1)?)),
+        )?;
+        found.extend(oldest.into_iter().filter(|(_, at)| *at < before).map(|(id, _)| id));
+    }
+    Ok(found)
+}
+
+pub(crate) fn delete(conn: &mut Conn<'_>, run: RunId) -> Result<()> {
+    conn.execute("DELETE FROM flow_journal WHERE run = $1", args![run])?;
+    conn.execute("DELETE FROM flow_decisions WHERE run = $1", args![run])?;
+    conn.execute("DELETE FROM flow_runs WHERE id = $1", args![run]).map(drop)
 }
 
 pub(crate) fn journal(conn: &mut Conn<'_>, run: RunId) -> Result<Vec<JournalEvent>> {

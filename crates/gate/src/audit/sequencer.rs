@@ -182,7 +182,9 @@ impl Desk {
             },
         };
         let (now, before) = (self.clock.now(), self.signed.as_ref().map_or(0, |signed| signed.size));
-        let long_ago = self.signed_at.is_none_or(|at| micros(now) - micros(at) >= CHECKPOINT_EVERY.as_micros() as i64);
+        // A clock that was set back must not put the next checkpoint off.
+        let every = CHECKPOINT_EVERY.as_micros() as i64;
+        let long_ago = self.signed_at.is_none_or(|at| !(0..every).contains(&(micros(now) - micros(at))));
         let many = head.size.saturating_sub(before) >= limits::AUDIT_CHECKPOINT_ENTRIES as u64;
         if head.size != before && (last || long_ago || many) {
             self.sign(head, now)?;
