@@ -3,6 +3,9 @@
 use std::any::Any;
 
 use base::id::TenantId;
+use base::time::Timestamp;
+use base::{Result, limits};
+use db::{Conn, args};
 
 /// Something that happened. Stated inside the transaction that made it so;
 /// reactions to it run in the same transaction.
@@ -47,4 +50,16 @@ impl Fact for RecordFact {
     fn revision(&self) -> i64 {
         self.revision
     }
+}
+
+/// Forgets facts from before `before`: one batch, the oldest first. Gives how
+/// many. Reactions, notifications and live pages took theirs when they happened.
+///
+/// # Errors
+/// Those of the database.
+pub fn forget(conn: &mut Conn<'_>, before: Timestamp) -> Result<u64> {
+    conn.execute(
+        "DELETE FROM facts WHERE at < $1 AND seq IN (SELECT seq FROM facts ORDER BY seq LIMIT $2)",
+        args![before, limits::SWEEP_BATCH_MAX],
+    )
 }

@@ -17,7 +17,7 @@ mod action;
 pub mod audit;
 mod cx;
 mod decide;
-mod facts;
+pub mod facts;
 mod kind;
 pub mod lease;
 mod run;

@@ -46,7 +46,7 @@ impl Inner {
         let found: Option<TenantId> =
             conn.query_opt("SELECT id FROM tenants WHERE parent IS NULL", &[], |row| row.get(0))?;
         let id = found.ok_or_else(|| {
-            Error::conflict("operator.absent", "there is no operator yet; run `yunwei admin init` first")
+            Error::not_found("operator.absent", "there is no operator yet; run `yunwei admin init` first")
         })?;
         Ok(id)
     }
@@ -121,7 +121,7 @@ impl Gate {
     /// The operator's tenant.
     ///
     /// # Errors
-    /// `Conflict` (`operator.absent`) before `yunwei admin init`.
+    /// `NotFound` (`operator.absent`) before `yunwei admin init`.
     pub fn operator(&self) -> Result<TenantId> {
         if let Some(id) = *self.0.operator.read().unwrap_or_else(std::sync::PoisonError::into_inner) {
             return Ok(id);

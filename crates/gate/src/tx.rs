@@ -93,7 +93,7 @@ impl<'t> Tx<'t> {
     /// The operator's tenant, the root of the tree.
     ///
     /// # Errors
-    /// `Conflict` (`operator.absent`) before `yunwei admin init`.
+    /// `NotFound` (`operator.absent`) before `yunwei admin init`.
     pub fn operator(&mut self) -> Result<TenantId> {
         self.gate.operator(&mut self.conn)
     }

@@ -220,30 +220,44 @@ pub static FETCH: Action<FetchImage, u64> = Action {
 /// the size for [`REGISTER`]. A copy that is there already stays.
 ///
 /// # Errors
-/// `Unavailable` (`image.unreadable`, `image.not_stored`).
+/// `Invalid` (`image.unreadable`, `image.no_file`), `Unavailable` (`image.not_stored`).
 pub fn store(folder: &Path, file: &Path) -> Result<(Sha256, u64)> {
-    let unreadable = |e: std::io::Error| {
-        Error::unavailable("image.unreadable", format!("cannot read {}: {e}", file.display())).because(e)
-    };
-    let not_stored = |e: std::io::Error| {
-        Error::unavailable("image.not_stored", format!("cannot write into {}: {e}", folder.display())).because(e)
-    };
-    std::fs::create_dir_all(folder).map_err(not_stored)?;
     let part = folder.join(format!("part-{}", std::process::id()));
+    let stored = copy(file, &part, folder).and_then(|(sha256, bytes)| {
+        std::fs::rename(&part, folder.join(sha256.as_str())).map_err(|e| not_stored(folder, e))?;
+        Ok((sha256, bytes))
+    });
+    if stored.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    stored
+}
+
+fn not_stored(folder: &Path, e: std::io::Error) -> Error {
+    Error::unavailable("image.not_stored", format!("cannot write into {}: {e}", folder.display())).because(e)
+}
+
+fn copy(file: &Path, part: &Path, folder: &Path) -> Result<(Sha256, u64)> {
+    let unreadable = |e: std::io::Error| {
+        Error::invalid("image.unreadable", format!("cannot read {}: {e}", file.display())).because(e)
+    };
     let mut source = File::open(file).map_err(unreadable)?;
-    let mut target = File::create(&part).map_err(not_stored)?;
+    if !source.metadata().map_err(unreadable)?.is_file() {
+        return Err(Error::invalid("image.no_file", format!("{} is not a file", file.display())));
+    }
+    std::fs::create_dir_all(folder).map_err(|e| not_stored(folder, e))?;
+    let mut target = File::create(part).map_err(|e| not_stored(folder, e))?;
     let (mut digest, mut bytes) = (ring::digest::Context::new(&ring::digest::SHA256), 0u64);
     let mut buffer = vec![0u8; 1 << 20];
     loop {
         let read = source.read(&mut buffer).map_err(unreadable)?;
         let Some(chunk) = buffer.get(..read).filter(|chunk| !chunk.is_empty()) else { break };
         digest.update(chunk);
-        target.write_all(chunk).map_err(not_stored)?;
+        target.write_all(chunk).map_err(|e| not_stored(folder, e))?;
         bytes += read as u64;
     }
-    target.sync_all().map_err(not_stored)?;
+    target.sync_all().map_err(|e| not_stored(folder, e))?;
     let sha256: Sha256 =
         hex::encode(digest.finish().as_ref()).parse().map_err(|e: String| Error::bug("image.digest", e))?;
-    std::fs::rename(&part, folder.join(sha256.as_str())).map_err(not_stored)?;
     Ok((sha256, bytes))
 }

@@ -93,7 +93,7 @@ pub fn open_gate(location: &Location, clock: Clock) -> Result<Gate> {
 pub fn registry(postman: access::Postman) -> Registry {
     let registry = billing::register(provisioning::register(resources::register(Registry::default())));
     let registry = registry.reconciler("web.sweep", std::time::Duration::from_secs(3_600), web::sweep);
-    access::mail::work(registry, postman)
+    crate::sweep::register(access::mail::work(registry, postman))
 }
 
 /// Puts the house together over an open gate.

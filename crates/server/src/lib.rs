@@ -9,3 +9,4 @@ pub mod cli;
 pub mod reactions;
 pub mod routes;
 mod serve;
+mod sweep;

@@ -105,7 +105,7 @@ impl Authenticator {
     /// The context of somebody who has shown nothing.
     ///
     /// # Errors
-    /// `Conflict` (`operator.absent`) before the operator was set up.
+    /// `NotFound` (`operator.absent`) before the operator was set up.
     pub fn nobody(&self) -> Result<Cx> {
         self.0.gate.operator().map(Cx::nobody)
     }

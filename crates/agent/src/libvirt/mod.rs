@@ -190,6 +190,16 @@ impl Libvirt {
     }
 }
 
+impl Libvirt {
+    /// Removes images that nothing on this host has used for long.
+    ///
+    /// # Errors
+    /// Where the disk does not let it.
+    pub fn forget_images(&self) -> Result<()> {
+        self.storage.forget_images().map(drop)
+    }
+}
+
 impl Hypervisor for Libvirt {
     fn host(&self) -> Result<HostReport> {
         let (node, version, qemu) = self.connection.call(Effect::Reads, READS, |libvirt| {

@@ -3,6 +3,7 @@
 //! ```text
 //!   DATA/images/<sha256>/   image            as downloaded and verified (kept for its digest)
 //!                           kernel … disk.*  unpacked, for direct-boot images
+//!                           used             its time is that of the last use
 //!   DATA/machines/<id>/     <disk>.qcow2 | <disk>.raw, seed.iso, console.log
 //! ```
 //!
@@ -13,8 +14,11 @@
 //! that refers to the host's own files.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,6 +45,9 @@ struct Ready {
     format: &'static str,
     boot: Option<Boot>,
 }
+
+/// In an image's directory: when it was used last, by the file's own time.
+const USED: &str = "used";
 
 /// What a machine boots from directly.
 pub type Boot = (PathBuf, PathBuf, String);
@@ -89,6 +96,54 @@ impl Storage {
             .collect();
         images.sort();
         images
+    }
+
+    /// Removes images that no disk on this host is made from and that nothing has used for
+    /// [`limits::IMAGE_UNUSED_DAYS`]; they can be fetched again. Gives their digests.
+    ///
+    /// # Errors
+    /// Where the directories do not read.
+    pub fn forget_images(&self) -> Result<Vec<Sha256>> {
+        let in_use = self.backing_files()?;
+        let entries = fs::read_dir(&self.images).map_err(|e| failed("list", &self.images, e))?;
+        let mut gone = Vec::new();
+        for sha256 in entries.flatten().filter_map(|entry| entry.file_name().to_string_lossy().parse::<Sha256>().ok()) {
+            let lock = self.lock(&sha256);
+            let _nobody_fetches_it = lock.lock().unwrap_or_else(PoisonError::into_inner);
+            let dir = self.images.join(sha256.as_str());
+            // An age that cannot be told (no mark yet, a clock that was set back) begins anew.
+            let age = fs::metadata(dir.join(USED)).and_then(|mark| mark.modified()).map(|at| at.elapsed().ok());
+            let idle = age.ok().flatten().filter(|_| !in_use.iter().any(|file| file.starts_with(&dir)));
+            let Some(idle) = idle else {
+                mark_used(&dir);
+                continue;
+            };
+            if idle.as_secs() >= limits::IMAGE_UNUSED_DAYS * 24 * 3_600 {
+                fs::remove_dir_all(&dir).map_err(|e| failed("remove", &dir, e))?;
+                tracing::info!(%sha256, "an image that nothing uses was removed");
+                gone.push(sha256);
+            }
+        }
+        Ok(gone)
+    }
+
+    /// The files that disks of this host's machines rest on.
+    fn backing_files(&self) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for id in self.machines()? {
+            for entry in fs::read_dir(self.dir(&id)).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.extension().is_some_and(|extension| extension == "qcow2") {
+                    found.extend(backing_file(&path).map_err(|e| failed("read", &path, e))?);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn lock(&self, sha256: &Sha256) -> Arc<Mutex<()>> {
+        let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        fetching.entry(sha256.clone()).or_default().clone()
     }
 
     /// The file of a disk, if it is there.
@@ -186,10 +241,7 @@ impl Storage {
 
     /// Makes sure that an image is here, whole, and what it says it is.
     fn image(&self, image: &ImageRef) -> Result<Ready> {
-        let lock = {
-            let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
-            fetching.entry(image.sha256.clone()).or_default().clone()
-        };
+        let lock = self.lock(&image.sha256);
         let _one_at_a_time = lock.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = self.images.join(image.sha256.as_str());
         let file = dir.join("image");
@@ -198,6 +250,7 @@ impl Storage {
             self.fetch(image, &dir.join(".image.draft"))?;
             self.accept(image, &dir)?;
         }
+        mark_used(&dir);
         let ready = |disk: PathBuf, format, boot| Ready { disk, format, boot };
         match image.format {
             ImageFormat::Raw => Ok(ready(file, "raw", None)),
@@ -267,6 +320,29 @@ impl Storage {
         let name = dir.join("image");
         fs::rename(&draft, &name).and_then(|()| files::sync_parent(&name)).map_err(|e| failed("write", &name, e))
     }
+}
+
+/// Notes that an image was used just now. Where the disk is too full for it, the old mark must do.
+fn mark_used(dir: &Path) {
+    let _ = fs::write(dir.join(USED), b"used\n");
+}
+
+/// What a qcow2 file rests on, from its header (QEMU, docs/interop/qcow2.txt): after the magic number and the
+/// version, the name's place and its length.
+fn backing_file(qcow2: &Path) -> io::Result<Option<PathBuf>> {
+    let file = fs::File::open(qcow2)?;
+    let mut head = [0u8; 20];
+    file.read_exact_at(&mut head, 0)?;
+    let [_, _, _, _, _, _, _, _, p0, p1, p2, p3, p4, p5, p6, p7, l0, l1, l2, l3] = head;
+    let place = u64::from_be_bytes([p0, p1, p2, p3, p4, p5, p6, p7]);
+    let length = u32::from_be_bytes([l0, l1, l2, l3]);
+    // The format allows no longer name.
+    if !head.starts_with(b"QFI\xfb") || place == 0 || length > 1_023 {
+        return Ok(None);
+    }
+    let mut name = vec![0; length as usize];
+    file.read_exact_at(&mut name, place)?;
+    Ok(Some(PathBuf::from(OsString::from_vec(name))))
 }
 
 /// Lets through only as many bytes as an image has.
@@ -367,6 +443,8 @@ fn seed_image(spec: &MachineSpec) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -384,5 +462,62 @@ mod tests {
         grow(&disk, "raw", 8).unwrap();
         assert_eq!(fs::metadata(&disk).unwrap().len(), 8 << 20);
         fs::remove_dir_all(&dir).unwrap();
+    }
+
+    struct Nobody;
+
+    impl ControlPlane for Nobody {
+        fn intents(&self, _: u64, _: Duration) -> Result<drivers::wire::Intents> {
+            unreachable!()
+        }
+        fn report(&self, _: &drivers::wire::Report) -> Result<drivers::wire::ReportAnswer> {
+            unreachable!()
+        }
+        fn console(&self, _: &drivers::wire::ConsoleTail) -> Result<()> {
+            unreachable!()
+        }
+        fn image(&self, _: &ImageRef, _: u64, _: &mut dyn Write) -> Result<()> {
+            unreachable!()
+        }
+    }
+
+    #[test]
+    fn images_that_nothing_uses_are_removed_in_time_and_those_that_disks_rest_on_are_not() {
+        let data = std::env::temp_dir().join(format!("yunwei-images-{}", std::process::id()));
+        let storage = Storage::new(&data, Arc::new(Nobody)).unwrap();
+        let digest = |n: u8| -> Sha256 { format!("{n:064x}").parse().unwrap() };
+        let dir = |n: u8| data.join("images").join(digest(n).as_str());
+        for n in 1..=3 {
+            fs::create_dir_all(dir(n)).unwrap();
+            fs::write(dir(n).join("image"), b"bytes").unwrap();
+        }
+        let machine: IntentId = "mch_one".parse().unwrap();
+        fs::create_dir_all(storage.dir(&machine)).unwrap();
+        let base = dir(1).join("image");
+        let made = tool("qemu-img", |c| {
+            c.args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
+                .arg(&base)
+                .arg(storage.dir(&machine).join("system.qcow2"))
+        });
+        if made.is_err() {
+            eprintln!("SKIPPED: qemu-img is not installed");
+            return;
+        }
+        let age = |n: u8, days: u64| {
+            let mark = fs::File::options().write(true).open(dir(n).join(USED)).unwrap();
+            let now = mark.metadata().unwrap().modified().unwrap();
+            mark.set_modified(now - Duration::from_secs(days * 24 * 3_600)).unwrap();
+        };
+        assert!(storage.forget_images().unwrap().is_empty(), "what has no mark gets one");
+        age(1, 100);
+        age(2, 100);
+        age(3, limits::IMAGE_UNUSED_DAYS - 1);
+        assert_eq!(storage.forget_images().unwrap(), [digest(2)]);
+        assert!(dir(1).join("image").exists() && dir(3).join("image").exists() && !dir(2).exists());
+        storage.remove(&machine).unwrap();
+        assert!(storage.forget_images().unwrap().is_empty(), "its last use was seen just now");
+        age(1, 100);
+        assert_eq!(storage.forget_images().unwrap(), [digest(1)]);
+        fs::remove_dir_all(&data).unwrap();
     }
 }
