@@ -51,6 +51,12 @@ const TEXTS: &[(&str, &str, &str, &str)] = &[
         "營運人員已手動結束此訂單的處理。後續事宜請洽服務台。",
     ),
     (
+        "flow.stuck",
+        OPERATOR,
+        "Work on this order is held up and waits for the operator, who sees it and decides how it goes on. Nothing is lost; you need not order again.",
+        "此訂單的處理暫時停住，正等待營運人員決定如何繼續。資料不會遺失，您不需要重新訂購。",
+    ),
+    (
         "machine.seed_too_large",
         CUSTOMER,
         "What the machine should be told when it starts is too long. Nothing is charged. Order again with less user data or fewer keys.",

@@ -113,6 +113,7 @@ fn of_durable(tx: &mut Tx<'_>, fact: &durable::Fact) -> Result<()> {
     use durable::Fact as F;
     match fact {
         F::FlowUndone(_) | F::FlowGivenUp(_) => fulfilment::ended(tx, fact),
-        F::FlowStarted(_) | F::FlowAdvanced(_) | F::FlowDone(_) | F::FlowStuck(_) | F::JobDiscarded { .. } => Ok(()),
+        F::FlowStuck(about) => fulfilment::stuck(tx, about),
+        F::FlowStarted(_) | F::FlowAdvanced(_) | F::FlowDone(_) | F::JobDiscarded { .. } => Ok(()),
     }
 }

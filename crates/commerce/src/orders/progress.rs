@@ -99,6 +99,21 @@ pub fn end(tx: &mut Tx<'_>, order: &mut Granted<Record>, item: &str, end: &End) 
     settle(tx, order)
 }
 
+/// An item is held up: says so on the order, once for as long as nothing else is said of the item.
+///
+/// # Errors
+/// As [`look`].
+pub fn tell(tx: &mut Tx<'_>, order: &mut Granted<Record>, item: &str, reason: &Reason) -> Result<()> {
+    let notes = order.body.get("note").and_then(Json::as_array);
+    let last = notes.and_then(|notes| notes.iter().rev().find(|note| text(note, "productOrderItem") == item));
+    let said = last.is_some_and(|note| text(note, "code") == reason.code);
+    if said || rules::is_ended(&find(order, item)?.state) {
+        return Ok(());
+    }
+    note(order, tx.now, item, reason);
+    tx.save(&PRODUCT_ORDER, order)
+}
+
 /// Adds what happened to the order's notes, in both languages.
 fn note(order: &mut Granted<Record>, now: base::time::Timestamp, item: &str, reason: &Reason) {
     let notes = order.body_mut().entry("note").or_insert_with(|| Json::Array(Vec::new()));

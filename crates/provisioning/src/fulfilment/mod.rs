@@ -32,7 +32,7 @@ use durable::Registry;
 
 pub use machine::{Claimed, Forwarded, Machine, Placed};
 pub(crate) use react::begin_forgotten;
-pub use react::{accepted, cancelled, ended};
+pub use react::{accepted, cancelled, ended, stuck};
 
 /// The flow that carries out an item that adds.
 pub const FULFIL: &str = "fulfil";

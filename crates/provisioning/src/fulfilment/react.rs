@@ -99,6 +99,20 @@ pub fn ended(tx: &mut Tx<'_>, fact: &FlowFact) -> Result<()> {
     progress::end(tx, &mut order, &item, &end)
 }
 
+/// A run waits for a person: whoever ordered sees that it does, and for whom.
+/// The order stays open, for the run may go on.
+///
+/// # Errors
+/// Those of the database.
+pub fn stuck(tx: &mut Tx<'_>, about: &About) -> Result<()> {
+    if about.subject.kind != PRODUCT_ORDER.name || !matches!(about.flow.as_str(), FULFIL | TERMINATE) {
+        return Ok(());
+    }
+    let Some(item) = find(tx, about)?.as_ref().and_then(item_of).map(str::to_owned) else { return Ok(()) };
+    let (mut order, _) = progress::look(tx, &about.subject.id, &item)?;
+    progress::tell(tx, &mut order, &item, &texts::reason("flow.stuck", ""))
+}
+
 fn find(tx: &mut Tx<'_>, about: &About) -> Result<Option<Run>> {
     let runs = flows::of_subject(tx, &about.subject.kind, &about.subject.id)?;
     Ok(runs.into_iter().find(|run| run.id == about.run))

@@ -94,9 +94,12 @@ pub static CANCEL_SERVICE_ORDER: Kind = Kind {
 /// Marks service orders that the platform made itself.
 const BY_PRODUCT_ORDER: &str = "ProductOrder";
 
+/// What is said on an order that the platform will not carry out.
+const KEPT_NOTE: &str = "No flow was started: this order is kept for the system that placed it, which moves its state by PATCH. The platform itself carries out product orders (TMF622), because only these have a price. 本訂單未啟動任何流程，僅代為保存，狀態由下單的系統以 PATCH 更新。平台只執行產品訂單（TMF622），因為只有產品訂單有價格。";
+
 /// A service order from another system: kept for that system's own workers.
 /// It stays `acknowledged` until they move it; the platform's flows begin with
-/// product orders, because only these have a price.
+/// product orders, because only these have a price. Its note says so.
 fn receive(tx: &mut Tx<'_>, order: &mut Record) -> Result<()> {
     let items = order.body.get_mut("serviceOrderItem").and_then(Json::as_array_mut);
     let Some(items) = items.filter(|items| !items.is_empty()) else {
@@ -123,7 +126,12 @@ fn receive(tx: &mut Tx<'_>, order: &mut Record) -> Result<()> {
         )
         .at("externalReference"));
     }
-    order.body.insert("orderDate".to_owned(), tx.now.to_string().into());
+    let now = tx.now.to_string();
+    order.body.insert("orderDate".to_owned(), now.clone().into());
+    let notes = order.body.entry("note").or_insert_with(|| Json::Array(Vec::new()));
+    if let Json::Array(notes) = notes {
+        notes.push(json!({ "author": "yunwei", "date": now, "text": KEPT_NOTE }));
+    }
     Ok(())
 }
 

@@ -297,6 +297,32 @@ fn a_run_that_an_operator_gives_up_fails_its_item() {
 }
 
 #[test]
+fn an_order_whose_run_is_stuck_says_so_once_and_stays_open() {
+    each_town(|engine, town| {
+        let order = town.order(2);
+        town.engine.settle().unwrap();
+        let run = town.run_of(&order.id, "1");
+        let about =
+            durable::About { run: run.id, id: run.id.to_string(), flow: run.flow, subject: run.subject, revision: 1 };
+        for _ in 0..2 {
+            let about = about.clone();
+            town.gate
+                .perform(&commerce::testing::manager(), "service.reconcile", gate::Effect::Change, [0; 32], move |tx| {
+                    crate::fulfilment::stuck(tx, &about)
+                })
+                .unwrap();
+        }
+        let held = town.read(&PRODUCT_ORDER, &order.id);
+        assert_eq!(held.state.as_deref(), Some("inProgress"), "{engine}");
+        let notes = held.body["note"].as_array().unwrap();
+        assert_eq!((notes.len(), notes[0]["code"].as_str()), (1, Some("flow.stuck")));
+        assert_eq!(notes[0]["whoMustAct"], "operator");
+        town.settle(Mood::Willing);
+        assert_eq!(town.read(&PRODUCT_ORDER, &order.id).state.as_deref(), Some("completed"), "it may go on");
+    });
+}
+
+#[test]
 fn a_product_that_is_being_ended_stays_when_its_end_is_cancelled() {
     each_town(|engine, town| {
         let order = town.order(2);

@@ -225,6 +225,8 @@ fn service_orders_of_other_systems_are_kept_for_them() {
         let document = |reference: Json| json!({ "externalReference": reference, "serviceOrderItem": [{ "id": "1", "action": "add", "service": { "serviceSpecification": { "id": specification } } }] });
         let made = SERVICE_ORDER.create(&town.gate, &manager(), body(document(json!([])))).unwrap();
         assert_eq!(made.state.as_deref(), Some("acknowledged"), "{engine}");
+        assert!(made.at("note.text").unwrap().as_str().unwrap().contains("No flow was started"));
+        assert_eq!(town.count("SELECT COUNT(*) FROM flow_runs"), 0);
         let claimed = document(json!([{ "id": "pord_1", "name": "1", "externalReferenceType": "ProductOrder" }]));
         assert_eq!(
             SERVICE_ORDER.create(&town.gate, &manager(), body(claimed)).unwrap_err().code(),
