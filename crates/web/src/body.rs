@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use base::{Error, limits};
+use futures_util::StreamExt as _;
 use serde_json::{Map, Value as Json};
 
 use crate::reply::Refusal;
@@ -58,22 +59,29 @@ fn expect_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Refusal> {
     })
 }
 
-async fn bytes(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Refusal> {
+/// Reads the body. Of one that is too large the rest is read and thrown away,
+/// within a bound: most callers hear an answer only when they have sent all.
+async fn bytes(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
     let announced =
-        headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limits::BODY_BYTES_MAX as u64) {
+        headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    // Whoever asks first has sent nothing yet.
+    let most = if headers.contains_key(header::EXPECT) { limits::BODY_BYTES_MAX } else { limits::BODY_DISCARDED_MAX };
+    if announced.is_some_and(|length| length > most) {
         return Err(too_large());
     }
-    axum::body::to_bytes(body, limits::BODY_BYTES_MAX).await.map_err(|e| {
-        let mut cause: Option<&dyn std::error::Error> = Some(&e);
-        while let Some(inner) = cause {
-            if inner.to_string().contains("length limit exceeded") {
-                return too_large();
-            }
-            cause = inner.source();
+    let (mut kept, mut seen) = (Vec::new(), 0usize);
+    let mut stream = body.into_data_stream();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| Error::invalid("body.unreadable", "the body broke off"))?;
+        seen = seen.saturating_add(chunk.len());
+        if seen > most {
+            return Err(too_large());
         }
-        Error::invalid("body.unreadable", "the body broke off").into()
-    })
+        if seen <= limits::BODY_BYTES_MAX {
+            kept.extend_from_slice(&chunk);
+        }
+    }
+    if seen > limits::BODY_BYTES_MAX { Err(too_large()) } else { Ok(kept) }
 }
 
 fn too_large() -> Refusal {
