@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base::error::Kind;
 use base::{Error, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use drivers::converge::{Agent, ControlPlane, Settings, Store};
 use drivers::hypervisor::Hypervisor;
 use drivers::moment::HostClock;
@@ -24,6 +24,9 @@ use crate::{enrol, files, probe};
 
 /// The longest pause between two looks at the certificate's age, and between two tries to renew it.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
+
+/// The pause between two looks for images that nothing uses.
+const IMAGES_EVERY: Duration = Duration::from_secs(3_600);
 
 /// The agent of Yunwei 雲維 on a host.
 #[derive(Parser)]
@@ -61,6 +64,11 @@ enum Verb {
         /// As JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Write the manual's pages, one for each command, into a directory.
+    Manual {
+        /// Where; made where it is not there.
+        folder: PathBuf,
     },
     /// Show who this host is to its server, and what is on it.
     Status {
@@ -110,6 +118,7 @@ pub fn run() -> Result<()> {
         Verb::Run { place, grace_seconds } => work(&place, Duration::from_secs(grace_seconds)),
         Verb::Probe { place, json } => show_probe(&place, json),
         Verb::Status { place, json } => show_status(&place, json),
+        Verb::Manual { folder } => manual(&folder),
     }
 }
 
@@ -172,8 +181,10 @@ fn work(place: &Place, grace: Duration) -> Result<()> {
     let client = Arc::new(Client::new(data.clone(), identity)?);
     let hypervisor = Arc::new(Libvirt::new(&place.uri(), &data, &platform, probed.accelerator, client.clone())?);
     let settings = Settings { grace, ..Settings::default() };
+    let images = hypervisor.clone();
     let agent = Agent::start(settings, hypervisor, client.clone(), store, clock)?;
     std::thread::spawn(move || keep_certificate(&client));
+    std::thread::spawn(move || keep_images(&images));
     wait_for_the_end()?;
     tracing::info!("ending; machines go on as they are");
     // A poll may be waiting for the server, and nothing is lost by not waiting for it: whatever matters
@@ -199,6 +210,16 @@ fn keep_certificate(client: &Client) {
     }
 }
 
+/// Removes images that are not needed any more, for ever.
+fn keep_images(hypervisor: &Libvirt) {
+    loop {
+        std::thread::sleep(IMAGES_EVERY);
+        if let Err(e) = hypervisor.forget_images() {
+            tracing::warn!(code = e.code(), "images could not be cleaned up: {e}");
+        }
+    }
+}
+
 fn wait_for_the_end() -> Result<()> {
     let failed = |e| Error::unavailable("agent.no_signals", "cannot wait for signals").because(e);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
@@ -212,6 +233,13 @@ fn wait_for_the_end() -> Result<()> {
         }
         Ok(())
     })
+}
+
+fn manual(folder: &Path) -> Result<()> {
+    let written = std::fs::create_dir_all(folder);
+    written
+        .and_then(|()| clap_mangen::generate_to(Arguments::command(), folder))
+        .map_err(|e| files::failed("write", folder, e))
 }
 
 fn show_probe(place: &Place, json: bool) -> Result<()> {

@@ -110,6 +110,7 @@ pub static ROUTES: &[Route] = &[
     Route::get("/jobs", &jobs::LIST),
     Route::act("/jobs/{id}/retry", &jobs::RETRY),
     Route::act("/jobs/{id}/discard", &jobs::DISCARD),
+    Route::get("/reconcilers", &durable::reconcilers::LIST),
     // Bills.
     Route::act("/bills/preview", &bills::PREVIEW),
     Route::act("/bills/run", &bills::RUN),

@@ -72,6 +72,19 @@ fn site(args: &ServeArgs) -> String {
     args.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", args.listen)).trim_end_matches('/').to_owned()
 }
 
+/// Where agents are told to connect. An address that means "every interface" is
+/// of no use to them: the name that people use is a better guess.
+fn agents_url(args: &ServeArgs, site: &str) -> String {
+    if let Some(url) = &args.agent_url {
+        return url.trim_end_matches('/').to_owned();
+    }
+    let site: Option<axum::http::Uri> = site.parse().ok();
+    match site.as_ref().and_then(axum::http::Uri::host) {
+        Some(host) if args.agent_listen.ip().is_unspecified() => format!("https://{host}:{}", args.agent_listen.port()),
+        _ => format!("https://{}", args.agent_listen),
+    }
+}
+
 fn mail(args: &ServeArgs, folder: &Folder) -> Result<Box<dyn Mail>> {
     match &args.smtp {
         Some(url) => drivers::mail::open(url, &args.mail_from),
@@ -91,9 +104,14 @@ async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> 
     let (stop, stopping) = watch::channel(false);
     let authenticator = Authenticator::new(house.gate.clone());
     let tls = args.tls_cert.is_some() || site.starts_with("https:");
-    let agents_url = format!("https://{}", args.agent_listen);
     let (proxies, certificate) = (proxies(args)?, load_tls(args)?);
-    let settings = Settings { site: site.to_owned(), trusted_proxies: proxies.clone(), ..Settings::default() };
+    let settings = Settings {
+        site: site.to_owned(),
+        trusted_proxies: proxies.clone(),
+        address_rate: args.address_rate,
+        actor_rate: args.actor_rate,
+    };
+    let agents_url = agents_url(args, site);
     let web = Web::new(house.gate.clone(), authenticator.clone(), settings);
     let portal = Portal { gate: house.gate.clone(), authenticator, tls, agents: agents_url };
     let router = routes::router(house, &web, portal);

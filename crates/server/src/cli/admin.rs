@@ -1,9 +1,10 @@
 //! `yunwei admin`: setting an installation up.
 
+use std::io::Read as _;
 use std::path::PathBuf;
 
 use base::time::Clock;
-use base::{Error, Result};
+use base::{Error, Result, limits};
 use clap::{Args, Subcommand};
 use gate::{Actor, Cx};
 use serde_json::json;
@@ -17,12 +18,23 @@ pub enum AdminCommand {
     /// Make the operator and its first administrator; prints the administrator's API token once.
     ///
     /// On SQLite, not beside a running server.
+    #[command(after_help = "\
+Examples:
+  yunwei admin init --data /var/lib/yunwei --email you@example.com --password-file secret
+  yunwei admin init --data /tmp/trial --locale en --json | jq -r .token")]
     Init(InitArgs),
     /// Put an image on sale: stores the file in the data directory and registers it.
     ///
     /// Works beside a running server, and needs a login (or YUNWEI_URL and YUNWEI_TOKEN).
+    #[command(after_help = "\
+Examples:
+  yunwei admin add-image --data /var/lib/yunwei --name debian-12 debian-12.qcow2
+  yunwei admin add-image --data /var/lib/yunwei --name tiny --format directBoot tiny.tar")]
     AddImage(ImageArgs),
     /// Put the starter catalog on sale: what can be sold at once, to begin from.
+    #[command(after_help = "\
+Examples:
+  yunwei admin seed-catalog && yunwei catalog ls")]
     SeedCatalog,
 }
 
@@ -96,10 +108,16 @@ fn init(args: InitArgs, json: bool) -> Result<()> {
 
 fn read_secret(file: &std::path::Path) -> Result<access::Secret> {
     let fault = |e: std::io::Error| Error::invalid("password.file", format!("cannot read {}: {e}", file.display()));
-    let text = match file.as_os_str() == "-" {
-        true => std::io::read_to_string(std::io::stdin()).map_err(fault)?,
-        false => std::fs::read_to_string(file).map_err(fault)?,
+    let most = limits::PASSWORD_BYTES_MAX as u64 + 2;
+    let mut text = String::new();
+    let read = match file.as_os_str() == "-" {
+        true => std::io::stdin().take(most + 1).read_to_string(&mut text),
+        false => std::fs::File::open(file).and_then(|open| open.take(most + 1).read_to_string(&mut text)),
     };
+    if read.map_err(fault)? as u64 > most {
+        let message = format!("{} holds more than a password of {} bytes", file.display(), limits::PASSWORD_BYTES_MAX);
+        return Err(Error::invalid("password.file", message));
+    }
     Ok(access::Secret::new(text.trim_end_matches(['\n', '\r'])))
 }
 

@@ -4,7 +4,7 @@ use base::Result;
 use clap::Subcommand;
 use serde_json::{Value as Json, json};
 
-use super::client::Client;
+use super::client::{Client, known};
 use super::show;
 
 const BILLS: &str = "/tmf-api/customerBillManagement/v4/customerBill";
@@ -13,8 +13,15 @@ const LINES: &str = "/tmf-api/customerBillManagement/v4/appliedCustomerBillingRa
 #[derive(Debug, Subcommand)]
 pub enum BillCommand {
     /// List your bills, the newest first.
+    #[command(after_help = "\
+Examples:
+  yunwei bill ls
+  yunwei bill ls --json | jq '.[0].taxIncludedAmount'")]
     Ls,
     /// Show a bill with its lines.
+    #[command(after_help = "\
+Examples:
+  yunwei bill show bil_01m80h6wrtet7rkwawzsgh6gss")]
     Show {
         /// The bill's id.
         id: String,
@@ -25,7 +32,7 @@ pub fn run(command: BillCommand, json: bool) -> Result<()> {
     let client = Client::connect()?;
     match command {
         BillCommand::Ls => list(&client, json),
-        BillCommand::Show { id } => detail(&client, &id, json),
+        BillCommand::Show { id } => detail(&client, known(&id)?, json),
     }
 }
 

@@ -4,7 +4,7 @@ use base::Result;
 use clap::Subcommand;
 use serde_json::{Value as Json, json};
 
-use super::client::Client;
+use super::client::{Client, known};
 use super::show;
 
 pub(super) const OFFERINGS: &str = "/tmf-api/productCatalogManagement/v4/productOffering";
@@ -12,8 +12,15 @@ pub(super) const OFFERINGS: &str = "/tmf-api/productCatalogManagement/v4/product
 #[derive(Debug, Subcommand)]
 pub enum CatalogCommand {
     /// List the offerings that can be ordered.
+    #[command(after_help = "\
+Examples:
+  yunwei catalog ls
+  yunwei catalog ls --json | jq -r '.[].name'")]
     Ls,
     /// Show one offering with what can be chosen and what it costs.
+    #[command(after_help = "\
+Examples:
+  yunwei catalog show pof_01m80h6wrtet7rkwawzsgh6gss")]
     Show {
         /// The offering's id.
         id: String,
@@ -24,7 +31,7 @@ pub fn run(command: CatalogCommand, json: bool) -> Result<()> {
     let client = Client::connect()?;
     match command {
         CatalogCommand::Ls => list(&client, json),
-        CatalogCommand::Show { id } => detail(&client, &id, json),
+        CatalogCommand::Show { id } => detail(&client, known(&id)?, json),
     }
 }
 

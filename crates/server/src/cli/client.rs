@@ -1,11 +1,13 @@
 //! The client side: one server, one token, JSON in and out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
 
 /// What `yunwei login` keeps, in `~/.config/yunwei/login.json`, readable by its owner only.
 #[derive(Debug, Serialize, Deserialize)]
@@ -14,7 +16,13 @@ pub struct Login {
     pub url: String,
     /// The API token.
     pub token: String,
+    /// A file with the authority that signed the server's certificate, where it is not a public one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
 }
+
+/// Authorities that this machine trusts, where Debian keeps them.
+const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 impl Login {
     /// Where it is kept.
@@ -26,10 +34,10 @@ impl Login {
         })
     }
 
-    /// From `YUNWEI_URL` and `YUNWEI_TOKEN`, else from what `yunwei login` kept.
+    /// From `YUNWEI_URL` and `YUNWEI_TOKEN` (and `YUNWEI_CA`), else from what `yunwei login` kept.
     pub fn find() -> Result<Login> {
         if let (Ok(url), Ok(token)) = (std::env::var("YUNWEI_URL"), std::env::var("YUNWEI_TOKEN")) {
-            return Ok(Login { url, token });
+            return Ok(Login { url, token, ca: std::env::var_os("YUNWEI_CA").map(PathBuf::from) });
         }
         let text = std::fs::read_to_string(Login::path()?).map_err(|_| {
             Error::unauthenticated(
@@ -52,17 +60,35 @@ pub struct Client {
 impl Client {
     /// To the server that [`Login::find`] names.
     pub fn connect() -> Result<Client> {
-        Ok(Client::to(Login::find()?))
+        Client::to(Login::find()?)
     }
 
     /// To a certain server.
-    pub fn to(login: Login) -> Client {
+    pub fn to(login: Login) -> Result<Client> {
+        let form = "the server's address must be of the form https://cloud.example.com";
+        let url: ureq::http::Uri = login.url.parse().map_err(|e| Error::invalid("login.url", form).because(e))?;
+        if !matches!(url.scheme_str(), Some("http" | "https")) || url.host().is_none_or(str::is_empty) {
+            return Err(Error::invalid("login.url", form));
+        }
+        if login.token.is_empty() || !login.token.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Error::invalid("login.token", "that is no API token; make one on the page “API tokens”"));
+        }
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .root_certs(authorities(login.ca.as_deref())?)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .build();
+        // No redirects: a token is for the server that it was kept for.
         let agent = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
             .http_status_as_error(false)
+            .timeout_connect(Some(Duration::from_secs(10)))
             .timeout_global(Some(Duration::from_secs(60)))
             .build()
             .new_agent();
-        Client { agent, login }
+        Ok(Client { agent, login })
     }
 
     fn url(&self, path: &str) -> String {
@@ -103,19 +129,60 @@ impl Client {
     }
 }
 
+/// An id as a part of an address: nothing that would lead elsewhere.
+pub fn known(id: &str) -> Result<&str> {
+    let plain = (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    plain.then_some(id).ok_or_else(|| {
+        let shown: String = id.chars().take(40).collect();
+        Error::invalid("id.malformed", format!("`{}` is not an id; `ls` lists them", shown.escape_debug()))
+    })
+}
+
+/// Whom to believe: the file that was named, else the machine's own list, else the browsers'.
+fn authorities(file: Option<&Path>) -> Result<RootCerts> {
+    let (path, named) = match file {
+        Some(path) => (path, true),
+        None => (Path::new(SYSTEM_AUTHORITIES), false),
+    };
+    let fault = |e: &dyn std::fmt::Display| Error::invalid("login.ca", format!("cannot read {}: {e}", path.display()));
+    let pem = match std::fs::read(path) {
+        Ok(pem) => pem,
+        Err(_) if !named => return Ok(RootCerts::WebPki),
+        Err(e) => return Err(fault(&e)),
+    };
+    let read = ureq::tls::parse_pem(&pem).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(Ok(certificate)),
+        Ok(_) => None,
+        Err(e) => Some(Err(e)),
+    });
+    let found = read.collect::<std::result::Result<Vec<Certificate<'static>>, _>>().map_err(|e| fault(&e))?;
+    match found.is_empty() {
+        true => Err(fault(&"there is no certificate in it")),
+        false => Ok(RootCerts::Specific(Arc::new(found))),
+    }
+}
+
 /// Reads an answer; a refusal becomes the error that the server meant.
 fn answer(result: std::result::Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Json> {
-    let mut response = result
-        .map_err(|e| Error::unavailable("server.away", format!("the server cannot be reached: {e}")).because(e))?;
+    let mut response = result.map_err(|e| {
+        let message =
+            format!("the server cannot be reached ({e}); is the address right? `yunwei login URL` keeps another");
+        Error::unavailable("server.away", message).because(e)
+    })?;
     let status = response.status().as_u16();
     let text = response
         .body_mut()
         .read_to_string()
         .map_err(|e| Error::uncertain("server.answer", "the answer broke off").because(e))?;
-    let json: Json = serde_json::from_str(&text).unwrap_or(Json::Null);
-    if status < 400 {
-        return Ok(json);
+    let json: Option<Json> = serde_json::from_str(&text).ok();
+    if status < 300 {
+        return match json {
+            Some(json) => Ok(json),
+            None if text.is_empty() => Ok(Json::Null),
+            None => Err(strange(status)),
+        };
     }
+    let Some(json) = json.filter(|json| json.is_object() && status >= 400) else { return Err(strange(status)) };
     let word = |name: &str| json.get(name).and_then(Json::as_str).map(str::to_owned);
     let message = word("message").or_else(|| word("reason")).unwrap_or_else(|| format!("the server answered {status}"));
     let error = Error::new(kind(status), word("code").unwrap_or_else(|| "server.refused".into()), message);
@@ -123,6 +190,12 @@ fn answer(result: std::result::Result<ureq::http::Response<ureq::Body>, ureq::Er
         Some(attribute) => error.at(attribute),
         None => error,
     })
+}
+
+/// What answers there is something else.
+fn strange(status: u16) -> Error {
+    let message = format!("what answers there ({status}) does not speak like a yunwei server; is the address right?");
+    Error::unavailable("server.strange", message)
 }
 
 fn kind(status: u16) -> Kind {

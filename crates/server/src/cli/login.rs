@@ -1,6 +1,7 @@
 //! `yunwei login`: keep an address and a token.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::path::PathBuf;
 
 use base::{Error, Result};
 use clap::Args;
@@ -14,6 +15,9 @@ pub struct LoginArgs {
     /// The API token; asked for, or read from standard input, where absent.
     #[arg(long, env = "YUNWEI_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// The authority that signed the server's certificate (PEM), where it is not a public one.
+    #[arg(long, env = "YUNWEI_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
 }
 
 pub fn run(args: LoginArgs, json: bool) -> Result<()> {
@@ -21,9 +25,11 @@ pub fn run(args: LoginArgs, json: bool) -> Result<()> {
         Some(token) => token,
         None => ask()?,
     };
-    let login = Login { url: args.url, token: token.trim().to_owned() };
+    // Kept with its whole path: the next command may be given elsewhere.
+    let ca = args.ca.map(|file| file.canonicalize().unwrap_or(file));
+    let login = Login { url: args.url, token: token.trim().to_owned(), ca };
     let text = serde_json::to_string_pretty(&login).unwrap_or_default();
-    let who = Client::to(login).get("/api/v1/whoami")?;
+    let who = Client::to(login)?.get("/api/v1/whoami")?;
     keep(&text)?;
     match json {
         true => super::show::json(&who),
@@ -44,8 +50,10 @@ fn ask() -> Result<String> {
         let _ = std::io::stderr().flush();
     }
     let mut line = String::new();
+    // Far more than a token: what is piped in by mistake may have no end.
     std::io::stdin()
         .lock()
+        .take(4_096)
         .read_line(&mut line)
         .map_err(|e| Error::invalid("login.input", "no token could be read").because(e))?;
     Ok(line)

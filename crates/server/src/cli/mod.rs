@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use base::{Error, Kind};
+use base::{Error, Kind, limits};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 /// Sell, provision, watch and bill IT services, and prove that they can be brought back.
@@ -46,33 +46,95 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the platform: API, portal, workers.
+    #[command(after_help = "\
+Examples:
+  yunwei serve --data /var/lib/yunwei
+  yunwei serve --data /var/lib/yunwei --listen 0.0.0.0:443 --tls-cert fullchain.pem --tls-key privkey.pem
+  yunwei serve --data /var/lib/yunwei --database postgres://yunwei:secret@db.example.com/yunwei
+  yunwei serve --data /var/lib/yunwei --listen 10.0.0.5:8420 --insecure-http --trusted-proxies 10.0.0.1")]
     Serve(Box<ServeArgs>),
     /// Look after an installation.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei admin init --data /var/lib/yunwei --email you@example.com --password-file secret
+  yunwei admin seed-catalog"
+    )]
     Admin(admin::AdminCommand),
     /// The audit log.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei audit verify --data /var/lib/yunwei
+  yunwei audit export --data /var/lib/yunwei --out log.jsonl"
+    )]
     Audit(audit::AuditCommand),
     /// Keep the address of a server and an API token.
+    #[command(after_help = "\
+Examples:
+  yunwei login https://cloud.example.com              asks for the token
+  yunwei login https://cloud.example.com < token.txt  reads it from a file
+  yunwei login https://cloud.internal --ca ca.pem     where the certificate is your own authority's")]
     Login(login::LoginArgs),
     /// What is on offer.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei catalog ls
+  yunwei catalog show pof_01m80h6wrtet7rkwawzsgh6gss"
+    )]
     Catalog(catalog::CatalogCommand),
     /// Product orders.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei order create Small --set greeting=hello --watch
+  yunwei order ls"
+    )]
     Order(orders::OrderCommand),
     /// Running services.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei service ls
+  yunwei service stop srv_01m80h6wrtet7rkwawzsgh6gss"
+    )]
     Service(services::ServiceCommand),
     /// Bills.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei bill ls --json | jq -r '.[].billNo'
+  yunwei bill show bil_01m80h6wrtet7rkwawzsgh6gss"
+    )]
     Bill(bills::BillCommand),
     /// Print a completion script for your shell.
+    #[command(after_help = "\
+Examples:
+  yunwei completions bash > /etc/bash_completion.d/yunwei
+  yunwei completions zsh > ~/.zfunc/_yunwei")]
     Completions {
         /// For which shell.
         shell: clap_complete::Shell,
     },
+    /// Write the manual's pages, one for each command, into a directory.
+    #[command(after_help = "\
+Examples:
+  yunwei manual man && man -l man/yunwei-order-create.1")]
+    Manual {
+        /// Where; made where it is not there.
+        folder: PathBuf,
+    },
     /// Print the OpenAPI document of the platform's own API.
+    #[command(after_help = "\
+Examples:
+  yunwei openapi > openapi.json")]
     Openapi,
 }
 
@@ -109,9 +171,9 @@ pub struct ServeArgs {
     /// Where to listen for agents (TLS with client certificates).
     #[arg(long, env = "YUNWEI_AGENT_LISTEN", default_value = "127.0.0.1:8421", value_name = "ADDR")]
     pub agent_listen: SocketAddr,
-    /// Names and addresses under which agents reach this server, for its certificate.
-    #[arg(long, env = "YUNWEI_AGENT_NAMES", value_delimiter = ',', default_value = "localhost,127.0.0.1")]
-    pub agent_names: Vec<String>,
+    /// The address that hosts' agents are told to use, https://HOST:PORT; from --agent-listen where absent.
+    #[arg(long, env = "YUNWEI_AGENT_URL", value_name = "URL")]
+    pub agent_url: Option<String>,
     /// The server's certificate chain (PEM). Needed off the loopback interface.
     #[arg(long, env = "YUNWEI_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
@@ -136,6 +198,12 @@ pub struct ServeArgs {
     /// Deliver webhooks to loopback and private addresses too.
     #[arg(long, env = "YUNWEI_ALLOW_PRIVATE_WEBHOOKS")]
     pub allow_private_webhooks: bool,
+    /// Requests a second that one address may make, twice as many at once; 0 for no limit.
+    #[arg(long, env = "YUNWEI_ADDRESS_RATE", default_value_t = limits::ADDRESS_REQUESTS_PER_SECOND, value_name = "N")]
+    pub address_rate: u32,
+    /// Requests a second that one token or session may make, twice as many at once; 0 for no limit.
+    #[arg(long, env = "YUNWEI_ACTOR_RATE", default_value_t = limits::ACTOR_REQUESTS_PER_SECOND, value_name = "N")]
+    pub actor_rate: u32,
     /// Log as JSON, one object a line.
     #[arg(long, env = "YUNWEI_LOG_JSON")]
     pub log_json: bool,
@@ -170,6 +238,7 @@ pub fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "yunwei", &mut std::io::stdout());
             Ok(())
         }
+        Command::Manual { folder } => manual(&folder),
         Command::Openapi => crate::routes::print_openapi(),
     };
     match result {
@@ -181,12 +250,21 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn manual(folder: &std::path::Path) -> base::Result<()> {
+    let fault =
+        |e: std::io::Error| Error::unavailable("manual.folder", format!("cannot write {}: {e}", folder.display()));
+    std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(Cli::command(), folder)).map_err(fault)
+}
+
 fn complain(error: &Error, json: bool) {
     if json {
         let report = serde_json::json!({ "error": { "code": error.code(), "message": error.message(), "attribute": error.attribute() } });
         eprintln!("{report}");
     } else {
         eprintln!("yunwei: {error}");
+        if let Some(attribute) = error.attribute() {
+            eprintln!("        (at `{attribute}`)");
+        }
     }
 }
 
@@ -197,5 +275,20 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_explains_itself_by_example() {
+        fn walk(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("Examples:") || after.contains("Start here:"), "`{path}` shows no example");
+            assert!(command.get_about().is_some(), "`{path}` does not say what it does");
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "`{path}`: {} is not explained", argument.get_id());
+            }
+            command.get_subcommands().for_each(|inner| walk(inner, &path));
+        }
+        walk(&super::Cli::command(), "");
     }
 }

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value as Json, json};
 
-use super::client::Client;
+use super::client::{Client, known};
 use super::{catalog, show};
 
 const ORDERS: &str = "/tmf-api/productOrderingManagement/v4/productOrder";
@@ -15,20 +15,36 @@ const ORDERS: &str = "/tmf-api/productOrderingManagement/v4/productOrder";
 #[derive(Debug, Subcommand)]
 pub enum OrderCommand {
     /// Order an offering.
+    #[command(after_help = "\
+Examples:
+  yunwei order create Small --set greeting=hello --watch
+  yunwei order create Small --set vcpu=2 --json | jq -r .id")]
     Create(CreateArgs),
     /// List your orders, the newest first.
+    #[command(after_help = "\
+Examples:
+  yunwei order ls")]
     Ls,
     /// Show an order.
+    #[command(after_help = "\
+Examples:
+  yunwei order show pord_01m80h6wrtet7rkwawzsgh6gss")]
     Show {
         /// The order's id.
         id: String,
     },
     /// Watch an order until it has come to its end.
+    #[command(after_help = "\
+Examples:
+  yunwei order watch pord_01m80h6wrtet7rkwawzsgh6gss && echo 'it runs'")]
     Watch {
         /// The order's id.
         id: String,
     },
     /// Ask for an order to be cancelled.
+    #[command(after_help = "\
+Examples:
+  yunwei order cancel pord_01m80h6wrtet7rkwawzsgh6gss --reason 'ordered twice'")]
     Cancel {
         /// The order's id.
         id: String,
@@ -55,10 +71,10 @@ pub fn run(command: OrderCommand, json: bool) -> Result<()> {
     match command {
         OrderCommand::Create(args) => create(&client, &args, json),
         OrderCommand::Ls => list(&client, json),
-        OrderCommand::Show { id } => print(&client.get(&format!("{ORDERS}/{id}"))?, json),
-        OrderCommand::Watch { id } => watch(&client, &id, json),
+        OrderCommand::Show { id } => print(&client.get(&format!("{ORDERS}/{}", known(&id)?))?, json),
+        OrderCommand::Watch { id } => watch(&client, known(&id)?, json),
         OrderCommand::Cancel { id, reason } => {
-            let body = json!({ "productOrder": { "id": id }, "cancellationReason": reason });
+            let body = json!({ "productOrder": { "id": known(&id)? }, "cancellationReason": reason });
             print(&client.post("/tmf-api/productOrderingManagement/v4/cancelProductOrder", &body)?, json)
         }
     }

@@ -6,7 +6,7 @@ use base::{Error, Result};
 use clap::Subcommand;
 use serde_json::{Value as Json, json};
 
-use super::client::Client;
+use super::client::{Client, known};
 use super::show;
 
 const SERVICES: &str = "/tmf-api/serviceInventory/v4/service";
@@ -14,32 +14,52 @@ const SERVICES: &str = "/tmf-api/serviceInventory/v4/service";
 #[derive(Debug, Subcommand)]
 pub enum ServiceCommand {
     /// List your services.
+    #[command(after_help = "\
+Examples:
+  yunwei service ls
+  yunwei service ls --all --json")]
     Ls {
         /// Also those that have been terminated.
         #[arg(long)]
         all: bool,
     },
     /// Show a service.
+    #[command(after_help = "\
+Examples:
+  yunwei service show srv_01m80h6wrtet7rkwawzsgh6gss")]
     Show {
         /// The service's id.
         id: String,
     },
     /// Start a stopped service.
+    #[command(after_help = "\
+Examples:
+  yunwei service start srv_01m80h6wrtet7rkwawzsgh6gss")]
     Start {
         /// The service's id.
         id: String,
     },
     /// Stop a running service; it keeps its disks and address.
+    #[command(after_help = "\
+Examples:
+  yunwei service stop srv_01m80h6wrtet7rkwawzsgh6gss")]
     Stop {
         /// The service's id.
         id: String,
     },
     /// Restart a running service.
+    #[command(after_help = "\
+Examples:
+  yunwei service reboot srv_01m80h6wrtet7rkwawzsgh6gss")]
     Reboot {
         /// The service's id.
         id: String,
     },
     /// Delete a service with everything on it.
+    #[command(after_help = "\
+Examples:
+  yunwei service rm srv_01m80h6wrtet7rkwawzsgh6gss            asks for the service's name first
+  yunwei service rm srv_01m80h6wrtet7rkwawzsgh6gss --yes")]
     Rm {
         /// The service's id.
         id: String,
@@ -48,14 +68,30 @@ pub enum ServiceCommand {
         yes: bool,
     },
     /// Print the end of the console log.
+    #[command(after_help = "\
+Examples:
+  yunwei service console srv_01m80h6wrtet7rkwawzsgh6gss")]
     Console {
         /// The service's id.
         id: String,
     },
 }
 
+impl ServiceCommand {
+    fn id(&self) -> Option<&str> {
+        match self {
+            Self::Ls { .. } => None,
+            Self::Show { id } | Self::Start { id } | Self::Stop { id } | Self::Reboot { id } => Some(id),
+            Self::Rm { id, .. } | Self::Console { id } => Some(id),
+        }
+    }
+}
+
 pub fn run(command: ServiceCommand, json: bool) -> Result<()> {
     let client = Client::connect()?;
+    if let Some(id) = command.id() {
+        known(id)?;
+    }
     match command {
         ServiceCommand::Ls { all } => list(&client, all, json),
         ServiceCommand::Show { id } => print(&client.get(&format!("{SERVICES}/{id}"))?, json),
