@@ -96,17 +96,35 @@ impl Machines {
         self.session("kill")
     }
 
+    /// Kills everything on the host at once: agent, hypervisor's daemon, machines.
+    ///
+    /// # Errors
+    /// Where the agent is not running or the script fails.
+    pub fn kill_everything(&mut self) -> Outcome<()> {
+        self.session("crash")?;
+        self.kill_agent()
+    }
+
+    /// The agent's process.
+    ///
+    /// # Errors
+    /// Where it is not running.
+    pub fn agent(&mut self) -> Outcome<&mut Daemon> {
+        self.agent.as_mut().ok_or_else(|| "the agent is not running".into())
+    }
+
+    /// The directories of machines that are on the host's disk.
+    pub fn directories(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.agent_data().join("machines")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
     /// Starts the hypervisor's daemon again.
     ///
     /// # Errors
     /// Where the script fails.
     pub fn start_hypervisor(&self) -> Outcome<()> {
         self.session("start")
-    }
-
-    /// Where the agent keeps machines' disks.
-    pub fn disks(&self) -> PathBuf {
-        self.agent_data()
     }
 
     /// The domains that are there, by name.

@@ -92,6 +92,32 @@ impl Daemon {
         }
     }
 
+    /// Sends a signal, by its name.
+    ///
+    /// # Errors
+    /// Where it cannot be sent.
+    pub fn signal(&self, name: &str) -> Outcome<()> {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status()?;
+        sent.success().then_some(()).ok_or_else(|| format!("{} takes no {name}", self.name).into())
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// Where it goes on for longer than `most`.
+    pub fn wait(&mut self, most: Duration) -> Outcome<std::process::ExitStatus> {
+        let until = Instant::now() + most;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > until {
+                return Err(format!("{} has not ended", self.name).into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// SIGKILL, as a crash would.
     ///
     /// # Errors
@@ -147,6 +173,10 @@ pub struct Options {
     pub database: Option<String>,
     /// Further words for `yunwei serve`.
     pub flags: Vec<String>,
+    /// Environment of the server.
+    pub environment: Vec<(String, String)>,
+    /// A data directory elsewhere.
+    pub data: Option<PathBuf>,
 }
 
 /// A server on private directories, with what belongs to it.
@@ -189,7 +219,17 @@ impl Installation {
 
     /// The data directory.
     pub fn data(&self) -> PathBuf {
-        self.folder.join("data")
+        self.options.data.clone().unwrap_or_else(|| self.folder.join("data"))
+    }
+
+    /// What the server wrote to its log until now.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log/server.log")).unwrap_or_default()
+    }
+
+    /// Changes what the server is started with the next time.
+    pub fn options(&mut self) -> &mut Options {
+        &mut self.options
     }
 
     /// Where agents connect.
@@ -197,7 +237,8 @@ impl Installation {
         &self.agent_listen
     }
 
-    fn data_args(&self, command: &mut Command) {
+    /// Names the data on a command.
+    pub fn data_args(&self, command: &mut Command) {
         command.arg("--data").arg(self.data());
         if let Some(url) = &self.options.database {
             command.args(["--database", url]);
@@ -228,7 +269,7 @@ impl Installation {
     pub fn start_server(&mut self) -> Outcome<()> {
         let mut command = self.binaries.yunwei();
         command.args(["serve", "--listen", &self.listen, "--agent-listen", &self.agent_listen]);
-        command.args(&self.options.flags);
+        command.args(&self.options.flags).envs(self.options.environment.iter().cloned());
         self.data_args(&mut command);
         let mut daemon = Daemon::start("yunwei serve", command, &self.folder.join("log/server.log"))?;
         let until = Instant::now() + Duration::from_secs(60);

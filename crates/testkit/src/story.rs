@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
-use crate::{Api, Installation, Outcome};
+use crate::{Api, Installation, Machines, Outcome};
 
 const ORDERS: &str = "/tmf-api/productOrderingManagement/v4/productOrder";
 const OFFERINGS: &str = "/tmf-api/productCatalogManagement/v4/productOffering";
@@ -168,6 +168,47 @@ impl Customer {
         });
         let order = self.api.post(ORDERS, &json!({ "productOrderItem": [item] }))?;
         Ok(Order { id: word(&order, "/id")?, offering: word(offering, "/name")? })
+    }
+}
+
+impl Customer {
+    /// Ends every active service.
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub fn terminate_all(&self) -> Outcome<()> {
+        let services = self.api.get(&format!("{SERVICES}?category=CustomerFacingService&state=active,inactive"))?;
+        for service in services.as_array().into_iter().flatten() {
+            self.api.post(&format!("/api/v1/services/{}/terminate", word(service, "/id")?), &json!({}))?;
+        }
+        Ok(())
+    }
+}
+
+impl Installation {
+    /// Waits until nothing is left of any machine: no domain, no disk, no address, no reservation.
+    ///
+    /// # Errors
+    /// With what is left after `most`.
+    pub fn wait_until_free(&self, host: &Machines, most: Duration) -> Outcome<()> {
+        let until = Instant::now() + most;
+        loop {
+            let left = json!({
+                "domains": host.domains()?,
+                "disks": host.directories(),
+                "claims": self.api.get("/api/v1/claims")?["items"],
+                "reservations": self.api.get(&format!("/api/v1/reservations?host={}", host.id))?["items"],
+            });
+            let reserved = left["reservations"].as_array().into_iter().flatten().any(|r| r["state"] != "released");
+            let empty = |name: &str| left[name].as_array().is_some_and(Vec::is_empty);
+            if empty("domains") && empty("disks") && empty("claims") && !reserved {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(format!("something is left: {left:#}").into());
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 }
 

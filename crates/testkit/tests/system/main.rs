@@ -2,6 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops on its first surprise")]
 
+mod audit;
+mod bad_days;
+mod clocks;
+mod command_line;
+mod listening;
+mod postgres;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
