@@ -11,7 +11,7 @@ mod queue;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base::id::{RunId, TenantId};
 use base::time::Timestamp;
@@ -233,15 +233,17 @@ fn look_again(gate: &Gate) -> Result<()> {
 
 /// The clock's thread: finds what is due and nobody told of.
 fn watch(gate: &Gate, workshop: &Workshop) {
-    // By a clock that nobody can set.
-    let mut looks: BTreeMap<&'static str, Instant> = BTreeMap::new();
+    let mut looks: BTreeMap<&'static str, Timestamp> = BTreeMap::new();
     let (mut away, mut last) = (false, gate.now());
     while workshop.queue.pause(gate.now(), LOOK_EVERY) {
         let now = gate.now();
         let set_back = now < last;
         last = now;
-        if set_back && let Err(e) = look_again(gate) {
-            tracing::warn!(error = ?e, "the clock was set back, and what was put off cannot be looked at");
+        if set_back {
+            looks.clear();
+            if let Err(e) = look_again(gate) {
+                tracing::warn!(error = ?e, "the clock was set back, and what was put off cannot be looked at");
+            }
         }
         match due(gate) {
             Ok((runs, jobs)) => {
@@ -256,8 +258,8 @@ fn watch(gate: &Gate, workshop: &Workshop) {
             Err(_) => {}
         }
         for (name, reconciler) in &workshop.registry.reconcilers {
-            if looks.get(name).is_none_or(|last| last.elapsed() >= reconciler.every) {
-                looks.insert(name, Instant::now());
+            if looks.get(name).is_none_or(|next| *next <= now) {
+                looks.insert(name, later(now, reconciler.every));
                 workshop.queue.push(Work::Reconcile(name));
             }
         }
