@@ -133,7 +133,7 @@ impl Cx {
     /// tenant is not in sight. What may be done is decided as before.
     #[must_use]
     pub fn only(&self, tenant: TenantId) -> Option<Self> {
-        let above = match &self.who.scope {
+        let above = match self.scope() {
             Scope::All => Vec::new(),
             Scope::Tenants { above, .. } => above.clone(),
         };
@@ -197,7 +197,7 @@ impl Cx {
         if owner == self.who.tenant {
             return Relation::Own;
         }
-        match &self.who.scope {
+        match self.scope() {
             Scope::All => Relation::Below,
             Scope::Tenants { own, .. } if own.contains(&owner) => Relation::Below,
             Scope::Tenants { above, .. } if above.contains(&owner) => Relation::Above,

@@ -222,9 +222,8 @@ impl<'g> Study<'g> {
     /// The moment at which a node itself could start, whatever it needs; nothing
     /// where it does not come back by itself.
     fn base(&self, ix: NodeIx, restored: &Restored) -> Option<u64> {
-        match restored.moves.get(&ix) {
-            Some(Ok(one)) => return Some(one.end_seconds),
-            Some(Err(_)) | None => {}
+        if let Some(Ok(one)) = restored.moves.get(&ix) {
+            return Some(one.end_seconds);
         }
         let node = self.graph.node(ix);
         match self.state(ix).is_some_and(|state| state.lost) {

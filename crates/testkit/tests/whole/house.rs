@@ -93,7 +93,8 @@ impl House {
             (settings.actor_rate, settings.address_rate) = (0, 0);
         }
         let web = Web::new(gate.clone(), authenticator.clone(), settings);
-        let portal = Portal { gate: gate.clone(), authenticator, tls: false, agents: "https://127.0.0.1:1".into() };
+        let (hub, agents) = (house.hub.clone(), "https://127.0.0.1:1".into());
+        let portal = Portal { gate: gate.clone(), authenticator, hub, tls: false, agents };
         let router = server::routes::router(&house, &web, portal);
         let log = Sequencer::start(&gate, Key::open_or_make(&folder.keys()).unwrap()).unwrap();
         let work = house.engine.start().unwrap();
