@@ -335,9 +335,9 @@ fn any_node(count: u32) -> impl Strategy<Value = Node> {
 fn any_graph() -> impl Strategy<Value = Vec<Node>> {
     (2u32..14).prop_flat_map(|count| proptest::collection::vec(any_node(count), count as usize)).prop_map(
         |mut nodes| {
-            for at in 0..nodes.len() {
+            for (at, node) in nodes.iter_mut().enumerate() {
                 // What contains comes before: containers make no ring.
-                nodes[at].within = nodes[at].within.filter(|within| (within.0 as usize) < at);
+                node.within = node.within.filter(|within| (within.0 as usize) < at);
             }
             nodes
         },
