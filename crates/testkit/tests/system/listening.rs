@@ -17,7 +17,7 @@ fn openssl(folder: &Path, words: &str) {
 }
 
 /// An authority and a certificate for 127.0.0.1 that it signed, made by OpenSSL.
-fn certificates(folder: &Path) {
+pub fn certificates(folder: &Path) {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     openssl(folder, &format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=authority"));
     openssl(folder, &format!("req {key} -keyout key.pem -out request.pem -subj /CN=cloud"));

@@ -7,6 +7,7 @@ mod bad_days;
 mod clocks;
 mod command_line;
 mod listening;
+mod mail;
 mod postgres;
 
 use std::time::{Duration, Instant};
