@@ -65,9 +65,7 @@ fn letters_reach_a_mail_server_that_wants_tls_and_a_password_once_it_is_there() 
     let mut post = Post { scratch, port: free_port().unwrap(), server: None };
     let authority = post.scratch.0.join("ca.pem").display().to_string();
     let options = Options {
-        flags: ["--smtp", &format!("smtp://post:p%2Fw@localhost:{}?tls=required", post.port)]
-            .map(str::to_owned)
-            .into(),
+        flags: ["--smtp", &format!("smtp://post:p%2Fw@localhost:{}?tls=required", post.port)].map(str::to_owned).into(),
         // The system's trust, with this authority in it.
         environment: vec![("SSL_CERT_FILE".to_owned(), authority)],
         ..Options::default()
