@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use base::error::Kind;
 use base::time::Clock;
-use base::{Error, Result};
+use base::{Error, Result, limits};
 use drivers::converge::ControlPlane;
 use drivers::wire::{
     ConsoleTail, ImageRef, Intents, RenewAnswer, RenewRequest, Report, ReportAnswer, SERVER_NAME, path,
@@ -193,6 +193,7 @@ pub fn connect(resolver: Fixed, ca_pem: &str, own: Option<(&str, &str)>) -> Resu
         .max_redirects(0)
         .proxy(None)
         .timeout_connect(Some(Duration::from_secs(10)))
+        .max_idle_age(Duration::from_secs(limits::IDLE_SECONDS_MAX))
         .user_agent(concat!("yunwei-agent/", env!("CARGO_PKG_VERSION")))
         .build();
     Ok(ureq::Agent::with_parts(config, DefaultConnector::default(), resolver))

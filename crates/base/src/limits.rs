@@ -52,6 +52,9 @@ pub const DELIVERIES_AT_ONCE_MAX: usize = 16;
 pub const DELIVERIES_OF_TENANT_MAX: usize = 4;
 /// How long a caller may take to send a request's head, in seconds.
 pub const HEAD_SECONDS_MAX: u64 = 15;
+/// How long our own clients keep a connection that nothing goes over, in seconds: less than a
+/// server does, so that no request is sent into one that is being closed.
+pub const IDLE_SECONDS_MAX: u64 = 5;
 /// How long a TLS handshake may take, in seconds.
 pub const HANDSHAKE_SECONDS_MAX: u64 = 10;
 /// How long a request may take, its body included, in seconds.

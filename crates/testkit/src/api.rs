@@ -41,6 +41,7 @@ impl Api {
     pub fn new(url: &str, token: &str) -> Self {
         let config =
             ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60)));
+        let config = config.max_idle_age(Duration::from_secs(base::limits::IDLE_SECONDS_MAX));
         Api { agent: config.build().new_agent(), url: url.trim_end_matches('/').to_owned(), token: token.to_owned() }
     }
 
