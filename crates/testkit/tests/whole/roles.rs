@@ -53,14 +53,17 @@ impl Operation {
     /// Asks for it with a body that says nothing.
     fn ask(&self, api: &Api, id: &str, acting: Option<&str>) -> Answer {
         let kind = if self.method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-        let mut headers = vec![("content-type", kind)];
+        // Who is refused before the body was read is cut off after the answer: each asks on a line of its own.
+        let mut headers = vec![("content-type", kind), ("connection", "close")];
         headers.extend(acting.map(|tenant| ("x-yunwei-tenant", tenant)));
         let body = match self.action.as_str() {
             "hub.subscribe" => "{\"callback\":\"https://example.com/\"}",
             _ => "{}",
         };
         let body = matches!(self.method.as_str(), "POST" | "PATCH" | "PUT").then_some(body.as_bytes());
-        api.send(&self.method, &self.at(id), &headers, body).unwrap()
+        let path = self.at(id);
+        let sent = api.send(&self.method, &path, &headers, body);
+        sent.unwrap_or_else(|error| panic!("{} {path}: {error}", self.method))
     }
 }
 
