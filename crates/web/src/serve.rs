@@ -11,14 +11,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::{HeaderValue, header};
 use base::address::Connections;
 use base::{Error, Result, limits};
-use hyper::body::Incoming;
+use futures_util::{StreamExt as _, stream};
+use hyper::body::{Body as _, Incoming};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -148,6 +152,21 @@ async fn connection(
     }
 }
 
+/// The body, which tells when all of it was read.
+fn watched(body: Body, read: &Arc<AtomicBool>) -> Body {
+    if read.load(Ordering::Relaxed) {
+        return body;
+    }
+    let (read, mut body) = (read.clone(), body.into_data_stream());
+    Body::from_stream(stream::poll_fn(move |cx| {
+        let next = body.poll_next_unpin(cx);
+        if matches!(next, Poll::Ready(None)) {
+            read.store(true, Ordering::Relaxed);
+        }
+        next
+    }))
+}
+
 async fn http(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     known: Connection,
@@ -156,10 +175,19 @@ async fn http(
 ) {
     let peer = known.peer;
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request: Request = request.map(Body::new);
+        let read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
+        let mut request: Request = request.map(|body| watched(Body::new(body), &read));
         request.extensions_mut().insert(known.clone());
         let router = router.clone();
-        async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+        async move {
+            let mut answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+            // What was refused before its body was read leaves the rest of it on the line, and hyper
+            // closes that: the caller has to know, or its next request falls into the closing.
+            if !read.load(Ordering::Relaxed) {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())

@@ -31,7 +31,11 @@ impl Processes {
     /// The present run of a domain; `None` where no process of it can be seen.
     pub fn run(&self, domain: &str, now: &Moment) -> Option<Run> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let alive = known.get(domain).copied().filter(|process| started(process.pid) == Some(process.started_ticks));
+        // Both are asked: what was taken for the guest may since have become another program.
+        let alive = known
+            .get(domain)
+            .copied()
+            .filter(|process| started(process.pid) == Some(process.started_ticks) && runs(process.pid, domain));
         let process = match alive {
             Some(process) => process,
             None => {
@@ -52,18 +56,26 @@ fn scan() -> HashMap<String, Process> {
     let mut found = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let Ok(cmdline) = fs::read(entry.path().join("cmdline")) else { continue };
-        let guest = cmdline.split(|byte| *byte == 0).find_map(|argument| argument.strip_prefix(b"guest="));
-        let Some(guest) = guest.and_then(|guest| std::str::from_utf8(guest).ok()) else { continue };
-        let name = guest.split(',').next().unwrap_or_default();
+        let Some(name) = guest(pid) else { continue };
         if let Some(started_ticks) = started(pid) {
             let process = Process { pid, started_ticks };
             // A child on its way to become another program still looks like its parent: the elder counts.
             let elder = |known: &mut Process| *known = (*known).min(process);
-            found.entry(name.to_owned()).and_modify(elder).or_insert(process);
+            found.entry(name).and_modify(elder).or_insert(process);
         }
     }
     found
+}
+
+/// The guest that a process runs, as its arguments name it.
+fn guest(pid: u32) -> Option<String> {
+    let cmdline = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let guest = cmdline.split(|byte| *byte == 0).find_map(|argument| argument.strip_prefix(b"guest="))?;
+    Some(std::str::from_utf8(guest).ok()?.split(',').next()?.to_owned())
+}
+
+fn runs(pid: u32, domain: &str) -> bool {
+    guest(pid).is_some_and(|guest| guest == domain)
 }
 
 /// When a process was started, in ticks since the host was. `None`: there is none, or only its corpse.
@@ -111,5 +123,28 @@ mod tests {
         }
         child.wait().unwrap();
         assert!(processes.run("yw-nobody", &clock.now()).is_none());
+    }
+
+    #[test]
+    fn what_has_become_another_program_runs_the_guest_no_more() {
+        let name = format!("yw-test-becomes-{}", std::process::id());
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "read line; exec sleep 30", &format!("guest={name}")])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let processes = Processes::default();
+        let clock = HostClock::system();
+        let until = |runs: bool| {
+            let wait = std::time::Instant::now();
+            while processes.run(&name, &clock.now()).is_some() != runs {
+                assert!(wait.elapsed().as_secs() < 10, "runs: {runs} was not seen");
+            }
+        };
+        until(true);
+        drop(child.stdin.take());
+        until(false);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }

@@ -53,8 +53,7 @@ impl Operation {
     /// Asks for it with a body that says nothing.
     fn ask(&self, api: &Api, id: &str, acting: Option<&str>) -> Answer {
         let kind = if self.method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-        // Who is refused before the body was read is cut off after the answer: each asks on a line of its own.
-        let mut headers = vec![("content-type", kind), ("connection", "close")];
+        let mut headers = vec![("content-type", kind)];
         headers.extend(acting.map(|tenant| ("x-yunwei-tenant", tenant)));
         let body = match self.action.as_str() {
             "hub.subscribe" => "{\"callback\":\"https://example.com/\"}",

@@ -137,6 +137,24 @@ async fn silent_callers_hold_up_nobody_and_running_requests_finish() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_answered_before_the_body_was_read_is_told_that_the_line_closes() {
+    let (address, _end, _server, _keep) = listening(None).await;
+    let post = |token: &str, body: &str| {
+        let length = body.len();
+        let kind = "content-type: application/json\r\nidempotency-key: one";
+        let head = format!("POST {THINGS} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n{kind}");
+        format!("{head}\r\ncontent-length: {length}\r\n\r\n{body}")
+    };
+    let ask = |text: String| async move { talk(address, &text).await.to_lowercase() };
+    let refused = ask(post("nobody", "{\"name\":\"a\"}")).await;
+    assert!(refused.starts_with("http/1.1 401") && refused.contains("connection: close"), "{refused}");
+    // Read to its end, the line stays open: a second request on it is answered too.
+    let both = post("one", "{\"name\":\"a\"}") + "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let both = ask(both).await;
+    assert!(both.starts_with("http/1.1 201") && both.contains("http/1.1 200"), "{both}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tls_is_spoken_with_the_certificate_that_was_given() {
     let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let scratch = db::testing::Scratch::new();
