@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may depend on whom; a crate that is not named may not be depended on.
-const ARROWS: [(&str, &str); 18] = [
+const ARROWS: [(&str, &str); 19] = [
     ("base", ""),
     ("db", "base"),
     ("gate", "base db"),
     ("ledger", "base db gate"),
     ("durable", "base db gate"),
     ("drivers", "base"),
+    ("vault", "base"),
     ("web", "base db gate durable"),
     ("access", "base db gate durable drivers web"),
     ("commerce", "base db gate durable"),

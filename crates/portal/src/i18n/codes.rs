@@ -50,6 +50,14 @@ const CODES: &[(&str, &str)] = &[
     ("audit.unsigned", "尚未簽署任何檢查點。"),
     ("authority.absent", "代理程式的入口尚未開啟；請以 --agent-listen 啟動伺服器。"),
     ("authority.differs", "這裡的主機信任另一個憑證機構，請還原原本的金鑰與憑證。"),
+    ("backup.absent", "備份程式無法啟動，請確認已安裝。"),
+    ("backup.cancelled", "作業已取消，沒有完成的內容都不會留下。"),
+    ("backup.crashed", "備份程序沒有回答就結束了，請重新執行。"),
+    ("backup.deadline", "作業超過時限，請放寬時限或查明原因。"),
+    ("backup.engine", "備份引擎以未知的方式失敗，請查看日誌。"),
+    ("backup.killed", "備份程序被系統或人員終止；請查看系統日誌是否記憶體不足，再重新執行。"),
+    ("backup.memory", "作業需要的記憶體超過上限，請提高上限或分開備份。"),
+    ("backup.request", "備份的要求不正確。"),
     ("bill.amount", "調整的金額必須不是零，且不超過可開立的金額。"),
     ("bill.concurrent", "另一個作業正在為這個帳戶計費，請再試一次。"),
     ("bill.future", "尚未發生的期間不能計費。"),
@@ -267,6 +275,19 @@ const CODES: &[(&str, &str)] = &[
     ("record.stale", "這份資料剛被更改，請重新載入後再試。"),
     ("record.too_large", "文件太大。"),
     ("reference.dangling", "參照的對象不存在。"),
+    ("repository.append_only", "備份儲存庫只能新增，不能更改或刪除已有的內容。"),
+    ("repository.damaged", "備份儲存庫的內容已損壞，請改用另一份副本。"),
+    ("repository.exists", "那裡已經有備份儲存庫；請直接使用，或換一個位置。"),
+    ("repository.full", "備份儲存庫的磁碟已滿，請清出空間或搬移儲存庫。"),
+    ("repository.incomplete", "備份儲存庫缺少應有的內容，請改用另一份副本。"),
+    ("repository.key_wrong", "這把金鑰或密碼打不開備份儲存庫。"),
+    ("repository.locked", "另一個程式鎖住了備份儲存庫，請稍候，或在確認沒有程式執行後解鎖。"),
+    ("repository.missing", "那裡沒有備份儲存庫，請先建立。"),
+    ("repository.quota", "備份儲存庫的配額已用完，請提高配額。"),
+    ("repository.refused", "備份儲存庫拒絕這組憑證或權限，請檢查憑證與檔案權限。"),
+    ("repository.slow", "備份儲存庫回應太慢，請檢查磁碟或網路。"),
+    ("repository.unreachable", "連不上備份儲存庫，請檢查網路與伺服器。"),
+    ("repository.unusable", "備份儲存庫所在的位置無法使用，請檢查磁碟。"),
     ("request.too_slow", "處理的時間太長；請先確認是否已完成，再重試。"),
     ("reservation.differs", "這台機器已保留了不同的容量。"),
     ("reservation.not_found", "這台機器沒有保留容量。"),
@@ -296,6 +317,11 @@ const CODES: &[(&str, &str)] = &[
     ("session.unnamed", "請指定要結束的登入階段。"),
     ("site.absent", "沒有這個站點。"),
     ("site.name_taken", "已有同名的站點。"),
+    ("snapshot.missing", "沒有這個快照，請重新列出。"),
+    ("snapshot.path", "快照中沒有這個路徑，請從最上層瀏覽。"),
+    ("source.cut", "資料流在完整之前就中斷，因此沒有留下備份；請檢查產生它的程式。"),
+    ("source.missing", "要備份的資料不存在，請確認是否已搬移。"),
+    ("source.unreadable", "要備份的資料無法完整讀取，因此沒有留下備份；請檢查權限與磁碟後再試。"),
     ("specification.empty", "產品規格沒有任何服務，無法交付。"),
     ("specification.machine", "機器的規格缺少可用的值。"),
     ("specification.resource_unknown", "平台無法建立這一類資源。"),
@@ -308,6 +334,9 @@ const CODES: &[(&str, &str)] = &[
     ("subnet.name_taken", "已有同名的網段。"),
     ("subnet.not_found", "沒有這個網段。"),
     ("subnet.outside", "位址不在網段內。"),
+    ("target.full", "還原的磁碟空間不足，請還原到較大的磁碟。"),
+    ("target.taken", "還原的位置已經有資料，請還原到新的位置。"),
+    ("target.unwritable", "無法寫入還原的位置，請換一個位置。"),
     ("tenant.left", "這個組織已離開。"),
     ("tenant.no_role", "您在那個組織沒有角色。"),
     ("tenant.not_found", "沒有這個組織。"),
@@ -423,6 +452,17 @@ mod tests {
         assert!(found.len() > 200, "the sources were read: {}", found.len());
         found.retain(|(code, _)| find(code).is_none() && !ELSEWHERE.iter().any(|prefix| code.starts_with(prefix)));
         assert!(found.is_empty(), "nobody says these in Chinese: {found:#?}");
+    }
+
+    #[test]
+    fn every_end_of_a_backup_is_said_in_chinese() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vault/src/fault.rs");
+        let source = std::fs::read_to_string(source).unwrap();
+        let table = source.split("faults! {").nth(1).unwrap().split("\n}\n").next().unwrap();
+        let codes: Vec<&str> = table.lines().filter_map(|line| line.split(" = \"").nth(1)?.split('"').next()).collect();
+        assert!(codes.len() > 20, "the table was read: {codes:?}");
+        let unsaid: Vec<_> = codes.into_iter().filter(|code| find(code).is_none()).collect();
+        assert!(unsaid.is_empty(), "nobody says these in Chinese: {unsaid:?}");
     }
 
     #[test]

@@ -1,0 +1,65 @@
+//! Where repositories lie. A place keeps files of six kinds by name and knows nothing of what is
+//! in them: the layout is restic's, so that restic reads what lies there.
+
+mod folder;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use base::Result;
+use bytes::Bytes;
+
+pub(crate) use folder::Folder;
+
+use crate::request::Place;
+
+/// The kinds of file in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Config,
+    Keys,
+    Locks,
+    Snapshots,
+    Index,
+    Data,
+}
+
+impl Kind {
+    /// All that are directories.
+    pub(crate) const FOLDERS: [Kind; 5] = [Kind::Keys, Kind::Locks, Kind::Snapshots, Kind::Index, Kind::Data];
+
+    /// The directory of the kind, or the file's own name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Config => "config",
+            Kind::Keys => "keys",
+            Kind::Locks => "locks",
+            Kind::Snapshots => "snapshots",
+            Kind::Index => "index",
+            Kind::Data => "data",
+        }
+    }
+}
+
+/// A place in which one repository lies.
+pub(crate) trait Store: Send + Sync + 'static {
+    /// How to speak of it; holds no secret.
+    fn describe(&self) -> String;
+    /// Makes it ready for a new repository.
+    fn create(&self) -> Result<()>;
+    /// Names and sizes of all files of a kind, in no order.
+    fn list(&self, kind: Kind) -> Result<Vec<(String, u64)>>;
+    /// A file, or the part of it in a range.
+    fn read(&self, kind: Kind, name: &str, range: Option<Range<u64>>) -> Result<Bytes>;
+    /// Puts a file there, whole or not at all; it stays through a loss of power.
+    fn write(&self, kind: Kind, name: &str, parts: &[Bytes]) -> Result<()>;
+    /// Removes a file; it is no error when it is gone already.
+    fn remove(&self, kind: Kind, name: &str) -> Result<()>;
+}
+
+/// The place that a request names.
+pub(crate) fn open(place: &Place) -> Result<Arc<dyn Store>> {
+    Ok(match place {
+        Place::Folder(path) => Arc::new(Folder::new(path.clone())),
+    })
+}

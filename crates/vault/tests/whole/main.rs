@@ -1,0 +1,9 @@
+//! The vault from outside: the real program, real repositories, and Debian's restic as a judge
+//! that has never seen our code.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod ends;
+mod folders;
+mod judge;
+mod support;
