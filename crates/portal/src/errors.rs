@@ -5,7 +5,7 @@ use crate::visit::Oops;
 use askama::Template;
 use axum::extract::MatchedPath;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use base::{Error, Kind};
 
@@ -76,8 +76,12 @@ pub(crate) fn page(p: &Page, error: &Error) -> Response {
 /// Whether nothing is at an address that a program asked for: no page leads
 /// there, and the asker does not say that it reads pages.
 pub(crate) fn is_for_programs(parts: &Parts) -> bool {
-    let reads = |header: &HeaderValue| header.to_str().is_ok_and(|text| text.contains("text/html"));
-    parts.extensions.get::<MatchedPath>().is_none() && !parts.headers.get(header::ACCEPT).is_some_and(reads)
+    parts.extensions.get::<MatchedPath>().is_none() && !reads_pages(&parts.headers)
+}
+
+/// Whether the asker says that it reads pages.
+pub(crate) fn reads_pages(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|text| text.contains("text/html"))
 }
 
 /// Whatever no route leads to.

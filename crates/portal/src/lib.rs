@@ -159,6 +159,12 @@ pub fn routes(portal: Portal) -> Router {
     Router::new().route("/assets/{name}", get(assets::serve)).route("/favicon.ico", get(assets::favicon)).merge(pages)
 }
 
+/// Puts the layer around the whole server that lets people read, as a page, what
+/// no handler answered: too many requests, a panic, no answer in time.
+pub fn legible(portal: Portal, everything: Router) -> Router {
+    everything.layer(axum::middleware::from_fn_with_state(portal, visit::legible))
+}
+
 fn door_routes() -> Router<Portal> {
     Router::new()
         .route("/sign-in", get(door::sign_in_form).post(door::sign_in))

@@ -4,7 +4,7 @@
 //! Invariants, held here for all pages at once so that none can forget:
 //! - a body is read only as a form of ours: sent by a page of this site
 //!   (`Sec-Fetch-Site`, `Origin`) and carrying the token of this session;
-//! - an error that a handler returns becomes a page in the visitor's language;
+//! - an error, of a handler or instead of one, becomes a page in the visitor's language;
 //! - no answer lacks the content security policy.
 //!
 //! Not here: who may do what (the gate), how people prove who they are (`access`).
@@ -13,20 +13,22 @@ use crate::Portal;
 use crate::errors;
 use crate::http::{self, Form, cookie};
 use crate::i18n::{Lang, Messages};
-use crate::page::{Page, Theme};
+use crate::page::{Page, Theme, Who};
 use crate::ui::{Notice, Tone};
 use access::Secret;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
+use base::time::Timestamp;
 use base::{Error, Kind, limits};
 use gate::Cx;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use web::Traced;
+use web::layers::Unanswered;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -216,26 +218,55 @@ async fn look(portal: &Portal, parts: &Parts, query: Form) -> Visit {
         Some((cx, who, csrf)) => (Some(cx), Some(who), csrf),
         None => (None, None, String::new()),
     };
-    let lang = Lang::parse(query.get("lang"))
+    let page = blank(&parts.headers, &parts.uri, who, request_id, now);
+    let notice = cookie(cookies, "yunwei_flash").and_then(|code| flash(page.t, code));
+    let page = Page { csrf, notice, ..page };
+    let session = secret.map(Secret::new);
+    Visit { page, cx, session, query, form: Form::default(), agent, address, secure: portal.tls }
+}
+
+/// A page without forms, in the language and the theme that the request asks for.
+fn blank(headers: &HeaderMap, uri: &Uri, who: Option<Who>, request_id: String, now: Timestamp) -> Page {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let cookies = text("cookie");
+    let lang = Lang::parse(Form::parse(uri.query().unwrap_or_default()).get("lang"))
         .or_else(|| cookie(cookies, "yunwei_lang").and_then(Lang::parse))
         .or_else(|| who.as_ref().and_then(|who| Lang::parse(&who.locale)))
         .or_else(|| Lang::accept(text("accept-language")))
         .unwrap_or(Lang::Zh);
-    let t = lang.messages();
-    let page = Page {
+    Page {
         lang,
-        t,
+        t: lang.messages(),
         theme: cookie(cookies, "yunwei_theme").map_or(Theme::Auto, Theme::parse),
-        path: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
-        csrf,
+        path: uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+        csrf: String::new(),
         request_id,
         now,
         who,
-        notice: cookie(cookies, "yunwei_flash").and_then(|code| flash(t, code)),
+        notice: None,
         refresh: None,
-    };
-    let session = secret.map(Secret::new);
-    Visit { page, cx, session, query, form: Form::default(), agent, address, secure: portal.tls }
+    }
+}
+
+/// The layer around the whole server: what was answered before or instead of a
+/// handler ([`Unanswered`]) becomes a page for whoever reads pages. Who asks is
+/// not looked up: those who ask too often are to cost little.
+pub(crate) async fn legible(portal: Portal, request: Request, next: Next) -> Response {
+    let (headers, uri) = (request.headers().clone(), request.uri().clone());
+    let response = next.run(request).await;
+    let Some(Unanswered(error)) = response.extensions().get::<Unanswered>().cloned() else { return response };
+    if !errors::reads_pages(&headers) {
+        return response;
+    }
+    let given = response.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let page = blank(&headers, &uri, None, given.to_owned(), portal.gate.now());
+    let (mut said, body) = errors::page(&page, &error).into_parts();
+    protect(&mut said.headers);
+    let (mut parts, _) = response.into_parts();
+    // Those of the document would tell another type and another length.
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.extend(said.headers);
+    Response::from_parts(parts, body)
 }
 
 /// What the forms of somebody unknown are bound to: a cookie of their own.

@@ -174,6 +174,6 @@ pub fn router(house: &House, web: &Web, portal: Portal) -> Router {
         .merge(api::document("/tmf-api/openapi.json", || {
             api::openapi::tmf(env!("CARGO_PKG_VERSION"), app::catalogue().all_kinds())
         }))
-        .merge(portal::routes(portal).with_state(()));
-    web::layers::dress(routes, web)
+        .merge(portal::routes(portal.clone()).with_state(()));
+    portal::legible(portal, web::layers::dress(routes, web))
 }

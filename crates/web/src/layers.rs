@@ -95,20 +95,30 @@ async fn pass(State(web): State<Web>, mut request: Request, next: Next) -> Respo
 /// a stream that follows may last.
 async fn bounded(web: &Web, address: Option<std::net::IpAddr>, request: Request, next: Next) -> Response {
     if let Err(e) = web.limits().admit_address(address) {
-        return Refusal::from(e).into_response();
+        return refused(e);
     }
     let limit = Duration::from_secs(limits::REQUEST_SECONDS_MAX);
     match tokio::time::timeout(limit, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
         Ok(Ok(response)) => response,
-        Ok(Err(_)) => {
-            Refusal::from(Error::bug("handler.panic", "a handler stopped on a broken invariant")).into_response()
-        }
+        Ok(Err(_)) => refused(Error::bug("handler.panic", "a handler stopped on a broken invariant")),
         Err(_) => {
             let message =
                 "the answer took too long; look whether it was done, or repeat it under the same Idempotency-Key";
-            Refusal::from(Error::new(base::Kind::Uncertain, "request.too_slow", message)).into_response()
+            refused(Error::new(base::Kind::Uncertain, "request.too_slow", message))
         }
     }
+}
+
+/// What no handler answered: too many requests, a panic, no answer in time. The
+/// document that programs read has it as an extension, for whoever puts a page
+/// for people around it.
+#[derive(Debug, Clone)]
+pub struct Unanswered(pub Error);
+
+fn refused(error: Error) -> Response {
+    let mut response = Refusal::from(error.clone()).into_response();
+    response.extensions_mut().insert(Unanswered(error));
+    response
 }
 
 /// The caller's own identifier where it is harmless, else a fresh one.

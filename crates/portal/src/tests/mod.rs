@@ -2,6 +2,7 @@
 //! and catalog, and a browser that is played.
 
 mod closed;
+mod unanswered;
 
 use crate::{Portal, routes};
 use std::any::Any;
@@ -39,6 +40,7 @@ impl Mail for Letters {
 /// The house without a server around it.
 struct House {
     router: Router,
+    portal: Portal,
     gate: Gate,
     letters: Letters,
     _workers: Handle,
@@ -97,7 +99,7 @@ impl House {
             tls: false,
             agents: String::new(),
         };
-        House { router: routes(portal), gate, letters, _workers: workers, _scratch: scratch }
+        House { router: routes(portal.clone()), portal, gate, letters, _workers: workers, _scratch: scratch }
     }
 }
 
