@@ -9,7 +9,6 @@ CREATE TABLE facts (
     revision    BIGINT NOT NULL,
     at          BIGINT NOT NULL
 );
-CREATE INDEX facts_by_object ON facts (object_kind, object_id, seq);
 
 -- The audit log. An entry is appended with the change that it tells of; the
 -- sequencer gives it its place in the tree afterwards, and nothing else of it

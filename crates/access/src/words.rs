@@ -17,7 +17,7 @@ macro_rules! words {
             fn as_value(&self) -> db::Value<'_> { db::Value::Text(self.word().into()) }
         }
         impl db::FromValue for $name {
-            fn from_value(value: db::Value<'static>) -> Option<Self> {
+            fn from_value(value: db::Value<'_>) -> Option<Self> {
                 let db::Value::Text(text) = value else { return None };
                 [$($name::$variant),*].into_iter().find(|v| v.word() == text)
             }

@@ -2,27 +2,38 @@
 
 use base::{Error, Result};
 
-use crate::value::{self, FromValue, Value};
+use crate::value::{self, AsValue as _, FromValue, Value};
 use crate::{Engine, postgres, sqlite};
 
 /// A transaction's connection.
 pub struct Conn<'a>(pub(crate) Inner<'a>);
 
 pub(crate) enum Inner<'a> {
-    Sqlite(&'a rusqlite::Connection),
+    Sqlite(&'a sqlite::Link),
     Postgres(postgres::Session<'a>),
 }
 
 /// One row of an answer.
-pub struct Row(pub(crate) Vec<Value<'static>>);
+pub struct Row<'r>(pub(crate) Vec<Value<'r>>);
 
-impl Row {
+impl Row<'_> {
     /// The cell in `column`, counted from 0.
     ///
     /// # Errors
     /// `Bug` where the cell is not of that type.
     pub fn get<T: FromValue>(&self, column: usize) -> Result<T> {
-        value::read(self.0.get(column).cloned().ok_or_else(|| value::mismatch(column))?, column)
+        value::read(self.0.get(column).ok_or_else(|| value::mismatch(column))?.as_value(), column)
+    }
+
+    /// The text in `column`, not copied.
+    ///
+    /// # Errors
+    /// As [`Row::get`].
+    pub fn text(&self, column: usize) -> Result<&str> {
+        match self.0.get(column) {
+            Some(Value::Text(text)) => Ok(text),
+            _ => Err(value::mismatch(column)),
+        }
     }
 }
 
@@ -63,7 +74,7 @@ impl Conn<'_> {
         &mut self,
         sql: &str,
         args: &[Value<'_>],
-        mut read: impl FnMut(&Row) -> Result<T>,
+        mut read: impl FnMut(&Row<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
         let mut out = Vec::new();
         self.each(sql, args, |row| {
@@ -77,7 +88,7 @@ impl Conn<'_> {
     ///
     /// # Errors
     /// As [`Conn::execute`], and those of `see`.
-    pub fn each(&mut self, sql: &str, args: &[Value<'_>], see: impl FnMut(&Row) -> Result<()>) -> Result<()> {
+    pub fn each(&mut self, sql: &str, args: &[Value<'_>], see: impl FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
         match &mut self.0 {
             Inner::Sqlite(conn) => sqlite::each(conn, sql, args, see),
             Inner::Postgres(session) => session.each(sql, args, see),
@@ -92,7 +103,7 @@ impl Conn<'_> {
         &mut self,
         sql: &str,
         args: &[Value<'_>],
-        read: impl FnMut(&Row) -> Result<T>,
+        read: impl FnMut(&Row<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
         Ok(self.query(sql, args, read)?.into_iter().next())
     }
@@ -101,7 +112,46 @@ impl Conn<'_> {
     ///
     /// # Errors
     /// As [`Conn::query`]; `Bug` where there is none.
-    pub fn query_one<T>(&mut self, sql: &str, args: &[Value<'_>], read: impl FnMut(&Row) -> Result<T>) -> Result<T> {
+    pub fn query_one<T>(
+        &mut self,
+        sql: &str,
+        args: &[Value<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<T> {
         self.query_opt(sql, args, read)?.ok_or_else(|| Error::bug("db.no_row", "a row that must exist is missing"))
     }
+
+    /// Begins a part that is to leave nothing where it fails, while what came
+    /// before it stays. To be handed to [`Conn::settle`] when it has ended.
+    ///
+    /// # Errors
+    /// As [`Conn::execute`].
+    pub fn mark(&mut self) -> Result<Mark> {
+        if let Inner::Sqlite(link) = &self.0
+            && let Some(written) = link.bare()
+        {
+            return Ok(Mark(Some(written)));
+        }
+        self.execute("SAVEPOINT part", &[]).map(|_| Mark(None))
+    }
+
+    /// Keeps what was written since the mark, or takes it back.
+    ///
+    /// # Errors
+    /// As [`Conn::execute`]; `Contended` (`db.again`) where the transaction has to be run again for that.
+    pub fn settle(&mut self, mark: Mark, keep: bool) -> Result<()> {
+        match (&self.0, mark.0) {
+            (Inner::Sqlite(link), Some(written)) if !keep => link.expect_unwritten(written),
+            (_, Some(_)) => Ok(()),
+            (_, None) => {
+                if !keep {
+                    self.execute("ROLLBACK TO SAVEPOINT part", &[])?;
+                }
+                self.execute("RELEASE SAVEPOINT part", &[]).map(drop)
+            }
+        }
+    }
 }
+
+/// Where a part of a transaction began: what had been written by then, or a savepoint.
+pub struct Mark(Option<u64>);

@@ -262,7 +262,7 @@ impl Session<'_> {
         &mut self,
         sql: &str,
         args: &[Value<'_>],
-        mut see: impl FnMut(&Row) -> Result<()>,
+        mut see: impl FnMut(&Row<'_>) -> Result<()>,
     ) -> Result<()> {
         let rows = self
             .prepare(sql)

@@ -67,7 +67,7 @@ impl AsValue for Class {
 }
 
 impl FromValue for Class {
-    fn from_value(value: Value<'static>) -> Option<Self> {
+    fn from_value(value: Value<'_>) -> Option<Self> {
         let Value::Text(text) = value else { return None };
         [Class::Public, Class::Internal, Class::Confidential, Class::Personal, Class::Secret]
             .into_iter()
@@ -218,7 +218,6 @@ fn cut(text: &str) -> &str {
 const COLUMNS: &str = "r.id, r.kind, r.tenant, r.revision, r.state, r.class, r.body, r.created_at, r.updated_at";
 
 fn read(row: &Row) -> Result<Record> {
-    let body: String = row.get(6)?;
     Ok(Record {
         id: row.get(0)?,
         kind: row.get(1)?,
@@ -226,7 +225,7 @@ fn read(row: &Row) -> Result<Record> {
         revision: row.get(3)?,
         state: row.get(4)?,
         class: row.get(5)?,
-        body: serde_json::from_str(&body)
+        body: serde_json::from_str(row.text(6)?)
             .map_err(|e| Error::bug("record.damaged", "a stored record is not JSON").because(e))?,
         created: row.get(7)?,
         updated: row.get(8)?,
@@ -247,7 +246,7 @@ pub fn insert(conn: &mut Conn<'_>, record: &Record, keys: &[Key]) -> Result<()> 
         "db.duplicate" => Error::conflict("record.duplicate", format!("there is a {} with the id {} already", record.kind, record.id)).at("id"),
         _ => e,
     })?;
-    write_keys(conn, record, keys)?;
+    entries(record, keys).iter().try_for_each(|entry| write_key(conn, record, entry))?;
     keep_words(conn, record, keys)?;
     count(conn, record, 1)
 }
@@ -304,6 +303,15 @@ pub fn load(conn: &mut Conn<'_>, kind: &str, id: &str) -> Result<Option<Record>>
 pub fn state(conn: &mut Conn<'_>, kind: &str, id: &str) -> Result<Option<String>> {
     let found = "SELECT state FROM records WHERE id = $1 AND kind = $2";
     Ok(conn.query_opt(found, args![id, kind], |row| row.get(0))?.flatten())
+}
+
+/// Whose a record is, and how carefully it is handled; `None` where there is no such record.
+///
+/// # Errors
+/// Those of the database.
+pub fn owner(conn: &mut Conn<'_>, kind: &str, id: &str) -> Result<Option<(TenantId, Class)>> {
+    let found = "SELECT tenant, class FROM records WHERE id = $1 AND kind = $2";
+    conn.query_opt(found, args![id, kind], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// A record as it is stored, its body not read: for answers that only pass it on.
@@ -388,10 +396,6 @@ fn entries(record: &Record, keys: &[Key]) -> BTreeSet<(String, String)> {
         }
     }
     entries
-}
-
-fn write_keys(conn: &mut Conn<'_>, record: &Record, keys: &[Key]) -> Result<()> {
-    entries(record, keys).iter().try_for_each(|entry| write_key(conn, record, entry))
 }
 
 fn write_key(conn: &mut Conn<'_>, record: &Record, (path, value): &(String, String)) -> Result<()> {

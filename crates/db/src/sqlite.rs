@@ -1,11 +1,14 @@
 //! SQLite: one writer thread whose transactions share commits, and a reading
 //! connection per thread.
 //!
-//! A write runs inside a savepoint of the group's transaction, so one that
-//! fails takes nothing of its neighbours with it. Nobody is told of success
-//! before the group's commit has reached the disk (WAL, `synchronous=FULL`).
+//! One that fails takes nothing of its neighbours with it. Most that fail have
+//! written nothing yet, and there is nothing to take back; where one has, the
+//! group begins anew, each write now inside a savepoint. Savepoints from the
+//! start would copy every page once for each write of the group, and cost a
+//! fifth of the writer's time. Nobody is told of success before the group's
+//! commit has reached the disk (WAL, `synchronous=FULL`).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -34,7 +37,46 @@ static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     /// Reading connections of this thread, by the database's serial number.
-    static READERS: RefCell<HashMap<u64, Connection>> = RefCell::default();
+    static READERS: RefCell<HashMap<u64, Link>> = RefCell::default();
+}
+
+/// A connection, and what the writer knows of its transaction.
+pub(crate) struct Link {
+    conn: Connection,
+    /// Statements that wrote, or tried to, since the connection was made.
+    written: Cell<u64>,
+    /// Whether what fails can be taken back by itself.
+    careful: Cell<bool>,
+}
+
+impl Link {
+    fn new(conn: Connection) -> Link {
+        Link { conn, written: Cell::new(0), careful: Cell::new(false) }
+    }
+
+    /// What has been written so far, where no savepoints are set.
+    pub(crate) fn bare(&self) -> Option<u64> {
+        (!self.careful.get()).then(|| self.written.get())
+    }
+
+    /// Without savepoints nothing can be taken back, so nothing may be there to take.
+    pub(crate) fn expect_unwritten(&self, since: u64) -> Result<()> {
+        if self.written.get() == since { Ok(()) } else { Err(again()) }
+    }
+
+    fn prepare(&self, sql: &str) -> Result<rusqlite::CachedStatement<'_>> {
+        inside(&self.conn)?;
+        let statement = self.conn.prepare_cached(sql).map_err(translate)?;
+        if !statement.readonly() {
+            self.written.set(self.written.get() + 1);
+        }
+        Ok(statement)
+    }
+}
+
+/// Asks for the transaction to be run again, with savepoints.
+fn again() -> Error {
+    Error::contended("db.again", "part of a transaction has to be taken back")
 }
 
 impl Sqlite {
@@ -46,10 +88,11 @@ impl Sqlite {
         restrict_file(&path).map_err(|e| unusable(directory, e))?;
         let mut conn = connect(&path, false)?;
         migrate::sqlite(&mut conn)?;
+        let link = Link::new(conn);
         let (sender, receiver) = sync_channel(limits::WRITE_QUEUE_MAX);
         let writer = std::thread::Builder::new()
             .name("db-writer".into())
-            .spawn(move || serve(&conn, &receiver))
+            .spawn(move || serve(&link, &receiver))
             .map_err(|e| unusable(directory, e))?;
         Ok(Sqlite {
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
@@ -103,15 +146,15 @@ impl Sqlite {
     pub(crate) fn read<T>(&self, work: impl FnOnce(&mut Conn<'_>) -> Result<T>) -> Result<T> {
         // Taken out for the while, so that a read inside a read gets a connection of its own.
         let kept = READERS.with_borrow_mut(|readers| readers.remove(&self.serial));
-        let conn = match kept {
-            Some(conn) => conn,
-            None => connect(&self.path, true)?,
+        let link = match kept {
+            Some(link) => link,
+            None => Link::new(connect(&self.path, true)?),
         };
-        conn.prepare_cached("BEGIN").and_then(|mut s| s.execute([])).map_err(translate)?;
-        let result = work(&mut Conn(Inner::Sqlite(&conn)));
-        let ended = conn.prepare_cached("COMMIT").and_then(|mut s| s.execute([])).map_err(translate);
+        run(&link.conn, "BEGIN")?;
+        let result = work(&mut Conn(Inner::Sqlite(&link)));
+        let ended = run(&link.conn, "COMMIT");
         if ended.is_ok() {
-            READERS.with_borrow_mut(|readers| readers.insert(self.serial, conn));
+            READERS.with_borrow_mut(|readers| readers.insert(self.serial, link));
         }
         let value = result?;
         ended?;
@@ -132,45 +175,81 @@ impl Drop for Sqlite {
     }
 }
 
+/// A write of the present group, with what came of it.
+struct Member {
+    job: Job,
+    done: Done,
+    result: Result<()>,
+}
+
 /// The writer: takes what has gathered, runs it as one transaction, then tells everybody.
-fn serve(conn: &Connection, queue: &Receiver<(Job, Done)>) {
+fn serve(link: &Link, queue: &Receiver<(Job, Done)>) {
     while let Ok(first) = queue.recv() {
-        let mut outcomes = Vec::new();
-        let mut began = run(conn, "BEGIN IMMEDIATE");
+        let mut group: Vec<Member> = Vec::new();
+        let mut began = run(&link.conn, "BEGIN IMMEDIATE");
+        link.careful.set(false);
         let mut next = Some(first);
-        while let Some((mut job, done)) = next {
-            let result = began.clone().and_then(|()| guarded(conn, &mut job));
-            if began.is_ok() && conn.is_autocommit() {
-                // A full disk: the neighbours' work went with the job's, and whoever comes next begins anew.
-                began = Err(result.clone().err().unwrap_or_else(taken_back));
+        while let Some((job, done)) = next {
+            group.push(Member { job, done, result: Ok(()) });
+            let newest = group.len() - 1;
+            if take(link, &mut group[newest..], &mut began) == Taken::Spoilt {
+                link.careful.set(true);
+                began = run(&link.conn, "ROLLBACK").and_then(|()| run(&link.conn, "BEGIN IMMEDIATE"));
+                take(link, &mut group, &mut began);
             }
-            outcomes.push((done, result));
-            let full = began.is_err() || outcomes.len() == limits::GROUP_COMMIT_MAX;
+            let full = began.is_err() || group.len() == limits::GROUP_COMMIT_MAX;
             next = if full { None } else { queue.try_recv().ok() };
         }
-        let committed = began.and_then(|()| run(conn, "COMMIT"));
+        let committed = began.and_then(|()| run(&link.conn, "COMMIT"));
         if committed.is_err() {
-            let _ = run(conn, "ROLLBACK");
+            let _ = run(&link.conn, "ROLLBACK");
         }
-        for (done, result) in outcomes {
-            done(result.and(committed.clone()));
+        for member in group {
+            (member.done)(member.result.and(committed.clone()));
         }
     }
 }
 
-/// One job inside its savepoint. A panic in it is that job's error, not the writer's end.
-fn guarded(conn: &Connection, job: &mut Job) -> Result<()> {
-    run(conn, "SAVEPOINT job")?;
-    let attempt = std::panic::AssertUnwindSafe(|| job(&mut Conn(Inner::Sqlite(conn))));
+#[derive(PartialEq)]
+enum Taken {
+    Well,
+    /// Something stands written that belongs to a write that failed.
+    Spoilt,
+}
+
+/// Runs these writes inside the transaction that `began`.
+fn take(link: &Link, members: &mut [Member], began: &mut Result<()>) -> Taken {
+    for member in members {
+        let before = link.written.get();
+        member.result = began.clone().and_then(|()| guarded(link, &mut member.job));
+        if began.is_ok() && link.conn.is_autocommit() {
+            // A full disk: the neighbours' work went with the job's, and whoever comes next begins anew.
+            *began = Err(member.result.clone().err().unwrap_or_else(taken_back));
+        } else if member.result.is_err() && !link.careful.get() && link.written.get() != before {
+            return Taken::Spoilt;
+        }
+    }
+    Taken::Well
+}
+
+/// One job. A panic in it is that job's error, not the writer's end.
+fn guarded(link: &Link, job: &mut Job) -> Result<()> {
+    let careful = link.careful.get();
+    if careful {
+        run(&link.conn, "SAVEPOINT job")?;
+    }
+    let attempt = std::panic::AssertUnwindSafe(|| job(&mut Conn(Inner::Sqlite(link))));
     let result = std::panic::catch_unwind(attempt)
         .unwrap_or_else(|_| Err(Error::bug("db.panic", "a transaction stopped on a broken invariant")));
-    if conn.is_autocommit() {
+    if link.conn.is_autocommit() {
         return Err(result.err().unwrap_or_else(taken_back));
     }
-    if result.is_err() {
-        run(conn, "ROLLBACK TO job")?;
+    if careful {
+        if result.is_err() {
+            run(&link.conn, "ROLLBACK TO job")?;
+        }
+        run(&link.conn, "RELEASE job")?;
     }
-    run(conn, "RELEASE job")?;
     result
 }
 
@@ -253,21 +332,19 @@ fn taken_back() -> Error {
     Error::unavailable("db.taken_back", "the database took the transaction back; nothing of it was written")
 }
 
-pub(crate) fn execute(conn: &Connection, sql: &str, args: &[Value<'_>]) -> Result<u64> {
-    inside(conn)?;
-    let mut statement = conn.prepare_cached(sql).map_err(translate)?;
+pub(crate) fn execute(link: &Link, sql: &str, args: &[Value<'_>]) -> Result<u64> {
+    let mut statement = link.prepare(sql)?;
     bind(&mut statement, args)?;
     statement.raw_execute().map(|n| n as u64).map_err(translate)
 }
 
 pub(crate) fn each(
-    conn: &Connection,
+    link: &Link,
     sql: &str,
     args: &[Value<'_>],
-    mut see: impl FnMut(&Row) -> Result<()>,
+    mut see: impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<()> {
-    inside(conn)?;
-    let mut statement = conn.prepare_cached(sql).map_err(translate)?;
+    let mut statement = link.prepare(sql)?;
     bind(&mut statement, args)?;
     let width = statement.column_count();
     let mut rows = statement.raw_query();
@@ -278,14 +355,14 @@ pub(crate) fn each(
     Ok(())
 }
 
-fn cell(row: &rusqlite::Row<'_>, column: usize) -> Result<Value<'static>> {
+fn cell<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> Result<Value<'r>> {
     use rusqlite::types::ValueRef;
     Ok(match row.get_ref(column).map_err(translate)? {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(n) => Value::Int(n),
         ValueRef::Real(_) => return Err(Error::bug("db.real", "no column of ours holds a float")),
-        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned().into()),
-        ValueRef::Blob(bytes) => Value::Bytes(bytes.to_vec().into()),
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text)),
+        ValueRef::Blob(bytes) => Value::Bytes(bytes.into()),
     })
 }
 

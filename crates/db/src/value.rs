@@ -26,7 +26,7 @@ pub trait AsValue {
 /// What can be read out of a row.
 pub trait FromValue: Sized {
     /// Reads the cell; `None` where the kind of value does not fit.
-    fn from_value(value: Value<'static>) -> Option<Self>;
+    fn from_value(value: Value<'_>) -> Option<Self>;
 }
 
 /// Parameters for a statement: `args![id, tenant, &body]` are `$1`, `$2`, `$3`.
@@ -41,7 +41,7 @@ macro_rules! integers {
             fn as_value(&self) -> Value<'_> { Value::Int(*self as i64) }
         }
         impl FromValue for $t {
-            fn from_value(value: Value<'static>) -> Option<Self> {
+            fn from_value(value: Value<'_>) -> Option<Self> {
                 match value { Value::Int(n) => n.try_into().ok(), _ => None }
             }
         }
@@ -55,7 +55,7 @@ macro_rules! ids {
             fn as_value(&self) -> Value<'_> { Value::Text(Cow::Owned(self.to_string())) }
         }
         impl FromValue for $t {
-            fn from_value(value: Value<'static>) -> Option<Self> {
+            fn from_value(value: Value<'_>) -> Option<Self> {
                 match value { Value::Text(text) => text.parse().ok(), _ => None }
             }
         }
@@ -71,7 +71,7 @@ macro_rules! id_columns {
             fn as_value(&self) -> $crate::Value<'_> { $crate::Value::Text(std::borrow::Cow::Owned(self.to_string())) }
         }
         impl $crate::FromValue for $t {
-            fn from_value(value: $crate::Value<'static>) -> Option<Self> {
+            fn from_value(value: $crate::Value<'_>) -> Option<Self> {
                 match value { $crate::Value::Text(text) => text.parse().ok(), _ => None }
             }
         }
@@ -85,7 +85,7 @@ impl AsValue for u64 {
     }
 }
 impl FromValue for u64 {
-    fn from_value(value: Value<'static>) -> Option<Self> {
+    fn from_value(value: Value<'_>) -> Option<Self> {
         match value {
             Value::Int(n) => n.try_into().ok(),
             _ => None,
@@ -103,7 +103,7 @@ impl AsValue for bool {
     }
 }
 impl FromValue for bool {
-    fn from_value(value: Value<'static>) -> Option<Self> {
+    fn from_value(value: Value<'_>) -> Option<Self> {
         match value {
             Value::Int(n) => Some(n != 0),
             _ => None,
@@ -121,7 +121,7 @@ impl AsValue for String {
     }
 }
 impl FromValue for String {
-    fn from_value(value: Value<'static>) -> Option<Self> {
+    fn from_value(value: Value<'_>) -> Option<Self> {
         match value {
             Value::Text(text) => Some(text.into_owned()),
             _ => None,
@@ -144,7 +144,7 @@ impl AsValue for Vec<u8> {
     }
 }
 impl FromValue for Vec<u8> {
-    fn from_value(value: Value<'static>) -> Option<Self> {
+    fn from_value(value: Value<'_>) -> Option<Self> {
         match value {
             Value::Bytes(bytes) => Some(bytes.into_owned()),
             _ => None,
@@ -157,7 +157,7 @@ impl AsValue for base::time::Timestamp {
     }
 }
 impl FromValue for base::time::Timestamp {
-    fn from_value(value: Value<'static>) -> Option<Self> {
+    fn from_value(value: Value<'_>) -> Option<Self> {
         match value {
             Value::Int(n) => base::time::from_micros(n).ok(),
             _ => None,
@@ -171,7 +171,7 @@ impl AsValue for serde_json::Value {
     }
 }
 impl FromValue for serde_json::Value {
-    fn from_value(value: Value<'static>) -> Option<Self> {
+    fn from_value(value: Value<'_>) -> Option<Self> {
         match value {
             Value::Text(text) => serde_json::from_str(&text).ok(),
             _ => None,
@@ -189,7 +189,7 @@ impl<T: AsValue> AsValue for Option<T> {
     }
 }
 impl<T: FromValue> FromValue for Option<T> {
-    fn from_value(value: Value<'static>) -> Option<Self> {
+    fn from_value(value: Value<'_>) -> Option<Self> {
         match value {
             Value::Null => Some(None),
             other => T::from_value(other).map(Some),
@@ -212,6 +212,6 @@ pub(crate) fn mismatch(column: usize) -> Error {
     Error::bug("db.column", format!("column {column} does not hold what was expected"))
 }
 
-pub(crate) fn read<T: FromValue>(value: Value<'static>, column: usize) -> Result<T> {
+pub(crate) fn read<T: FromValue>(value: Value<'_>, column: usize) -> Result<T> {
     T::from_value(value).ok_or_else(|| mismatch(column))
 }

@@ -11,7 +11,6 @@
 pub mod parts;
 
 use base::{Error, Result, limits};
-use db::Record;
 use serde_json::{Map, Value as Json};
 
 use crate::Tx;
@@ -382,16 +381,16 @@ fn join(at: &str, name: &str) -> String {
 /// `Dangling` naming the first that does not.
 pub fn check_references(tx: &mut Tx<'_>, references: &[Reference<'_>]) -> Result<()> {
     for reference in references {
-        let mut found: Option<Record> = None;
+        let mut found = None;
         for kind in reference.kinds {
             found = match found {
-                None => db::records::load(tx, kind, reference.id)?,
+                None => db::records::owner(tx, kind, reference.id)?,
                 kept => kept,
             };
         }
-        let seen = found.is_some_and(|record| match tx.cx().relation(record.tenant) {
+        let seen = found.is_some_and(|(tenant, class)| match tx.cx().relation(tenant) {
             crate::Relation::Own | crate::Relation::Below => true,
-            crate::Relation::Above => record.class == db::Class::Public,
+            crate::Relation::Above => class == db::Class::Public,
             crate::Relation::Elsewhere => false,
         });
         if !seen {

@@ -283,7 +283,7 @@ impl<'t> Tx<'t> {
     /// Those of `work`. One of kind `Contended` from the database must be passed
     /// on: the whole transaction then has to run again.
     pub fn attempt<T>(&mut self, work: impl FnOnce(&mut Tx<'t>) -> Result<T>) -> Result<T> {
-        self.conn.execute("SAVEPOINT attempt", &[])?;
+        let mark = self.conn.mark()?;
         let (kept, stated, reacting) = (self.after.len(), self.once_stored.len(), self.reacting);
         let guarded = std::panic::AssertUnwindSafe(|| work(self));
         let result = std::panic::catch_unwind(guarded)
@@ -292,9 +292,8 @@ impl<'t> Tx<'t> {
             self.after.truncate(kept);
             self.once_stored.truncate(stated);
             self.reacting = reacting;
-            self.conn.execute("ROLLBACK TO SAVEPOINT attempt", &[])?;
         }
-        self.conn.execute("RELEASE SAVEPOINT attempt", &[])?;
+        self.conn.settle(mark, result.is_ok())?;
         result
     }
 

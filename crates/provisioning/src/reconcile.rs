@@ -43,10 +43,7 @@ pub static REPAIR: Action<Repair, ()> = Action {
     effect: Effect::Change,
     run: |tx, repair| match repair {
         Repair::OrderForgotten { order } => fulfilment::begin_forgotten(tx, order).map(drop),
-        Repair::ServiceUnseen { service } => match intents::of_service(tx, service)?.first() {
-            Some(machine) => services::observe(tx, machine.id.as_str()),
-            None => Ok(()),
-        },
+        Repair::ServiceUnseen { service } => services::observe(tx, service),
     },
 };
 

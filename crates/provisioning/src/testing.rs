@@ -37,9 +37,9 @@ pub fn react(tx: &mut Tx<'_>, fact: &dyn Fact) -> Result<()> {
         return fulfilment::ended(tx, fact);
     }
     match any.downcast_ref::<resources::Fact>() {
-        Some(resources::Fact::MachineObserved { intent, .. }) => {
+        Some(resources::Fact::MachineObserved { intent, service }) => {
             flows::wake(tx, &format!("intent:{intent}"))?;
-            services::observe(tx, intent)
+            services::observe(tx, service)
         }
         Some(resources::Fact::MachineFreed { intent, .. }) => flows::wake(tx, &format!("intent:{intent}")).map(drop),
         _ => Ok(()),

@@ -76,8 +76,8 @@ fn of_commerce(tx: &mut Tx<'_>, fact: &commerce::Fact) -> Result<()> {
 fn of_resources(tx: &mut Tx<'_>, fact: &resources::Fact) -> Result<()> {
     use resources::Fact as F;
     match fact {
-        F::MachineObserved { intent, .. } | F::MachineFreed { intent, .. } => {
-            services::observe(tx, intent)?;
+        F::MachineObserved { intent, service } | F::MachineFreed { intent, service } => {
+            services::observe(tx, service)?;
             flows::wake(
                 tx,
                 &resources::intents::key(&intent.parse().map_err(|e: String| Error::bug("intent.malformed", e))?),

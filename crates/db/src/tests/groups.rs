@@ -4,7 +4,7 @@ use std::sync::mpsc::channel;
 
 use base::{Error, Kind, Result};
 
-use crate::testing::{postgres, sqlite};
+use crate::testing::{databases, postgres, sqlite};
 use crate::{Conn, Db, args};
 
 /// Queues these writes behind one that holds the writer, so that they share its
@@ -71,4 +71,50 @@ fn a_failure_that_is_passed_over_does_not_undo_a_write_in_silence() {
     assert!(told.is_ok());
     let kept: Vec<i64> = db.read(|conn| conn.query("SELECT n FROM things", &[], |row| row.get(0))).unwrap();
     assert_eq!(kept, [2]);
+}
+
+#[test]
+fn a_write_that_fails_half_way_leaves_its_neighbours_and_a_part_that_fails_what_came_before_it() {
+    for (engine, db, _keep) in databases() {
+        db.write(|conn| conn.execute("CREATE TABLE things (n BIGINT)", &[])).unwrap();
+        let insert = |conn: &mut Conn<'_>, n: i64| conn.execute("INSERT INTO things VALUES ($1)", args![n]);
+        let part = move |conn: &mut Conn<'_>, n: i64, keep: bool| {
+            let mark = conn.mark()?;
+            insert(conn, n)?;
+            conn.settle(mark, keep)
+        };
+        let (go, wait) = channel::<()>();
+        let (tell, told) = channel();
+        let wait = std::sync::Mutex::new(wait);
+        let held = move |_: &mut Conn<'_>| {
+            // Held once: a write may be run again.
+            let _ = wait.lock().unwrap().recv();
+            Ok(())
+        };
+        db.submit(held, |_| {});
+        for number in 0..5 {
+            let tell = tell.clone();
+            let write = move |conn: &mut Conn<'_>| {
+                insert(conn, number * 10)?;
+                match number {
+                    1 => Err(Error::conflict("test.half", "half of it is written")),
+                    2 => panic!("half of it is written"),
+                    3 => {
+                        part(conn, 31, true)?;
+                        part(conn, 32, false)?;
+                        part(conn, 33, true)
+                    }
+                    _ => Ok(()),
+                }
+            };
+            db.submit(write, move |result: Result<()>| tell.send((number, result.is_ok())).unwrap());
+        }
+        drop(go);
+        let mut all: Vec<_> = told.iter().take(5).collect();
+        all.sort_unstable();
+        assert_eq!(all, [(0, true), (1, false), (2, false), (3, true), (4, true)], "{engine}");
+        let kept: Vec<i64> =
+            db.read(|conn| conn.query("SELECT n FROM things ORDER BY n", &[], |row| row.get(0))).unwrap();
+        assert_eq!(kept, [0, 30, 31, 33, 40], "{engine}");
+    }
 }

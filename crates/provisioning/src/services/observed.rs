@@ -3,7 +3,6 @@
 use base::Result;
 use base::time::Timestamp;
 use gate::Tx;
-use resources::IntentId;
 use resources::intents::{self, Intent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -124,23 +123,20 @@ pub(crate) fn follows(machines: &[Intent]) -> Option<&'static str> {
     }
 }
 
-/// A machine was seen to be different: the state of its service follows. What
-/// cannot be seen changes nothing.
+/// A machine of this service was seen to be different: the service's state
+/// follows. What cannot be seen changes nothing.
 ///
 /// # Errors
 /// Those of the database.
-pub fn observe(tx: &mut Tx<'_>, intent: &str) -> Result<()> {
-    let Ok(id) = intent.parse::<IntentId>() else { return Ok(()) };
-    let Some(intent) = intents::get(tx, &id)? else { return Ok(()) };
-    let Some(record) = db::records::load(tx, SERVICE.name, &intent.service)? else { return Ok(()) };
-    let state = match record.state.as_deref() {
-        Some(state @ ("active" | "inactive")) => state,
-        _ => return Ok(()),
-    };
-    let next = match follows(&intents::of_service(tx, &record.id)?) {
+pub fn observe(tx: &mut Tx<'_>, service: &str) -> Result<()> {
+    // Looked at first: most sights are of machines that are only being made.
+    let state = db::records::state(tx, SERVICE.name, service)?;
+    let Some(state @ ("active" | "inactive")) = state.as_deref() else { return Ok(()) };
+    let next = match follows(&intents::of_service(tx, service)?) {
         Some(next) if next != state => next,
         _ => return Ok(()),
     };
+    let record = tx.peek(&SERVICE, service)?;
     let mut all = vec![record.id.clone()];
     all.extend(supporting(&record));
     for id in all {
