@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may depend on whom; a crate that is not named may not be depended on.
-const ARROWS: [(&str, &str); 19] = [
+const ARROWS: [(&str, &str); 20] = [
     ("base", ""),
     ("db", "base"),
     ("gate", "base db"),
@@ -14,6 +14,7 @@ const ARROWS: [(&str, &str); 19] = [
     ("drivers", "base"),
     ("vault", "base"),
     ("web", "base db gate durable"),
+    ("repository", "base vault web"),
     ("access", "base db gate durable drivers web"),
     ("commerce", "base db gate durable"),
     ("resources", "base db gate ledger durable drivers"),

@@ -10,7 +10,7 @@
 //! - [`client::Worker`]: asks. Each request runs in a child process of its own
 //!   (`yunwei-vault work`), with limits, and every way in which that can end has a code
 //!   ([`fault`]).
-//! - `work`: the child's side. `engine`: the one module that knows rustic. `place`: where
+//! - [`work`]: the child's side. `engine`: the one module that knows rustic. [`place`]: where
 //!   repositories lie.
 //!
 //! Invariants, each with a test beside the engine it holds for:
@@ -22,6 +22,6 @@ pub mod client;
 mod engine;
 pub mod fault;
 mod frame;
-mod place;
+pub mod place;
 pub mod request;
 pub mod work;

@@ -51,6 +51,44 @@ pub struct Repository {
 pub enum Place {
     /// A directory of this machine.
     Folder(PathBuf),
+    /// A server that speaks restic's REST protocol.
+    Server {
+        /// Its address with the repository's name: `https://backup.example.com:8430/acme`.
+        url: String,
+        /// The credential's name.
+        user: String,
+        /// Its secret.
+        secret: Secret,
+        /// The authority that its certificate must come from (PEM); none: one that browsers trust.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        authority: Option<String>,
+    },
+    /// S3-compatible object storage.
+    Bucket(Bucket),
+}
+
+/// A part of a bucket in S3-compatible object storage.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Bucket {
+    /// The service's address: `https://s3.example.com`.
+    pub endpoint: String,
+    /// The bucket, which must be there.
+    pub bucket: String,
+    /// Where in it the repository lies; empty: at its root.
+    #[serde(default)]
+    pub prefix: String,
+    /// The region, in the service's own words.
+    pub region: String,
+    /// The access key.
+    pub access_key: String,
+    /// Its secret.
+    pub secret_key: Secret,
+    /// Whether the bucket is a part of the host's name, as AWS wants it.
+    #[serde(default)]
+    pub virtual_hosted: bool,
+    /// The authority that the service's certificate must come from (PEM); none: one that browsers trust.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
 }
 
 /// What opens a repository.

@@ -13,21 +13,23 @@ use bytes::Bytes;
 use super::{Kind, Store};
 use crate::fault;
 
-/// What files that are not finished yet are called, whichever program writes them.
-pub(crate) const UNFINISHED: &str = ".part-";
+/// How the names of files begin that are not finished yet.
+pub const UNFINISHED: &str = ".part-";
 
 /// A directory that holds a repository.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub struct Folder {
     root: PathBuf,
 }
 
 impl Folder {
-    pub(crate) fn new(root: PathBuf) -> Self {
+    /// A directory, whether there is a repository in it or not.
+    pub fn new(root: PathBuf) -> Self {
         Folder { root }
     }
 
-    pub(crate) fn path(&self, kind: Kind, name: &str) -> PathBuf {
+    /// Where a file lies.
+    pub fn path(&self, kind: Kind, name: &str) -> PathBuf {
         match kind {
             Kind::Config => self.root.join("config"),
             Kind::Data => self.root.join("data").join(name.get(..2).unwrap_or("00")).join(name),
@@ -35,7 +37,11 @@ impl Folder {
         }
     }
 
-    pub(crate) fn make(&self) -> io::Result<()> {
+    /// Makes the directories of a repository.
+    ///
+    /// # Errors
+    /// As the file system has them.
+    pub fn make(&self) -> io::Result<()> {
         for kind in Kind::FOLDERS {
             fs::create_dir_all(self.root.join(kind.name()))?;
         }
@@ -49,7 +55,11 @@ impl Folder {
         sync_folder(&self.root)
     }
 
-    pub(crate) fn names(&self, kind: Kind) -> io::Result<Vec<(String, u64)>> {
+    /// Names and sizes of the finished files of a kind.
+    ///
+    /// # Errors
+    /// As the file system has them.
+    pub fn names(&self, kind: Kind) -> io::Result<Vec<(String, u64)>> {
         let mut found = Vec::new();
         match kind {
             Kind::Config => match fs::metadata(self.path(kind, "")) {
@@ -96,12 +106,18 @@ fn files(folder: &Path, found: &mut Vec<(String, u64)>) -> io::Result<()> {
 }
 
 /// Makes what was created, renamed or removed in a directory outlast a loss of power.
-pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// As the file system has them.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
 /// Puts a file in its place, whole or not at all: written under another name, made to last, renamed.
-pub(crate) fn put(path: &Path, parts: &[Bytes]) -> io::Result<()> {
+///
+/// # Errors
+/// As the file system has them; then it is not there.
+pub fn put(path: &Path, parts: &[Bytes]) -> io::Result<()> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let folder = path.parent().unwrap_or(Path::new("/"));
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);

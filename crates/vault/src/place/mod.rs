@@ -1,7 +1,10 @@
 //! Where repositories lie. A place keeps files of six kinds by name and knows nothing of what is
 //! in them: the layout is restic's, so that restic reads what lies there.
 
+mod bucket;
 mod folder;
+mod http;
+mod server;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,27 +12,33 @@ use std::sync::Arc;
 use base::Result;
 use bytes::Bytes;
 
-pub(crate) use folder::Folder;
+pub use folder::{Folder, UNFINISHED, put, sync_folder};
 
 use crate::request::Place;
 
 /// The kinds of file in a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// The repository's particulars, one file.
     Config,
+    /// Its master key, under a password each.
     Keys,
+    /// Who works in it, as restic says so.
     Locks,
+    /// Snapshots.
     Snapshots,
+    /// Which piece is in which pack.
     Index,
+    /// Packs of pieces.
     Data,
 }
 
 impl Kind {
     /// All that are directories.
-    pub(crate) const FOLDERS: [Kind; 5] = [Kind::Keys, Kind::Locks, Kind::Snapshots, Kind::Index, Kind::Data];
+    pub const FOLDERS: [Kind; 5] = [Kind::Keys, Kind::Locks, Kind::Snapshots, Kind::Index, Kind::Data];
 
     /// The directory of the kind, or the file's own name.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Kind::Config => "config",
             Kind::Keys => "keys",
@@ -61,5 +70,9 @@ pub(crate) trait Store: Send + Sync + 'static {
 pub(crate) fn open(place: &Place) -> Result<Arc<dyn Store>> {
     Ok(match place {
         Place::Folder(path) => Arc::new(Folder::new(path.clone())),
+        Place::Server { url, user, secret, authority } => {
+            Arc::new(server::Server::new(url, user, secret, authority.as_deref())?)
+        }
+        Place::Bucket(bucket) => Arc::new(bucket::Bucket::new(bucket)?),
     })
 }

@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod buckets;
 mod ends;
 mod folders;
 mod judge;
+mod kills;
 mod support;

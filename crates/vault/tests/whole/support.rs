@@ -1,8 +1,11 @@
 //! What the tests share: directories that go away, data, and a worker.
+#![allow(dead_code, reason = "each crate that tries the vault uses its share")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use base::Result;
@@ -90,8 +93,20 @@ pub fn listing(at: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
+/// The program: built with these tests, or beside those of another crate.
+pub fn program() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let beside = || {
+        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "vault"]).status().unwrap();
+        assert!(built.success());
+        let tests = std::env::current_exe().unwrap();
+        tests.parent().unwrap().with_file_name("yunwei-vault")
+    };
+    BUILT.get_or_init(|| option_env!("CARGO_BIN_EXE_yunwei-vault").map_or_else(beside, PathBuf::from)).clone()
+}
+
 pub fn worker() -> Worker {
-    Worker::new(env!("CARGO_BIN_EXE_yunwei-vault"))
+    Worker::new(program())
 }
 
 pub fn repository(at: &Path) -> Repository {
@@ -104,7 +119,11 @@ pub fn run(repository: &Repository, task: &Task) -> Result<Answer> {
 
 /// Makes a repository; the master key is not used, so that the password is tried each time.
 pub fn make(at: &Path) -> Repository {
-    let made = repository(at);
+    make_in(Place::Folder(at.to_owned()))
+}
+
+pub fn make_in(place: Place) -> Repository {
+    let made = Repository { place, key: Key::Password(Secret::new(PASSWORD)), cache: None };
     run(&made, &Task::Make { escrow: Secret::new(ESCROW), alike: None }).unwrap();
     made
 }
