@@ -65,7 +65,8 @@ impl House {
         let settings = Settings { address_rate: 0, actor_rate: 0, ..Settings::default() };
         let web = Web::new(self.house.gate.clone(), authenticator.clone(), settings);
         let (gate, hub) = (self.house.gate.clone(), self.house.hub.clone());
-        let portal = Portal { gate, authenticator, hub, tls: false, agents: String::new() };
+        let (agents, images) = Default::default();
+        let portal = Portal { gate, authenticator, hub, tls: false, agents, images };
         server::routes::router(&self.house, &web, portal)
     }
 }

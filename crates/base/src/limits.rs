@@ -259,6 +259,10 @@ pub const ATTEMPTS_WAIT_SECONDS_MAX: i64 = 15 * 60;
 pub const ATTEMPTS_KEPT_SECONDS: i64 = 24 * 60 * 60;
 /// How long after its end a month is closed, in minutes: agents may still have news of it.
 pub const MONTH_CLOSE_DELAY_MINUTES: u64 = 60;
+/// How long the sending of one image may take, in seconds.
+pub const UPLOAD_SECONDS_MAX: u64 = 6 * 60 * 60;
+/// How long nothing may come while an image is sent, in seconds.
+pub const UPLOAD_SILENCE_SECONDS: u64 = 60;
 /// A submitted form of the portal, in bytes.
 pub const FORM_BYTES_MAX: usize = 256 << 10;
 /// How long one live page is served before it must ask anew, in seconds.

@@ -80,7 +80,47 @@
       range.addEventListener("input", () => { box.value = range.value; box.dispatchEvent(new Event("input", { bubbles: true })); });
       box.addEventListener("input", () => { range.value = box.value; });
     });
+    all("form[data-upload]", within).forEach((form) => form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      upload(form);
+    }));
     all("form.auto", within).forEach((form) => form.addEventListener("change", () => form.requestSubmit()));
+  }
+
+  // A file on its way says how far it has come. The answer is the page that the
+  // form would have led to.
+  function upload(form) {
+    const bar = form.querySelector("progress");
+    const line = document.getElementById(bar.getAttribute("aria-labelledby"));
+    const spoken = document.getElementById("spoken");
+    const button = form.querySelector("button");
+    const say = (text, aloud) => { line.textContent = text; if (aloud && spoken) spoken.textContent = text; };
+    const asked = new XMLHttpRequest();
+    let tenth = 0;
+    asked.upload.addEventListener("progress", (event) => {
+      if (!event.lengthComputable) return;
+      const percent = Math.floor(100 * event.loaded / event.total);
+      bar.value = percent;
+      say(form.dataset.sentWords.replace("{}", percent), percent >= tenth + 10);
+      if (percent >= tenth + 10) tenth = percent;
+    });
+    asked.upload.addEventListener("load", () => { bar.removeAttribute("value"); say(form.dataset.checkedWords, true); });
+    asked.addEventListener("error", () => { bar.hidden = true; say(form.dataset.brokenWords, true); button.disabled = false; });
+    asked.addEventListener("load", () => {
+      const page = new DOMParser().parseFromString(asked.responseText, "text/html");
+      const main = page.getElementById("main");
+      if (!main) { location.reload(); return; }
+      if (asked.responseURL !== form.action) history.replaceState(null, "", asked.responseURL);
+      document.title = page.title;
+      document.getElementById("main").replaceWith(document.adoptNode(main));
+      enhance(main);
+      (main.querySelector(".summary") || main).focus();
+    });
+    asked.open("POST", form.action);
+    asked.setRequestHeader("Accept", "text/html");
+    asked.send(new FormData(form));
+    bar.hidden = line.hidden = false;
+    button.disabled = true;
   }
 
   // A second press of the same button does not send the form twice.

@@ -2,6 +2,7 @@
 
 use crate::account::{ConfirmPage, FormPage, correctable, said};
 use crate::fmt;
+use crate::http::Form;
 use crate::i18n::said_of;
 use crate::operator::{Cell, Enrolled, HostCard, HostPage, Hosts, MachineRow, PoolCard, Row, TablePage};
 use crate::page::{Page, ok, show};
@@ -212,7 +213,7 @@ pub(crate) async fn set(s: Signed, Path((id, verb)): Path<(String, String)>) -> 
     }
 }
 
-fn told(wrong: &[(&str, String)], field: Field) -> Field {
+pub(crate) fn told(wrong: &[(&str, String)], field: Field) -> Field {
     match wrong.iter().find(|(name, _)| *name == field.name) {
         Some((_, words)) => field.error(words.clone()),
         None => field,
@@ -369,7 +370,7 @@ pub(crate) async fn image_list(s: Signed) -> Answer {
         heads: vec![o.image, o.size, o.format, t.frame.created],
         rows: rows.collect(),
         empty: Empty::new(o.images_empty, o.images_empty_body),
-        button: Some(("/operator/images/new", o.image_register)),
+        button: Some((crate::uploads::IMAGES, o.image_upload)),
         pager: Pager::default(),
     };
     Ok(ok(&view))
@@ -378,18 +379,23 @@ pub(crate) async fn image_list(s: Signed) -> Answer {
 /// The formats in which an image can be registered.
 const FORMATS: [&str; 3] = ["qcow2", "raw", "directBoot"];
 
-fn image_page(s: &Signed, wrong: &[(&str, String)], general: &str) -> Response {
-    let (p, o, form) = (s.p(), &s.t().operator, &s.visit.form);
-    let formats = FORMATS.iter().enumerate().map(|(n, format)| {
+/// The choice of a format, the first unless the form says otherwise.
+pub(crate) fn formats(form: &Form) -> Vec<Choice> {
+    let choice = |(n, format): (usize, &&'static str)| {
         let mut choice = Choice::new(*format, *format);
         choice.chosen = form.get("format") == *format || (!form.has("format") && n == 0);
         choice
-    });
+    };
+    FORMATS.iter().enumerate().map(choice).collect()
+}
+
+fn image_page(s: &Signed, wrong: &[(&str, String)], general: &str) -> Response {
+    let (p, o, form) = (s.p(), &s.t().operator, &s.visit.form);
     let fields = vec![
         told(wrong, Field::line("name", s.t().frame.name, form.get("name"))),
         told(wrong, Field::line("sha256", o.image_digest, form.get("sha256")).hint(o.image_digest_hint)),
         told(wrong, Field::line("bytes", o.image_bytes, form.get("bytes")).hint(o.image_bytes_hint)),
-        told(wrong, Field::tiles("format", o.format, formats.collect())),
+        told(wrong, Field::tiles("format", o.format, formats(form))),
         told(
             wrong,
             Field::line("url", o.image_url, form.get("url")).hint(o.image_url_hint).optional(s.t().frame.optional),

@@ -38,6 +38,7 @@ mod records;
 mod search;
 mod services;
 mod ui;
+mod uploads;
 mod visit;
 mod webhooks;
 
@@ -48,6 +49,7 @@ mod tests;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use access::Authenticator;
 use access::roles::actions::Nothing;
@@ -76,6 +78,8 @@ pub struct Portal {
     /// Where hosts' agents reach the server, `https://HOST:PORT`; empty where
     /// no door for agents is open.
     pub agents: String,
+    /// Where images lie.
+    pub images: PathBuf,
 }
 
 impl std::fmt::Debug for Portal {
@@ -159,6 +163,9 @@ pub fn routes(portal: Portal) -> Router {
     Router::new().route("/assets/{name}", get(assets::serve)).route("/favicon.ico", get(assets::favicon)).merge(pages)
 }
 
+/// Routes whose bodies are files, and may take hours.
+pub const UPLOADS: &[&str] = &[uploads::IMAGES];
+
 /// Puts the layer around the whole server that lets people read, as a page, what
 /// no handler answered: too many requests, a panic, no answer in time.
 pub fn legible(portal: Portal, everything: Router) -> Router {
@@ -234,6 +241,7 @@ fn operator_routes() -> Router<Portal> {
         .route("/operator/pools", post(hosts::create_pool))
         .route("/operator/images", get(hosts::image_list))
         .route("/operator/images/new", get(hosts::image_form).post(hosts::image_register))
+        .route(uploads::IMAGES, get(uploads::form).post(uploads::receive))
         .route("/operator/jobs", get(jobs::list))
         .route("/operator/jobs/{id}/{verb}", get(jobs::ask).post(jobs::decide))
         .route("/operator/customers", get(customers::list))

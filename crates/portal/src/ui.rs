@@ -231,6 +231,8 @@ pub(crate) enum Control {
     Tiles(Vec<Choice>),
     /// Any number of a few.
     Boxes(Vec<Choice>),
+    /// A file.
+    File,
     /// Yes or no; the text beside the box.
     Check { on: bool, text: String },
 }
@@ -280,6 +282,9 @@ impl Field {
             *autocomplete = complete;
         }
         self
+    }
+    pub(crate) fn file(name: impl Into<String>, label: impl Into<String>) -> Self {
+        Self::of(name, label, Control::File)
     }
     pub(crate) fn area(name: impl Into<String>, label: impl Into<String>, value: impl Into<String>) -> Self {
         Self::of(name, label, Control::Area { value: value.into(), placeholder: String::new(), rows: 3 })

@@ -3,7 +3,8 @@
 //!
 //! Invariants, held here for all pages at once so that none can forget:
 //! - a body is read only as a form of ours: sent by a page of this site
-//!   (`Sec-Fetch-Site`, `Origin`) and carrying the token of this session;
+//!   (`Sec-Fetch-Site`, `Origin`) and carrying the token of this session (that
+//!   of a form with a file is looked at where the file is taken, in `uploads`);
 //! - an error, of a handler or instead of one, becomes a page in the visitor's language;
 //! - no answer lacks the content security policy.
 //!
@@ -15,6 +16,7 @@ use crate::http::{self, Form, cookie};
 use crate::i18n::{Lang, Messages};
 use crate::page::{Page, Theme, Who};
 use crate::ui::{Notice, Tone};
+use crate::uploads;
 use access::Secret;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, Request};
@@ -152,17 +154,17 @@ pub(crate) async fn layer(portal: Portal, request: Request, next: Next) -> Respo
     if visit.query.has("lang") {
         sets.push(portal.cookie("yunwei_lang", visit.page.lang.code(), Some(YEAR)));
     }
-    let read = if parts.method == Method::POST {
-        submitted(&parts, body, &visit.page.csrf).await
-    } else {
-        Ok(Form::default())
+    let (read, body) = match parts.method {
+        Method::POST if uploads::is_one(&parts) => (from_here(&parts.headers).map(|()| Form::default()), body),
+        Method::POST => (submitted(&parts, body, &visit.page.csrf).await, Body::empty()),
+        _ => (Ok(Form::default()), Body::empty()),
     };
     let page = visit.page.clone();
     let mut response = match read {
         Ok(form) => {
             visit.form = form;
             parts.extensions.insert(Arc::new(visit));
-            next.run(Request::from_parts(parts, Body::empty())).await
+            next.run(Request::from_parts(parts, body)).await
         }
         Err(error) => Oops(error).into_response(),
     };
@@ -302,12 +304,17 @@ async fn submitted(parts: &Parts, body: Body, csrf: &str) -> base::Result<Form> 
         .await
         .map_err(|_| Error::invalid("form.too_large", "the form is larger than a page of ours can send"))?;
     let form = Form::parse(&String::from_utf8_lossy(&bytes));
+    bound(&form, csrf)?;
+    Ok(form)
+}
+
+/// Whether a form carries the token of this session.
+pub(crate) fn bound(form: &Form, csrf: &str) -> base::Result<()> {
     let given = form.raw("csrf");
     let same = given.len() == csrf.len() && given.bytes().zip(csrf.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0;
-    if same {
-        Ok(form)
-    } else {
-        Err(Error::new(Kind::Forbidden, errors::STALE_FORM, "the form's token is not this session's"))
+    match same {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Forbidden, errors::STALE_FORM, "the form's token is not this session's")),
     }
 }
 

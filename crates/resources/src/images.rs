@@ -1,12 +1,14 @@
 //! Images: what machines' disks are made from.
 //!
 //! The database knows an image by its digest; the file lies in the server's
-//! image folder under that digest ([`store`]) and is streamed to agents
+//! image folder under that digest ([`Arriving`]) and is streamed to agents
 //! ([`crate::door::Door::image`]), who check what they got.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use base::time::Timestamp;
 use base::{Error, Result, hex, limits};
@@ -143,6 +145,42 @@ pub static REGISTER: Action<NewImage, Image> = Action {
     },
 };
 
+/// An image whose bytes are about to come.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Announced {
+    /// Its name.
+    pub name: String,
+    /// The format of the file.
+    #[serde(default)]
+    pub format: ImageFormat,
+}
+
+/// Says whether an image may be sent, before its many bytes are.
+pub static UPLOAD: Action<Announced, ()> = Action {
+    name: "image.upload",
+    summary: "Says whether an image of that name and format may be sent, before its bytes are.",
+    effect: Effect::Read,
+    run: |tx, input| {
+        check_name(&input.name, "name")?;
+        if input.format == ImageFormat::Unknown {
+            return Err(Error::invalid("image.malformed", "an image has a format that is known").at("format"));
+        }
+        let tenant = tx.cx().tenant();
+        let same =
+            tx.query_opt("SELECT id FROM images WHERE tenant = $1 AND name = $2", args![tenant, input.name], |row| {
+                row.get::<ImageId>(0)
+            })?;
+        match same {
+            Some(_) => {
+                let message = format!("there is an image called {} already", input.name);
+                Err(Error::conflict("image.name_taken", message).at("name"))
+            }
+            None => Ok(()),
+        }
+    },
+};
+
 /// Nothing to say.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -220,24 +258,8 @@ pub static FETCH: Action<FetchImage, u64> = Action {
 /// the size for [`REGISTER`]. A copy that is there already stays.
 ///
 /// # Errors
-/// `Invalid` (`image.unreadable`, `image.no_file`), `Unavailable` (`image.not_stored`).
+/// `Invalid` (`image.unreadable`, `image.no_file`), those of [`Arriving`].
 pub fn store(folder: &Path, file: &Path) -> Result<(Sha256, u64)> {
-    let part = folder.join(format!("part-{}", std::process::id()));
-    let stored = copy(file, &part, folder).and_then(|(sha256, bytes)| {
-        std::fs::rename(&part, folder.join(sha256.as_str())).map_err(|e| not_stored(folder, e))?;
-        Ok((sha256, bytes))
-    });
-    if stored.is_err() {
-        let _ = std::fs::remove_file(&part);
-    }
-    stored
-}
-
-fn not_stored(folder: &Path, e: std::io::Error) -> Error {
-    Error::unavailable("image.not_stored", format!("cannot write into {}: {e}", folder.display())).because(e)
-}
-
-fn copy(file: &Path, part: &Path, folder: &Path) -> Result<(Sha256, u64)> {
     let unreadable = |e: std::io::Error| {
         Error::invalid("image.unreadable", format!("cannot read {}: {e}", file.display())).because(e)
     };
@@ -245,19 +267,103 @@ fn copy(file: &Path, part: &Path, folder: &Path) -> Result<(Sha256, u64)> {
     if !source.metadata().map_err(unreadable)?.is_file() {
         return Err(Error::invalid("image.no_file", format!("{} is not a file", file.display())));
     }
-    std::fs::create_dir_all(folder).map_err(|e| not_stored(folder, e))?;
-    let mut target = File::create(part).map_err(|e| not_stored(folder, e))?;
-    let (mut digest, mut bytes) = (ring::digest::Context::new(&ring::digest::SHA256), 0u64);
+    let mut arriving = Arriving::begin(folder)?;
     let mut buffer = vec![0u8; 1 << 20];
     loop {
         let read = source.read(&mut buffer).map_err(unreadable)?;
         let Some(chunk) = buffer.get(..read).filter(|chunk| !chunk.is_empty()) else { break };
-        digest.update(chunk);
-        target.write_all(chunk).map_err(|e| not_stored(folder, e))?;
-        bytes += read as u64;
+        arriving.write(chunk)?;
     }
-    target.sync_all().map_err(|e| not_stored(folder, e))?;
-    let sha256: Sha256 =
-        hex::encode(digest.finish().as_ref()).parse().map_err(|e: String| Error::bug("image.digest", e))?;
-    Ok((sha256, bytes))
+    arriving.finish(None)
+}
+
+/// A file on its way into the image folder: under a name of its own until it is
+/// finished, and gone again where it never is.
+pub struct Arriving {
+    folder: PathBuf,
+    part: PathBuf,
+    file: File,
+    digest: ring::digest::Context,
+    bytes: u64,
+}
+
+impl Arriving {
+    /// Of nothing yet.
+    ///
+    /// # Errors
+    /// `Unavailable` (`image.not_stored`).
+    pub fn begin(folder: &Path) -> Result<Arriving> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        std::fs::create_dir_all(folder).map_err(|e| not_stored(folder, e))?;
+        let name = format!("{PART}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let part = folder.join(name);
+        let file = File::create(&part).map_err(|e| not_stored(folder, e))?;
+        let digest = ring::digest::Context::new(&ring::digest::SHA256);
+        Ok(Arriving { folder: folder.to_owned(), part, file, digest, bytes: 0 })
+    }
+
+    /// The next bytes.
+    ///
+    /// # Errors
+    /// `Invalid` (`image.malformed`) beyond the size of an image, `Unavailable` (`image.not_stored`).
+    pub fn write(&mut self, chunk: &[u8]) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(chunk.len() as u64);
+        if self.bytes > limits::IMAGE_BYTES_MAX {
+            let most = limits::IMAGE_BYTES_MAX >> 30;
+            return Err(Error::invalid("image.malformed", format!("an image has at most {most} GiB")).at("bytes"));
+        }
+        self.digest.update(chunk);
+        self.file.write_all(chunk).map_err(|e| not_stored(&self.folder, e))
+    }
+
+    /// All has come: the file lies under its digest, for good.
+    ///
+    /// # Errors
+    /// `Invalid` (`image.digest_mismatch`) where another digest was expected, `Unavailable` (`image.not_stored`).
+    pub fn finish(self, expected: Option<&Sha256>) -> Result<(Sha256, u64)> {
+        let digest = self.digest.clone().finish();
+        let sha256: Sha256 = hex::encode(digest.as_ref()).parse().map_err(|e: String| Error::bug("image.digest", e))?;
+        if expected.is_some_and(|expected| *expected != sha256) {
+            let message = format!("what came has the digest {sha256}; it was not kept");
+            return Err(Error::invalid("image.digest_mismatch", message).at("sha256"));
+        }
+        let keep = || {
+            self.file.sync_all()?;
+            std::fs::rename(&self.part, self.folder.join(sha256.as_str()))?;
+            File::open(&self.folder)?.sync_all()
+        };
+        keep().map_err(|e| not_stored(&self.folder, e))?;
+        Ok((sha256, self.bytes))
+    }
+}
+
+impl std::fmt::Debug for Arriving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arriving").field("part", &self.part).field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        // Not there any more once it was finished.
+        let _ = std::fs::remove_file(&self.part);
+    }
+}
+
+/// How the names of files begin that are on their way.
+const PART: &str = "part-";
+
+/// Removes what was on its way a day ago and will not come any more: its server ended.
+pub fn sweep(folder: &Path) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PART)) {
+        let age = entry.metadata().and_then(|it| it.modified()).ok().and_then(|at| at.elapsed().ok());
+        if age.is_some_and(|age| age > Duration::from_secs(86_400)) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn not_stored(folder: &Path, e: std::io::Error) -> Error {
+    Error::unavailable("image.not_stored", format!("cannot write into {}: {e}", folder.display())).because(e)
 }

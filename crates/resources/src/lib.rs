@@ -92,6 +92,7 @@ pub static ACTIONS: &[&dyn AnyAction] = &[
     &hosts::DRAIN,
     &hosts::RETIRE,
     &images::REGISTER,
+    &images::UPLOAD,
     &images::LIST,
     &images::GET,
     &capacity::GET,

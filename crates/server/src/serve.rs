@@ -110,10 +110,14 @@ async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> 
         trusted_proxies: proxies.clone(),
         address_rate: args.address_rate,
         actor_rate: args.actor_rate,
+        uploads: portal::UPLOADS,
     };
     let agents_url = agents_url(args, site);
     let web = Web::new(house.gate.clone(), authenticator.clone(), settings);
-    let portal = Portal { gate: house.gate.clone(), authenticator, hub: house.hub.clone(), tls, agents: agents_url };
+    let images = folder.images();
+    resources::images::sweep(&images);
+    let portal =
+        Portal { gate: house.gate.clone(), authenticator, hub: house.hub.clone(), tls, agents: agents_url, images };
     let router = routes::router(house, &web, portal);
     let log = Sequencer::start(&house.gate, Key::open_or_make(&folder.keys())?)?;
     let work = house.engine.start()?;

@@ -21,6 +21,9 @@ pub struct Settings {
     pub address_rate: u32,
     /// Requests a second that one token, session or account may make; 0 for no limit.
     pub actor_rate: u32,
+    /// Routes whose bodies are files: these may take their time, and see to it
+    /// themselves that something comes.
+    pub uploads: &'static [&'static str],
 }
 
 impl Default for Settings {
@@ -30,6 +33,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             address_rate: limits::ADDRESS_REQUESTS_PER_SECOND,
             actor_rate: limits::ACTOR_REQUESTS_PER_SECOND,
+            uploads: &[],
         }
     }
 }

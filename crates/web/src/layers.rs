@@ -97,7 +97,10 @@ async fn bounded(web: &Web, address: Option<std::net::IpAddr>, request: Request,
     if let Err(e) = web.limits().admit_address(address) {
         return refused(e);
     }
-    let limit = Duration::from_secs(limits::REQUEST_SECONDS_MAX);
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let upload = route.is_some_and(|route| web.settings().uploads.contains(&route));
+    let most = if upload { limits::UPLOAD_SECONDS_MAX } else { limits::REQUEST_SECONDS_MAX };
+    let limit = Duration::from_secs(most);
     match tokio::time::timeout(limit, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => refused(Error::bug("handler.panic", "a handler stopped on a broken invariant")),

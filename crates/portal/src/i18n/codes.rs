@@ -121,6 +121,8 @@ const CODES: &[(&str, &str)] = &[
     ("flow.unknown", "沒有這個名稱的流程。"),
     ("flow.version_old", "流程已有更新的版本，新版本的編號必須更大。"),
     ("flow.version_taken", "這個版本編號已用於另一份定義，請使用新的編號。"),
+    ("form.broken_off", "表單傳送到一半就中斷了，請再試一次。"),
+    ("form.file_missing", "請選擇檔案。"),
     ("form.media_type", "表單的格式不符。"),
     ("form.too_large", "表單太大。"),
     ("host.bridge_missing", "主機上沒有指定的網路橋接器。"),

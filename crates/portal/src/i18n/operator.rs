@@ -102,6 +102,16 @@ super::messages! {
         pool_name: "資源池名稱", "Name of the pool";
         sites_empty_body: "從您的第一個機房開始。", "Begin with your first place.";
         images_empty_body: "登記第一個映像檔，機器才能開機。", "Register the first, so that machines have something to boot from.";
+        image_upload: "上傳映像檔", "Upload an image";
+        image_upload_lead: "檔案會送到伺服器，主機需要時再向伺服器取得。", "The file goes to the server; hosts fetch it from there when they need it.";
+        image_file: "檔案", "File";
+        image_file_hint: "qcow2、raw，或 directBoot 用的 tar 檔。", "A qcow2 or raw disk, or the tar file of directBoot.";
+        image_file_missing: "請選擇檔案。", "Choose a file.";
+        image_check_hint: "填了就會核對收到的內容。64 個十六進位字元，例如 sha256sum 的輸出。", "Where it is given, what arrives is checked against it: 64 hexadecimal characters, as sha256sum prints them.";
+        image_elsewhere: "檔案已在別處？以摘要登記", "Is the file somewhere else? Register it by its digest";
+        upload_sent: "已送出 {}%", "{}% sent";
+        upload_checked: "已全部送出，正在核對…", "All is sent; it is being checked…";
+        upload_broken: "傳送中斷了，請再試一次。", "The sending broke off. Please try again.";
         image_register: "登記映像檔", "Register an image";
         image_register_lead: "映像檔以摘要辨識。檔案放在伺服器的映像檔資料夾，或由主機從網址取得。", "An image is known by its digest. Its file goes into the server's image folder, or hosts fetch it from its address.";
         image_digest: "SHA-256 摘要", "SHA-256 digest";

@@ -100,8 +100,13 @@ async fn whoever_may_only_look_changes_nothing_and_sees_no_back_office() {
         if get && path.starts_with("/operator") {
             viewer.get(&at).await;
             // A form that says nothing of anybody is no secret; sending it is refused below.
-            let blank = ["/operator/customers/new", "/operator/images/new", "/operator/jobs/{id}/{verb}"]
-                .contains(&path.as_str());
+            let blank = [
+                "/operator/customers/new",
+                "/operator/images/new",
+                "/operator/images/upload",
+                "/operator/jobs/{id}/{verb}",
+            ]
+            .contains(&path.as_str());
             let refused = [StatusCode::FORBIDDEN, StatusCode::NOT_FOUND].contains(&viewer.status);
             let empty = viewer.status == StatusCode::OK
                 && ["/operator/orders", "/operator/flows", "/operator/offerings", "/operator/customers"]

@@ -3,6 +3,7 @@
 
 mod closed;
 mod unanswered;
+mod uploads;
 
 use crate::{Portal, routes};
 use std::any::Any;
@@ -98,6 +99,7 @@ impl House {
             hub: web::hub::Hub::new(catalogue().all_kinds(), "http://localhost", web::hub::HubSettings::default()),
             tls: false,
             agents: String::new(),
+            images: scratch.path().join("images"),
         };
         House { router: routes(portal.clone()), portal, gate, letters, _workers: workers, _scratch: scratch }
     }
@@ -227,6 +229,7 @@ async fn every_page_of_the_operator_opens() {
         "/operator/audit",
         "/operator/jobs",
         "/operator/images/new",
+        "/operator/images/upload",
         "/webhooks",
         "/account",
         "/search?q=bright",

@@ -94,7 +94,7 @@ impl House {
         }
         let web = Web::new(gate.clone(), authenticator.clone(), settings);
         let (hub, agents) = (house.hub.clone(), "https://127.0.0.1:1".into());
-        let portal = Portal { gate: gate.clone(), authenticator, hub, tls: false, agents };
+        let portal = Portal { gate: gate.clone(), authenticator, hub, tls: false, agents, images: folder.images() };
         let router = server::routes::router(&house, &web, portal);
         let log = Sequencer::start(&gate, Key::open_or_make(&folder.keys()).unwrap()).unwrap();
         let work = house.engine.start().unwrap();
