@@ -11,6 +11,7 @@
 //   CHROMIUM                  the browser; /usr/bin/chromium unless said otherwise
 // Exit code 0 only if everything held; what did not is on standard error.
 import { readFileSync, mkdirSync } from "node:fs";
+import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
@@ -252,13 +253,44 @@ async function inChinese(page, paths) {
   }
 }
 
+// Sends an image by keyboard, with the script and without; first under a digest that is not its own.
+async function images(credentials) {
+  const bytes = Buffer.alloc(24 << 20, String(began));
+  const digest = createHash("sha256").update(bytes).digest("hex");
+  for (const javaScriptEnabled of [true, false]) {
+    const { context, page } = await open({ javaScriptEnabled });
+    await signIn(page, credentials);
+    const name = `sent-${began}-${javaScriptEnabled ? "with" : "without"}-script`;
+    const send = async (said) => {
+      await page.goto(`${portal}/operator/images/upload`);
+      await page.locator("input[name=name]").fill(name);
+      await page.locator("input[name=sha256]").fill(said);
+      await page.locator("input[name=file]").setInputFiles({ name: "disk", mimeType: "application/octet-stream", buffer: bytes });
+      await page.locator("main button.main").press("Enter");
+    };
+    await send("0".repeat(64));
+    await page.locator(".summary").waitFor();
+    hold((await page.locator(".error").innerText()).includes(digest), `${name}: what differs is said at its field`);
+    if (javaScriptEnabled) {
+      hold(await page.evaluate(() => document.activeElement.matches(".summary")), "what is wrong with an upload gets the focus");
+      await look(page, "op-image-refused");
+    }
+    await send(digest);
+    await page.waitForURL("**/operator/images");
+    await page.getByText(name).waitFor();
+    hold(await page.getByText("Saved.").isVisible(), `${name}: what was achieved is said`);
+    say(`an image of ${bytes.length >> 20} MiB is sent ${javaScriptEnabled ? "with" : "without"} the script`);
+    await context.close();
+  }
+}
+
 async function operator(credentials) {
   const { context, page } = await open();
   await signIn(page, credentials);
   for (const [path, name] of [
     ["/", "op-overview"], ["/operator/orders", "op-orders"], ["/operator/flows?show=all", "op-flows"], ["/operator/hosts", "op-hosts"], ["/operator/sites", "op-sites"],
     ["/operator/images", "op-images"], ["/operator/customers", "op-customers"], ["/operator/customers/new", "op-customer-new"], ["/operator/offerings", "op-offerings"],
-    ["/operator/jobs", "op-jobs"], ["/operator/jobs?show=all", "op-jobs-all"], ["/operator/images/new", "op-image-new"], ["/operator/audit", "op-audit"], ["/webhooks", "op-webhooks"],
+    ["/operator/jobs", "op-jobs"], ["/operator/jobs?show=all", "op-jobs-all"], ["/operator/images/new", "op-image-new"], ["/operator/images/upload", "op-image-upload"], ["/operator/audit", "op-audit"], ["/webhooks", "op-webhooks"],
     ["/search?q=a", "op-search"], ["/account", "op-account"],
   ]) await visit(page, path, name);
   await inChinese(page, ["/", "/operator/flows?show=all", "/operator/jobs", "/operator/hosts", "/operator/sites", "/operator/customers", "/operator/offerings", "/operator/audit", "/webhooks"]);
@@ -287,6 +319,7 @@ try {
     await withoutScript(credentials);
   }
   if (process.env.YUNWEI_OPERATOR) await operator(pair(process.env.YUNWEI_OPERATOR));
+  if (process.env.YUNWEI_OPERATOR) await images(pair(process.env.YUNWEI_OPERATOR));
 } catch (error) {
   hold(false, error.stack);
 }

@@ -1,5 +1,6 @@
 //! What people do with an installation: customers join, order, visit, pay.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
@@ -64,6 +65,20 @@ pub fn sign_in(nobody: &Api, email: &str) -> Outcome<Api> {
         return Err(format!("no token for {email}: {}", made.text).into());
     }
     Ok(nobody.as_token(&word(&made.json, "/secret")?))
+}
+
+/// A line of a bill, in short.
+fn line(rate: &Json) -> Json {
+    let characteristics = rate["characteristic"].as_array().into_iter().flatten();
+    let said: HashMap<&str, &Json> =
+        characteristics.filter_map(|it| Some((it["name"].as_str()?, &it["value"]))).collect();
+    json!({
+        "name": rate["name"],
+        "quantity": said.get("quantity"),
+        "unit": said.get("unit"),
+        "rate": said.get("rate"),
+        "amount": rate.pointer("/taxExcludedAmount/value"),
+    })
 }
 
 /// The token of the invitation that was mailed to that address.
@@ -147,8 +162,10 @@ impl Installation {
             "id": bill["id"],
             "number": bill["billNo"],
             "currency": bill.pointer("/taxIncludedAmount/unit"),
+            "lines": lines.as_array().into_iter().flatten().map(line).collect::<Vec<_>>(),
+            "net": bill.pointer("/taxExcludedAmount/value"),
+            "tax": bill.pointer("/taxItem/0/taxAmount/value"),
             "total": bill.pointer("/taxIncludedAmount/value"),
-            "lines": lines.as_array().map_or(0, Vec::len),
         }))
     }
 }

@@ -99,8 +99,7 @@ fn show(args: &Args) -> Outcome<()> {
     if let Some(file) = &args.json {
         std::fs::write(file, format!("{report:#}\n"))?;
     }
-    let truly =
-        done["state"] == "completed" && guest.ok && audit["ok"] == true && bill["lines"].as_u64().unwrap_or(0) > 0;
+    let truly = done["state"] == "completed" && guest.ok && audit["ok"] == true && adds_up(&bill);
     if !truly {
         return Err(format!("not everything happened: {report:#}").into());
     }
@@ -174,14 +173,26 @@ fn unseen(api: &Api, order: &str, bill: &Json) -> Outcome<()> {
     Ok(())
 }
 
+/// Whether there are lines, and they and the tax make the total.
+fn adds_up(bill: &Json) -> bool {
+    let number = |of: &Json| of.as_f64().unwrap_or(f64::NAN);
+    let lines = bill["lines"].as_array().map_or(&[][..], Vec::as_slice);
+    let sum: f64 = lines.iter().map(|line| number(&line["amount"])).sum();
+    let (net, tax, total) = (number(&bill["net"]), number(&bill["tax"]), number(&bill["total"]));
+    !lines.is_empty() && (sum - net).abs() < 0.001 && (net + tax - total).abs() < 0.001
+}
+
 fn print_bill(bill: &Json) {
-    println!(
-        "\n  Bill {}: {} {} over {} lines\n",
-        bill["number"],
-        bill["currency"].as_str().unwrap_or_default(),
-        bill["total"],
-        bill["lines"]
-    );
+    let word = |of: &Json| of.as_str().map_or_else(|| of.to_string(), str::to_owned);
+    println!("\n  Bill {}, {}\n", word(&bill["number"]), word(&bill["currency"]));
+    for line in bill["lines"].as_array().into_iter().flatten() {
+        let measured = format!("{} {} at {}", line["quantity"], word(&line["unit"]), line["rate"]);
+        println!("    {:<28} {measured:<36} {:>8}", word(&line["name"]), line["amount"].to_string());
+    }
+    for (name, sum) in [("Before tax", &bill["net"]), ("Tax", &bill["tax"]), ("To pay", &bill["total"])] {
+        println!("    {name:<65} {:>8}", sum.to_string());
+    }
+    println!();
 }
 
 fn stay(house: &Installation, customers: &[&Customer], stop: &AtomicBool) {
