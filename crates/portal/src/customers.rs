@@ -8,7 +8,7 @@ use crate::account::{FormPage, correctable, said};
 use crate::operator::{Cell, CustomerPage, Row, TablePage};
 use crate::page::{Page, ok, show};
 use crate::records::{Ask, ROWS};
-use crate::ui::{Choice, Empty, Field, Summary};
+use crate::ui::{Choice, Empty, Field, Summary, told};
 use crate::visit::{Answer, Signed, done};
 use access::accounts::NewPerson;
 use access::invitations::actions as invitations;
@@ -75,13 +75,6 @@ pub(crate) async fn list(s: Signed) -> Answer {
 }
 
 /// A form whose fields know what was wrong with them.
-fn told(wrong: &[(&str, String)], field: Field) -> Field {
-    match wrong.iter().find(|(name, _)| *name == field.name) {
-        Some((_, words)) => field.error(words.clone()),
-        None => field,
-    }
-}
-
 fn owner_fields(s: &Signed, wrong: &[(&str, String)]) -> [Field; 2] {
     let (form, o) = (&s.visit.form, &s.t().operator);
     [

@@ -6,7 +6,7 @@ use crate::http::Form;
 use crate::i18n::said_of;
 use crate::operator::{Cell, Enrolled, HostCard, HostPage, Hosts, MachineRow, PoolCard, Row, TablePage};
 use crate::page::{Page, ok, show};
-use crate::ui::{Choice, Confirm, Empty, Field, Meter, Pager, Summary};
+use crate::ui::{Choice, Confirm, Empty, Field, Meter, Pager, Summary, told};
 use crate::visit::{Answer, Signed, done};
 use axum::extract::Path;
 use axum::http::StatusCode;
@@ -210,13 +210,6 @@ pub(crate) async fn set(s: Signed, Path((id, verb)): Path<(String, String)>) -> 
         Ok(_) => Ok(done(&s.portal, &format!("/operator/hosts/{id}"), "host-changed")),
         Err(error) if error.kind() == Kind::Conflict => asked(&s, &id, &verb, &said(&s, &error)).await,
         Err(error) => Err(error.into()),
-    }
-}
-
-pub(crate) fn told(wrong: &[(&str, String)], field: Field) -> Field {
-    match wrong.iter().find(|(name, _)| *name == field.name) {
-        Some((_, words)) => field.error(words.clone()),
-        None => field,
     }
 }
 

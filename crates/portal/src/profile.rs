@@ -2,7 +2,7 @@
 
 use crate::account::{correctable, said};
 use crate::page::{Page, show};
-use crate::ui::{Choice, Field, Summary};
+use crate::ui::{Choice, Field, Summary, told};
 use crate::visit::{Answer, Signed, done};
 use access::Secret;
 use access::accounts::actions as accounts;
@@ -22,13 +22,6 @@ pub(crate) struct Profile<'a> {
     pub roles: String,
     pub about: Vec<Field>,
     pub password: Vec<Field>,
-}
-
-fn told(wrong: &[(&str, String)], field: Field) -> Field {
-    match wrong.iter().find(|(name, _)| *name == field.name) {
-        Some((_, words)) => field.error(words.clone()),
-        None => field,
-    }
 }
 
 async fn page(s: &Signed, wrong: &[(&str, String)], general: &str) -> Answer {

@@ -354,6 +354,14 @@ impl Field {
     }
 }
 
+/// The field, with what was wrong with it where something was: (name, words).
+pub(crate) fn told(wrong: &[(&str, String)], field: Field) -> Field {
+    match wrong.iter().find(|(name, _)| *name == field.name) {
+        Some((_, words)) => field.error(words.clone()),
+        None => field,
+    }
+}
+
 /// What went wrong with a form, at its head, each line leading to its field.
 #[derive(Clone, Debug, Default, Template)]
 #[template(path = "ui/summary.html")]

@@ -21,10 +21,10 @@ use multer::{Constraints, Field as Part, Multipart, SizeLimit};
 use resources::images::{self, Announced, Arriving, Image, NewImage};
 
 use crate::account::{correctable, said};
-use crate::hosts::{formats, told};
+use crate::hosts::formats;
 use crate::http::Form;
 use crate::page::{Page, show};
-use crate::ui::{Crumbs, Field, Summary};
+use crate::ui::{Crumbs, Field, Summary, told};
 use crate::visit::{Answer, Signed, bound, done};
 
 /// The one page that takes a file.

@@ -186,7 +186,8 @@ fn print_bill(bill: &Json) {
     let word = |of: &Json| of.as_str().map_or_else(|| of.to_string(), str::to_owned);
     println!("\n  Bill {}, {}\n", word(&bill["number"]), word(&bill["currency"]));
     for line in bill["lines"].as_array().into_iter().flatten() {
-        let measured = format!("{} {} at {}", line["quantity"], word(&line["unit"]), line["rate"]);
+        let quantity = line["quantity"].as_f64().unwrap_or_default();
+        let measured = format!("{quantity} {} at {}", word(&line["unit"]), line["rate"]);
         println!("    {:<28} {measured:<36} {:>8}", word(&line["name"]), line["amount"].to_string());
     }
     for (name, sum) in [("Before tax", &bill["net"]), ("Tax", &bill["tax"]), ("To pay", &bill["total"])] {
