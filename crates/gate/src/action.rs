@@ -20,6 +20,10 @@ pub enum Effect {
     Change,
     /// Removes something.
     Delete,
+    /// Tells again and again what is seen: an audit entry only where it made a
+    /// fact, or when refused. That all is as it was is no event, and a thousand
+    /// hosts say so every few seconds.
+    Report,
 }
 
 /// A use case: everything that a person or a program may do is one of these.

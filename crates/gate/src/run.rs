@@ -172,7 +172,7 @@ impl Gate {
         let result = if effect == Effect::Read {
             self.0.db.read(self.reading(cx, name, &tried, work))
         } else {
-            self.0.db.write(self.writing(cx, name, digest, &tried, work)).map(finish)
+            self.0.db.write(self.writing(cx, (name, effect), digest, &tried, work)).map(finish)
         };
         self.noting_refusal(cx, name, digest, &tried, result)
     }
@@ -192,7 +192,7 @@ impl Gate {
         let result = if effect == Effect::Read {
             self.0.db.read_async(self.reading(cx, name, &tried, work)).await
         } else {
-            self.0.db.write_async(self.writing(cx, name, digest, &tried, work)).await.map(finish)
+            self.0.db.write_async(self.writing(cx, (name, effect), digest, &tried, work)).await.map(finish)
         };
         self.noting_refusal(cx, name, digest, &tried, result)
     }
@@ -218,7 +218,7 @@ impl Gate {
     fn writing<O, F>(
         &self,
         cx: &Cx,
-        name: &str,
+        (name, effect): (&str, Effect),
         digest: [u8; 32],
         tried: &Tried,
         mut work: F,
@@ -233,9 +233,11 @@ impl Gate {
             inner.open(&cx, &name)?;
             let value = work(&mut tx).inspect_err(|_| tried.note(&tx.touched))?;
             let after = std::mem::take(&mut tx.after);
-            let touched = tx.touched.clone();
+            let (touched, stated) = (tx.touched.clone(), tx.stated);
             drop(tx);
-            audit::append(conn, &entry(&cx, &name, &touched, "done", digest, now))?;
+            if stated || effect != Effect::Report {
+                audit::append(conn, &entry(&cx, &name, &touched, "done", digest, now))?;
+            }
             Ok((value, after))
         }
     }

@@ -23,6 +23,8 @@ pub struct Tx<'t> {
     pub(crate) after: Vec<Box<dyn FnOnce() + Send>>,
     once_stored: Vec<(Box<dyn Fact>, TenantId)>,
     reacting: u8,
+    /// Whether a fact was written down.
+    pub(crate) stated: bool,
 }
 
 /// What the audit entry will say was acted upon: the first object that was loaded, made or named.
@@ -77,7 +79,7 @@ impl Granted<Record> {
 
 impl<'t> Tx<'t> {
     pub(crate) fn new(conn: Conn<'t>, cx: &'t Cx, gate: &'t Inner, now: Timestamp) -> Self {
-        Tx { conn, cx, gate, now, touched: Touched::default(), after: Vec::new(), once_stored: Vec::new(), reacting: 0 }
+        Tx { conn, cx, gate, now, touched: Touched::default(), after: Vec::new(), once_stored: Vec::new(), reacting: 0, stated: false }
     }
 
     /// Who acts.
@@ -239,6 +241,7 @@ impl<'t> Tx<'t> {
         let (kind, id) = fact.object();
         let now = self.now;
         if fact.is_kept() {
+            self.stated = true;
             self.conn.execute(
                 "INSERT INTO facts (name, tenant, object_kind, object_id, revision, at) VALUES ($1, $2, $3, $4, $5, $6)",
                 db::args![fact.name(), tenant, kind, id, fact.revision(), now],

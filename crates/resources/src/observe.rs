@@ -116,7 +116,7 @@ fn consoles_asked(tx: &mut Tx<'_>, host: HostId) -> Result<Vec<ConsoleRequest>> 
 pub static OBSERVE: Action<Report, ReportAnswer> = Action {
     name: "agent.observe",
     summary: "Stores what a host's agent saw: machines, their lives, orphans, the host itself.",
-    effect: Effect::Change,
+    effect: Effect::Report,
     run: |tx, report| {
         let host = speaker(tx)?;
         let lives: usize = report.observations.iter().map(|seen| seen.lives.len()).sum();

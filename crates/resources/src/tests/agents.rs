@@ -59,6 +59,31 @@ fn a_machine_is_wanted_runs_is_wanted_away_and_is_freed() {
 }
 
 #[test]
+fn a_report_that_all_is_as_it_was_is_no_entry_on_the_log() {
+    each_engine(|house| {
+        let (_, guest) = house.host("h1");
+        house.order("m1");
+        let logged = || -> i64 {
+            let sql = "SELECT COUNT(*) FROM audit_entries WHERE action = 'agent.observe'";
+            house.gate.db().read(move |conn| conn.query_one(sql, &[], |row| row.get(0))).unwrap()
+        };
+        let older = |revision: u64, ran_ms: u64| {
+            let mut seen = running(&house, "m1", 1, revision);
+            seen.lives.push(life(1, house.gate.now(), ran_ms));
+            house.report(&guest, vec![seen]);
+        };
+        older(1, 1_000);
+        let first = logged();
+        assert!(first > 0, "{}: that it runs is news", house.engine);
+        older(2, 2_000);
+        house.report(&guest, vec![]);
+        assert_eq!((logged(), lives(&house, "m1")[0].ran_ms), (first, 2_000), "{}", house.engine);
+        house.report(&guest, vec![seen("m1", 1, 3, MachineState::Crashed, house.gate.now())]);
+        assert_eq!(logged(), first + 1, "{}", house.engine);
+    });
+}
+
+#[test]
 fn an_agent_cannot_speak_about_another_hosts_machine() {
     each_engine(|house| {
         let (first, guest_of_first) = house.host("h1");
