@@ -80,11 +80,15 @@ fn main() {
         }
     });
     let accepted = began.elapsed();
-    while count(gate, "SELECT COUNT(*) FROM records WHERE kind = 'productOrder' AND state = 'completed'") < number {
+    // Asked of an index, for one row: counting what is done would take a fifth of the processor.
+    let open = "SELECT COUNT(*) FROM (SELECT 1 FROM flow_runs WHERE state IN ('running', 'waiting', 'unwinding', 'stuck') LIMIT 1) AS one";
+    while count(gate, open) > 0 {
         assert!(began.elapsed() < Duration::from_secs(600), "not every order is done");
         std::thread::sleep(Duration::from_millis(5));
     }
     let done = began.elapsed();
+    let completed = "SELECT COUNT(*) FROM records WHERE kind = 'productOrder' AND state = 'completed'";
+    assert_eq!(count(gate, completed), number, "not every order was completed");
     let each = |time: Duration| time.as_secs_f64() * 1e6 / number as f64;
     let writer = each(process::thread_time("db-writer") - writer);
     let all = each(process::processor_time(std::process::id()) - all);

@@ -79,7 +79,17 @@ impl Granted<Record> {
 
 impl<'t> Tx<'t> {
     pub(crate) fn new(conn: Conn<'t>, cx: &'t Cx, gate: &'t Inner, now: Timestamp) -> Self {
-        Tx { conn, cx, gate, now, touched: Touched::default(), after: Vec::new(), once_stored: Vec::new(), reacting: 0, stated: false }
+        Tx {
+            conn,
+            cx,
+            gate,
+            now,
+            touched: Touched::default(),
+            after: Vec::new(),
+            once_stored: Vec::new(),
+            reacting: 0,
+            stated: false,
+        }
     }
 
     /// Who acts.
