@@ -47,11 +47,13 @@ pub(crate) struct Link {
     written: Cell<u64>,
     /// Whether what fails can be taken back by itself.
     careful: Cell<bool>,
+    /// A part stands written that was to be taken back, whatever its write makes of it.
+    spoilt: Cell<bool>,
 }
 
 impl Link {
     fn new(conn: Connection) -> Link {
-        Link { conn, written: Cell::new(0), careful: Cell::new(false) }
+        Link { conn, written: Cell::new(0), careful: Cell::new(false), spoilt: Cell::new(false) }
     }
 
     /// What has been written so far, where no savepoints are set.
@@ -61,7 +63,11 @@ impl Link {
 
     /// Without savepoints nothing can be taken back, so nothing may be there to take.
     pub(crate) fn expect_unwritten(&self, since: u64) -> Result<()> {
-        if self.written.get() == since { Ok(()) } else { Err(again()) }
+        if self.written.get() == since {
+            return Ok(());
+        }
+        self.spoilt.set(true);
+        Err(again())
     }
 
     fn prepare(&self, sql: &str) -> Result<rusqlite::CachedStatement<'_>> {
@@ -188,6 +194,7 @@ fn serve(link: &Link, queue: &Receiver<(Job, Done)>) {
         let mut group: Vec<Member> = Vec::new();
         let mut began = run(&link.conn, "BEGIN IMMEDIATE");
         link.careful.set(false);
+        link.spoilt.set(false);
         let mut next = Some(first);
         while let Some((job, done)) = next {
             group.push(Member { job, done, result: Ok(()) });
@@ -225,8 +232,11 @@ fn take(link: &Link, members: &mut [Member], began: &mut Result<()>) -> Taken {
         if began.is_ok() && link.conn.is_autocommit() {
             // A full disk: the neighbours' work went with the job's, and whoever comes next begins anew.
             *began = Err(member.result.clone().err().unwrap_or_else(taken_back));
-        } else if member.result.is_err() && !link.careful.get() && link.written.get() != before {
-            return Taken::Spoilt;
+        } else {
+            let failed = member.result.is_err() && !link.careful.get() && link.written.get() != before;
+            if link.spoilt.take() || failed {
+                return Taken::Spoilt;
+            }
         }
     }
     Taken::Well
