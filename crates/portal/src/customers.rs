@@ -74,7 +74,6 @@ pub(crate) async fn list(s: Signed) -> Answer {
     Ok(ok(&view))
 }
 
-/// A form whose fields know what was wrong with them.
 fn owner_fields(s: &Signed, wrong: &[(&str, String)]) -> [Field; 2] {
     let (form, o) = (&s.visit.form, &s.t().operator);
     [
