@@ -181,7 +181,7 @@ super::messages! {
         conflict_body: "在您開啟頁面之後，資料可能已經改變。請重新整理後再試一次。", "It may have changed since you opened the page. Reload and try again.";
         throttled_title: "請求太頻繁", "Too many requests";
         throttled_body: "請稍候再試。這項限制保護每一位客戶的服務品質。", "Please wait a moment and try again. The limit protects the service for everybody.";
-        throttled_wait: "{} 秒後可以再試。", "You can try again in {} seconds.";
+        throttled_wait: "{} 秒後可以再試。", "You can try again in {} s.";
         bug_title: "我們這邊出錯了", "Something went wrong on our side";
         bug_body: "這不是您的問題。錯誤已記錄下來；若重試仍失敗，請將下方的請求編號告訴我們。", "This is not your fault. The error has been recorded. If trying again fails too, send us the request number below.";
         away_title: "暫時無法使用", "Not available right now";

@@ -57,7 +57,7 @@ async fn whoever_asks_too_often_is_told_in_their_language_to_wait() {
     let house = House::new();
     let router = server(&house, 1);
     while asked(&router, "/sign-in", "*/*", "en").await.0 != StatusCode::TOO_MANY_REQUESTS {}
-    for (language, words) in [("en", "You can try again in 1 seconds."), ("zh-TW", "1 秒後可以再試。")] {
+    for (language, words) in [("en", "You can try again in 1 s."), ("zh-TW", "1 秒後可以再試。")] {
         let (status, headers, text) = asked(&router, "/sign-in", BROWSER, language).await;
         assert_eq!((status, &headers["retry-after"]), (StatusCode::TOO_MANY_REQUESTS, &"1".parse().unwrap()));
         expect_page(&headers, &text, words);
