@@ -3,6 +3,22 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`keys`] | sealing: secrets in the database that only the master key beside it opens |
+//! | [`backups`] | places, policies, protections, recovery points; the flow that takes them |
 //! | [`impact`] | what stops, for how long, and what is lost: a pure function over the graph of dependencies |
 
+pub mod backups;
 pub mod impact;
+pub mod keys;
+
+base::ids! {
+    /// Where copies lie.
+    pub struct BackupPlaceId = "bkpl";
+    /// One tenant's repository at one place.
+    pub struct RepositoryId = "repo";
+    /// What is backed up when, where to, and for how long.
+    pub struct BackupPolicyId = "bkpo";
+    /// A state of a service that was kept.
+    pub struct RecoveryPointId = "rpt";
+}
+db::id_columns!(BackupPlaceId, RepositoryId, BackupPolicyId, RecoveryPointId);

@@ -1,0 +1,131 @@
+-- Which master key this installation has sealed its secrets with.
+CREATE TABLE master_keys (
+    place   BIGINT PRIMARY KEY CHECK (place = 1),
+    name    TEXT NOT NULL,
+    made_at BIGINT NOT NULL
+);
+
+-- Where copies lie. Secrets are sealed with the master key (continuity::keys).
+CREATE TABLE backup_places (
+    id           TEXT PRIMARY KEY,
+    tenant       TEXT NOT NULL,
+    name         TEXT NOT NULL,
+    location     TEXT NOT NULL,
+    site         TEXT NOT NULL,
+    immutability TEXT NOT NULL CHECK (immutability IN ('none', 'appendOnly', 'objectLock')),
+    revision     BIGINT NOT NULL,
+    created_at   BIGINT NOT NULL,
+    UNIQUE (tenant, name)
+);
+
+-- What lets one in at a place: for one tenant's repository, or (tenant '') for all.
+CREATE TABLE backup_credentials (
+    place  TEXT NOT NULL REFERENCES backup_places (id),
+    tenant TEXT NOT NULL,
+    role   TEXT NOT NULL CHECK (role IN ('append', 'maintain')),
+    name   TEXT NOT NULL,
+    secret TEXT NOT NULL,
+    set_at BIGINT NOT NULL,
+    PRIMARY KEY (place, tenant, role)
+) CLUSTERED;
+
+-- One repository for each tenant and place: its keys open that tenant's data and no other's.
+CREATE TABLE backup_repositories (
+    id          TEXT PRIMARY KEY,
+    tenant      TEXT NOT NULL,
+    place       TEXT NOT NULL REFERENCES backup_places (id),
+    state       TEXT NOT NULL CHECK (state IN ('new', 'made')),
+    password    TEXT NOT NULL,
+    escrow      TEXT NOT NULL,
+    master      TEXT,
+    repository  TEXT,
+    task        TEXT,
+    problem     TEXT,
+    checks      BIGINT NOT NULL,
+    made_at     BIGINT,
+    revealed_at BIGINT,
+    created_at  BIGINT NOT NULL,
+    UNIQUE (tenant, place)
+);
+
+CREATE TABLE backup_policies (
+    id         TEXT PRIMARY KEY,
+    tenant     TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    revision   BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    UNIQUE (tenant, name)
+);
+
+-- What a policy said and says. A change adds a row.
+CREATE TABLE backup_policy_revisions (
+    policy   TEXT NOT NULL REFERENCES backup_policies (id),
+    revision BIGINT NOT NULL CHECK (revision > 0),
+    body     TEXT NOT NULL,
+    made_by  TEXT NOT NULL,
+    made_at  BIGINT NOT NULL,
+    PRIMARY KEY (policy, revision)
+);
+
+-- Which service is backed up by which policy, and when next.
+CREATE TABLE protections (
+    service    TEXT PRIMARY KEY,
+    tenant     TEXT NOT NULL,
+    policy     TEXT NOT NULL REFERENCES backup_policies (id),
+    next_due   BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    ended_at   BIGINT
+);
+CREATE INDEX protections_due ON protections (next_due) WHERE ended_at IS NULL;
+CREATE INDEX protections_by_policy ON protections (policy, service);
+CREATE INDEX protections_by_tenant ON protections (tenant, service);
+
+-- A state of a service that was kept, or should have been.
+CREATE TABLE recovery_points (
+    id           TEXT PRIMARY KEY,
+    service      TEXT NOT NULL,
+    tenant       TEXT NOT NULL,
+    policy       TEXT NOT NULL REFERENCES backup_policies (id),
+    revision     BIGINT NOT NULL,
+    cause        TEXT NOT NULL CHECK (cause IN ('schedule', 'person')),
+    state        TEXT NOT NULL CHECK (state IN ('taking', 'available', 'degraded', 'failed', 'expired')),
+    problem      TEXT,
+    attempts     BIGINT NOT NULL,
+    requested_at BIGINT NOT NULL,
+    taken_at     BIGINT,
+    closed_at    BIGINT,
+    expired_at   BIGINT
+);
+CREATE INDEX recovery_points_by_service ON recovery_points (service, id);
+CREATE INDEX recovery_points_by_tenant ON recovery_points (tenant, id);
+CREATE INDEX recovery_points_degraded ON recovery_points (closed_at) WHERE state = 'degraded';
+-- One run of a service at a time.
+CREATE UNIQUE INDEX recovery_points_taking ON recovery_points (service) WHERE state = 'taking';
+
+-- Each machine in it: what its host took of it.
+CREATE TABLE recovery_machines (
+    point   TEXT NOT NULL REFERENCES recovery_points (id),
+    machine TEXT NOT NULL,
+    host    TEXT NOT NULL,
+    task    TEXT,
+    taken   TEXT,
+    PRIMARY KEY (point, machine)
+) CLUSTERED;
+
+-- Each copy of each machine in it.
+CREATE TABLE recovery_copies (
+    point      TEXT NOT NULL REFERENCES recovery_points (id),
+    machine    TEXT NOT NULL,
+    position   BIGINT NOT NULL,
+    repository TEXT NOT NULL REFERENCES backup_repositories (id),
+    state      TEXT NOT NULL CHECK (state IN ('pending', 'stored', 'verified', 'damaged', 'missing', 'gone')),
+    snapshot   TEXT,
+    task       TEXT,
+    problem    TEXT,
+    stored_at  BIGINT,
+    checked_at BIGINT,
+    drilled_at BIGINT,
+    PRIMARY KEY (point, machine, position)
+) CLUSTERED;
+CREATE INDEX recovery_copies_by_repository ON recovery_copies (repository, point) WHERE state <> 'gone';
+CREATE INDEX recovery_copies_by_task ON recovery_copies (task) WHERE task IS NOT NULL;
