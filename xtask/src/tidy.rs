@@ -21,7 +21,7 @@ const ARROWS: [(&str, &str); 20] = [
     ("provisioning", "base db gate ledger durable drivers resources commerce"),
     ("billing", "base db gate ledger durable commerce provisioning resources"),
     ("continuity", "base db gate ledger durable drivers vault commerce provisioning resources"),
-    ("agent", "base drivers"),
+    ("agent", "base drivers vault"),
     ("portal", "*"),
     ("server", "*"),
     ("testkit", "*"),

@@ -14,7 +14,8 @@ use base::time::Clock;
 use base::{Error, Result, limits};
 use drivers::converge::ControlPlane;
 use drivers::wire::{
-    ConsoleTail, ImageRef, Intents, RenewAnswer, RenewRequest, Report, ReportAnswer, SERVER_NAME, path,
+    ConsoleTail, ImageRef, IntentId, Intents, RecoveryAccess, RecoveryId, RenewAnswer, RenewRequest, Report,
+    ReportAnswer, SERVER_NAME, TaskId, path,
 };
 use serde::de::DeserializeOwned;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider};
@@ -85,6 +86,12 @@ impl Client {
         (state.agent.clone(), state.base.clone())
     }
 
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let (agent, base) = self.reach();
+        let request = agent.get(format!("{base}{path}")).config().timeout_global(Some(PATIENCE)).build();
+        read(request.call().map_err(|e| unreached(e, false))?)
+    }
+
     fn post<T: DeserializeOwned>(&self, path: &str, body: &impl serde::Serialize) -> Result<T> {
         let (agent, base) = self.reach();
         post(&agent, &format!("{base}{path}"), body)
@@ -116,6 +123,14 @@ impl ControlPlane for Client {
         let request = agent.post(format!("{base}{}", path::CONSOLE)).config().timeout_global(Some(PATIENCE)).build();
         let response = request.send_json(tail).map_err(|e| unreached(e, true))?;
         if response.status().is_success() { Ok(()) } else { Err(refused(response)) }
+    }
+
+    fn access(&self, task: &TaskId) -> Result<serde_json::Value> {
+        self.get(&format!("{}/{task}/access", path::TASKS))
+    }
+
+    fn recover(&self, machine: &IntentId, recovery: &RecoveryId, disk: &str) -> Result<RecoveryAccess> {
+        self.get(&format!("{}/{recovery}/access?machine={machine}&disk={disk}", path::RECOVERIES))
     }
 
     fn image(&self, image: &ImageRef, offset: u64, into: &mut dyn Write) -> Result<()> {

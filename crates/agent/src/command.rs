@@ -14,12 +14,16 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use drivers::converge::{Agent, ControlPlane, Settings, Store};
 use drivers::hypervisor::Hypervisor;
 use drivers::moment::HostClock;
-use drivers::wire::{Accelerator, ConsoleTail, EnrolToken, HostReport, ImageRef, Intents, Report, ReportAnswer};
+use drivers::wire::{
+    Accelerator, ConsoleTail, EnrolToken, HostReport, ImageRef, IntentId, Intents, RecoveryAccess, RecoveryId, Report,
+    ReportAnswer, TaskId,
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::client::Client;
 use crate::identity::Identity;
 use crate::libvirt::Libvirt;
+use crate::tasks::Hands;
 use crate::{enrol, files, probe};
 
 /// The longest pause between two looks at the certificate's age, and between two tries to renew it.
@@ -182,7 +186,8 @@ fn work(place: &Place, grace: Duration) -> Result<()> {
     let hypervisor = Arc::new(Libvirt::new(&place.uri(), &data, &platform, probed.accelerator, client.clone())?);
     let settings = Settings { grace, ..Settings::default() };
     let images = hypervisor.clone();
-    let agent = Agent::start(settings, hypervisor, client.clone(), store, clock)?;
+    let hands = Arc::new(Hands::new(hypervisor.clone(), &data, clock.clone()));
+    let agent = Agent::start_with(settings, hypervisor, client.clone(), store, clock, Some(hands))?;
     std::thread::spawn(move || keep_certificate(&client));
     std::thread::spawn(move || keep_images(&images));
     wait_for_the_end()?;
@@ -312,6 +317,12 @@ impl ControlPlane for Nobody {
         Err(nobody())
     }
     fn image(&self, _: &ImageRef, _: u64, _: &mut dyn std::io::Write) -> Result<()> {
+        Err(nobody())
+    }
+    fn access(&self, _: &TaskId) -> Result<serde_json::Value> {
+        Err(nobody())
+    }
+    fn recover(&self, _: &IntentId, _: &RecoveryId, _: &str) -> Result<RecoveryAccess> {
         Err(nobody())
     }
 }

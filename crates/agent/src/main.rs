@@ -12,6 +12,7 @@ mod files;
 mod identity;
 mod libvirt;
 mod probe;
+mod tasks;
 
 use std::process::ExitCode;
 

@@ -163,6 +163,12 @@ pub const SEED_BYTES_MAX: usize = 128 << 10;
 pub const IMAGE_BYTES_MAX: u64 = 1 << 40;
 /// Observations in one report of an agent.
 pub const REPORT_OBSERVATIONS_MAX: usize = 500;
+/// Open tasks of one host, and tasks in one report of an agent.
+pub const HOST_TASKS_MAX: usize = 256;
+/// Snapshots that one task names.
+pub const TASK_SNAPSHOTS_MAX: usize = 256;
+/// What came of a task, as JSON, in bytes.
+pub const TASK_OUTCOME_BYTES_MAX: usize = 128 << 10;
 /// Console requests in one answer to an agent.
 pub const CONSOLE_REQUESTS_MAX: usize = 32;
 /// Console output that is handed over at once, in bytes.

@@ -10,4 +10,5 @@ pub mod hypervisor;
 pub mod mail;
 pub mod moment;
 pub mod seed;
+pub mod tasks;
 pub mod wire;

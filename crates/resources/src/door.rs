@@ -21,13 +21,14 @@ use db::args;
 use db::records::Scope;
 use drivers::wire::{
     ConsoleTail, EnrolAnswer, EnrolRequest, Intents, PROTOCOL, RenewAnswer, RenewRequest, Report, ReportAnswer, Sha256,
+    TaskId,
 };
 use gate::{Actor, Cx, Gate};
 
 use crate::ca::{self, Ca};
 use crate::hosts::{self, Certified};
 use crate::observe::Poll;
-use crate::{console, images, observe, wake};
+use crate::{console, images, observe, tasks, wake};
 
 /// How often "still here" is written down.
 const NOTED_EVERY_SECONDS: i64 = 10;
@@ -262,7 +263,8 @@ impl Door {
     /// `Invalid` for reports that are too large or speak another protocol.
     pub async fn observe(&self, guest: &Guest, report: Report) -> Result<ReportAnswer> {
         speaks(report.protocol)?;
-        if report.host.is_none() && report.observations.is_empty() && report.orphans.is_none() && guest.reachable {
+        let nothing = report.host.is_none() && report.observations.is_empty() && report.orphans.is_none();
+        if nothing && report.tasks.is_empty() && guest.reachable {
             self.still_here(guest, Some(report.sent_at)).await?;
             return Ok(ReportAnswer::default());
         }
@@ -284,6 +286,22 @@ impl Door {
     /// `NotFound` for machines of other hosts.
     pub async fn console(&self, guest: &Guest, tail: ConsoleTail) -> Result<()> {
         self.gate.call(&guest.cx, &console::ANSWER, tail).await
+    }
+
+    /// What opens the repositories of a task.
+    ///
+    /// # Errors
+    /// `NotFound` for tasks that have ended or are another host's; `Unavailable` where no keys are kept.
+    pub async fn access(&self, guest: &Guest, id: TaskId) -> Result<serde_json::Value> {
+        self.gate.call(&guest.cx, &tasks::ACCESS, tasks::TaskRef { id }).await
+    }
+
+    /// What a disk is recovered from.
+    ///
+    /// # Errors
+    /// `NotFound` where no such disk is wanted on this host; `Unavailable` where no keys are kept.
+    pub async fn recover(&self, guest: &Guest, ask: tasks::Recovery) -> Result<serde_json::Value> {
+        self.gate.call(&guest.cx, &tasks::RECOVER, ask).await
     }
 
     /// Where an image's bytes are, and how many there are.

@@ -56,6 +56,15 @@ pub enum Fact {
         /// The intent.
         intent: String,
     },
+    /// A host task succeeded or failed: wake `task:<id>`.
+    HostTaskEnded {
+        /// The task.
+        task: String,
+        /// The kind of what it was done for.
+        subject_kind: String,
+        /// What it was done for.
+        subject_id: String,
+    },
 }
 
 impl gate::Fact for Fact {
@@ -70,6 +79,7 @@ impl gate::Fact for Fact {
             Fact::LifeObserved { .. } => "LifeObserved",
             Fact::MachineFreed { .. } => "MachineFreed",
             Fact::ConsoleCaptured { .. } => "ConsoleCaptured",
+            Fact::HostTaskEnded { .. } => "HostTaskEnded",
         }
     }
 
@@ -84,6 +94,7 @@ impl gate::Fact for Fact {
             | Fact::LifeObserved { intent, .. }
             | Fact::MachineFreed { intent, .. }
             | Fact::ConsoleCaptured { intent } => ("intent", intent),
+            Fact::HostTaskEnded { task, .. } => ("hostTask", task),
         }
     }
 

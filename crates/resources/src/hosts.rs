@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capacity::{self, Fill};
 use crate::placement::Demand;
-use crate::{Fact, InvitationId, PoolId, intents, inventory, observe, places};
+use crate::{Fact, InvitationId, PoolId, intents, inventory, observe, places, tasks};
 
 /// The state of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -725,6 +725,7 @@ pub static RETIRE: Action<RetireHost, Host> = Action {
             args![input.id, now],
         )?;
         tx.execute("DELETE FROM orphans WHERE host = $1", args![input.id])?;
+        tasks::host_gone(tx, input.id)?;
         let retired = shift(tx, "host.retire", input.id, State::Retired)?;
         supply(tx, input.id)?;
         Ok(retired)

@@ -20,7 +20,7 @@ use axum::routing::{get, post};
 use base::address::Connections;
 use base::{Error, Result, limits};
 use drivers::wire::{
-    ConsoleTail, EnrolAnswer, EnrolRequest, Intents, RenewAnswer, RenewRequest, Report, ReportAnswer, path,
+    ConsoleTail, EnrolAnswer, EnrolRequest, IntentId, Intents, RenewAnswer, RenewRequest, Report, ReportAnswer, path,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -32,6 +32,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::ca::Resolver;
 use crate::door::{Door, Guest};
+use crate::tasks::Recovery;
 
 /// What the listener knows of a connection.
 #[derive(Debug, Clone)]
@@ -51,6 +52,8 @@ pub fn router(door: Arc<Door>) -> axum::Router {
         .route(path::RENEW, post(renew))
         .route(path::CONSOLE, post(console))
         .route(&format!("{}/{{sha256}}", path::IMAGES), get(image))
+        .route(&format!("{}/{{id}}/access", path::TASKS), get(access))
+        .route(&format!("{}/{{recovery}}/access", path::RECOVERIES), get(recover))
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
         .layer(axum::middleware::from_fn(in_time))
         .with_state(door)
@@ -167,6 +170,39 @@ async fn console(
     let guest = admit(&door, &peer).await?;
     door.console(&guest, body?.0).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn access(
+    State(door): State<Arc<Door>>,
+    Extension(peer): Extension<Peer>,
+    Path(id): Path<String>,
+) -> Answer<Response> {
+    let guest = admit(&door, &peer).await?;
+    let id = id.parse().map_err(|e: String| Error::invalid("task.id", e))?;
+    Ok(secret(door.access(&guest, id).await?))
+}
+
+#[derive(Debug, Deserialize)]
+struct RecoveryQuery {
+    machine: IntentId,
+    disk: String,
+}
+
+async fn recover(
+    State(door): State<Arc<Door>>,
+    Extension(peer): Extension<Peer>,
+    Path(recovery): Path<String>,
+    query: Result<Query<RecoveryQuery>, axum::extract::rejection::QueryRejection>,
+) -> Answer<Response> {
+    let guest = admit(&door, &peer).await?;
+    let Query(RecoveryQuery { machine, disk }) = query.map_err(|e| Error::invalid("query.malformed", e.body_text()))?;
+    let recovery = recovery.parse().map_err(|e: String| Error::invalid("recovery.id", e))?;
+    Ok(secret(door.recover(&guest, Recovery { machine, recovery, disk }).await?))
+}
+
+/// An answer that nobody on the way may keep.
+fn secret(body: serde_json::Value) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
 async fn image(

@@ -10,6 +10,7 @@
 //! | [`placement`] | which host: a pure function |
 //! | [`claims`] | things that are one of a kind: ports, addresses, station addresses |
 //! | [`intents`] | what should be on a host, and what was seen there |
+//! | [`tasks`] | finite work that a host is asked for: backups, copies, checks |
 //! | [`observe`] | what agents report: observations, lives, orphans |
 //! | [`ca`] | our own certificate authority |
 //! | [`door`] | the agents' entrance, and [`http`], the same over TLS |
@@ -46,6 +47,7 @@ pub mod places;
 // Rows of attributes, packed by hand.
 #[rustfmt::skip]
 pub mod shapes;
+pub mod tasks;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
@@ -110,5 +112,7 @@ pub static ACTIONS: &[&dyn AnyAction] = &[
     &console::ANSWER,
     &images::FETCH,
     &hosts::RENEW,
+    &tasks::ACCESS,
+    &tasks::RECOVER,
     &work::RECONCILE,
 ];

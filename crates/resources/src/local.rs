@@ -11,12 +11,14 @@ use std::time::Duration;
 use base::{Error, Result};
 use drivers::converge::ControlPlane;
 use drivers::wire::{
-    ConsoleTail, EnrolRequest, EnrolToken, HostReport, ImageRef, Intents, PROTOCOL, Report, ReportAnswer,
+    ConsoleTail, EnrolRequest, EnrolToken, HostReport, ImageRef, IntentId, Intents, PROTOCOL, RecoveryAccess,
+    RecoveryId, Report, ReportAnswer, TaskId,
 };
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::runtime::Handle;
 
 use crate::door::Door;
+use crate::tasks::Recovery;
 
 /// The server, as an agent in the same process sees it. Not to be called from
 /// the threads of the runtime itself: its calls block.
@@ -60,6 +62,20 @@ impl ControlPlane for Local {
     fn console(&self, tail: &ConsoleTail) -> Result<()> {
         self.runtime
             .block_on(async { self.door.console(&self.door.admit(&self.certificate).await?, tail.clone()).await })
+    }
+
+    fn access(&self, task: &TaskId) -> Result<serde_json::Value> {
+        self.runtime
+            .block_on(async { self.door.access(&self.door.admit(&self.certificate).await?, task.clone()).await })
+    }
+
+    fn recover(&self, machine: &IntentId, recovery: &RecoveryId, disk: &str) -> Result<RecoveryAccess> {
+        let ask = Recovery { machine: machine.clone(), recovery: recovery.clone(), disk: disk.to_owned() };
+        let told = self
+            .runtime
+            .block_on(async { self.door.recover(&self.door.admit(&self.certificate).await?, ask).await })?;
+        serde_json::from_value(told)
+            .map_err(|e| Error::bug("recovery.access", "what opens a recovery does not read").because(e))
     }
 
     fn image(&self, image: &ImageRef, offset: u64, into: &mut dyn Write) -> Result<()> {

@@ -28,7 +28,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::intents::{self, Intent};
-use crate::{Fact, capacity, hosts, inventory, orphans};
+use crate::{Fact, capacity, hosts, inventory, orphans, tasks};
 
 /// The host whose agent acts.
 pub(crate) fn speaker(tx: &Tx<'_>) -> Result<HostId> {
@@ -80,6 +80,7 @@ pub static POLL: Action<Poll, Intents> = Action {
             full: !known,
             intents,
             console_requests,
+            tasks: tasks::wanted(tx, host)?,
         })
     },
 };
@@ -115,16 +116,19 @@ fn consoles_asked(tx: &mut Tx<'_>, host: HostId) -> Result<Vec<ConsoleRequest>> 
 /// Stores what an agent saw.
 pub static OBSERVE: Action<Report, ReportAnswer> = Action {
     name: "agent.observe",
-    summary: "Stores what a host's agent saw: machines, their lives, orphans, the host itself.",
+    summary: "Stores what a host's agent saw: machines, their lives, orphans, how tasks go, the host itself.",
     effect: Effect::Report,
     run: |tx, report| {
         let host = speaker(tx)?;
         let lives: usize = report.observations.iter().map(|seen| seen.lives.len()).sum();
-        if report.observations.len() > limits::REPORT_OBSERVATIONS_MAX || lives > limits::REPORT_LIVES_MAX {
-            return Err(Error::invalid(
-                "report.too_large",
-                format!("a report has at most {} observations", limits::REPORT_OBSERVATIONS_MAX),
-            ));
+        let tasks = report.tasks.len();
+        if report.observations.len() > limits::REPORT_OBSERVATIONS_MAX
+            || lives > limits::REPORT_LIVES_MAX
+            || tasks > limits::HOST_TASKS_MAX
+        {
+            let most = (limits::REPORT_OBSERVATIONS_MAX, limits::HOST_TASKS_MAX);
+            let message = format!("a report has at most {} observations and {} tasks", most.0, most.1);
+            return Err(Error::invalid("report.too_large", message));
         }
         let told = report.observations.iter().map(|seen| seen.generation);
         let marked = report.orphans.iter().flatten().map(|orphan| orphan.generation);
@@ -148,6 +152,9 @@ pub static OBSERVE: Action<Report, ReportAnswer> = Action {
         }
         if let Some(found) = &report.orphans {
             orphans::reported(tx, host, found)?;
+        }
+        for told in &report.tasks {
+            tasks::reported(tx, host, told)?;
         }
         Ok(answer)
     },
@@ -213,6 +220,7 @@ fn news(seen: &Observation) -> impl PartialEq + '_ {
         seen.converged,
         seen.power,
         seen.reboot_token.as_deref(),
+        seen.recovered.len(),
         seen.check.as_ref().map(|check| (check.ok, check.life)),
         seen.problem.as_ref().map(|problem| (problem.code.as_str(), problem.retrying)),
     )

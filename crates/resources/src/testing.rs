@@ -13,8 +13,8 @@ use db::args;
 use db::records::Scope;
 use drivers::converge::ControlPlane;
 use drivers::wire::{
-    Accelerator, CheckResult, ConsoleTail, Desired, HostReport, ImageRef, Intents, Life, MachineState, Observation,
-    PROTOCOL, Power, Report, ReportAnswer,
+    Accelerator, CheckResult, ConsoleTail, Desired, HostReport, ImageRef, IntentId, Intents, Life, MachineState,
+    Observation, PROTOCOL, Power, RecoveryAccess, RecoveryId, Report, ReportAnswer, TaskId,
 };
 use gate::{Actor, Cx, Gate};
 
@@ -22,7 +22,7 @@ use crate::hosts::{self, Enrol};
 use crate::images::{NewImage, REGISTER};
 use crate::observe::{OBSERVE, POLL, Poll};
 use crate::places::{CREATE_POOL, CREATE_SITE, Factors, NewPool, NewSite, Pool, Ratio};
-use crate::{PoolId, console};
+use crate::{PoolId, console, tasks};
 
 /// A site with a pool that sells what its hosts have, and ports from 20000 on.
 pub fn pool(gate: &Gate, staff: &Cx) -> Pool {
@@ -138,7 +138,8 @@ pub fn play(gate: &Gate, host: HostId, operator: TenantId, mood: Mood) -> bool {
     if news.is_empty() {
         return false;
     }
-    let report = Report { protocol: PROTOCOL, sent_at: now, host: None, observations: news, orphans: None };
+    let report =
+        Report { protocol: PROTOCOL, sent_at: now, host: None, observations: news, orphans: None, tasks: vec![] };
     gate.run(&cx, &OBSERVE, report).unwrap();
     true
 }
@@ -186,6 +187,7 @@ fn observation(
             detail: if answers { "200".into() } else { "connection refused".into() },
             checked_at: at,
         }),
+        recovered: vec![],
         console_bytes: 0,
         problem: failed.then(|| drivers::wire::Problem {
             code: "hypervisor.refused".into(),
@@ -220,7 +222,12 @@ impl ControlPlane for InProcess {
             let notified = signal.notified();
             let found = self.gate.run(&self.cx, &POLL, Poll { after })?;
             let left = until.saturating_duration_since(Instant::now());
-            if found.full || !found.intents.is_empty() || !found.console_requests.is_empty() || left.is_zero() {
+            if found.full
+                || found.cursor != after
+                || !found.intents.is_empty()
+                || !found.console_requests.is_empty()
+                || left.is_zero()
+            {
                 return Ok(found);
             }
             let step = left.min(Duration::from_millis(20));
@@ -234,6 +241,14 @@ impl ControlPlane for InProcess {
 
     fn console(&self, tail: &ConsoleTail) -> Result<()> {
         self.gate.run(&self.cx, &console::ANSWER, tail.clone())
+    }
+
+    fn access(&self, task: &TaskId) -> Result<serde_json::Value> {
+        self.gate.run(&self.cx, &tasks::ACCESS, tasks::TaskRef { id: task.clone() })
+    }
+
+    fn recover(&self, _: &IntentId, recovery: &RecoveryId, _: &str) -> Result<RecoveryAccess> {
+        Err(Error::not_found("recovery.not_here", format!("{recovery} is not served here")))
     }
 
     fn image(&self, image: &ImageRef, _: u64, _: &mut dyn Write) -> Result<()> {

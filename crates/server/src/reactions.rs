@@ -84,6 +84,10 @@ fn of_resources(tx: &mut Tx<'_>, fact: &resources::Fact) -> Result<()> {
             )
             .map(drop)
         }
+        F::HostTaskEnded { task, .. } => {
+            let task = task.parse().map_err(|e: String| Error::bug("task.malformed", e))?;
+            flows::wake(tx, &resources::tasks::key(&task)).map(drop)
+        }
         F::LifeObserved { intent, seq, .. } => usage::life_observed(tx, intent, *seq),
         F::HostEnrolled { .. } | F::HostChanged { .. } | F::HostSilent { .. } | F::HostReturned { .. } => Ok(()),
         F::OrphansObserved { .. } | F::ConsoleCaptured { .. } => Ok(()),

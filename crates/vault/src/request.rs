@@ -116,6 +116,8 @@ pub enum Task {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         alike: Option<Box<Repository>>,
     },
+    /// Tell the identifier and the master key of a repository that is there, as [`Task::Make`] did.
+    Reveal,
     /// Take a snapshot.
     Backup(Backup),
     /// Tell the snapshots.
@@ -283,7 +285,7 @@ pub struct Progress {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// A repository was made.
+    /// A repository was made, or opens.
     Made {
         /// Its identifier.
         repository: String,

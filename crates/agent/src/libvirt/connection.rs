@@ -40,6 +40,11 @@ impl Connection {
         Self { uri: uri.to_owned(), open: Mutex::default(), hanging: Arc::default() }
     }
 
+    /// Where the daemon is.
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
     /// Makes one call.
     ///
     /// # Errors

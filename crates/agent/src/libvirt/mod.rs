@@ -14,6 +14,7 @@
 
 mod bundle;
 mod connection;
+pub mod copy;
 mod iso;
 mod process;
 mod storage;
@@ -137,6 +138,7 @@ impl Libvirt {
         let dir = self.storage.dir(&id);
         Found {
             complete: self.storage.is_complete(&id, &disks_of(&dir)),
+            recovered: self.storage.recovered(&id),
             console_bytes: fs::metadata(dir.join("console.log")).map_or(0, |metadata| metadata.len()),
             generation: seen.mark.generation,
             domain: seen.name,
@@ -164,6 +166,7 @@ impl Libvirt {
             activity: Activity::Stopped { how: Stopped::Never },
             vcpus: 0,
             memory_mib: 0,
+            recovered: Vec::new(),
             console_bytes: 0,
         }
     }

@@ -5,6 +5,7 @@
 //!                           kernel … disk.*  unpacked, for direct-boot images
 //!                           used             its time is that of the last use
 //!   DATA/machines/<id>/     <disk>.qcow2 | <disk>.raw, seed.iso, console.log
+//!                           recovered        which disks were made from a snapshot, and how that went
 //! ```
 //!
 //! **Invariants.** A disk's file under its own name is complete: it was made beside it and renamed. An
@@ -18,14 +19,18 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base::{Error, Result, limits};
 use drivers::converge::ControlPlane;
-use drivers::wire::{DiskSource, DiskSpec, Filesystem, ImageFormat, ImageRef, IntentId, MachineSpec, Sha256};
+use drivers::wire::{
+    DiskSource, DiskSpec, Filesystem, ImageFormat, ImageRef, IntentId, MachineSpec, Recovered, RecoveryAccess,
+    RecoveryId, Sha256,
+};
+use vault::request::{Restore, Restored, Task};
 
 use super::{bundle, iso};
 use crate::files::{self, failed};
@@ -35,6 +40,7 @@ pub struct Storage {
     images: PathBuf,
     machines: PathBuf,
     server: Arc<dyn ControlPlane>,
+    vault: vault::client::Worker,
     /// One download of an image at a time.
     fetching: Mutex<HashMap<Sha256, Arc<Mutex<()>>>>,
 }
@@ -48,6 +54,9 @@ struct Ready {
 
 /// In an image's directory: when it was used last, by the file's own time.
 const USED: &str = "used";
+
+/// In a machine's directory: which of its disks were made from a snapshot.
+const RECOVERED: &str = "recovered";
 
 /// What a machine boots from directly.
 pub type Boot = (PathBuf, PathBuf, String);
@@ -73,7 +82,8 @@ impl Storage {
         let (images, machines) = (data.join("images"), data.join("machines"));
         files::passable_dir(&images)?;
         files::passable_dir(&machines)?;
-        Ok(Self { images, machines, server, fetching: Mutex::default() })
+        let vault = vault::client::Worker::new(crate::tasks::program());
+        Ok(Self { images, machines, server, vault, fetching: Mutex::default() })
     }
 
     /// The directory of one machine.
@@ -147,7 +157,7 @@ impl Storage {
     }
 
     /// The file of a disk, if it is there.
-    fn disk_file(&self, id: &IntentId, name: &str) -> Option<(PathBuf, &'static str)> {
+    pub fn disk_file(&self, id: &IntentId, name: &str) -> Option<(PathBuf, &'static str)> {
         ["qcow2", "raw"].into_iter().find_map(|format| {
             let path = self.dir(id).join(format!("{name}.{format}"));
             path.is_file().then_some((path, format))
@@ -171,7 +181,9 @@ impl Storage {
         for (at, disk) in spec.disks.iter().enumerate() {
             let image = match &disk.source {
                 DiskSource::Image { image } => Some(self.image(image)?),
-                _ => None,
+                DiskSource::Recovery { boot: Some(boot), .. } => Some(self.image(boot)?),
+                DiskSource::Recovery { boot: None, .. } => None,
+                DiskSource::Blank { .. } | DiskSource::Unknown => None,
             };
             let (path, format) = match self.disk_file(id, &disk.name) {
                 Some(found) => {
@@ -180,7 +192,10 @@ impl Storage {
                     }
                     found
                 }
-                None => self.make_disk(id, disk, image.as_ref())?,
+                None => match &disk.source {
+                    DiskSource::Recovery { recovery, disk: from, .. } => self.recover_disk(id, disk, recovery, from)?,
+                    _ => self.make_disk(id, disk, image.as_ref())?,
+                },
             };
             disks.push((path, format, disk.name.clone()));
             if at == 0 {
@@ -237,6 +252,80 @@ impl Storage {
         };
         finish().map_err(|e| failed("make", &path, e))?;
         Ok((path, format))
+    }
+
+    /// Makes a disk from a snapshot. It gets its name when all of it was hashed.
+    fn recover_disk(
+        &self,
+        id: &IntentId,
+        disk: &DiskSpec,
+        recovery: &RecoveryId,
+        from: &str,
+    ) -> Result<(PathBuf, &'static str)> {
+        let access = self.server.recover(id, recovery, from)?;
+        if access.bytes > disk.size_mib << 20 {
+            let message = format!("{from} had {} bytes, which {} MiB do not hold", access.bytes, disk.size_mib);
+            return Err(Error::invalid("recovery.disk_too_small", message));
+        }
+        let folder = self.dir(id).join(format!(".{}.recovery", disk.name));
+        empty(&folder)?;
+        let restored = self.restore(&access, folder.join("disk"))?;
+        let draft = folder.join("disk").join(Path::new(&access.path).file_name().unwrap_or_default());
+        let length = fs::metadata(&draft).map_err(|e| failed("read", &draft, e))?.len();
+        if length != access.bytes {
+            let message = format!("{from} has {length} bytes in the snapshot and should have {}", access.bytes);
+            return Err(Error::conflict("recovery.size", message));
+        }
+        tracing::info!(%id, disk = disk.name, %recovery, seconds = restored.seconds, "a disk was recovered");
+        self.note_recovered(
+            id,
+            Recovered {
+                disk: disk.name.clone(),
+                recovery: recovery.clone(),
+                bytes: restored.bytes,
+                seconds: restored.seconds,
+                verify_seconds: restored.verify_seconds,
+                digest: restored.digest,
+            },
+        )?;
+        let path = self.dir(id).join(format!("{}.raw", disk.name));
+        let finish = || -> io::Result<()> {
+            let file = fs::File::options().write(true).open(&draft)?;
+            file.set_len(disk.size_mib << 20)?;
+            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+            file.sync_all()?;
+            fs::rename(&draft, &path)?;
+            files::sync_parent(&path)
+        };
+        finish().map_err(|e| failed("make", &path, e))?;
+        let _ = fs::remove_dir_all(&folder);
+        Ok((path, "raw"))
+    }
+
+    fn restore(&self, access: &RecoveryAccess, to: PathBuf) -> Result<Restored> {
+        let unread = |e| Error::invalid("recovery.access", "what opens the recovery does not read").because(e);
+        let repository = serde_json::from_value(access.repository.clone()).map_err(unread)?;
+        let (snapshot, path) = (access.snapshot.clone(), access.path.clone());
+        let task = Task::Restore(Restore { snapshot, path, to, sparse: true, owners: false });
+        match self.vault.run(&repository, &task, &vault::client::Cancel::new(), &mut |_| {})? {
+            vault::request::Answer::Restored(restored) => Ok(restored),
+            _ => Err(Error::bug("task.answer", "the backup engine answered something else")),
+        }
+    }
+
+    /// The disks of a machine that were made from a snapshot.
+    pub fn recovered(&self, id: &IntentId) -> Vec<Recovered> {
+        let read = files::read(&self.dir(id).join(RECOVERED)).ok().flatten();
+        read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    fn note_recovered(&self, id: &IntentId, one: Recovered) -> Result<()> {
+        let mut all = self.recovered(id);
+        all.retain(|known| known.disk != one.disk);
+        all.push(one);
+        let text = serde_json::to_vec(&all)
+            .map_err(|e| Error::bug("recovery.note", "what was recovered cannot be written down").because(e))?;
+        files::write_private(&self.dir(id).join(RECOVERED), &text)
     }
 
     /// Makes sure that an image is here, whole, and what it says it is.
@@ -322,6 +411,15 @@ impl Storage {
     }
 }
 
+/// A directory with nothing in it.
+fn empty(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("remove", dir, e)),
+        _ => {}
+    }
+    fs::DirBuilder::new().mode(0o700).create(dir).map_err(|e| failed("make", dir, e))
+}
+
 /// Notes that an image was used just now. Where the disk is too full for it, the old mark must do.
 fn mark_used(dir: &Path) {
     let _ = fs::write(dir.join(USED), b"used\n");
@@ -329,7 +427,7 @@ fn mark_used(dir: &Path) {
 
 /// What a qcow2 file rests on, from its header (QEMU, docs/interop/qcow2.txt): after the magic number and the
 /// version, the name's place and its length.
-fn backing_file(qcow2: &Path) -> io::Result<Option<PathBuf>> {
+pub fn backing_file(qcow2: &Path) -> io::Result<Option<PathBuf>> {
     let file = fs::File::open(qcow2)?;
     let mut head = [0u8; 20];
     file.read_exact_at(&mut head, 0)?;
@@ -403,7 +501,7 @@ fn grow(disk: &Path, format: &str, size_mib: u64) -> Result<()> {
 const TOOL_SECONDS: &str = "600";
 
 /// Runs a tool and gives back what it printed.
-fn tool(name: &str, arguments: impl FnOnce(&mut Command) -> &mut Command) -> Result<Vec<u8>> {
+pub fn tool(name: &str, arguments: impl FnOnce(&mut Command) -> &mut Command) -> Result<Vec<u8>> {
     let path =
         ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].iter().map(|dir| Path::new(dir).join(name)).find(|p| p.exists());
     let path = path.ok_or_else(|| Error::unavailable("host.tool_missing", format!("{name} is not installed")))?;
@@ -477,6 +575,17 @@ mod tests {
             unreachable!()
         }
         fn image(&self, _: &ImageRef, _: u64, _: &mut dyn Write) -> Result<()> {
+            unreachable!()
+        }
+        fn access(&self, _: &drivers::wire::TaskId) -> Result<serde_json::Value> {
+            unreachable!()
+        }
+        fn recover(
+            &self,
+            _: &IntentId,
+            _: &drivers::wire::RecoveryId,
+            _: &str,
+        ) -> Result<drivers::wire::RecoveryAccess> {
             unreachable!()
         }
     }

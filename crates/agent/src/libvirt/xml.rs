@@ -192,6 +192,21 @@ pub fn read_mark(xml: &str) -> Option<Mark> {
     })
 }
 
+/// A backup job of disks, each by its place among the machine's, into files.
+pub fn backup(disks: &[(usize, PathBuf)]) -> String {
+    let mut out = "<domainbackup mode='push'><disks>".to_owned();
+    for (at, file) in disks {
+        let _ = write!(
+            out,
+            "<disk name='{}' type='file' backupmode='full'><driver type='qcow2'/><target file='{}'/></disk>",
+            target(*at),
+            escape(&path(file))
+        );
+    }
+    out.push_str("</disks></domainbackup>");
+    out
+}
+
 fn tag(out: &mut String, name: &str, text: &str) {
     let _ = write!(out, "<{name}>{}</{name}>", escape(text));
 }

@@ -17,7 +17,7 @@ use crate::hypervisor::{Answer, Found, spec_digest};
 use crate::moment::{HostClock, Moment};
 use crate::wire::{
     CheckResult, Desired, Intent, IntentId, Intents, MachineSpec, MachineState, Observation, Orphan, Power, Problem,
-    ReportAnswer,
+    ReportAnswer, TaskId, TaskReport,
 };
 
 /// Revisions in one second of an agent's life: below 2^53 for as long as JSON's numbers are doubles somewhere.
@@ -423,6 +423,21 @@ impl Book {
         Ok(())
     }
 
+    /// What came of tasks, as far as it is on disk.
+    pub fn tasks(&self) -> Result<Vec<TaskReport>> {
+        self.inner().store.tasks()
+    }
+
+    /// Writes down what came of a task.
+    pub fn save_task(&self, report: &TaskReport) -> Result<()> {
+        self.inner().store.save_task(report)
+    }
+
+    /// Forgets what came of tasks.
+    pub fn forget_tasks(&self, ids: &[TaskId]) -> Result<()> {
+        self.inner().store.forget_tasks(ids)
+    }
+
     /// Lets the store fail after so many more writes.
     #[cfg(test)]
     pub fn crash_after(&self, writes: u32) {
@@ -633,6 +648,7 @@ impl Entry {
             reboot_token: self.record.rebooted.clone(),
             lives: self.record.lives(),
             check: self.check.clone().filter(|check| Some(check.life) == life),
+            recovered: self.found.as_ref().map_or_else(Vec::new, |found| found.recovered.clone()),
             console_bytes: self.found.as_ref().map_or(0, |found| found.console_bytes),
             problem: reused.or_else(|| self.problem.clone()).or_else(|| self.verdict.problem.clone()),
             observed_at: now.wall,
@@ -655,6 +671,7 @@ fn same_news(a: &Observation, b: &Observation) -> bool {
         && a.power == b.power
         && a.reboot_token == b.reboot_token
         && a.problem == b.problem
+        && a.recovered == b.recovered
         && no_new_life
         && check(a) == check(b)
 }

@@ -15,6 +15,8 @@
 //! again. Passes of one machine never overlap; those of different machines do. There is no other
 //! way to act, so a crash anywhere is followed by a pass that begins with looking.
 //!
+//! Beside that, tasks are done by a [`Worker`](crate::tasks::Worker): each once, whatever is lost or repeated.
+//!
 //! **Invariants** (held by `tests.rs`: random intents, faults and crashes).
 //! - A generation is on disk before anything is done for it and before it is reported.
 //! - The agent never goes back to an older generation; a machine that is absent at generation *n* is
@@ -22,10 +24,12 @@
 //! - Calls that may or may not have worked are resolved by looking, never by assuming.
 //! - A life is reported until the server has acknowledged it; its sequence has no gaps.
 //! - Nothing without an intent is ever stopped or removed; it is reported as an orphan.
+//! - What came of a task is on disk before it is told, and stays there until the server asks no more.
 //! - Without the server everything stays as it is, and lives go on being recorded.
 //!
 //! **Not here.** How a machine is made (`hypervisor`), who orders one (the server).
 
+mod board;
 mod book;
 mod decide;
 mod pass;
@@ -44,7 +48,7 @@ use std::{io::Write, time::Duration};
 
 use base::Result;
 
-use crate::wire::{ConsoleTail, ImageRef, Intents, Report, ReportAnswer};
+use crate::wire::{ConsoleTail, ImageRef, IntentId, Intents, RecoveryAccess, RecoveryId, Report, ReportAnswer, TaskId};
 
 /// The server, as an agent sees it.
 ///
@@ -76,6 +80,19 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// `NotFound` where the server has no such image; `Unavailable` and `Uncertain` may pass.
     fn image(&self, image: &ImageRef, offset: u64, into: &mut dyn Write) -> Result<()>;
 
+    /// What opens the repositories of an open task: a JSON array, as the vault reads it. It holds
+    /// secrets: not to be kept.
+    ///
+    /// # Errors
+    /// `NotFound` where the task is not open any more; any other may pass.
+    fn access(&self, task: &TaskId) -> Result<serde_json::Value>;
+
+    /// What a disk of a machine is recovered from. It holds secrets: not to be kept.
+    ///
+    /// # Errors
+    /// `NotFound` where no such disk is wanted here; any other may pass.
+    fn recover(&self, machine: &IntentId, recovery: &RecoveryId, disk: &str) -> Result<RecoveryAccess>;
+
     /// The agent stops: a waiting call may return at once.
     fn hang_up(&self) {}
 }
@@ -85,6 +102,8 @@ pub trait ControlPlane: Send + Sync + 'static {
 pub struct Settings {
     /// Machines worked on at the same time.
     pub workers: usize,
+    /// Tasks done at the same time.
+    pub tasks: usize,
     /// Machines probed at the same time.
     pub probers: usize,
     /// How long one poll for intents may wait.
@@ -110,6 +129,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             workers: 4,
+            tasks: 2,
             probers: 8,
             poll_wait: Duration::from_secs(25),
             watch_every: Duration::from_secs(1),

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use base::error::Kind;
 use base::{Error, Result, limits};
 
+use super::board::Board;
 use super::book::Book;
 use super::pass::pass;
 use super::queue::Queue;
 use super::{ControlPlane, Settings, Store};
 use crate::hypervisor::Hypervisor;
 use crate::moment::HostClock;
-use crate::wire::{ConsoleRequest, ConsoleTail, HostReport, Observation, PROTOCOL, Problem, Report};
+use crate::tasks::{Cancel, Worker};
+use crate::wire::{ConsoleRequest, ConsoleTail, HostReport, HostTask, Observation, PROTOCOL, Problem, Report};
 
 /// Tells the threads of an agent to come to an end.
 #[derive(Clone, Default)]
@@ -59,6 +61,8 @@ struct Shared {
     book: Book,
     hypervisor: Arc<dyn Hypervisor>,
     server: Arc<dyn ControlPlane>,
+    board: Board,
+    worker: Option<Arc<dyn Worker>>,
     passes: Queue,
     probes: Queue,
     stop: Stop,
@@ -68,7 +72,7 @@ struct Shared {
 }
 
 impl Agent {
-    /// Starts an agent: it takes up what `store` holds, and works until it is stopped.
+    /// Starts an agent that does no tasks: it takes up what `store` holds, and works until it is stopped.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -79,8 +83,26 @@ impl Agent {
         store: Store,
         clock: HostClock,
     ) -> Result<Self> {
+        Self::start_with(settings, hypervisor, server, store, clock, None)
+    }
+
+    /// [`Agent::start`] with somebody who does tasks.
+    ///
+    /// # Errors
+    /// As [`Agent::start`].
+    pub fn start_with(
+        settings: Settings,
+        hypervisor: Arc<dyn Hypervisor>,
+        server: Arc<dyn ControlPlane>,
+        store: Store,
+        clock: HostClock,
+        worker: Option<Arc<dyn Worker>>,
+    ) -> Result<Self> {
+        let book = Book::open(store, settings.clone(), clock)?;
         let shared = Arc::new(Shared {
-            book: Book::open(store, settings.clone(), clock)?,
+            board: Board::open(&book)?,
+            book,
+            worker,
             hypervisor,
             server,
             passes: Queue::default(),
@@ -101,6 +123,12 @@ impl Agent {
         }
         for _ in 0..settings.probers.max(1) {
             agent.spawn("probe", Shared::probe)?;
+        }
+        if let Some(worker) = &agent.shared.worker {
+            agent.shared.log("what cut-off tasks left", worker.tidy());
+        }
+        for _ in 0..settings.tasks.max(1) {
+            agent.spawn("task", Shared::do_tasks)?;
         }
         Ok(agent)
     }
@@ -125,6 +153,7 @@ impl Agent {
 impl Drop for Agent {
     fn drop(&mut self) {
         self.shared.stop.ask();
+        self.shared.board.close();
         self.shared.passes.close();
         self.shared.probes.close();
         self.shared.wake_reporter();
@@ -161,9 +190,11 @@ impl Shared {
             return Err(Error::invalid("agent.protocol_unsupported", message));
         }
         let (cursor, consoles) = (intents.cursor, intents.console_requests.clone());
+        let tasks = intents.tasks.clone();
         for id in self.book.accept(intents)? {
             self.passes.push(&id, Duration::ZERO);
         }
+        self.board.accept(tasks, &self.book)?;
         self.wake_reporter();
         for request in consoles.iter().take(limits::CONSOLE_REQUESTS_MAX) {
             if let Err(error) = self.send_console(request) {
@@ -215,6 +246,41 @@ impl Shared {
                 self.wake_reporter();
             }
         }
+    }
+
+    /// Does tasks, one after the other.
+    fn do_tasks(&self) {
+        while let Some((task, cancel)) = self.board.take() {
+            self.wake_reporter();
+            tracing::info!(id = %task.id, "a task begins");
+            match self.server.access(&task.id) {
+                Ok(access) => self.do_task(&task, access, &cancel),
+                Err(error) => {
+                    tracing::warn!(id = %task.id, code = error.code(), "what opens a task's repositories cannot be had: {error}");
+                    self.board.held_up(&task.id, &error, |tries| {
+                        error.wait().unwrap_or_else(|| self.book.settings.pause(tries))
+                    });
+                }
+            }
+            self.wake_reporter();
+        }
+    }
+
+    fn do_task(&self, task: &HostTask, access: serde_json::Value, cancel: &Cancel) {
+        let mut progress = |progress| {
+            if self.board.progressed(&task.id, progress) {
+                self.wake_reporter();
+            }
+        };
+        let result = match &self.worker {
+            Some(worker) => worker.run(task, access, cancel, &mut progress),
+            None => Err(Error::invalid("task.unsupported", "this agent does no tasks")),
+        };
+        match &result {
+            Ok(_) => tracing::info!(id = %task.id, "a task is done"),
+            Err(error) => tracing::warn!(id = %task.id, code = error.code(), "a task was not done: {error}"),
+        }
+        self.board.ended(&task.id, result, self.book.clock.now().wall, &self.book);
     }
 
     /// Tries the checks of machines that have one.
@@ -317,17 +383,19 @@ impl Shared {
     fn report_once(&self, everything: bool) -> Result<bool> {
         let (observations, orphans) = self.book.news(everything);
         let host = if everything { self.host_news() } else { None };
-        if observations.is_empty() && orphans.is_none() && host.is_none() && !everything {
+        let sent_at = self.book.clock.now().wall;
+        let tasks = self.board.news(sent_at);
+        if observations.is_empty() && orphans.is_none() && host.is_none() && tasks.is_empty() && !everything {
             return Ok(false);
         }
-        let sent_at = self.book.clock.now().wall;
-        let report = Report { protocol: PROTOCOL, sent_at, host: host.clone(), observations, orphans };
-        let answer = self.server.report(&report)?;
+        let report = Report { protocol: PROTOCOL, sent_at, host: host.clone(), observations, orphans, tasks };
+        let answer = self.server.report(&report).inspect_err(|_| self.board.untold(&report.tasks))?;
+        self.board.told(&report.tasks, &self.book)?;
         self.book.told(&report.observations, report.orphans.as_deref(), &answer)?;
         if let Some(host) = host {
             *self.host_told.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), host));
         }
-        Ok(self.book.has_news() && !report.observations.is_empty())
+        Ok((self.book.has_news() && !report.observations.is_empty()) || self.board.has_news())
     }
 
     /// The host, if the server has not heard of it as it is now.

@@ -11,6 +11,7 @@ use base::{Error, Result};
 use rusqlite::Connection;
 
 use super::record::Record;
+use crate::wire::{TaskId, TaskReport};
 
 /// The layout of the file; a newer one is refused.
 const LAYOUT: i64 = 1;
@@ -64,6 +65,7 @@ impl Store {
         db.execute_batch(
             "BEGIN EXCLUSIVE;
              CREATE TABLE IF NOT EXISTS record (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+             CREATE TABLE IF NOT EXISTS task (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
              CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
              PRAGMA user_version = 1;
              COMMIT;",
@@ -118,6 +120,31 @@ impl Store {
             }
         }
         tx.commit().map_err(failed)
+    }
+
+    /// What came of tasks.
+    pub(super) fn tasks(&self) -> Result<Vec<TaskReport>> {
+        let mut statement = self.db.prepare("SELECT body FROM task ORDER BY id").map_err(failed)?;
+        let bodies = statement.query_map([], |row| row.get::<_, String>(0)).map_err(failed)?;
+        let bodies: Vec<String> = bodies.collect::<Result<_, _>>().map_err(failed)?;
+        // One that another version wrote is done again rather than in the way.
+        Ok(bodies.iter().filter_map(|body| serde_json::from_str(body).ok()).collect())
+    }
+
+    /// Stores what came of a task, and returns when it is on disk.
+    pub(super) fn save_task(&mut self, report: &TaskReport) -> Result<()> {
+        let body = serde_json::to_string(report)
+            .map_err(|e| Error::bug("agent.record_unwritable", "a record cannot be written").because(e))?;
+        let sql = "INSERT INTO task VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
+        self.db.execute(sql, (report.id.as_str(), body)).map(drop).map_err(failed)
+    }
+
+    /// Forgets what came of tasks.
+    pub(super) fn forget_tasks(&mut self, ids: &[TaskId]) -> Result<()> {
+        for id in ids {
+            self.db.execute("DELETE FROM task WHERE id = ?1", [id.as_str()]).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Forgets records, tombstones that are old enough.

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use base::{Result, time::Timestamp};
 
-use crate::wire::{HostReport, IntentId, MachineSpec, Power};
+use crate::wire::{DiskSource, HostReport, IntentId, MachineSpec, Power, Recovered};
 
 /// Something that runs machines on this host.
 pub trait Hypervisor: Send + Sync + 'static {
@@ -95,7 +95,7 @@ pub trait Hypervisor: Send + Sync + 'static {
 }
 
 /// What there is of a machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// The intent that its mark names.
     pub id: IntentId,
@@ -115,6 +115,8 @@ pub struct Found {
     pub memory_mib: u64,
     /// Size of its console log.
     pub console_bytes: u64,
+    /// The disks that were made from a snapshot.
+    pub recovered: Vec<Recovered>,
 }
 
 impl Found {
@@ -222,7 +224,12 @@ pub fn spec_digest(spec: &MachineSpec) -> String {
     counted.check = None;
     for disk in &mut counted.disks {
         // Where else an image may be had, and what it is called, makes no other disk.
-        if let crate::wire::DiskSource::Image { image } = &mut disk.source {
+        let image = match &mut disk.source {
+            DiskSource::Image { image } => Some(image),
+            DiskSource::Recovery { boot, .. } => boot.as_mut(),
+            DiskSource::Blank { .. } | DiskSource::Unknown => None,
+        };
+        if let Some(image) = image {
             image.url = None;
             image.name.clear();
         }

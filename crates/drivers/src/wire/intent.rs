@@ -6,7 +6,7 @@ use base::{Error, Result, limits};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{IntentId, Mac, Sha256};
+use super::{HostTask, IntentId, Mac, RecoveryId, Sha256};
 
 /// The answer to a poll for intents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +25,9 @@ pub struct Intents {
     /// Consoles that somebody wants to read now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub console_requests: Vec<ConsoleRequest>,
+    /// All open tasks of this host, in every answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<HostTask>,
 }
 
 /// What the server wants of one resource on this host.
@@ -125,11 +128,12 @@ impl MachineSpec {
         Ok(())
     }
 
-    /// The images that this machine's disks are made from.
+    /// The images that this machine's disks are made from, or that it boots from.
     pub fn images(&self) -> impl Iterator<Item = &ImageRef> {
         self.disks.iter().filter_map(|disk| match &disk.source {
             DiskSource::Image { image } => Some(image),
-            _ => None,
+            DiskSource::Recovery { boot, .. } => boot.as_ref(),
+            DiskSource::Blank { .. } | DiskSource::Unknown => None,
         })
     }
 }
@@ -148,9 +152,7 @@ pub struct DiskSpec {
 
 impl DiskSpec {
     fn check(&self) -> Result<()> {
-        let tail = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        let named = self.name.starts_with(|c: char| c.is_ascii_lowercase()) && self.name.bytes().all(tail);
-        if !named || self.name.len() > 20 || self.name == "seed" {
+        if !is_disk_name(&self.name) {
             let message = "a disk's name is at most 20 lower-case letters, digits and -, and not `seed`";
             return Err(Error::invalid("machine.disk_name_malformed", message));
         }
@@ -159,9 +161,19 @@ impl DiskSpec {
             DiskSource::Image { image } if image.format == ImageFormat::Unknown => Err(unsupported("an image")),
             DiskSource::Image { image } => within("image.bytes", image.bytes, 1, limits::IMAGE_BYTES_MAX),
             DiskSource::Blank { .. } => Ok(()),
+            DiskSource::Recovery { disk, .. } if !is_disk_name(disk) => {
+                Err(Error::invalid("machine.disk_name_malformed", "that cannot be the name of a disk that was saved"))
+            }
+            DiskSource::Recovery { .. } => Ok(()),
             DiskSource::Unknown => Err(unsupported("a disk's source")),
         }
     }
+}
+
+fn is_disk_name(name: &str) -> bool {
+    let tail = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let named = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(tail);
+    named && name.len() <= 20 && name != "seed"
 }
 
 impl NetworkSpec {
@@ -227,6 +239,18 @@ pub enum DiskSource {
         /// The file system to make; `None` leaves the disk empty.
         #[serde(default)]
         filesystem: Option<Filesystem>,
+    },
+    /// What the disk of a machine held when a snapshot was taken of it. What opens it is asked for
+    /// when the disk is made ([`path::RECOVERIES`](super::path::RECOVERIES)).
+    Recovery {
+        /// What it is recovered from.
+        recovery: RecoveryId,
+        /// The disk's name in what was saved.
+        disk: String,
+        /// The image that it was made from once, where machines boot from that directly: the kernel is not
+        /// on the disk.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boot: Option<ImageRef>,
     },
     /// A source that this version does not know. Reported as failed.
     #[serde(other)]

@@ -1,8 +1,9 @@
 //! The agent protocol: what the server and the agent on a host say to each other.
 //!
 //! **What.** Plain data, shared by both ends. The server writes *intents* (what should be on a
-//! host); the agent makes the host so and answers with *observations* (what is there). Neither end
-//! gives orders: a message that is lost, repeated or late changes nothing in the long run.
+//! host); the agent makes the host so and answers with *observations* (what is there). Beside them
+//! stand *tasks*: finite things such as a backup, each done once, whatever is lost or repeated.
+//! Neither end gives orders: a message that is lost, repeated or late changes nothing in the long run.
 //!
 //! ```text
 //!   server                                   agent
@@ -13,6 +14,7 @@
 //!     │  ◄── GET  images/{sha256}              │
 //!     │  ◄── POST observations                 │   states, lives, orphans, the host itself
 //!     │  ◄── POST console                      │   only when the intents answer asked for it
+//!     │  ◄── GET  tasks/{id}/access            │   what opens the repositories of a task, just before it
 //!     │  ◄── POST renew    CSR                 │   before the certificate runs out
 //! ```
 //!
@@ -34,6 +36,7 @@ mod host;
 mod intent;
 mod name;
 mod observation;
+mod task;
 mod token;
 
 #[cfg(test)]
@@ -45,9 +48,14 @@ pub use intent::{
     Check, CloudInit, ConsoleRequest, Desired, DiskSource, DiskSpec, Filesystem, Forward, ImageFormat, ImageRef,
     Intent, Intents, MachineSpec, NetworkSpec, Power, Transport, address_of,
 };
-pub use name::{IntentId, Mac, Sha256};
+pub use name::{IntentId, Mac, RecoveryId, Sha256, TaskId};
 pub use observation::{
-    CheckResult, ConsoleTail, Life, LifeEnd, MachineState, Observation, Orphan, Problem, Report, ReportAnswer,
+    CheckResult, ConsoleTail, Life, LifeEnd, MachineState, Observation, Orphan, Problem, Recovered, Report,
+    ReportAnswer,
+};
+pub use task::{
+    Consistency, DiskCopy, HostTask, Outcome, ReadShare, RecoveryAccess, Secret, TaskProgress, TaskReport, TaskState,
+    Work,
 };
 pub use token::EnrolToken;
 
@@ -77,4 +85,10 @@ pub mod path {
     pub const RENEW: &str = "/agent/v1/renew";
     /// `POST`: [`ConsoleTail`](super::ConsoleTail) → 204.
     pub const CONSOLE: &str = "/agent/v1/console";
+    /// `GET {TASKS}/{id}/access`: a JSON array of what opens the repositories that an open task of this
+    /// host works on. It holds secrets: kept nowhere.
+    pub const TASKS: &str = "/agent/v1/tasks";
+    /// `GET {RECOVERIES}/{recovery}/access?machine=&disk=`: [`RecoveryAccess`](super::RecoveryAccess),
+    /// for a disk that is wanted on this host. It holds secrets: kept nowhere.
+    pub const RECOVERIES: &str = "/agent/v1/recoveries";
 }

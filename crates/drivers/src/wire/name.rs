@@ -68,16 +68,33 @@ macro_rules! checked_text {
     };
 }
 
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
 checked_text!(
     /// The name of an intent: the server's id of the resource. It becomes part of file names and of
     /// the domain's name on the host, so only letters, digits, `_` and `-` are let in.
     IntentId,
     "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
-    |text| {
-        (1..=64).contains(&text.len())
-            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-    }
+    is_name
+);
+
+checked_text!(
+    /// The name of a host task. It becomes part of file names on the host, so only letters, digits,
+    /// `_` and `-` are let in.
+    TaskId,
+    "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+    is_name
+);
+
+checked_text!(
+    /// The name of what a machine's disks are recovered from.
+    RecoveryId,
+    "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+    is_name
 );
 
 checked_text!(

@@ -4,7 +4,7 @@ use base::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HostReport, IntentId, Power};
+use super::{HostReport, IntentId, Power, RecoveryId, TaskReport};
 
 /// A batch of news from one host. Safe to send again: states carry a revision, lives a sequence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +25,9 @@ pub struct Report {
     /// `None`: nothing to say this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orphans: Option<Vec<Orphan>>,
+    /// How tasks go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<TaskReport>,
 }
 
 /// The server's receipt. Status 200 means that the whole batch is stored.
@@ -68,6 +71,9 @@ pub struct Observation {
     /// The last answer of the check in the present life; `None` before the first try.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<CheckResult>,
+    /// The disks that were made from a snapshot, and how that went.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recovered: Vec<Recovered>,
     /// How many bytes of console there are to ask for.
     #[serde(default)]
     pub console_bytes: u64,
@@ -198,6 +204,24 @@ pub struct CheckResult {
     /// When the last try was.
     #[schemars(with = "String")]
     pub checked_at: Timestamp,
+}
+
+/// A disk that was made from a snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovered {
+    /// The disk's name within its machine.
+    pub disk: String,
+    /// What it was recovered from.
+    pub recovery: RecoveryId,
+    /// Bytes that came back.
+    pub bytes: u64,
+    /// Seconds until the data was there.
+    pub seconds: f64,
+    /// Seconds that hashing it took.
+    pub verify_seconds: f64,
+    /// Digest over what came back, as hashed on this host.
+    pub digest: String,
 }
 
 /// Why something is not as wanted.

@@ -234,6 +234,7 @@ fn a_hostile_agent_cannot_use_up_the_generations() {
             host: None,
             observations,
             orphans,
+            tasks: vec![],
         };
         let far = i64::MAX.unsigned_abs() - 1;
         for lie in [report(vec![running(&house, "m1", far, 1)], None), report(vec![], Some(vec![orphan]))] {
@@ -279,6 +280,7 @@ fn a_host_that_falls_silent_is_shown_as_unknown_until_it_returns() {
             host: None,
             observations: vec![],
             orphans: None,
+            tasks: vec![],
         };
         let (_, silent) = (host, Guest { reachable: false, ..guest });
         wait(house.door.observe(&silent, report)).unwrap();
@@ -311,8 +313,14 @@ fn an_orphan_is_listed_and_adopted_or_removed_by_a_person() {
         };
         let report = |ids: &[&str]| {
             let orphans = Some(ids.iter().map(|id| orphan(id)).collect());
-            let report =
-                Report { protocol: PROTOCOL, sent_at: house.gate.now(), host: None, observations: vec![], orphans };
+            let report = Report {
+                protocol: PROTOCOL,
+                sent_at: house.gate.now(),
+                host: None,
+                observations: vec![],
+                orphans,
+                tasks: vec![],
+            };
             wait(house.door.observe(&guest, report)).unwrap();
         };
         report(&["lost", "stray"]);
@@ -379,6 +387,7 @@ fn a_report_that_is_too_large_or_speaks_another_protocol_is_refused() {
         host: None,
         observations,
         orphans: None,
+        tasks: vec![],
     };
     let refused = wait(house.door.observe(&guest, report(PROTOCOL, many))).unwrap_err();
     assert_eq!(refused.code(), "report.too_large");

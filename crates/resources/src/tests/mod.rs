@@ -5,6 +5,7 @@ mod capacity;
 mod enrolment;
 mod entrance;
 mod story;
+mod tasks;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -62,7 +63,7 @@ impl House {
         let policies = format!(
             "permit(principal, action in [{}], resource) unless {{ principal is Nobody || principal is Agent }};
              permit(principal is Nobody, action == Action::\"host.enrol\", resource);
-             permit(principal is Agent, action in [Action::\"agent.poll\", Action::\"agent.observe\", Action::\"agent.console\", Action::\"agent.image\", Action::\"agent.renew\"], resource);",
+             permit(principal is Agent, action in [Action::\"agent.poll\", Action::\"agent.observe\", Action::\"agent.console\", Action::\"agent.image\", Action::\"agent.renew\", Action::\"agent.access\", Action::\"agent.recover\"], resource);",
             names.join(", ")
         );
         let gate = Gate::new(db, clock, Ids::seeded(1), &policies, catalogue).unwrap();
@@ -132,7 +133,14 @@ impl House {
     }
 
     pub fn report(&self, guest: &Guest, observations: Vec<Observation>) -> Vec<String> {
-        let report = Report { protocol: PROTOCOL, sent_at: self.gate.now(), host: None, observations, orphans: None };
+        let report = Report {
+            protocol: PROTOCOL,
+            sent_at: self.gate.now(),
+            host: None,
+            observations,
+            orphans: None,
+            tasks: vec![],
+        };
         wait(self.door.observe(guest, report)).unwrap().unknown.iter().map(ToString::to_string).collect()
     }
 
@@ -233,6 +241,7 @@ pub fn seen(id: &str, generation: u64, revision: u64, state: MachineState, at: T
         reboot_token: None,
         lives: vec![],
         check: None,
+        recovered: vec![],
         console_bytes: 0,
         problem: None,
         observed_at: at,

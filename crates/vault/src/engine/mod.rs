@@ -51,6 +51,7 @@ pub(crate) fn perform(
     let watch = open.watch.clone();
     let done = match task {
         Task::Make { .. } => return Err(fault::error(fault::REQUEST_INVALID, "a repository is made once")),
+        Task::Reveal => reveal(&open.engine).map_err(Failure::Ours),
         Task::Backup(backup) => backup::run(open, backup, input, notes),
         Task::Snapshots => open.snapshots().map(|found| Answer::Snapshots(found.iter().map(snapshot).collect())),
         Task::Browse { snapshot, path, limit } => browse(open, snapshot, path, *limit),
@@ -264,6 +265,11 @@ fn make(
     }
     .map_err(fail)?;
     engine.add_key(escrow.reveal(), &keys).map_err(fail)?;
+    reveal(&engine)
+}
+
+/// What a repository is called and what opens it for ever.
+fn reveal<S: rustic_core::Open>(engine: &Engine<S>) -> Result<Answer> {
     let master = serde_json::to_string(&engine.key())
         .map_err(|e| fault::error(fault::ENGINE, format!("the master key cannot be told: {e}")))?;
     Ok(Answer::Made { repository: hex(&engine.config().id), master: Secret::new(master) })

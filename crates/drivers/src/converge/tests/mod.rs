@@ -3,6 +3,7 @@
 
 mod random;
 mod sim;
+mod tasks;
 mod threads;
 
 use std::collections::{BTreeMap, HashMap};

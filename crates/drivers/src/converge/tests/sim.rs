@@ -62,7 +62,14 @@ impl Sim {
     }
 
     pub fn deliver(&self, intents: Vec<Intent>, full: bool) {
-        let _ = self.book().accept(Intents { protocol: PROTOCOL, cursor: 1, full, intents, console_requests: vec![] });
+        let _ = self.book().accept(Intents {
+            protocol: PROTOCOL,
+            cursor: 1,
+            full,
+            intents,
+            console_requests: vec![],
+            tasks: vec![],
+        });
     }
 
     pub fn deliver_all(&self) {

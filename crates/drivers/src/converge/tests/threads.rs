@@ -42,7 +42,14 @@ impl ControlPlane for Desk {
         let (intents, _) = self.changed.wait_timeout_while(guard, wait, |intents| intents.0 <= after).unwrap();
         self.there()?;
         let news = intents.1.iter().filter(|(cursor, _)| *cursor > after).map(|(_, intent)| intent.clone()).collect();
-        Ok(Intents { protocol: PROTOCOL, cursor: intents.0, full: after == 0, intents: news, console_requests: vec![] })
+        Ok(Intents {
+            protocol: PROTOCOL,
+            cursor: intents.0,
+            full: after == 0,
+            intents: news,
+            console_requests: vec![],
+            tasks: vec![],
+        })
     }
 
     fn report(&self, report: &Report) -> Result<ReportAnswer> {
@@ -60,6 +67,14 @@ impl ControlPlane for Desk {
 
     fn image(&self, _: &ImageRef, _: u64, _: &mut dyn Write) -> Result<()> {
         Ok(())
+    }
+
+    fn access(&self, task: &TaskId) -> Result<serde_json::Value> {
+        Err(base::Error::not_found("task.not_found", format!("there is no task {task}")))
+    }
+
+    fn recover(&self, _: &IntentId, recovery: &RecoveryId, _: &str) -> Result<RecoveryAccess> {
+        Err(base::Error::not_found("recovery.not_found", format!("there is no recovery {recovery}")))
     }
 
     fn hang_up(&self) {

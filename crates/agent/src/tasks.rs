@@ -1,0 +1,306 @@
+//! Host tasks, done with libvirt and the backup engine.
+//!
+//! The engine runs in child processes of its own (`yunwei-vault`); what opens a repository goes to it
+//! through a pipe and is kept nowhere. Copies of disks lie in `DATA/backups/<task>` while they are read.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use base::time::Timestamp;
+use base::{Error, Result};
+use drivers::moment::HostClock;
+use drivers::tasks::{Cancel, Worker};
+use drivers::wire::{
+    Consistency, DiskCopy, HostTask, IntentId, Outcome, ReadShare, Secret, TaskId, TaskProgress, Work,
+};
+use vault::client;
+use vault::fault;
+use vault::request::{
+    Answer, Backup, Checked, Entry, Key, Progress, Read, Repository, Snapshot, Source, Task, Unreadable,
+};
+
+use crate::files::{self, failed};
+use crate::libvirt::Libvirt;
+
+/// Longest fault of a check that is passed on, and how many.
+const FAULT_CHARS_MAX: usize = 500;
+const FAULTS_MAX: usize = 50;
+/// What the tags begin with that say of which instant a snapshot is, and how that was got.
+const TAKEN: &str = "taken:";
+const CONSISTENCY: &str = "consistency:";
+
+/// Who does tasks on this host.
+pub struct Hands {
+    libvirt: Arc<Libvirt>,
+    vault: client::Worker,
+    scratch: PathBuf,
+    clock: HostClock,
+}
+
+/// One task at work.
+struct Job<'a> {
+    hands: &'a Hands,
+    access: Vec<Repository>,
+    cancel: &'a Cancel,
+    stop: client::Cancel,
+    told: &'a mut dyn FnMut(TaskProgress),
+}
+
+/// Where `yunwei-vault` is: as `YUNWEI_VAULT` says, beside this program, or on the path.
+pub fn program() -> PathBuf {
+    let named = std::env::var_os("YUNWEI_VAULT").map(PathBuf::from);
+    let beside =
+        || std::env::current_exe().ok().map(|own| own.with_file_name("yunwei-vault")).filter(|own| own.is_file());
+    named.or_else(beside).unwrap_or_else(|| "yunwei-vault".into())
+}
+
+impl Hands {
+    /// Works with the machines of `libvirt`, and keeps what is passing below `data`.
+    pub fn new(libvirt: Arc<Libvirt>, data: &Path, clock: HostClock) -> Self {
+        Self { libvirt, vault: client::Worker::new(program()), scratch: data.join("backups"), clock }
+    }
+}
+
+impl Worker for Hands {
+    fn run(
+        &self,
+        task: &HostTask,
+        access: serde_json::Value,
+        cancel: &Cancel,
+        told: &mut dyn FnMut(TaskProgress),
+    ) -> Result<Outcome> {
+        let access =
+            serde_json::from_value(access).map_err(|_| senseless("what opens its repositories does not read"))?;
+        let stop = client::Cancel::new();
+        let stopped = stop.clone();
+        cancel.then(move || stopped.cancel());
+        let mut job = Job { hands: self, access, cancel, stop, told };
+        match &task.work {
+            Work::MakeRepository { alike } => job.make(*alike),
+            Work::BackUpMachine { machine, tag } => job.back_up(&task.id, machine, tag),
+            Work::CopySnapshots { snapshots } => job.copy(snapshots),
+            Work::CheckRepository { snapshots, read } => job.check(snapshots, *read),
+            Work::ForgetSnapshots { snapshots, grace_hours } => job.forget(snapshots, *grace_hours),
+            Work::Unknown => {
+                Err(Error::invalid("task.unsupported", "this version of the agent does not know such work; upgrade it"))
+            }
+        }
+    }
+
+    fn tidy(&self) -> Result<()> {
+        // First the files: a copy that QEMU still writes to one that is gone harms nothing.
+        files::passable_dir(&self.scratch)?;
+        for entry in fs::read_dir(&self.scratch).map_err(|e| failed("list", &self.scratch, e))?.flatten() {
+            remove(&entry.path())?;
+        }
+        self.libvirt.end_copies()
+    }
+}
+
+impl Job<'_> {
+    fn repository(&self, at: usize) -> Result<&Repository> {
+        self.access.get(at).ok_or_else(|| senseless("too few repositories were opened for it"))
+    }
+
+    fn ask(&mut self, at: usize, task: &Task) -> Result<Answer> {
+        let repository = self.repository(at)?.clone();
+        let told = &mut *self.told;
+        self.hands.vault.run(&repository, task, &self.stop, &mut |progress| told(as_told(progress)))
+    }
+
+    fn snapshots(&mut self, at: usize) -> Result<Vec<Snapshot>> {
+        match self.ask(at, &Task::Snapshots)? {
+            Answer::Snapshots(found) => Ok(found),
+            _ => Err(strange()),
+        }
+    }
+
+    fn make(&mut self, alike: bool) -> Result<Outcome> {
+        let last = self.access.len().saturating_sub(1);
+        let Key::Password(escrow) = self.repository(last)?.key.clone() else {
+            return Err(senseless("the last of its access must carry the second password"));
+        };
+        let alike = if alike { Some(Box::new(self.repository(1)?.clone())) } else { None };
+        let made = match self.ask(0, &Task::Make { escrow, alike }) {
+            // Made by this very task, before a crash: then both passwords open it.
+            Err(e) if e.code() == fault::REPOSITORY_EXISTS => {
+                let own = self.ask(0, &Task::Reveal).map_err(|_| e)?;
+                self.snapshots(last)?;
+                own
+            }
+            other => other?,
+        };
+        match made {
+            Answer::Made { repository, master } => {
+                Ok(Outcome::RepositoryMade { repository, master: Secret::new(master.reveal()) })
+            }
+            _ => Err(strange()),
+        }
+    }
+
+    fn back_up(&mut self, id: &TaskId, machine: &IntentId, tag: &str) -> Result<Outcome> {
+        // Taken by this very task, before a crash.
+        if let Some(taken) = self.snapshots(0)?.into_iter().find(|snapshot| snapshot.tags.iter().any(|one| one == tag))
+        {
+            return self.backed_up(machine, taken);
+        }
+        let scratch = Scratch::new(self.hands.scratch.join(id.as_str()))?;
+        let copied = self.hands.libvirt.copy_disks(machine, &scratch.0, self.cancel, self.told)?;
+        let tags = vec![
+            tag.to_owned(),
+            format!("{TAKEN}{}", copied.taken_at),
+            format!("{CONSISTENCY}{}", word(copied.consistency)),
+        ];
+        let backup = Backup {
+            source: Source::Path { path: scratch.0.clone(), named: Some(folder(machine).into()), except: vec![] },
+            host: machine.to_string(),
+            tags,
+            label: "disks".to_owned(),
+            unreadable: Unreadable::Refuse,
+        };
+        match self.ask(0, &Task::Backup(backup))? {
+            Answer::Taken { snapshot, .. } => self.backed_up(machine, snapshot),
+            _ => Err(strange()),
+        }
+    }
+
+    /// What a snapshot of a machine's disks is, by what it says itself.
+    fn backed_up(&mut self, machine: &IntentId, snapshot: Snapshot) -> Result<Outcome> {
+        let path = folder(machine);
+        let browse = Task::Browse { snapshot: snapshot.id.clone(), path: path.clone(), limit: 100 };
+        let Answer::Entries { entries, .. } = self.ask(0, &browse)? else { return Err(strange()) };
+        let disk = |entry: &Entry| {
+            let name = entry.name.strip_suffix(".raw")?.to_owned();
+            Some(DiskCopy { path: format!("{path}/{}", entry.name), name, bytes: entry.size })
+        };
+        let disks: Vec<DiskCopy> = entries.iter().filter_map(disk).collect();
+        let tagged = |start: &str| snapshot.tags.iter().find_map(|tag| tag.strip_prefix(start));
+        let unread = || Error::conflict("backup.tags_missing", "the snapshot does not say of which instant it is");
+        let taken_at: Timestamp = tagged(TAKEN).and_then(|text| text.parse().ok()).ok_or_else(unread)?;
+        let consistency = tagged(CONSISTENCY).map_or(Consistency::Unknown, consistency);
+        let figures = snapshot.figures;
+        let now = self.hands.clock.now().wall;
+        Ok(Outcome::MachineBackedUp {
+            snapshot: snapshot.id,
+            tree: snapshot.tree,
+            taken_at,
+            consistency,
+            bytes: disks.iter().map(|disk| disk.bytes).sum(),
+            disks,
+            added_bytes: figures.map_or(0, |figures| figures.added_bytes),
+            stored_bytes: figures.map_or(0, |figures| figures.stored_bytes),
+            seconds: now.duration_since(taken_at).as_secs_f64().max(0.0),
+        })
+    }
+
+    fn copy(&mut self, snapshots: &[String]) -> Result<Outcome> {
+        let began = Instant::now();
+        let to = Box::new(self.repository(1)?.clone());
+        match self.ask(0, &Task::Copy { to, snapshots: snapshots.to_vec() })? {
+            Answer::Copied(ids) => match snapshots.iter().find(|id| !ids.contains_key(*id)) {
+                Some(id) => Err(Error::conflict("backup.copy_incomplete", format!("snapshot {id} was not copied"))),
+                None => Ok(Outcome::SnapshotsCopied { ids, seconds: began.elapsed().as_secs_f64() }),
+            },
+            _ => Err(strange()),
+        }
+    }
+
+    fn check(&mut self, asked: &[String], read: ReadShare) -> Result<Outcome> {
+        let began = Instant::now();
+        let read = match read {
+            ReadShare::Nothing => Read::Nothing,
+            ReadShare::Part { part, of } => Read::Part { part, of },
+            ReadShare::Everything => Read::Everything,
+        };
+        let looked = self.snapshots(0).and_then(|there| Ok((there, self.ask(0, &Task::Check { read })?)));
+        let (snapshots, whole, faults) = match looked {
+            Ok((there, Answer::Checked(Checked { whole, faults, .. }))) => {
+                let present = asked.iter().filter(|id| there.iter().any(|snapshot| snapshot.id == **id));
+                (present.cloned().collect(), whole, faults)
+            }
+            Ok(_) => return Err(strange()),
+            // So damaged that it cannot be looked at to the end: that is what the check found.
+            Err(e) if [fault::REPOSITORY_DAMAGED, fault::REPOSITORY_INCOMPLETE].contains(&e.code()) => {
+                (Vec::new(), false, vec![e.message().to_owned()])
+            }
+            Err(e) => return Err(e),
+        };
+        let faults =
+            faults.iter().take(FAULTS_MAX).map(|fault| fault.chars().take(FAULT_CHARS_MAX).collect()).collect();
+        Ok(Outcome::RepositoryChecked { snapshots, whole, faults, seconds: began.elapsed().as_secs_f64() })
+    }
+
+    fn forget(&mut self, snapshots: &[String], grace_hours: u32) -> Result<Outcome> {
+        let there = self.snapshots(0)?;
+        let left: Vec<String> =
+            snapshots.iter().filter(|id| there.iter().any(|snapshot| snapshot.id == **id)).cloned().collect();
+        if !left.is_empty() {
+            self.ask(0, &Task::Forget { snapshots: left })?;
+        }
+        match self.ask(0, &Task::Prune { grace_hours })? {
+            Answer::Pruned { removed_bytes, marked_bytes } => {
+                Ok(Outcome::SnapshotsForgotten { removed_bytes, marked_bytes })
+            }
+            _ => Err(strange()),
+        }
+    }
+}
+
+/// A directory that goes away whatever happens; after a crash [`Hands::tidy`] sees to it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(path: PathBuf) -> Result<Self> {
+        remove(&path)?;
+        files::passable_dir(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(e) = remove(&self.0) {
+            tracing::warn!(code = e.code(), "{e}");
+        }
+    }
+}
+
+fn remove(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", dir, e)),
+        _ => Ok(()),
+    }
+}
+
+/// What a machine's disks are called in every snapshot of them.
+fn folder(machine: &IntentId) -> String {
+    format!("/machines/{machine}")
+}
+
+fn word(consistency: Consistency) -> &'static str {
+    match consistency {
+        Consistency::Stopped => "stopped",
+        Consistency::CrashConsistent => "crash-consistent",
+        Consistency::FilesystemFrozen => "filesystem-frozen",
+        Consistency::Unknown => "unknown",
+    }
+}
+
+fn consistency(word: &str) -> Consistency {
+    let all = [Consistency::Stopped, Consistency::CrashConsistent, Consistency::FilesystemFrozen];
+    all.into_iter().find(|one| self::word(*one) == word).unwrap_or(Consistency::Unknown)
+}
+
+fn as_told(progress: Progress) -> TaskProgress {
+    TaskProgress { phase: progress.phase, done: progress.done, total: progress.total, bytes: progress.bytes }
+}
+
+fn senseless(why: &str) -> Error {
+    Error::invalid("task.access", why)
+}
+
+fn strange() -> Error {
+    Error::bug("task.answer", "the backup engine answered something else")
+}

@@ -1,0 +1,390 @@
+//! Finite things that the server asks of a host's agent, beside intents, which say how things
+//! should be for ever.
+//!
+//! **Invariants.**
+//! - A task is named by its id: asking for it twice gives the same result once.
+//! - Every answer to a poll lists all open tasks of the host. One that is no longer listed has
+//!   ended or was cancelled: the agent stops it and forgets its outcome.
+//! - A task holds no secret. What opens a repository is fetched just before the work
+//!   ([`path::TASKS`](super::path::TASKS)) and kept nowhere.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base::time::Timestamp;
+use base::{Error, Result, limits};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{IntentId, Problem, TaskId};
+
+/// One finite thing that a host's agent is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostTask {
+    /// Its name. Never used again for another one.
+    pub id: TaskId,
+    /// What is to be done.
+    pub work: Work,
+}
+
+/// What a task is. Repositories are meant by their place in the task's access.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Work {
+    /// Make the repository `access[0]`, whose key is a password. The last one of the access is the
+    /// same place with a second password, which is kept elsewhere.
+    MakeRepository {
+        /// `access[1]` is the repository that this one will get copies from.
+        alike: bool,
+    },
+    /// Take a recovery point of a machine's disks into `access[0]`.
+    BackUpMachine {
+        /// The machine.
+        machine: IntentId,
+        /// The tag of the snapshot, by which one that is there already is found again.
+        tag: String,
+    },
+    /// Bring snapshots from `access[0]` into `access[1]`.
+    CopySnapshots {
+        /// Which, by identifier in `access[0]`.
+        snapshots: Vec<String>,
+    },
+    /// Look whether `access[0]` is whole and holds these snapshots.
+    CheckRepository {
+        /// Which, by identifier.
+        snapshots: Vec<String>,
+        /// How much of the data is read and hashed.
+        read: ReadShare,
+    },
+    /// Let go of snapshots of `access[0]`, then prune it.
+    ForgetSnapshots {
+        /// Which, by identifier.
+        snapshots: Vec<String>,
+        /// What no snapshot holds any more is only marked at first, and removed by a later prune after so long.
+        grace_hours: u32,
+    },
+    /// Work that this version does not know. Reported as failed.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Work {
+    /// Whether this can be asked of an agent.
+    ///
+    /// # Errors
+    /// `Invalid` (`task.malformed`) naming what is wrong.
+    pub fn check(&self) -> Result<()> {
+        let malformed = |message: &str| Err(Error::invalid("task.malformed", message));
+        match self {
+            Work::Unknown => malformed("there is no such work"),
+            Work::BackUpMachine { tag, .. } if !is_tag(tag) => {
+                malformed("a tag is 1 to 128 letters, digits and any of : . _ -")
+            }
+            Work::CheckRepository { read: ReadShare::Part { part, of }, .. } if *part == 0 || part > of => {
+                malformed("parts are counted from 1")
+            }
+            Work::CopySnapshots { snapshots } | Work::ForgetSnapshots { snapshots, .. } if snapshots.is_empty() => {
+                malformed("no snapshot is named")
+            }
+            Work::CopySnapshots { snapshots }
+            | Work::CheckRepository { snapshots, .. }
+            | Work::ForgetSnapshots { snapshots, .. } => match snapshots.iter().all(|id| is_snapshot(id)) {
+                _ if snapshots.len() > limits::TASK_SNAPSHOTS_MAX => malformed("too many snapshots for one task"),
+                true => Ok(()),
+                false => malformed("a snapshot is named by 64 hexadecimal digits"),
+            },
+            Work::MakeRepository { .. } | Work::BackUpMachine { .. } => Ok(()),
+        }
+    }
+}
+
+fn is_tag(tag: &str) -> bool {
+    (1..=128).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b":._-".contains(&b))
+}
+
+fn is_snapshot(id: &str) -> bool {
+    id.len() == 64 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// How much of a repository's data a check reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ReadShare {
+    /// None: only that everything that should be there is, with its right size.
+    Nothing,
+    /// Part `part` of `of`, counted from 1: reading each in turn reads everything.
+    Part {
+        /// Which.
+        part: u32,
+        /// Of how many.
+        of: u32,
+    },
+    /// All of it.
+    Everything,
+}
+
+/// How a task goes, in a report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskReport {
+    /// The task.
+    pub id: TaskId,
+    /// How it stands.
+    pub state: TaskState,
+    /// How far it is, while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<TaskProgress>,
+    /// What came of it, once it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Why it failed, or what it is held up by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+    /// The host's clock when this was so.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+}
+
+/// How a task stands on its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum TaskState {
+    /// It is being done, or waits for its turn.
+    Running,
+    /// It is done; the outcome says what came of it.
+    Succeeded,
+    /// It cannot be done; the problem says why.
+    Failed,
+    /// A state that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// How far a task is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskProgress {
+    /// What is being done, in the words of who does it.
+    pub phase: String,
+    /// How much of it is done.
+    pub done: u64,
+    /// Out of how much, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// Whether these are bytes, or else things.
+    pub bytes: bool,
+}
+
+/// What came of a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Outcome {
+    /// A repository was made.
+    RepositoryMade {
+        /// Its identifier.
+        repository: String,
+        /// Its master key. The server seals it at once and stores it nowhere else.
+        master: Secret,
+    },
+    /// A recovery point was taken.
+    MachineBackedUp {
+        /// The snapshot.
+        snapshot: String,
+        /// The root of its contents: equal for equal contents.
+        tree: String,
+        /// The instant that the disks are of.
+        #[schemars(with = "String")]
+        taken_at: Timestamp,
+        /// What was done so that they are of one instant.
+        consistency: Consistency,
+        /// The disks.
+        disks: Vec<DiskCopy>,
+        /// Their bytes, all together.
+        bytes: u64,
+        /// Bytes that were new to the repository.
+        added_bytes: u64,
+        /// What these took in the repository.
+        stored_bytes: u64,
+        /// How long it took, from the instant that the disks are of.
+        seconds: f64,
+    },
+    /// Snapshots are in the other repository.
+    SnapshotsCopied {
+        /// Identifiers in the first → identifiers in the other.
+        ids: BTreeMap<String, String>,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// A repository was looked at.
+    RepositoryChecked {
+        /// Which of the snapshots that were asked for are there.
+        snapshots: Vec<String>,
+        /// Whether all that was looked at is as it should be.
+        whole: bool,
+        /// What is not.
+        faults: Vec<String>,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// Snapshots were let go.
+    SnapshotsForgotten {
+        /// Bytes that this prune removed.
+        removed_bytes: u64,
+        /// Bytes that a later one will remove.
+        marked_bytes: u64,
+    },
+    /// Something that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Outcome {
+    /// Whether this can have come of that work.
+    pub fn fits(&self, work: &Work) -> bool {
+        matches!(
+            (work, self),
+            (Work::MakeRepository { .. }, Outcome::RepositoryMade { .. })
+                | (Work::BackUpMachine { .. }, Outcome::MachineBackedUp { .. })
+                | (Work::CopySnapshots { .. }, Outcome::SnapshotsCopied { .. })
+                | (Work::CheckRepository { .. }, Outcome::RepositoryChecked { .. })
+                | (Work::ForgetSnapshots { .. }, Outcome::SnapshotsForgotten { .. })
+        )
+    }
+
+    /// Whether it carries something that must not be stored in clear.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Outcome::RepositoryMade { .. })
+    }
+
+    /// The same with its secrets left out.
+    #[must_use]
+    pub fn without_secrets(self) -> Self {
+        match self {
+            Outcome::RepositoryMade { repository, .. } => {
+                Outcome::RepositoryMade { repository, master: Secret::default() }
+            }
+            other => other,
+        }
+    }
+}
+
+/// What a disk is made from that was saved in a snapshot.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecoveryAccess {
+    /// The repository and what opens it, as the vault reads it: with secrets.
+    pub repository: serde_json::Value,
+    /// The snapshot in it.
+    pub snapshot: String,
+    /// Where the disk is in the snapshot.
+    pub path: String,
+    /// The disk's size as its guest saw it.
+    pub bytes: u64,
+}
+
+/// What was done so that a machine's disks are of one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Consistency {
+    /// The machine did not run.
+    Stopped,
+    /// All disks are of one instant, as after a power cut.
+    CrashConsistent,
+    /// The guest had written down everything and held still.
+    FilesystemFrozen,
+    /// A word that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// One disk in a recovery point.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DiskCopy {
+    /// The disk's name within its machine.
+    pub name: String,
+    /// Its size as the guest sees it.
+    pub bytes: u64,
+    /// Where it is in the snapshot.
+    pub path: String,
+}
+
+/// A secret on its way: never printed.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a secret in.
+    pub fn new(text: impl Into<String>) -> Self {
+        Secret(text.into())
+    }
+
+    /// The secret itself; the name makes its uses easy to find.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn work_that_cannot_be_asked_for_is_refused() {
+        let snapshots = vec!["a".repeat(64)];
+        let read = ReadShare::Part { part: 2, of: 2 };
+        assert!(Work::CheckRepository { snapshots: snapshots.clone(), read }.check().is_ok());
+        assert!(Work::ForgetSnapshots { snapshots: snapshots.clone(), grace_hours: 0 }.check().is_ok());
+        let backup = |tag: &str| Work::BackUpMachine { machine: "m1".parse().unwrap(), tag: tag.into() };
+        assert!(backup("task:htsk_1").check().is_ok());
+        let none = ReadShare::Part { part: 0, of: 2 };
+        for bad in [
+            Work::Unknown,
+            backup(""),
+            backup("a,b"),
+            backup(&"a".repeat(129)),
+            Work::CopySnapshots { snapshots: vec![] },
+            Work::CopySnapshots { snapshots: vec!["latest".into()] },
+            Work::CopySnapshots { snapshots: vec!["a".repeat(64); limits::TASK_SNAPSHOTS_MAX + 1] },
+            Work::CheckRepository { snapshots, read: none },
+        ] {
+            assert_eq!(bad.check().unwrap_err().code(), "task.malformed", "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn work_and_outcomes_of_another_age_are_tolerated() {
+        let task: HostTask =
+            serde_json::from_value(json!({ "id": "htsk_1", "work": { "type": "defragment", "how": 1 } })).unwrap();
+        assert_eq!(task.work, Work::Unknown);
+        let outcome: Outcome = serde_json::from_value(json!({ "type": "defragmented", "by": 3 })).unwrap();
+        assert_eq!(outcome, Outcome::Unknown);
+        assert!(!outcome.fits(&task.work));
+        for bad in ["", "../x", "a/b", "-a"] {
+            assert!(
+                serde_json::from_value::<HostTask>(json!({ "id": bad, "work": { "type": "x" } })).is_err(),
+                "{bad:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_master_key_is_not_printed_and_can_be_left_out() {
+        let made = Outcome::RepositoryMade { repository: "r".into(), master: Secret::new("hush") };
+        assert!(!format!("{made:?}").contains("hush"));
+        assert!(made.is_secret());
+        assert!(!serde_json::to_string(&made.without_secrets()).unwrap().contains("hush"));
+    }
+}
