@@ -196,11 +196,35 @@ pub enum Source {
         #[serde(default)]
         except: Vec<String>,
     },
+    /// A disk: an image file or a block device. It is cut into pieces of one size, so that what
+    /// changes is stored and little else; holes are not read. Restored, it is a file.
+    Image {
+        /// Where it is now.
+        path: PathBuf,
+        /// The name it has in the snapshot, the same each time, where `path` is a passing one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        named: Option<PathBuf>,
+        /// What changed since an earlier snapshot, where that is known. Without it all of a disk
+        /// is read, unless its file system says that nothing was written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        changed: Option<Changed>,
+    },
     /// A stream, such as a database's dump: [`crate::client::Worker::run`] is given it.
     Stream {
         /// The name of the file that it becomes.
         named: PathBuf,
     },
+}
+
+/// What changed of a disk, as a hypervisor's dirty bitmap tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The snapshot since which nothing else changed. Where it is gone, or was not taken as an
+    /// image, all is read.
+    pub since: String,
+    /// Where: offset and length in bytes, in any order. Too much does no harm; some 200,000 at
+    /// most, as requests have a largest size: join those that lie near one another.
+    pub ranges: Vec<(u64, u64)>,
 }
 
 /// What a backup does when a part of its source cannot be read.

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustic_core::jiff::Timestamp;
 use rustic_core::repofile::{Metadata, Node, NodeType, SnapshotFile};
 use rustic_core::{
-    BackupOptions, ErrorKind, IndexedIdsStatus, LocalSource, LocalSourceFilterOptions, LocalSourceSaveOptions,
+    BackupOptions, ErrorKind, IndexedIdsStatus, LocalSource, LocalSourceFilterOptions, LocalSourceSaveOptions, Open,
     ReadSource, ReadSourceEntry, Repository as Engine, RusticError, RusticResult,
 };
 
 use super::bridge::Watch;
+use super::image::{self, Image};
 use super::{Done, Failure, Notes, Opened, hex, snapshot};
 use crate::fault;
 use crate::request::{Answer, Backup, Source, Unreadable};
@@ -26,46 +27,64 @@ pub(super) fn run(
     notes: &Arc<Notes>,
 ) -> Done<Answer> {
     let form = form(backup)?;
-    let watch = open.watch.clone();
     if backup.unreadable == Unreadable::Refuse {
-        watch.refuse_what_is_left_out(notes);
+        open.watch.refuse_what_is_left_out(notes);
     }
-    let open = open.for_writing()?;
-    let engine = &open.engine;
-    let taken = match &backup.source {
+    match &backup.source {
         Source::Path { path, named, except } => {
             let named = named.as_ref().unwrap_or(path);
-            if look(path)?.is_dir() {
-                tree(engine, path, named, except, form)
-            } else {
-                let cut = fault::error(
-                    fault::SOURCE_UNREADABLE,
-                    format!(
-                        "{} could not be read to its end, so nothing was recorded; look at its disk",
-                        path.display()
-                    ),
-                );
-                let file = File::open(path).map_err(|e| unreadable(path, &e))?;
-                let about = about(&file).map_err(|e| unreadable(path, &e))?;
-                engine.archive(
-                    &BackupOptions::default(),
-                    &One::new(named, about, file, watch.clone(), cut),
-                    form,
-                    std::slice::from_ref(named),
-                )
-            }
+            let is_tree = look(path)?.is_dir();
+            by_engine(open, notes, |open| match is_tree {
+                true => Ok(tree(&open.engine, path, named, except, form)?),
+                false => file(open, path, named, form),
+            })
         }
-        Source::Stream { named } => {
-            let message = "the stream ended before it was complete, so nothing was recorded; look at its writer";
-            let cut = fault::error(fault::SOURCE_CUT, message);
-            let mut options = BackupOptions::default();
-            options.parent_opts.force = true;
-            let source = One::new(named, Metadata::default(), input, watch.clone(), cut);
-            engine.archive(&options, &source, form, std::slice::from_ref(named))
+        Source::Stream { named } => by_engine(open, notes, |open| stream(open, named, input, form)),
+        Source::Image { path, named, changed } => {
+            look(path)?;
+            let image = Image { path, named: named.as_ref().unwrap_or(path), changed: changed.as_ref() };
+            let open = open.for_images()?;
+            let taken = image::run(&open, &image, form)?;
+            answer(&open, &taken, notes)
         }
-    };
-    let taken = taken.map_err(|error| watch.refusal().map_or_else(|| error.into(), Failure::Ours))?;
-    // Told as it is kept, not as the engine remembers it.
+    }
+}
+
+fn by_engine(
+    open: Opened,
+    notes: &Notes,
+    archive: impl FnOnce(&Opened<IndexedIdsStatus>) -> Done<SnapshotFile>,
+) -> Done<Answer> {
+    let open = open.for_writing()?;
+    let taken = archive(&open).map_err(|failure| open.watch.refusal().map_or(failure, Failure::Ours))?;
+    answer(&open, &taken, notes)
+}
+
+fn file(open: &Opened<IndexedIdsStatus>, path: &Path, named: &PathBuf, form: SnapshotFile) -> Done<SnapshotFile> {
+    let message = format!("{} could not be read to its end, so nothing was recorded; look at its disk", path.display());
+    let cut = fault::error(fault::SOURCE_UNREADABLE, message);
+    let file = File::open(path).map_err(|e| unreadable(path, &e))?;
+    let about = about(&file).map_err(|e| unreadable(path, &e))?;
+    let source = One::new(named, about, file, open.watch.clone(), cut);
+    Ok(open.engine.archive(&BackupOptions::default(), &source, form, std::slice::from_ref(named))?)
+}
+
+fn stream(
+    open: &Opened<IndexedIdsStatus>,
+    named: &PathBuf,
+    input: impl Read + Send + 'static,
+    form: SnapshotFile,
+) -> Done<SnapshotFile> {
+    let message = "the stream ended before it was complete, so nothing was recorded; look at its writer";
+    let cut = fault::error(fault::SOURCE_CUT, message);
+    let mut options = BackupOptions::default();
+    options.parent_opts.force = true;
+    let source = One::new(named, Metadata::default(), input, open.watch.clone(), cut);
+    Ok(open.engine.archive(&options, &source, form, std::slice::from_ref(named))?)
+}
+
+/// The snapshot as it is kept, not as the engine remembers it.
+fn answer<S: Open>(open: &Opened<S>, taken: &SnapshotFile, notes: &Notes) -> Done<Answer> {
     let kept = open.snapshot(&hex(&taken.id))?;
     Ok(Answer::Taken { snapshot: snapshot(&kept), unread: notes.left_out() })
 }
@@ -110,7 +129,7 @@ fn look(path: &Path) -> Done<fs::Metadata> {
     Ok(path.metadata().map_err(|e| unreadable(path, &e))?)
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> base::Error {
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> base::Error {
     let path = path.display();
     if error.kind() == io::ErrorKind::NotFound {
         return fault::error(fault::SOURCE_MISSING, format!("there is no {path}; look whether it moved"));
@@ -119,7 +138,7 @@ fn unreadable(path: &Path, error: &io::Error) -> base::Error {
 }
 
 /// What the engine knows a file again by: when none of it changed, the file is not read.
-fn about(file: &File) -> io::Result<Metadata> {
+pub(super) fn about(file: &File) -> io::Result<Metadata> {
     let meta = file.metadata()?;
     let mut about =
         Metadata { mode: Some(meta.mode()), uid: Some(meta.uid()), gid: Some(meta.gid()), ..Metadata::default() };

@@ -68,6 +68,7 @@ impl Watch {
     }
 }
 
+/// The place, tried again where that may help, and watched.
 pub(super) struct Bridge {
     store: Arc<dyn Store>,
     watch: Arc<Watch>,
@@ -76,6 +77,12 @@ pub(super) struct Bridge {
 impl Bridge {
     pub(super) fn new(store: Arc<dyn Store>, watch: Arc<Watch>) -> Self {
         Bridge { store, watch }
+    }
+
+    /// Writes a file. Where that fails, nothing may be recorded that counts on it.
+    pub(super) fn keep(&self, kind: Kind, name: &str, parts: &[Bytes]) -> Result<()> {
+        // The engine would go on without the files that were in this.
+        self.attempt(|| self.store.write(kind, name, parts)).inspect_err(|error| self.watch.refuse(error))
     }
 
     /// Does it, again where it may pass, and keeps the error that stays.
@@ -176,12 +183,7 @@ impl WriteBackend for Bridge {
         {
             return Err(wrapped(refusal));
         }
-        let parts = content.into_vec();
-        self.attempt(|| self.store.write(kind(of), &name(of, id), &parts)).map_err(|error| {
-            // The engine would go on without the files that were in this.
-            self.watch.refuse(&error);
-            wrapped(error)
-        })
+        self.keep(kind(of), &name(of, id), content.slice()).map_err(wrapped)
     }
 
     fn remove(&self, of: FileType, id: &Id, _: bool) -> RusticResult<()> {

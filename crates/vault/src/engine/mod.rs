@@ -12,7 +12,9 @@ mod backup;
 mod bridge;
 mod check;
 mod copy;
+mod image;
 mod notes;
+mod pack;
 mod prune;
 mod restore;
 
@@ -152,14 +154,26 @@ impl Opened {
         self.with(Engine::to_indexed_checked)
     }
 
-    /// With what is needed to write. Checked against the packs, so that a piece that was lost is
-    /// stored again; but rubbish among the packs, which the index does not name, stops no backup.
+    /// With what the engine needs to write.
     fn for_writing(self) -> Done<Opened<IndexedIdsStatus>> {
+        self.checked(Engine::to_indexed_ids_checked, Engine::to_indexed_ids)
+    }
+
+    /// With what we need to write by our own hand: the engine tells only then what it knows.
+    fn for_images(self) -> Done<Opened<IndexedFullStatus>> {
+        self.checked(Engine::to_indexed_checked, Engine::to_indexed)
+    }
+
+    /// With an index that is checked against the packs, so that a piece that was lost is stored
+    /// again; but rubbish among the packs, which the index does not name, stops no backup.
+    fn checked<S>(
+        self,
+        checked: fn(Engine<OpenStatus>) -> RusticResult<Engine<S>>,
+        plain: fn(Engine<OpenStatus>) -> RusticResult<Engine<S>>,
+    ) -> Done<Opened<S>> {
         let (repository, report) = (self.repository.clone(), self.report.clone());
-        match self.with(Engine::to_indexed_ids_checked) {
-            Err(Failure::Ours(error)) if is_damage(&error) => {
-                Opened::new(&repository, &report)?.with(Engine::to_indexed_ids)
-            }
+        match self.with(checked) {
+            Err(Failure::Ours(error)) if is_damage(&error) => Opened::new(&repository, &report)?.with(plain),
             opened => opened,
         }
     }

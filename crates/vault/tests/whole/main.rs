@@ -6,6 +6,7 @@
 mod buckets;
 mod ends;
 mod folders;
+mod images;
 mod judge;
 mod kills;
 mod support;

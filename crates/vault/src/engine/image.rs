@@ -1,0 +1,355 @@
+//! Taking a snapshot of a disk image.
+//!
+//! The engine cuts a file where its contents suggest it, into pieces of about 1 MiB: 4 KiB written
+//! to a disk store one or two of these again. It also reads and hashes every byte of a file that
+//! changed, in one thread, holes included. So images are cut here, where disks are: at multiples
+//! of one size. Holes are not read, zeros are stored once, and what the caller knows to be
+//! unchanged is taken from the snapshot before. In the repository it is a file like any other, and
+//! comes out of plain restic as the image it was.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Component, Path};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use rustic_core::repofile::{Metadata, Node, NodeType, SnapshotFile, SnapshotSummary, Tree};
+use rustic_core::{DataId, IndexedFull, IndexedFullStatus, Progress, Repository as Engine};
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+
+use super::backup::{about, unreadable};
+use super::bridge::Bridge;
+use super::pack::{Added, Kind, Name, Packer, Press};
+use super::{Done, Failure, Opened};
+use crate::fault;
+use crate::place;
+use crate::request::Changed;
+
+/// Smallest size of a piece, in bytes.
+const PIECE_MIN: u64 = 64 << 10;
+/// Largest size of a piece, in bytes.
+const PIECE_MAX: u64 = 4 << 20;
+/// Pieces of an image beyond which larger ones are chosen: the snapshot names each.
+const PIECES: u64 = 1 << 19;
+/// Bytes that a thread takes at a time.
+const TURN: u64 = 4 << 20;
+/// Threads that read, hash and compress.
+const THREADS: usize = 4;
+
+/// An image to be kept.
+pub(super) struct Image<'a> {
+    pub(super) path: &'a Path,
+    /// The name it has in the snapshot.
+    pub(super) named: &'a Path,
+    /// What is known to have changed.
+    pub(super) changed: Option<&'a Changed>,
+}
+
+/// The size of the pieces of an image.
+fn piece_size(image: u64) -> u64 {
+    let mut size = PIECE_MIN;
+    while size < PIECE_MAX && image.div_ceil(size) > PIECES {
+        size *= 2;
+    }
+    size
+}
+
+/// The image in an earlier snapshot.
+struct Before {
+    snapshot: SnapshotFile,
+    about: Metadata,
+    pieces: Vec<DataId>,
+    /// The size of its pieces.
+    size: u64,
+}
+
+pub(super) fn run(open: &Opened<IndexedFullStatus>, image: &Image<'_>, form: SnapshotFile) -> Done<SnapshotFile> {
+    let begun = Instant::now();
+    let file = File::open(image.path).map_err(|e| unreadable(image.path, &e))?;
+    let about = about(&file).map_err(|e| unreadable(image.path, &e))?;
+    let form = named(form, image.named)?;
+    let before = before(open, image, &form);
+    let packer = Packer::new(&open.engine, Bridge::new(open.store.clone(), open.watch.clone()))?;
+    let progress = open.engine.progress_bytes("backing up...");
+    progress.set_length(about.size);
+    let cut = Cut::new(image, &about, before.as_ref());
+    let pieces = match &before {
+        Some(before) if image.changed.is_none() && is_same(&about, before) => before.pieces.clone(),
+        _ => cut.pieces(&packer, &progress)?,
+    };
+    let same = before.as_ref().is_some_and(|before| before.pieces == pieces);
+    let size = about.size;
+    let mut node = Node::new_node(image.named.file_name().unwrap_or_default(), NodeType::File, about);
+    node.content = Some(pieces);
+    let mut snapshot = SnapshotFile { tree: trees(&packer, image.named, node)?, ..form };
+    let [data, trees] = packer.finish()?;
+    snapshot.parent = before.as_ref().map(|before| before.snapshot.id);
+    snapshot.parents = snapshot.parent.into_iter().collect();
+    let mut summary = summary(&snapshot, data, trees, begun);
+    summary.total_bytes_processed = size;
+    summary.files_new = u64::from(before.is_none());
+    summary.files_changed = u64::from(before.is_some() && !same);
+    summary.files_unmodified = u64::from(same);
+    snapshot.summary = Some(summary);
+    if let Some(refusal) = open.watch.refusal() {
+        return Err(refusal.into());
+    }
+    let id = packer.file(place::Kind::Snapshots, &snapshot)?;
+    progress.finish();
+    snapshot.id = id.parse()?;
+    Ok(snapshot)
+}
+
+/// The snapshot's particulars with its path.
+fn named(mut form: SnapshotFile, named: &Path) -> Done<SnapshotFile> {
+    let path = named.to_str().filter(|_| named.is_absolute() && named.file_name().is_some());
+    let path =
+        path.ok_or_else(|| fault::error(fault::REQUEST_INVALID, "an image is named by a whole path in UTF-8"))?;
+    form.paths.add(path.to_owned());
+    Ok(form)
+}
+
+/// The image in the snapshot that the caller names, else in the last of the same host, label and
+/// path. Where it cannot be used all is read, which costs time and nothing else.
+fn before(open: &Opened<IndexedFullStatus>, image: &Image<'_>, form: &SnapshotFile) -> Option<Before> {
+    let snapshot = match image.changed {
+        Some(changed) => open.snapshot(&changed.since).ok()?,
+        None => {
+            let all = open.engine.get_all_snapshots().ok()?;
+            let alike =
+                |s: &SnapshotFile| s.hostname == form.hostname && s.label == form.label && s.paths == form.paths;
+            all.into_iter().filter(alike).max_by_key(|snapshot| snapshot.time.timestamp())?
+        }
+    };
+    let node = open.engine.node_from_path(snapshot.tree, image.named.strip_prefix("/").ok()?).ok()?;
+    let pieces = node.content?;
+    let size = regular(&open.engine, &pieces, node.meta.size)?;
+    Some(Before { snapshot, about: node.meta, pieces, size })
+}
+
+/// The size of pieces that are all of one size but the last, and all there.
+fn regular(engine: &Engine<IndexedFullStatus>, pieces: &[DataId], image: u64) -> Option<u64> {
+    let length = |id: &DataId| Some(u64::from(engine.get_index_entry(id).ok()?.data_length()));
+    let (last, full) = pieces.split_last()?;
+    let size = full.first().map_or(Some(piece_size(image)), length)?;
+    let whole = full.iter().all(|id| length(id) == Some(size)) && size * full.len() as u64 + length(last)? == image;
+    (whole && (PIECE_MIN..=PIECE_MAX).contains(&size) && size.is_power_of_two()).then_some(size)
+}
+
+/// Whether the file system says that nothing was written since.
+fn is_same(about: &Metadata, before: &Before) -> bool {
+    let then = &before.about;
+    about.ctime.is_some() && (about.size, about.mtime, about.ctime) == (then.size, then.mtime, then.ctime)
+}
+
+/// Parts of an image: from, to.
+type Ranges = Vec<(u64, u64)>;
+
+/// The pieces that an image had, and where it changed since.
+struct Known<'a> {
+    pieces: &'a [DataId],
+    changed: Ranges,
+}
+
+/// How an image is cut, and what of it needs no reading.
+struct Cut<'a> {
+    path: &'a Path,
+    length: u64,
+    /// The size of its pieces.
+    size: u64,
+    /// The pieces it had, where the caller says what changed since.
+    known: Option<Known<'a>>,
+    zeros: Vec<u8>,
+    zero: Name,
+}
+
+impl<'a> Cut<'a> {
+    fn new(image: &Image<'a>, about: &Metadata, before: Option<&'a Before>) -> Self {
+        // An image that grew a little keeps its pieces.
+        let fits = |before: &&Before| about.size.div_ceil(before.size) <= 2 * PIECES;
+        let size = before.filter(fits).map_or_else(|| piece_size(about.size), |before| before.size);
+        let known = image.changed.zip(before).filter(|(_, before)| before.size == size);
+        let known = known.map(|(told, before)| Known { pieces: &before.pieces, changed: ranges(&told.ranges) });
+        let zeros = vec![0; usize::try_from(size).unwrap_or_default()];
+        let zero = Name::of(&zeros);
+        Cut { path: image.path, length: about.size, size, known, zeros, zero }
+    }
+
+    /// The names of all pieces, stored where they were not.
+    fn pieces<S: IndexedFull>(&self, packer: &Packer<'_, S>, progress: &Progress) -> Done<Vec<DataId>>
+    where
+        Engine<S>: Sync,
+    {
+        let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
+        let first: Mutex<Option<Failure>> = Mutex::new(None);
+        let found: Mutex<Vec<(u64, Vec<DataId>)>> = Mutex::default();
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+        let work = || -> Done<()> {
+            // Each has a file of its own: the system reads ahead of each.
+            let file = File::open(self.path).map_err(|e| unreadable(self.path, &e))?;
+            let (mut press, mut buffer) = (packer.press()?, self.zeros.clone());
+            while !failed.load(Ordering::Relaxed) {
+                let from = next.fetch_add(TURN, Ordering::Relaxed);
+                let to = self.length.min(from + TURN);
+                if from >= to {
+                    break;
+                }
+                let names =
+                    (from..to).step_by(buffer.len()).map(|at| self.piece(packer, &mut press, &file, &mut buffer, at));
+                let names = names.collect::<Done<Vec<DataId>>>()?;
+                found.lock().unwrap_or_else(PoisonError::into_inner).push((from, names));
+                progress.inc(to - from);
+            }
+            Ok(())
+        };
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    if let Err(failure) = work() {
+                        failed.store(true, Ordering::Relaxed);
+                        first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+                    }
+                });
+            }
+        });
+        if let Some(failure) = first.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(failure);
+        }
+        let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        found.sort_unstable_by_key(|(from, _)| *from);
+        Ok(found.into_iter().flat_map(|(_, names)| names).collect())
+    }
+
+    /// The name of the piece that begins at `at`.
+    fn piece<S: IndexedFull>(
+        &self,
+        packer: &Packer<'_, S>,
+        press: &mut Press,
+        file: &File,
+        buffer: &mut [u8],
+        at: u64,
+    ) -> Done<DataId> {
+        let end = self.length.min(at + self.size);
+        if let Some(known) = self.unchanged(at, end) {
+            return Ok(known);
+        }
+        let is_full = end - at == self.size;
+        if is_full && is_hole(file, at, end) {
+            return Ok(packer.add(press, Kind::Data, self.zero, &self.zeros)?.into());
+        }
+        let piece = buffer.get_mut(..usize::try_from(end - at).unwrap_or_default()).unwrap_or_default();
+        file.read_exact_at(piece, at).map_err(|e| unreadable(self.path, &e))?;
+        let name = if is_full && *piece == *self.zeros { self.zero } else { Name::of(piece) };
+        Ok(packer.add(press, Kind::Data, name, piece)?.into())
+    }
+
+    /// The piece that was there before, where nothing of it changed.
+    fn unchanged(&self, at: u64, end: u64) -> Option<DataId> {
+        let Known { pieces, changed } = self.known.as_ref()?;
+        let after = changed.partition_point(|(_, to)| *to <= at);
+        if changed.get(after).is_some_and(|(from, _)| *from < end) {
+            return None;
+        }
+        let number = usize::try_from(at / self.size).ok()?;
+        // The last one may have had another length.
+        (number + 1 < pieces.len()).then(|| pieces.get(number).copied()).flatten()
+    }
+}
+
+/// Ranges from offsets and lengths: in order, none that touch.
+fn ranges(told: &[(u64, u64)]) -> Ranges {
+    let mut told: Vec<_> = told.iter().map(|(from, length)| (*from, from.saturating_add(*length))).collect();
+    told.sort_unstable();
+    let mut ranges: Ranges = Vec::with_capacity(told.len());
+    for (from, to) in told {
+        match ranges.last_mut() {
+            Some((_, end)) if *end >= from => *end = (*end).max(to),
+            _ => ranges.push((from, to)),
+        }
+    }
+    ranges
+}
+
+/// Whether the file system has nothing there; where it cannot tell, there is something.
+fn is_hole(file: &File, from: u64, to: u64) -> bool {
+    match rustix::fs::seek(file, SeekFrom::Data(from)) {
+        Ok(data) => data >= to,
+        Err(Errno::NXIO) => true,
+        Err(_) => false,
+    }
+}
+
+/// Stores the directories that lead to a node: the root of them.
+fn trees<S: IndexedFull>(packer: &Packer<'_, S>, named: &Path, node: Node) -> Done<rustic_core::TreeId> {
+    let unwritable = |e: String| fault::error(fault::ENGINE, format!("a directory cannot be written: {e}"));
+    let mut press = packer.press()?;
+    let mut store = |node: Node| -> Done<rustic_core::TreeId> {
+        let (text, _) = Tree { nodes: vec![node] }.serialize().map_err(|e| unwritable(e.to_string()))?;
+        Ok(packer.add(&mut press, Kind::Tree, Name::of(&text), &text)?.into())
+    };
+    let mut node = node;
+    let folders = named.parent().into_iter().flat_map(Path::components).rev();
+    for folder in folders.filter(|part| matches!(part, Component::Normal(_))) {
+        let subtree = store(node)?;
+        node = Node::new_node(folder.as_os_str(), NodeType::Dir, Metadata::default());
+        node.subtree = Some(subtree);
+    }
+    store(node)
+}
+
+fn summary(snapshot: &SnapshotFile, data: Added, trees: Added, begun: Instant) -> SnapshotSummary {
+    let mut summary = SnapshotSummary::default();
+    summary.total_files_processed = 1;
+    summary.data_blobs = data.pieces;
+    summary.tree_blobs = trees.pieces;
+    summary.data_added_files = data.bytes;
+    summary.data_added_files_packed = data.stored;
+    summary.data_added_trees = trees.bytes;
+    summary.data_added_trees_packed = trees.stored;
+    summary.data_added = data.bytes + trees.bytes;
+    summary.data_added_packed = data.stored + trees.stored;
+    summary.backup_start = snapshot.time.clone();
+    summary.total_duration = begun.elapsed().as_secs_f64();
+    summary.backup_duration = summary.total_duration;
+    summary
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn larger_images_have_larger_pieces() {
+        assert_eq!(piece_size(0), PIECE_MIN);
+        assert_eq!(piece_size(PIECE_MIN * PIECES), PIECE_MIN);
+        assert_eq!(piece_size(PIECE_MIN * PIECES + 1), PIECE_MIN * 2);
+        assert_eq!(piece_size(1 << 60), PIECE_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn what_changed_is_never_taken_for_unchanged(
+            told in proptest::collection::vec((0_u64..40, 0_u64..6), 0..12),
+            length in 1_u64..40,
+        ) {
+            let size = 4;
+            let pieces = vec![DataId::default(); usize::try_from(length.div_ceil(size)).unwrap()];
+            let zeros = vec![0; 4];
+            let cut = Cut {
+                path: Path::new("/"), length, size, known: Some(Known { pieces: &pieces, changed: ranges(&told) }), zero: Name::of(&zeros), zeros,
+            };
+            for at in (0..length).step_by(4) {
+                let end = length.min(at + size);
+                let touched = told.iter().any(|(from, much)| *from < end && from + much > at);
+                let is_last = end == length;
+                prop_assert_eq!(cut.unchanged(at, end).is_some(), !touched && !is_last);
+            }
+        }
+    }
+}
