@@ -6,9 +6,12 @@ CREATE TABLE records (
     revision   BIGINT NOT NULL CHECK (revision > 0),
     state      TEXT,
     class      TEXT NOT NULL,
-    body       TEXT NOT NULL,
     created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    -- The declared paths with their values, as `record_keys` has them: {"path": ["value"]}.
+    keys       TEXT NOT NULL,
+    -- Last, as it is long: what stands behind it would be slow to reach.
+    body       TEXT NOT NULL
 );
 CREATE INDEX records_by_kind ON records (kind, id);
 CREATE INDEX records_by_tenant ON records (kind, tenant, id);
@@ -23,24 +26,23 @@ CREATE TABLE record_revisions (
     tenant     TEXT NOT NULL,
     state      TEXT,
     class      TEXT NOT NULL,
-    body       TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
+    body       TEXT NOT NULL,
     PRIMARY KEY (id, revision)
 );
 
--- The declared paths of each record, for filtering and sorting. A path that the
+-- The declared paths of each record, for filtering and sorting. `path` is a
+-- number for the kind and its path; see `db::records::number`. A path that the
 -- record lacks is kept as '', so that sorting by it leaves nobody out.
 CREATE TABLE record_keys (
-    id     TEXT NOT NULL,
-    path   TEXT NOT NULL,
+    path   BIGINT NOT NULL,
     value  TEXT NOT NULL,
-    kind   TEXT NOT NULL,
+    id     TEXT NOT NULL,
     tenant TEXT NOT NULL,
-    PRIMARY KEY (id, path, value)
+    PRIMARY KEY (path, value, id)
 ) CLUSTERED;
-CREATE INDEX record_keys_by_value ON record_keys (kind, path, value, id);
-CREATE INDEX record_keys_by_tenant ON record_keys (kind, path, tenant, value, id);
+CREATE INDEX record_keys_by_tenant ON record_keys (path, tenant, value, id);
 
 -- How many records there are, in shards so that writers do not queue for one row.
 CREATE TABLE record_counts (

@@ -99,6 +99,8 @@ pub const AGENT_CONNECTIONS_MAX: usize = 4_096;
 pub const HANDSHAKE_SECONDS: u64 = 10;
 /// Largest report of an agent, in bytes.
 pub const REPORT_BYTES_MAX: usize = 8 << 20;
+/// Records of which it is kept what was read out of them, for each thing that is read.
+pub const KNOWN_RECORDS_MAX: usize = 512;
 /// Write transactions that share one commit.
 pub const GROUP_COMMIT_MAX: usize = 512;
 /// Writes that may wait for the writer before new ones are turned away.

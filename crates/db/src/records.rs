@@ -4,16 +4,16 @@
 //! - `revision` counts changes from 1; a change names the revision it was made
 //!   on and is refused as `Stale` when that has moved (`update`).
 //! - every earlier revision stays readable (`at_revision`), after deletion too.
-//! - `record_keys` holds exactly the declared paths of the present revision, and
-//!   `search_words` the words of those that people search ([`Key::found`]).
+//! - `record_keys` and the record's own `keys` hold exactly the declared paths of
+//!   the present revision, and `search_words` the words of those that people
+//!   search ([`Key::found`]).
 //!
 //! Not here: who may see a record (`gate`), what a body may hold (the rooms'
 //! shapes), routes (`web`).
 
+mod keys;
 mod lists;
 mod search;
-
-use std::collections::BTreeSet;
 
 use base::id::TenantId;
 use base::time::Timestamp;
@@ -26,6 +26,8 @@ use crate::conn::{Conn, Row};
 use crate::value::{AsValue, FromValue, Value};
 use crate::words;
 
+use keys::Entries;
+pub use keys::number;
 #[cfg(test)]
 pub(crate) use lists::explain;
 pub use lists::{list, total};
@@ -225,11 +227,14 @@ fn read(row: &Row) -> Result<Record> {
         revision: row.get(3)?,
         state: row.get(4)?,
         class: row.get(5)?,
-        body: serde_json::from_str(row.text(6)?)
-            .map_err(|e| Error::bug("record.damaged", "a stored record is not JSON").because(e))?,
+        body: body(row.text(6)?)?,
         created: row.get(7)?,
         updated: row.get(8)?,
     })
+}
+
+fn body(text: &str) -> Result<Map<String, Json>> {
+    serde_json::from_str(text).map_err(|e| Error::bug("record.damaged", "a stored record is not JSON").because(e))
 }
 
 /// Stores a new record.
@@ -237,39 +242,64 @@ fn read(row: &Row) -> Result<Record> {
 /// # Errors
 /// `Conflict` (`record.duplicate`) where the id is taken, `Invalid` where the body is too large.
 pub fn insert(conn: &mut Conn<'_>, record: &Record, keys: &[Key]) -> Result<()> {
-    let body = body_text(record)?;
+    let (body, entries) = (body_text(record)?, Entries::of(record, keys));
     conn.execute(
-        "INSERT INTO records (id, kind, tenant, revision, state, class, body, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        args![record.id, record.kind, record.tenant, record.revision, record.state, record.class, body, record.created, record.updated],
+        "INSERT INTO records (id, kind, tenant, revision, state, class, created_at, updated_at, keys, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        args![record.id, record.kind, record.tenant, record.revision, record.state, record.class, record.created, record.updated, entries.text()?, body],
     )
     .map_err(|e| match e.code() {
         "db.duplicate" => Error::conflict("record.duplicate", format!("there is a {} with the id {} already", record.kind, record.id)).at("id"),
         _ => e,
     })?;
-    entries(record, keys).iter().try_for_each(|entry| write_key(conn, record, entry))?;
-    keep_words(conn, record, keys)?;
+    keys::write(conn, record, &Entries::default(), &entries)?;
+    keys::keep_words(conn, record, keys, None, &entries)?;
     count(conn, record, 1)
 }
 
+/// A record as it is stored before a change.
+pub struct Standing {
+    stored: Stored,
+    entries: Entries,
+}
+
+impl Standing {
+    /// Its life-cycle state.
+    pub fn state(&self) -> Option<&str> {
+        self.stored.state.as_deref()
+    }
+}
+
+/// What is stored of the record at the revision that the caller saw.
+///
+/// # Errors
+/// `Stale` (`record.stale`) where the record has moved on.
+pub fn standing(conn: &mut Conn<'_>, record: &Record) -> Result<Standing> {
+    let found = "SELECT tenant, revision, class, body, state, created_at, updated_at, keys FROM records WHERE id = $1 AND revision = $2";
+    let found = conn.query_opt(found, args![record.id, record.revision], |row| {
+        Ok(Standing { stored: stored(row)?, entries: Entries::read(row.text(7)?)? })
+    })?;
+    found.ok_or_else(|| stale(&record.kind, &record.id))
+}
+
 /// Replaces a record's body and state; `record.revision` is the revision that the
-/// caller saw, and comes back one higher.
+/// caller saw, and comes back one higher. `was` is what stands there.
 ///
 /// # Errors
 /// `Stale` (`record.stale`) where the record has moved on, `Invalid` where the body is too large.
-pub fn update(conn: &mut Conn<'_>, record: &mut Record, keys: &[Key], now: Timestamp) -> Result<()> {
-    let body = body_text(record)?;
-    archive(conn, record)?;
+pub fn update(conn: &mut Conn<'_>, record: &mut Record, was: &Standing, keys: &[Key], now: Timestamp) -> Result<()> {
+    let (body, entries) = (body_text(record)?, Entries::of(record, keys));
+    archive(conn, record, &was.stored)?;
     let changed = conn.execute(
-        "UPDATE records SET revision = revision + 1, state = $3, class = $4, body = $5, updated_at = $6 WHERE id = $1 AND revision = $2",
-        args![record.id, record.revision, record.state, record.class, body, now],
+        "UPDATE records SET revision = revision + 1, state = $3, class = $4, updated_at = $5, keys = $6, body = $7 WHERE id = $1 AND revision = $2",
+        args![record.id, record.revision, record.state, record.class, now, entries.text()?, body],
     )?;
     if changed == 0 {
         return Err(stale(&record.kind, &record.id));
     }
     record.revision += 1;
     record.updated = now;
-    rewrite_keys(conn, record, keys)?;
-    keep_words(conn, record, keys)
+    keys::write(conn, record, &was.entries, &entries)?;
+    keys::keep_words(conn, record, keys, Some(&was.entries), &entries)
 }
 
 /// Removes a record from sight; its revisions stay.
@@ -277,13 +307,14 @@ pub fn update(conn: &mut Conn<'_>, record: &mut Record, keys: &[Key], now: Times
 /// # Errors
 /// `Stale` where the record has moved on.
 pub fn delete(conn: &mut Conn<'_>, record: &Record) -> Result<()> {
-    archive(conn, record)?;
+    let was = standing(conn, record)?;
+    archive(conn, record, &was.stored)?;
     let changed =
         conn.execute("DELETE FROM records WHERE id = $1 AND revision = $2", args![record.id, record.revision])?;
     if changed == 0 {
         return Err(stale(&record.kind, &record.id));
     }
-    conn.execute("DELETE FROM record_keys WHERE id = $1", args![record.id])?;
+    keys::write(conn, record, &was.entries, &Entries::default())?;
     words::forget(conn, &record.id)?;
     count(conn, record, -1)
 }
@@ -293,7 +324,7 @@ pub fn delete(conn: &mut Conn<'_>, record: &Record) -> Result<()> {
 /// # Errors
 /// Those of the database.
 pub fn load(conn: &mut Conn<'_>, kind: &str, id: &str) -> Result<Option<Record>> {
-    conn.query_opt(&format!("SELECT {COLUMNS} FROM records r WHERE r.id = $1 AND r.kind = $2"), args![id, kind], read)
+    load_stored(conn, kind, id)?.map(|stored| stored.record(kind, id)).transpose()
 }
 
 /// The life-cycle state of a record as it is stored; `None` also where there is no such record.
@@ -325,6 +356,29 @@ pub struct Stored {
     pub class: Class,
     /// The text of a JSON object: all attributes but `id` and `href`.
     pub body: String,
+    state: Option<String>,
+    created: Timestamp,
+    updated: Timestamp,
+}
+
+impl Stored {
+    /// The record, which is of that kind and id.
+    ///
+    /// # Errors
+    /// `Bug` where the text is damaged.
+    pub fn record(&self, kind: &str, id: &str) -> Result<Record> {
+        Ok(Record {
+            id: id.to_owned(),
+            kind: kind.to_owned(),
+            tenant: self.tenant,
+            revision: self.revision,
+            state: self.state.clone(),
+            class: self.class,
+            body: body(&self.body)?,
+            created: self.created,
+            updated: self.updated,
+        })
+    }
 }
 
 /// [`load`] without reading the body.
@@ -332,11 +386,21 @@ pub struct Stored {
 /// # Errors
 /// Those of the database.
 pub fn load_stored(conn: &mut Conn<'_>, kind: &str, id: &str) -> Result<Option<Stored>> {
-    conn.query_opt(
-        "SELECT tenant, revision, class, body FROM records WHERE id = $1 AND kind = $2",
-        args![id, kind],
-        |row| Ok(Stored { tenant: row.get(0)?, revision: row.get(1)?, class: row.get(2)?, body: row.get(3)? }),
-    )
+    let found =
+        "SELECT tenant, revision, class, body, state, created_at, updated_at FROM records WHERE id = $1 AND kind = $2";
+    conn.query_opt(found, args![id, kind], stored)
+}
+
+fn stored(row: &Row) -> Result<Stored> {
+    Ok(Stored {
+        tenant: row.get(0)?,
+        revision: row.get(1)?,
+        class: row.get(2)?,
+        body: row.get(3)?,
+        state: row.get(4)?,
+        created: row.get(5)?,
+        updated: row.get(6)?,
+    })
 }
 
 /// What the record was at `revision`, also when it has been deleted since.
@@ -370,11 +434,12 @@ fn body_text(record: &Record) -> Result<String> {
     Ok(text)
 }
 
-fn archive(conn: &mut Conn<'_>, record: &Record) -> Result<()> {
+/// Not as `INSERT … SELECT`: one that writes several rows, for all that SQLite
+/// knows, makes it keep a copy of each page that it changes.
+fn archive(conn: &mut Conn<'_>, record: &Record, was: &Stored) -> Result<()> {
     conn.execute(
-        "INSERT INTO record_revisions (id, revision, kind, tenant, state, class, body, created_at, updated_at)
-         SELECT id, revision, kind, tenant, state, class, body, created_at, updated_at FROM records WHERE id = $1 AND revision = $2",
-        args![record.id, record.revision],
+        "INSERT INTO record_revisions (id, revision, kind, tenant, state, class, created_at, updated_at, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        args![record.id, was.revision, record.kind, was.tenant, was.state, was.class, was.created, was.updated, was.body],
     )
     .map(drop)
     .map_err(|e| match e.code() {
@@ -382,50 +447,6 @@ fn archive(conn: &mut Conn<'_>, record: &Record) -> Result<()> {
         "db.duplicate" => Error::contended("record.contended", format!("{} {} is being changed by somebody else", record.kind, record.id)),
         _ => e,
     })
-}
-
-/// The entries of `record_keys` that a record should have: paths with their values.
-fn entries(record: &Record, keys: &[Key]) -> BTreeSet<(String, String)> {
-    let mut entries = BTreeSet::new();
-    for key in keys {
-        let before = entries.len();
-        let values = record.values(key.path).into_iter().filter_map(|json| sortable(key.of, json));
-        entries.extend(values.map(|value| (key.path.to_owned(), value)));
-        if entries.len() == before {
-            entries.insert((key.path.to_owned(), String::new()));
-        }
-    }
-    entries
-}
-
-fn write_key(conn: &mut Conn<'_>, record: &Record, (path, value): &(String, String)) -> Result<()> {
-    conn.execute(
-        "INSERT INTO record_keys (id, path, value, kind, tenant) VALUES ($1, $2, $3, $4, $5)",
-        args![record.id, path, value, record.kind, record.tenant],
-    )
-    .map(drop)
-}
-
-/// Most changes leave most keys as they are: only the others cost their places in three indexes.
-fn rewrite_keys(conn: &mut Conn<'_>, record: &Record, keys: &[Key]) -> Result<()> {
-    let stored = "SELECT path, value FROM record_keys WHERE id = $1";
-    let stored = conn.query(stored, args![record.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let (stored, wanted): (BTreeSet<(String, String)>, _) = (stored.into_iter().collect(), entries(record, keys));
-    for (path, value) in stored.difference(&wanted) {
-        let gone = "DELETE FROM record_keys WHERE id = $1 AND path = $2 AND value = $3";
-        conn.execute(gone, args![record.id, path, value])?;
-    }
-    wanted.difference(&stored).try_for_each(|entry| write_key(conn, record, entry))
-}
-
-/// The words that people find the record by.
-fn keep_words(conn: &mut Conn<'_>, record: &Record, keys: &[Key]) -> Result<()> {
-    if keys.iter().all(|key| !key.words) {
-        return Ok(());
-    }
-    let texts = keys.iter().filter(|key| key.words).flat_map(|key| record.values(key.path));
-    let texts: Vec<&str> = texts.filter_map(Json::as_str).collect();
-    words::keep(conn, &record.kind, record.tenant, &record.id, &texts)
 }
 
 fn count(conn: &mut Conn<'_>, record: &Record, by: i64) -> Result<()> {

@@ -67,18 +67,29 @@ fn entries(text: &str) -> Vec<String> {
 /// # Errors
 /// Those of the database.
 pub fn keep(conn: &mut Conn<'_>, kind: &str, tenant: TenantId, id: &str, texts: &[&str]) -> Result<()> {
-    let wanted: BTreeSet<String> = texts.iter().flat_map(|text| entries(text)).take(limits::WORDS_MAX).collect();
+    let wanted = all(texts);
     let known: Vec<String> = conn.query("SELECT word FROM search_words WHERE id = $1", args![id], |row| row.get(0))?;
     for gone in known.iter().filter(|word| !wanted.contains(*word)) {
         conn.execute("DELETE FROM search_words WHERE id = $1 AND word = $2", args![id, gone])?;
     }
-    for new in wanted.iter().filter(|word| !known.contains(word)) {
-        conn.execute(
-            "INSERT INTO search_words (id, word, kind, tenant) VALUES ($1, $2, $3, $4)",
-            args![id, new, kind, tenant],
-        )?;
-    }
-    Ok(())
+    wanted.iter().filter(|word| !known.contains(word)).try_for_each(|word| add(conn, kind, tenant, id, word))
+}
+
+/// [`keep`] for a thing that was not there before.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) fn begin(conn: &mut Conn<'_>, kind: &str, tenant: TenantId, id: &str, texts: &[&str]) -> Result<()> {
+    all(texts).iter().try_for_each(|word| add(conn, kind, tenant, id, word))
+}
+
+fn all(texts: &[&str]) -> BTreeSet<String> {
+    texts.iter().flat_map(|text| entries(text)).take(limits::WORDS_MAX).collect()
+}
+
+fn add(conn: &mut Conn<'_>, kind: &str, tenant: TenantId, id: &str, word: &str) -> Result<()> {
+    let sql = "INSERT INTO search_words (id, word, kind, tenant) VALUES ($1, $2, $3, $4)";
+    conn.execute(sql, args![id, word, kind, tenant]).map(drop)
 }
 
 /// It is found no more.

@@ -19,6 +19,7 @@ mod cx;
 mod decide;
 pub mod facts;
 mod kind;
+mod known;
 pub mod lease;
 mod run;
 pub mod shape;

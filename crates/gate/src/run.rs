@@ -11,6 +11,7 @@ use base::{Error, Kind as ErrorKind, Result, limits};
 use db::{Class, Conn, Db};
 use serde::Serialize;
 
+use crate::known::Known;
 use crate::tx::Touched;
 use crate::{Action, Actor, Catalogue, Cx, Effect, Fact, Policies, Relation, Tx, audit};
 
@@ -31,6 +32,7 @@ pub(crate) struct Inner {
     operator: RwLock<Option<TenantId>>,
     parts: RwLock<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     refusals: Refusals,
+    pub(crate) known: Known,
 }
 
 impl Inner {
@@ -63,6 +65,7 @@ impl Gate {
         if let Some(forgotten) = names.iter().find(|name| !policies.mentions(name)) {
             return Err(Error::invalid("policy.incomplete", format!("no policy speaks of {forgotten}")));
         }
+        each_key_has_its_number(&catalogue)?;
         Ok(Gate(Arc::new(Inner {
             db,
             clock,
@@ -73,6 +76,7 @@ impl Gate {
             operator: RwLock::new(None),
             parts: RwLock::default(),
             refusals: Refusals::default(),
+            known: Known::default(),
         })))
     }
 
@@ -271,6 +275,20 @@ impl Gate {
             },
         );
     }
+}
+
+/// Keys of records are stored under numbers made of their names: no two may have one.
+fn each_key_has_its_number(catalogue: &Catalogue) -> Result<()> {
+    let mut known = HashMap::new();
+    for (kind, path) in catalogue.all_kinds().iter().flat_map(|kind| kind.keys.iter().map(|key| (kind.name, key.path)))
+    {
+        if let Some(other) =
+            known.insert(db::records::number(kind, path), (kind, path)).filter(|other| *other != (kind, path))
+        {
+            return Err(Error::bug("kind.keys", format!("{kind} {path} and {other:?} have one number; rename one")));
+        }
+    }
+    Ok(())
 }
 
 /// What an action that failed was reaching for: the transaction that knew is gone by then.

@@ -1,6 +1,8 @@
 //! The transaction: a connection with an actor, a scope, a clock and identifiers.
 
+use std::any::Any;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use base::id::{Ids, TenantId};
 use base::time::Timestamp;
@@ -176,10 +178,24 @@ impl<'t> Tx<'t> {
     /// # Errors
     /// `Dangling` where there is none.
     pub fn peek(&mut self, kind: &Kind, id: &str) -> Result<Granted<Record>> {
-        let record = db::records::load(&mut self.conn, kind.name, id)?.ok_or_else(|| {
-            Error::dangling(format!("{}.absent", kind.name), format!("there is no {} {id}", kind.name))
-        })?;
+        let record = db::records::load(&mut self.conn, kind.name, id)?.ok_or_else(|| not_there(kind, id))?;
         Ok(Granted { value: record })
+    }
+
+    /// [`Tx::peek`] at a record that many look at and few change, and at what
+    /// `read` makes of it: made again only where the stored record is another.
+    /// For each `T` there is one way of reading it.
+    ///
+    /// # Errors
+    /// As [`Tx::peek`], and those of `read`.
+    pub fn known<T: Any + Send + Sync>(
+        &mut self,
+        kind: &Kind,
+        id: &str,
+        read: fn(Record) -> Result<T>,
+    ) -> Result<Arc<T>> {
+        let stored = db::records::load_stored(&mut self.conn, kind.name, id)?.ok_or_else(|| not_there(kind, id))?;
+        self.gate.known.get(id, stored, |stored| read(stored.record(kind.name, id)?))
     }
 
     /// Writes a changed record, checks its state machine and states the fact.
@@ -187,12 +203,12 @@ impl<'t> Tx<'t> {
     /// # Errors
     /// `Conflict` for an illegal life-cycle move, `Stale` where the record has moved on.
     pub fn save(&mut self, kind: &'static Kind, record: &mut Granted<Record>) -> Result<()> {
-        let was = db::records::state(&mut self.conn, kind.name, &record.id)?;
-        kind.check_move(was.as_deref(), record.state.as_deref())?;
+        let was = db::records::standing(&mut self.conn, record)?;
+        kind.check_move(was.state(), record.state.as_deref())?;
         let now = self.now;
         stamp(kind, &mut record.value, now);
-        db::records::update(&mut self.conn, &mut record.value, kind.keys, now)?;
-        let name = if was == record.state { "RecordChanged" } else { "RecordStateChanged" };
+        db::records::update(&mut self.conn, &mut record.value, &was, kind.keys, now)?;
+        let name = if was.state() == record.state.as_deref() { "RecordChanged" } else { "RecordStateChanged" };
         self.record_fact(name, kind, &record.value)
     }
 
@@ -317,6 +333,10 @@ impl<'t> Tx<'t> {
     pub fn require(&self, action: &str) -> Result<()> {
         self.gate.policies.decide(self.cx, action, "tenant", Class::Internal, Relation::Own)
     }
+}
+
+fn not_there(kind: &Kind, id: &str) -> Error {
+    Error::dangling(format!("{}.absent", kind.name), format!("there is no {} {id}", kind.name))
 }
 
 /// Keeps `lastUpdate` for the kinds that have one.

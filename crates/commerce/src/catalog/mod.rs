@@ -40,7 +40,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::shapes;
 
-pub use rules::{Offer, keep_on_sale, offer, prepare, show, written};
+pub use rules::{Offer, Specified, keep_on_sale, offer, show, written};
 
 /// The life cycle of everything in a catalog; other catalogs use it too.
 pub static LIFECYCLE: StateMachine = StateMachine {

@@ -1,5 +1,7 @@
 //! The catalog's rules: what may be written, who sees it, what can be ordered.
 
+use std::sync::Arc;
+
 use base::{Error, Result};
 use db::{Class, Record};
 use gate::{Relation, Tx};
@@ -88,13 +90,40 @@ fn specification_of(offering: &Record) -> Result<String> {
 #[derive(Debug, Clone)]
 pub struct Offer {
     /// The offering.
-    pub offering: Record,
+    pub offering: Arc<Record>,
     /// Its specification.
-    pub specification: Record,
+    pub specification: Arc<Specified>,
     /// What can be chosen, narrowed to what the offering uses.
     pub choices: Specification,
     /// The prices in force.
     pub prices: Vec<Price>,
+}
+
+/// A product specification, and what can be chosen by it.
+#[derive(Debug, Clone)]
+pub struct Specified {
+    /// The record.
+    pub record: Record,
+    choices: Specification,
+}
+
+impl Specified {
+    fn read(record: Record) -> Result<Self> {
+        Ok(Specified { choices: Specification::read(&record.body)?, record })
+    }
+}
+
+/// A price as the catalog has it; read only where it is on sale.
+struct Listed {
+    record: Record,
+    price: Option<Price>,
+}
+
+impl Listed {
+    fn read(record: Record) -> Result<Self> {
+        let price = is_on_sale(record.state.as_deref()).then(|| Price::read(&record)).transpose()?;
+        Ok(Listed { record, price })
+    }
 }
 
 /// Looks up an offering that the actor may see and order.
@@ -104,7 +133,7 @@ pub struct Offer {
 pub fn offer(tx: &mut Tx<'_>, id: &str) -> Result<Offer> {
     let absent =
         || Error::dangling("offering.absent", format!("there is no product offering {id}")).at("productOffering.id");
-    let offering = tx.peek(&PRODUCT_OFFERING, id).map_err(|_| absent())?.into_inner();
+    let offering = tx.known(&PRODUCT_OFFERING, id, Ok).map_err(|_| absent())?;
     match tx.cx().relation(offering.tenant) {
         Relation::Own | Relation::Below => {}
         Relation::Above if offering.class == Class::Public => {}
@@ -122,24 +151,23 @@ pub fn offer(tx: &mut Tx<'_>, id: &str) -> Result<Offer> {
     prepare(tx, offering)
 }
 
-/// Reads an offering's specification, choices and prices, whether or not it is on sale.
-///
-/// # Errors
-/// `Conflict` (`offering.incomplete`) where it names no specification.
-pub fn prepare(tx: &mut Tx<'_>, offering: Record) -> Result<Offer> {
+/// Reads an offering's specification, choices and prices.
+fn prepare(tx: &mut Tx<'_>, offering: Arc<Record>) -> Result<Offer> {
     if offering.body.get("isBundle").and_then(Json::as_bool) == Some(true) {
         return Err(Error::conflict("offering.bundle", "a bundle is not ordered itself; order the offerings in it")
             .at("productOffering.id"));
     }
-    let specification = tx.peek(&PRODUCT_SPECIFICATION, &specification_of(&offering)?)?.into_inner();
-    let mut choices = Specification::read(&specification.body)?;
+    let specification = tx.known(&PRODUCT_SPECIFICATION, &specification_of(&offering)?, Specified::read)?;
+    let mut choices = specification.choices.clone();
     choices.narrow(offering.body.get("prodSpecCharValueUse"))?;
     let mut prices = Vec::new();
     for reference in offering.body.get("productOfferingPrice").and_then(Json::as_array).into_iter().flatten() {
         let Some(id) = reference.get("id").and_then(Json::as_str) else { continue };
-        let price = tx.peek(&PRODUCT_OFFERING_PRICE, id)?;
-        if is_on_sale(price.state.as_deref()) && in_season(tx, &price)? {
-            prices.push(Price::read(&price)?);
+        let listed = tx.known(&PRODUCT_OFFERING_PRICE, id, Listed::read)?;
+        if let Some(price) = &listed.price
+            && in_season(tx, &listed.record)?
+        {
+            prices.push(price.clone());
         }
     }
     Ok(Offer { offering, specification, choices, prices })

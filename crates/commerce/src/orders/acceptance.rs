@@ -169,7 +169,7 @@ fn add(tx: &mut Tx<'_>, order: &Record, item: &mut Json) -> Result<()> {
     product.insert("productCharacteristic".to_owned(), characteristics::write_list(&priced.characteristics));
     product.insert(
         "productSpecification".to_owned(),
-        json!({ "id": offer.specification.id, "name": called(&offer.specification), "@referredType": "ProductSpecification" }),
+        json!({ "id": offer.specification.record.id, "name": called(&offer.specification.record), "@referredType": "ProductSpecification" }),
     );
     item["product"] = product.into();
     item["productOffering"] = json!({ "id": id, "name": called(&offer.offering), "@referredType": "ProductOffering" });

@@ -12,7 +12,8 @@
 use base::id::TenantId;
 use base::{Result, limits};
 
-use super::{COLUMNS, Condition, Op, Query, Record, Scope, read};
+use super::{COLUMNS, Condition, Op, Query, Record, Scope, number, read};
+use crate::Engine;
 use crate::conn::Conn;
 use crate::value::Value;
 
@@ -20,22 +21,52 @@ use crate::value::Value;
 const WALKS_MAX: usize = 16;
 
 /// Text of a statement and its parameters, grown together.
-#[derive(Default)]
 struct Statement {
+    engine: Engine,
     sql: String,
     args: Vec<Value<'static>>,
 }
 
 impl Statement {
+    fn new(engine: Engine) -> Self {
+        Statement { engine, sql: String::new(), args: Vec::new() }
+    }
+
     fn push(&mut self, text: &str) -> &mut Self {
         self.sql.push_str(text);
         self
     }
 
     fn arg(&mut self, value: impl Into<String>) -> &mut Self {
-        self.args.push(Value::Text(value.into().into()));
+        self.value(Value::Text(value.into().into()))
+    }
+
+    fn value(&mut self, value: Value<'static>) -> &mut Self {
+        self.args.push(value);
         self.sql.push_str(&format!("${}", self.args.len()));
         self
+    }
+
+    /// The number of a kind's path in `record_keys`.
+    fn number(&mut self, kind: &str, path: &str) -> &mut Self {
+        self.value(Value::Int(number(kind, path)))
+    }
+
+    /// What the record `r` has at a path, as a table with the column `value`: found in its own row.
+    fn kept(&mut self, path: &str) -> &mut Self {
+        match self.engine {
+            Engine::Sqlite => self.push("json_each(r.keys, ").arg(format!("$.\"{path}\"")).push(")"),
+            Engine::Postgres => self
+                .push("(SELECT value COLLATE \"C\" AS value FROM jsonb_array_elements_text(CAST(r.keys AS jsonb) -> ")
+                .arg(path)
+                .push(") AS element (value))"),
+        }
+    }
+
+    /// [`Statement::kept`] beside the record.
+    fn beside(&mut self, path: &str) -> &mut Self {
+        self.push(if self.engine == Engine::Postgres { " CROSS JOIN LATERAL " } else { " CROSS JOIN " });
+        self.kept(path).push(" k")
     }
 
     fn list(&mut self, values: impl IntoIterator<Item = String>) -> &mut Self {
@@ -101,7 +132,7 @@ pub fn total(conn: &mut Conn<'_>, query: &Query<'_>) -> Result<Option<u64>> {
     }
     let mut found = 0;
     for part in parts(query, way) {
-        let mut s = Statement::default();
+        let mut s = Statement::new(conn.engine());
         s.push("SELECT COUNT(*) FROM (SELECT 1 AS one FROM ");
         restrict(&mut s, query, way, part);
         s.push(&format!(" LIMIT {}) AS counted", limits::COUNT_EXACT_MAX + 1));
@@ -115,7 +146,7 @@ fn kept_total(conn: &mut Conn<'_>, query: &Query<'_>) -> Result<u64> {
     if matches!(query.scope, Scope::Tenants { own, .. } if own.is_empty()) {
         return Ok(0);
     }
-    let mut s = Statement::default();
+    let mut s = Statement::new(conn.engine());
     s.push("SELECT CAST(COALESCE(SUM(number), 0) AS BIGINT) FROM record_counts WHERE kind = ").arg(query.kind);
     if let Scope::Tenants { own, .. } = query.scope {
         s.push(" AND tenant IN ").list(own.iter().map(ToString::to_string));
@@ -131,7 +162,7 @@ fn way(conn: &mut Conn<'_>, query: &Query<'_>) -> Result<(Way, u64)> {
     let tenant = only_tenant(query.scope);
     let mut rarest: Option<(usize, u64)> = None;
     for (n, condition) in query.conditions.iter().enumerate().filter(|(_, condition)| condition.path != "id") {
-        let mut s = Statement::default();
+        let mut s = Statement::new(conn.engine());
         s.push("SELECT COUNT(*) FROM (SELECT 1 AS one FROM record_keys c WHERE ");
         entries(&mut s, query.kind, condition, tenant);
         s.push(&format!(" LIMIT {}) AS counted", limits::COUNT_EXACT_MAX + 1));
@@ -178,7 +209,7 @@ fn page(conn: &mut Conn<'_>, query: &Query<'_>) -> Result<Statement> {
     let (way, _) = way(conn, query)?;
     let parts = parts(query, way);
     let direction = if query.descending { "DESC" } else { "ASC" };
-    let mut s = Statement::default();
+    let mut s = Statement::new(conn.engine());
     if let [part] = parts.as_slice() {
         ordered(&mut s, query, way, *part, direction);
         s.push(&format!(" LIMIT {} OFFSET {}", query.limit, query.offset));
@@ -195,7 +226,7 @@ fn page(conn: &mut Conn<'_>, query: &Query<'_>) -> Result<Statement> {
 }
 
 fn ordered(s: &mut Statement, query: &Query<'_>, way: Way, part: Part<'_>, direction: &str) {
-    let (value, id) = (if query.sort.is_some() { "k.value" } else { "''" }, id_column(query, way));
+    let (value, id) = (if query.sort.is_some() { "k.value" } else { "''" }, id_column(query, way, part));
     s.push(&format!("SELECT {COLUMNS}, {value} AS sort_value FROM "));
     restrict(s, query, way, part);
     let beyond = if query.descending { "<" } else { ">" };
@@ -213,10 +244,10 @@ fn ordered(s: &mut Statement, query: &Query<'_>, way: Way, part: Part<'_>, direc
 }
 
 /// The column whose index gives the order.
-fn id_column(query: &Query<'_>, way: Way) -> &'static str {
-    match way {
-        Way::Followed(_) => "f.id",
-        _ if query.sort.is_some() => "k.id",
+fn id_column(query: &Query<'_>, way: Way, part: Part<'_>) -> &'static str {
+    match (way, part) {
+        (Way::Followed(_), _) => "f.id",
+        (Way::Walk, Part::Whole(_) | Part::Own(_)) if query.sort.is_some() => "k.id",
         _ => "r.id",
     }
 }
@@ -226,9 +257,9 @@ fn restrict(s: &mut Statement, query: &Query<'_>, way: Way, part: Part<'_>) {
     // The table whose index is walked, and whose tenant column therefore decides.
     let side = match way {
         Way::Followed(n) => {
-            s.push("record_keys f JOIN records r ON r.id = f.id WHERE f.kind = ").arg(query.kind);
+            s.push("record_keys f JOIN records r ON r.id = f.id WHERE ");
             if let Some(condition) = query.conditions.get(n) {
-                s.push(" AND f.path = ").arg(condition.path.as_str()).push(" AND ");
+                s.push("f.path = ").number(query.kind, &condition.path).push(" AND ");
                 values(s, "f.value", condition);
             }
             "f"
@@ -240,7 +271,7 @@ fn restrict(s: &mut Statement, query: &Query<'_>, way: Way, part: Part<'_>) {
             }
             s.push(") f JOIN records r ON r.id = f.id");
             if let Some(path) = query.sort {
-                s.push(" JOIN record_keys k ON k.id = r.id AND k.path = ").arg(path);
+                s.beside(path);
             }
             s.push(" WHERE r.kind = ").arg(query.kind);
             "r"
@@ -248,13 +279,11 @@ fn restrict(s: &mut Statement, query: &Query<'_>, way: Way, part: Part<'_>) {
         Way::Walk => match (query.sort, part) {
             // What is shown from above is little: it is looked up, then sorted.
             (Some(path), Part::Shown(_)) => {
-                s.push("records r JOIN record_keys k ON k.id = r.id AND k.path = ").arg(path);
-                s.push(" WHERE r.kind = ").arg(query.kind);
+                s.push("records r").beside(path).push(" WHERE r.kind = ").arg(query.kind);
                 "r"
             }
             (Some(path), _) => {
-                s.push("record_keys k JOIN records r ON r.id = k.id WHERE k.kind = ").arg(query.kind);
-                s.push(" AND k.path = ").arg(path);
+                s.push("record_keys k JOIN records r ON r.id = k.id WHERE k.path = ").number(query.kind, path);
                 "k"
             }
             (None, _) => {
@@ -273,8 +302,7 @@ fn restrict(s: &mut Statement, query: &Query<'_>, way: Way, part: Part<'_>) {
             s.push("k.value <> '' AND ");
             values(s, "k.value", condition);
         } else {
-            s.push("EXISTS (SELECT 1 FROM record_keys c WHERE c.id = r.id AND c.path = ").arg(condition.path.as_str());
-            s.push(" AND c.value <> '' AND ");
+            s.push("EXISTS (SELECT 1 FROM ").kept(&condition.path).push(" c WHERE c.value <> '' AND ");
             values(s, "c.value", condition);
             s.push(")");
         }
@@ -307,7 +335,7 @@ fn in_sight(s: &mut Statement, side: &str, part: Part<'_>) {
 
 /// The entries of `record_keys c` that hold a condition.
 fn entries(s: &mut Statement, kind: &str, condition: &Condition, tenant: Option<TenantId>) {
-    s.push("c.kind = ").arg(kind).push(" AND c.path = ").arg(condition.path.as_str());
+    s.push("c.path = ").number(kind, &condition.path);
     if let Some(tenant) = tenant {
         s.push(" AND c.tenant = ").arg(tenant.to_string());
     }

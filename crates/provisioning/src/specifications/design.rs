@@ -1,9 +1,13 @@
 //! Decomposition: from what was ordered to services and machines, by the
 //! specifications alone. Reads records, writes nothing.
 
+use std::sync::Arc;
+
 use base::{Error, Result, limits};
+use commerce::catalog::PRODUCT_SPECIFICATION;
 use commerce::catalog::characteristics::Specification;
 use commerce::catalog::mapping::{self, Child};
+use db::Record;
 use gate::Tx;
 use resources::inventory::RESOURCE_SPECIFICATION;
 use serde_json::{Map, Value as Json, json};
@@ -88,6 +92,44 @@ pub struct Naming {
 /// The category of resource specifications that are machines.
 pub const MACHINE: &str = "virtualMachine";
 
+/// What a service specification says.
+struct Service {
+    specification: Specification,
+    services: Vec<Child>,
+    resources: Vec<Child>,
+}
+
+impl Service {
+    fn read(record: Record) -> Result<Self> {
+        Ok(Service {
+            specification: Specification::read(&record.body)?,
+            services: mapping::children(&record.body, "serviceSpecRelationship")?,
+            resources: mapping::children(&record.body, "resourceSpecification")?,
+        })
+    }
+}
+
+/// What a resource specification says.
+struct Resource {
+    category: String,
+    specification: Specification,
+}
+
+impl Resource {
+    fn read(record: Record) -> Result<Self> {
+        let category = record.body.get("category").and_then(Json::as_str).unwrap_or_default();
+        Ok(Resource { category: category.to_owned(), specification: Specification::read(&record.body)? })
+    }
+}
+
+/// The services that a product specification names.
+///
+/// # Errors
+/// `Dangling` where there is no such specification.
+pub fn services_of(tx: &mut Tx<'_>, product: &str) -> Result<Arc<Vec<Child>>> {
+    tx.known(&PRODUCT_SPECIFICATION, product, |record| mapping::children(&record.body, "serviceSpecification"))
+}
+
 /// Designs what a specification with these characteristics is delivered as.
 ///
 /// # Errors
@@ -136,30 +178,28 @@ impl Walk<'_> {
                 ),
             ));
         }
-        let record = tx.peek(&SERVICE_SPECIFICATION, &child.id)?;
-        let specification = Specification::read(&record.body)?;
-        let characteristics = mapping::apply(child, parent, &self.order(child), &specification)?;
+        let found = tx.known(&SERVICE_SPECIFICATION, &child.id, Service::read)?;
+        let characteristics = mapping::apply(child, parent, &self.order(child), &found.specification)?;
         let place = self.design.services.len();
         self.design.services.push(DesignedService {
-            specification: (record.id.clone(), specification.name),
+            specification: (child.id.clone(), found.specification.name.clone()),
             supports,
             facing: if supports.is_none() { Facing::Customer } else { Facing::Resource },
             role: child.role.clone(),
             characteristics: characteristics.clone(),
         });
-        for below in mapping::children(&record.body, "serviceSpecRelationship")? {
-            self.service(tx, &below, &characteristics, Some(place), depth + 1)?;
+        for below in &found.services {
+            self.service(tx, below, &characteristics, Some(place), depth + 1)?;
         }
-        for below in mapping::children(&record.body, "resourceSpecification")? {
-            self.resource(tx, &below, &characteristics, place)?;
+        for below in &found.resources {
+            self.resource(tx, below, &characteristics, place)?;
         }
         Ok(())
     }
 
     fn resource(&mut self, tx: &mut Tx<'_>, child: &Child, parent: &Map<String, Json>, supports: usize) -> Result<()> {
-        let record = tx.peek(&RESOURCE_SPECIFICATION, &child.id)?;
-        let specification = Specification::read(&record.body)?;
-        let category = record.body.get("category").and_then(Json::as_str).unwrap_or_default();
+        let found = tx.known(&RESOURCE_SPECIFICATION, &child.id, Resource::read)?;
+        let Resource { category, specification } = &*found;
         if category != MACHINE {
             return Err(Error::conflict(
                 "specification.resource_unknown",
@@ -169,8 +209,8 @@ impl Walk<'_> {
                 ),
             ));
         }
-        let characteristics = mapping::apply(child, parent, &self.order(child), &specification)?;
-        let specification = (record.id.clone(), specification.name);
+        let characteristics = mapping::apply(child, parent, &self.order(child), specification)?;
+        let specification = (child.id.clone(), specification.name.clone());
         let mut serves = supports;
         while let Some(above) = self.design.services.get(serves).and_then(|service| service.supports) {
             serves = above;

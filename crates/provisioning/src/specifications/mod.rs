@@ -30,7 +30,7 @@ use gate::{Kind, Tx};
 
 use crate::shapes;
 
-pub use design::{Design, DesignedMachine, DesignedService, Facing, Naming, design};
+pub use design::{Design, DesignedMachine, DesignedService, Facing, Naming, design, services_of};
 
 const RULES: catalog::Rules = catalog::Rules { create, update, delete: catalog::keep_on_sale };
 
