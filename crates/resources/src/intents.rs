@@ -64,11 +64,6 @@ pub struct Intent {
 }
 
 impl Intent {
-    /// The id of its record in the resource inventory (TMF639).
-    pub fn resource(&self) -> &str {
-        &self.resource
-    }
-
     /// What was seen of the present generation; `None` while the agent has not taken it up.
     pub fn current(&self) -> Option<&Observation> {
         self.observed.as_ref().filter(|seen| seen.generation >= self.generation)
@@ -153,6 +148,24 @@ pub fn get(conn: &mut Conn<'_>, id: &IntentId) -> Result<Option<Intent>> {
     conn.query_opt(&format!("{SELECT} WHERE i.id = $1"), args![id.as_str()], read)
 }
 
+/// The id of a machine's record in the resource inventory (TMF639).
+///
+/// # Errors
+/// `Bug` where there is no such intent; those of the database.
+pub fn resource_of(conn: &mut Conn<'_>, id: &IntentId) -> Result<String> {
+    let found = conn.query_opt("SELECT resource FROM intents WHERE id = $1", args![id.as_str()], |row| row.get(0))?;
+    found.ok_or_else(|| Error::bug("intent.lost", format!("machine {id} is not wanted any more")))
+}
+
+/// The ids of the intents of a service, oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn ids_of_service(conn: &mut Conn<'_>, service: &str) -> Result<Vec<String>> {
+    let sql = "SELECT id FROM intents WHERE service = $1 ORDER BY id LIMIT $2";
+    conn.query(sql, args![service, limits::PAGE_MAX], |row| row.get(0))
+}
+
 /// The intents of a service, oldest id first.
 ///
 /// # Errors
@@ -198,7 +211,7 @@ pub struct Want<'a> {
 /// `Conflict` where the machine was wanted away (`intent.absent`), is on another
 /// host (`intent.elsewhere`), or holds no reservation that covers it
 /// (`intent.not_reserved`); `Invalid` for specifications that no agent takes.
-pub fn put(tx: &mut Tx<'_>, want: &Want<'_>) -> Result<Intent> {
+pub fn put(tx: &mut Tx<'_>, want: &Want<'_>) -> Result<()> {
     want.spec.check()?;
     covered(tx, want)?;
     let text = serde_json::to_string(want.spec)
@@ -222,10 +235,10 @@ pub fn put(tx: &mut Tx<'_>, want: &Want<'_>) -> Result<Intent> {
                 format!("machine {} was taken away; another needs another id", want.id),
             ));
         }
-        Some(found) if found.desired.as_ref() == Some(want.spec) => return Ok(found),
+        Some(found) if found.desired.as_ref() == Some(want.spec) => {}
         Some(_) => change(tx, want.id.as_str(), want.host, Some(&text))?,
     }
-    get(tx, want.id)?.ok_or_else(|| Error::bug("intent.lost", "an intent is gone in its own transaction"))
+    Ok(())
 }
 
 /// A machine may take what it has reserved, on the host where it has.
@@ -259,7 +272,7 @@ pub fn absent(tx: &mut Tx<'_>, id: &IntentId) -> Result<Option<Intent>> {
 ///
 /// # Errors
 /// `NotFound`, those of `edit`, and as [`put`].
-pub fn edit(tx: &mut Tx<'_>, id: &IntentId, edit: impl FnOnce(&mut MachineSpec) -> Result<()>) -> Result<Intent> {
+pub fn edit(tx: &mut Tx<'_>, id: &IntentId, edit: impl FnOnce(&mut MachineSpec) -> Result<()>) -> Result<()> {
     let found = get(tx, id)?.ok_or_else(|| not_found(id))?;
     let Some(mut spec) = found.desired else {
         return Err(Error::conflict("intent.absent", format!("machine {id} is being taken away")));
@@ -272,7 +285,7 @@ pub fn edit(tx: &mut Tx<'_>, id: &IntentId, edit: impl FnOnce(&mut MachineSpec) 
 ///
 /// # Errors
 /// As [`edit`].
-pub fn power(tx: &mut Tx<'_>, id: &IntentId, power: Power) -> Result<Intent> {
+pub fn power(tx: &mut Tx<'_>, id: &IntentId, power: Power) -> Result<()> {
     edit(tx, id, |spec| {
         spec.power = power;
         Ok(())
@@ -283,7 +296,7 @@ pub fn power(tx: &mut Tx<'_>, id: &IntentId, power: Power) -> Result<Intent> {
 ///
 /// # Errors
 /// As [`edit`].
-pub fn reboot(tx: &mut Tx<'_>, id: &IntentId, token: &str) -> Result<Intent> {
+pub fn reboot(tx: &mut Tx<'_>, id: &IntentId, token: &str) -> Result<()> {
     edit(tx, id, |spec| {
         spec.reboot_token = Some(token.to_owned());
         Ok(())

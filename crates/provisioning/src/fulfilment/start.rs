@@ -2,7 +2,6 @@
 //! outside is wanted by an intent and waited for.
 
 use base::{Error, Result};
-use commerce::catalog::{PRODUCT_SPECIFICATION, mapping};
 use commerce::orders::PRODUCT_ORDER;
 use commerce::orders::progress::{self, End};
 use commerce::products;
@@ -69,8 +68,7 @@ impl Step for DesignOrder {
         if !progress::begin(tx, &mut order, &input.item)? {
             return Err(Error::conflict("order.item_over", "the item is being cancelled or has come to its end"));
         }
-        let specification = tx.peek(&PRODUCT_SPECIFICATION, &item.specification)?;
-        let children = mapping::children(&specification.body, "serviceSpecification")?;
+        let children = specifications::services_of(tx, &item.specification)?;
         let naming = Naming { name: item.name.clone(), tenant: order.tenant.to_string() };
         let design = specifications::design(tx, &children, &item.characteristics, &naming)?;
         write_down(tx, &order, &input.item, &item.name, &design).map(Progress::Done)
@@ -464,21 +462,20 @@ impl Step for ActivateServices {
         for machine in &input.designed.machines {
             capacity::in_use(tx, &machine.intent()?)?;
         }
-        let mut services = Vec::with_capacity(input.designed.services.len());
-        for id in &input.designed.services {
-            let service = tx.peek(&SERVICE, id)?;
-            let name = service.body.get("name").and_then(Json::as_str).unwrap_or_default().to_owned();
-            services.push((id.clone(), name));
-        }
+        let services: Vec<Granted<Record>> =
+            input.designed.services.iter().map(|id| tx.peek(&SERVICE, id)).collect::<Result<_>>()?;
+        let name = |service: &Record| service.body.get("name").and_then(Json::as_str).unwrap_or_default().to_owned();
+        let named: Vec<(String, String)> = services.iter().map(|service| (service.id.clone(), name(service))).collect();
         let raw = raw_item(&order, &input.item)?;
-        let product = products::activate(tx, &order, &raw, &services)?;
+        let product = products::activate(tx, &order, &raw, &named)?;
         for id in &input.designed.supporting {
             let resources = resources_of(tx, id, &input.designed)?;
-            activate(tx, id, |body| drop(body.insert("supportingResource".to_owned(), resources)))?;
+            let service = tx.peek(&SERVICE, id)?;
+            activate(tx, service, |body| drop(body.insert("supportingResource".to_owned(), resources)))?;
         }
-        for id in &input.designed.services {
-            let url = address(id, &input.designed.machines, &input.claimed);
-            let service = activate(tx, id, |body| {
+        for service in services {
+            let url = address(&service.id, &input.designed.machines, &input.claimed);
+            let service = activate(tx, service, |body| {
                 let name = product.body.get("name").cloned().unwrap_or_default();
                 body.insert(
                     "product".to_owned(),
@@ -489,7 +486,10 @@ impl Step for ActivateServices {
                     body.insert("place".to_owned(), json!([{ "role": "address", "name": url, "@type": "Address" }]));
                 }
             })?;
-            tx.fact(Fact::ServiceActivated { service: id.clone(), revision: service.revision }, service.tenant)?;
+            tx.fact(
+                Fact::ServiceActivated { service: service.id.clone(), revision: service.revision },
+                service.tenant,
+            )?;
         }
         let mut service_order = tx.peek(&orders::SERVICE_ORDER, &input.designed.service_order)?;
         orders::end(tx, &mut service_order, "completed", None)?;
@@ -519,16 +519,17 @@ fn address<'c>(service: &str, machines: &[Machine], claimed: &'c [Claimed]) -> O
 fn resources_of(tx: &mut Tx<'_>, service: &str, designed: &Designed) -> Result<Json> {
     let mut found = Vec::new();
     for machine in designed.machines.iter().filter(|machine| machine.supports == service) {
-        let intent = intents::get(tx, &machine.intent()?)?;
-        let intent = intent
-            .ok_or_else(|| Error::bug("intent.lost", format!("machine {} is not wanted any more", machine.id)))?;
-        found.push(json!({ "id": intent.resource(), "name": machine.name, "@referredType": "Resource" }));
+        let resource = intents::resource_of(tx, &machine.intent()?)?;
+        found.push(json!({ "id": resource, "name": machine.name, "@referredType": "Resource" }));
     }
     Ok(found.into())
 }
 
-fn activate(tx: &mut Tx<'_>, id: &str, change: impl FnOnce(&mut Map<String, Json>)) -> Result<Granted<Record>> {
-    let mut service = tx.peek(&SERVICE, id)?;
+fn activate(
+    tx: &mut Tx<'_>,
+    mut service: Granted<Record>,
+    change: impl FnOnce(&mut Map<String, Json>),
+) -> Result<Granted<Record>> {
     let now = tx.now.to_string();
     let body = service.body_mut();
     body.insert("startDate".to_owned(), now.clone().into());

@@ -51,7 +51,7 @@ impl Step for EndProduct {
             record.values("realizingService.id").into_iter().filter_map(Json::as_str).map(str::to_owned).collect();
         let (mut machines, mut ending) = (Vec::new(), Vec::new());
         for id in &services {
-            machines.extend(intents::of_service(tx, id)?.into_iter().map(|intent| intent.id.to_string()));
+            machines.extend(intents::ids_of_service(tx, id)?);
             let service = tx.peek(&SERVICE, id)?;
             let keep = |name: &str| service.body.get(name).cloned().unwrap_or_default();
             ending

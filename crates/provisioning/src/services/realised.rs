@@ -51,7 +51,7 @@ pub fn realised(tx: &mut Tx<'_>, service: &str) -> Result<Option<Realised>> {
     }
     let mut machines = Vec::new();
     for service in &services {
-        machines.extend(intents::of_service(tx, service)?.into_iter().map(|intent| intent.id.to_string()));
+        machines.extend(intents::ids_of_service(tx, service)?);
     }
     let text = |path: &str| product.at(path).and_then(Json::as_str).map(str::to_owned);
     let at = text("startDate").map_or(Ok(product.created), |text| base::time::parse(&text, "startDate"))?;
