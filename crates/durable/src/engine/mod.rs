@@ -31,7 +31,7 @@ use crate::step::{Progress, Wait};
 use crate::{jobs, reconcilers};
 
 /// Many, as they do nothing but wait for the commit that they share.
-const QUICK: usize = 32;
+const QUICK: usize = 96;
 const SLOW: usize = 8;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
