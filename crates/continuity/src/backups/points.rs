@@ -1,0 +1,456 @@
+//! Recovery points: states of a service that were kept, each with its copies and what is known
+//! of them.
+//!
+//! ```text
+//!   taking ──every copy stored and looked at──► available ◄─┐
+//!     │ ├────some copies───────────────────────► degraded ──┤ completed later: taking again
+//!     │ └────none──────────────────────────────► failed     │
+//!     available, degraded ──its rules let it go──► expired ◄┘
+//! ```
+//!
+//! **Invariants**
+//! - `available` means that every copy that the policy wants is verified; [`settle`] alone says
+//!   so, from the copies ([`judge`], by property test);
+//! - a service has one point that is being taken at a time (a unique index).
+
+use base::id::{HostId, RunId, TenantId};
+use base::time::Timestamp;
+use base::{Error, Result, limits};
+use db::{Class, Record};
+use drivers::wire::{Consistency, DiskCopy, Problem, TaskProgress, Work};
+use durable::{Subject, flows};
+use gate::{Action, Effect, Granted, Tx};
+use provisioning::services::SERVICE;
+use resources::tasks;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{BACKUP, Fact, policies, store};
+use crate::{BackupPlaceId, BackupPolicyId, RecoveryPointId, RepositoryId};
+
+/// The kind of a task's and a run's subject.
+pub const KIND: &str = "recoveryPoint";
+
+/// How a point stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum State {
+    /// It is being taken, or completed.
+    Taking,
+    /// Every copy is there and was looked at.
+    Available,
+    /// Something can be restored from it, and not every copy is there.
+    Degraded,
+    /// Nothing can be restored from it.
+    Failed,
+    /// Its rules have let it go.
+    Expired,
+}
+
+impl State {
+    pub(crate) const ALL: [State; 5] =
+        [State::Taking, State::Available, State::Degraded, State::Failed, State::Expired];
+
+    /// The word that is stored.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Taking => "taking",
+            State::Available => "available",
+            State::Degraded => "degraded",
+            State::Failed => "failed",
+            State::Expired => "expired",
+        }
+    }
+
+    /// Whether something can be restored from it.
+    pub fn is_restorable(self) -> bool {
+        matches!(self, State::Available | State::Degraded)
+    }
+}
+
+/// How a copy stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum CopyState {
+    /// It is not there yet.
+    Pending,
+    /// It was written; nobody has looked yet.
+    Stored,
+    /// It was looked at and is whole.
+    Verified,
+    /// Its repository is not whole.
+    Damaged,
+    /// It should be there and is not.
+    Missing,
+    /// It was let go.
+    Gone,
+}
+
+impl CopyState {
+    pub(crate) const ALL: [CopyState; 6] = [
+        CopyState::Pending,
+        CopyState::Stored,
+        CopyState::Verified,
+        CopyState::Damaged,
+        CopyState::Missing,
+        CopyState::Gone,
+    ];
+
+    /// The word that is stored.
+    pub fn word(self) -> &'static str {
+        match self {
+            CopyState::Pending => "pending",
+            CopyState::Stored => "stored",
+            CopyState::Verified => "verified",
+            CopyState::Damaged => "damaged",
+            CopyState::Missing => "missing",
+            CopyState::Gone => "gone",
+        }
+    }
+}
+
+/// One copy of a machine's disks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecoveryCopy {
+    /// The place.
+    pub place: BackupPlaceId,
+    /// Its name.
+    pub place_name: String,
+    /// The repository there.
+    pub repository: RepositoryId,
+    /// How it stands.
+    pub state: CopyState,
+    /// The snapshot's identifier there.
+    pub snapshot: Option<String>,
+    /// Why it is not as it should be.
+    pub problem: Option<Problem>,
+    /// When it was written.
+    #[schemars(with = "Option<String>")]
+    pub stored_at: Option<Timestamp>,
+    /// When it was looked at last.
+    #[schemars(with = "Option<String>")]
+    pub checked_at: Option<Timestamp>,
+    /// When a restore from it was made last and its data was right.
+    #[schemars(with = "Option<String>")]
+    pub drilled_at: Option<Timestamp>,
+    /// Which of the policy's places, from 0: the first is written, the others are copied from it.
+    pub position: i64,
+    #[serde(skip)]
+    pub(crate) machine: String,
+    #[serde(skip)]
+    pub(crate) task: Option<String>,
+}
+
+/// What a host took of a machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Taken {
+    /// The root of its contents: equal for equal contents.
+    pub tree: String,
+    /// The instant that the disks are of.
+    #[schemars(with = "String")]
+    pub taken_at: Timestamp,
+    /// What was done so that they are of one instant.
+    pub consistency: Consistency,
+    /// The disks.
+    pub disks: Vec<DiskCopy>,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes that were new.
+    pub added_bytes: u64,
+    /// What these took.
+    pub stored_bytes: u64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// A machine in a point.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Part {
+    /// The machine.
+    pub machine: String,
+    /// The host that it stood on.
+    pub host: HostId,
+    /// What was taken of it.
+    pub taken: Option<Taken>,
+    /// Its copies, in the policy's order of places.
+    pub copies: Vec<RecoveryCopy>,
+    #[serde(skip)]
+    pub(crate) task: Option<String>,
+}
+
+/// A recovery point.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecoveryPoint {
+    /// Its id.
+    pub id: RecoveryPointId,
+    /// The service.
+    pub service: String,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The policy that it was taken by.
+    pub policy: BackupPolicyId,
+    /// Which revision of it.
+    pub policy_revision: i64,
+    /// Whether a person asked for it, or else the schedule.
+    pub by_hand: bool,
+    /// How it stands.
+    pub state: State,
+    /// Why it is not available.
+    pub problem: Option<Problem>,
+    /// When it was asked for.
+    #[schemars(with = "String")]
+    pub requested_at: Timestamp,
+    /// The instant that it is of: the earliest of its machines'.
+    #[schemars(with = "Option<String>")]
+    pub taken_at: Option<Timestamp>,
+    /// When the last attempt at it ended.
+    #[schemars(with = "Option<String>")]
+    pub closed_at: Option<Timestamp>,
+    /// When it was let go.
+    #[schemars(with = "Option<String>")]
+    pub expired_at: Option<Timestamp>,
+    /// Its machines, each with its copies.
+    pub machines: Vec<Part>,
+    #[serde(skip)]
+    pub(crate) attempts: i64,
+}
+
+impl RecoveryPoint {
+    /// All copies of all machines.
+    pub fn copies(&self) -> impl Iterator<Item = &RecoveryCopy> {
+        self.machines.iter().flat_map(|part| &part.copies)
+    }
+
+    /// The machine of that name.
+    pub(crate) fn part(&self, machine: &str) -> Option<&Part> {
+        self.machines.iter().find(|part| part.machine == machine)
+    }
+}
+
+/// What a point is, from its copies alone: one that lacks any is never `available`.
+pub(crate) fn judge(machines: &[Part]) -> State {
+    let whole = |part: &Part| !part.copies.is_empty() && part.copies.iter().all(verified);
+    let some = |part: &Part| part.copies.iter().any(verified);
+    match machines {
+        [] => State::Failed,
+        parts if parts.iter().all(whole) => State::Available,
+        parts if parts.iter().all(some) => State::Degraded,
+        _ => State::Failed,
+    }
+}
+
+fn verified(copy: &RecoveryCopy) -> bool {
+    copy.state == CopyState::Verified
+}
+
+/// The point of that id, with machines and copies.
+///
+/// # Errors
+/// `NotFound`.
+pub fn load(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<RecoveryPoint> {
+    store::point(tx, id)?
+        .ok_or_else(|| Error::not_found("recoveryPoint.not_found", format!("there is no recovery point {id}")))
+}
+
+fn granted(tx: &mut Tx<'_>, action: &str, id: RecoveryPointId) -> Result<RecoveryPoint> {
+    let found = load(tx, id)?;
+    let tenant = found.tenant;
+    tx.grant(action, KIND, &id.to_string(), tenant, Class::Internal, found).map(Granted::into_inner)
+}
+
+/// A service that the actor may use so.
+pub(crate) fn service(tx: &mut Tx<'_>, action: &str, id: &str) -> Result<Granted<Record>> {
+    tx.load_for(action, &SERVICE, id)
+}
+
+/// Begins a point of a protected service, in the transaction of what asks for it.
+///
+/// # Errors
+/// `Conflict` where the service has no policy (`backup.no_policy`) or one is being taken (`backup.running`).
+pub(crate) fn begin(tx: &mut Tx<'_>, service: &str, by_hand: bool) -> Result<RecoveryPoint> {
+    let known = store::protection(tx, service)?.ok_or_else(|| super::unprotected(service))?;
+    if store::taking(tx, service)?.is_some() {
+        let message = "a recovery point of this service is being taken just now; wait for it";
+        return Err(Error::conflict("backup.running", message));
+    }
+    let policy = policies::load(tx, known.policy)?;
+    let (id, now) = (RecoveryPointId::fresh(tx.ids(), tx.now), tx.now);
+    store::insert(tx, id, &known, policy.revision, by_hand, now)?;
+    start(tx, id, known.tenant)?;
+    load(tx, id)
+}
+
+/// Works on a point once more: what is missing is brought, every copy is looked at again.
+pub(crate) fn again(tx: &mut Tx<'_>, point: &RecoveryPoint) -> Result<()> {
+    if !point.state.is_restorable() {
+        let message = format!("the point is {}: there is nothing to look at", point.state.word());
+        return Err(Error::conflict("recoveryPoint.state", message));
+    }
+    if store::taking(tx, &point.service)?.is_some() {
+        let message = "a recovery point of this service is being taken just now; wait for it";
+        return Err(Error::conflict("backup.running", message));
+    }
+    store::reopen(tx, point.id)?;
+    start(tx, point.id, point.tenant).map(drop)
+}
+
+fn start(tx: &mut Tx<'_>, id: RecoveryPointId, tenant: TenantId) -> Result<RunId> {
+    let input = serde_json::json!({ "point": id });
+    flows::start(tx, BACKUP, input, Subject::new(KIND, id.to_string(), tenant))
+}
+
+/// Ends an attempt: what the point is now follows from its copies, and why from whoever says so.
+pub(crate) fn settle(tx: &mut Tx<'_>, id: RecoveryPointId, problem: Option<Problem>) -> Result<RecoveryPoint> {
+    let point = load(tx, id)?;
+    if point.state != State::Taking {
+        return Ok(point);
+    }
+    let state = judge(&point.machines);
+    let lacking = point.copies().find(|copy| !verified(copy)).and_then(|copy| copy.problem.clone());
+    let untold = || Problem {
+        code: "backup.incomplete".to_owned(),
+        message: "not every copy is there".to_owned(),
+        retrying: false,
+    };
+    let problem = match state {
+        State::Available => None,
+        _ => Some(problem.or(lacking).unwrap_or_else(untold)),
+    };
+    store::close(tx, id, state, problem.as_ref())?;
+    let (point_id, service, tenant) = (id.to_string(), point.service.clone(), point.tenant);
+    tx.fact(Fact::closed(state, point_id, service), tenant)?;
+    load(tx, id)
+}
+
+/// Which service.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceRef {
+    /// The service; a customer-facing one.
+    pub id: String,
+}
+
+/// Takes a recovery point of a service now.
+pub static TAKE: Action<ServiceRef, RecoveryPoint> = Action {
+    name: "service.backup",
+    summary: "Takes a recovery point of a service now. Follow it with recoveryPoint.get.",
+    effect: Effect::Create,
+    run: |tx, input| {
+        service(tx, "service.backup", &input.id)?;
+        begin(tx, &input.id, true)
+    },
+};
+
+/// Which points.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListPoints {
+    /// The service.
+    pub id: String,
+    /// Also those that were let go.
+    #[serde(default)]
+    pub expired: bool,
+    /// Continue after this id; from the newest to the oldest.
+    #[serde(default)]
+    pub after: Option<RecoveryPointId>,
+    /// How many.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// A page of points.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PointPage {
+    /// The points, newest first.
+    pub items: Vec<RecoveryPoint>,
+    /// Where to go on; absent at the end.
+    pub next: Option<RecoveryPointId>,
+}
+
+/// Lists a service's recovery points.
+pub static LIST: Action<ListPoints, PointPage> = Action {
+    name: "recoveryPoint.list",
+    summary: "Lists a service's recovery points with their copies, newest first.",
+    effect: Effect::Read,
+    run: |tx, input| {
+        service(tx, "recoveryPoint.list", &input.id)?;
+        let limit = input.limit.unwrap_or(limits::PAGE_DEFAULT).clamp(1, 100);
+        let ids = store::ids(tx, &input.id, input.expired, input.after, limit)?;
+        let next = ids.last().copied().filter(|_| ids.len() >= limit as usize);
+        let items: Result<Vec<_>> = ids.into_iter().map(|id| load(tx, id)).collect();
+        Ok(PointPage { items: items?, next })
+    },
+};
+
+/// Which point.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PointRef {
+    /// Its id.
+    pub id: RecoveryPointId,
+}
+
+/// One thing that a host does for a point.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Doing {
+    /// `backUp`, `copy` or `check`.
+    pub what: String,
+    /// The host.
+    pub host: HostId,
+    /// How it stands.
+    pub state: tasks::State,
+    /// How far it is.
+    pub progress: Option<TaskProgress>,
+    /// What holds it up, or why it failed.
+    pub problem: Option<Problem>,
+}
+
+/// A point, and what is being done for it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PointDetail {
+    /// The point.
+    #[serde(flatten)]
+    pub point: RecoveryPoint,
+    /// What hosts do for it, the newest first.
+    pub work: Vec<Doing>,
+}
+
+fn doing(task: tasks::Task) -> Doing {
+    let what = match task.work {
+        Work::BackUpMachine { .. } => "backUp",
+        Work::CopySnapshots { .. } => "copy",
+        Work::CheckRepository { .. } => "check",
+        _ => "other",
+    };
+    Doing { what: what.to_owned(), host: task.host, state: task.state, progress: task.progress, problem: task.problem }
+}
+
+/// Shows a point and how far it is.
+pub static GET: Action<PointRef, PointDetail> = Action {
+    name: "recoveryPoint.get",
+    summary: "Shows a recovery point with its copies, and how far hosts are with it.",
+    effect: Effect::Read,
+    run: |tx, input| {
+        let point = granted(tx, "recoveryPoint.get", input.id)?;
+        let work = tasks::of_subject(tx, (KIND, &input.id.to_string()))?.into_iter().map(doing).collect();
+        Ok(PointDetail { point, work })
+    },
+};
+
+/// Looks at every copy of a point again, and brings those that are missing.
+pub static CHECK: Action<PointRef, RecoveryPoint> = Action {
+    name: "recoveryPoint.check",
+    summary: "Looks at every copy of a recovery point again, and brings those that are missing.",
+    effect: Effect::Change,
+    run: |tx, input| {
+        let point = granted(tx, "recoveryPoint.check", input.id)?;
+        again(tx, &point)?;
+        load(tx, input.id)
+    },
+};

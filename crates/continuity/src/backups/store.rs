@@ -1,0 +1,419 @@
+//! Rows of protections, points and copies.
+
+use base::Result;
+use base::id::TenantId;
+use base::time::Timestamp;
+use base::{Error, limits};
+use db::{Conn, Row, args};
+use drivers::wire::{Problem, TaskId, Work};
+use gate::Tx;
+use serde_json::Value as Json;
+
+use super::points::{CopyState, Part, RecoveryCopy, RecoveryPoint, State, Taken};
+use super::policies::BackupPolicy;
+use super::protections::Protection;
+use super::retention::{self, Point};
+use super::schedule::Schedule;
+use super::text;
+use crate::{BackupPolicyId, RecoveryPointId, RepositoryId};
+
+fn damaged(what: &str) -> Error {
+    Error::bug("backup.damaged", format!("a stored {what} does not read"))
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(what: &str, value: Option<Json>) -> Result<Option<T>> {
+    value.map(|value| serde_json::from_value(value).map_err(|e| damaged(what).because(e))).transpose()
+}
+
+// Protections.
+
+fn read_protection(row: &Row) -> Result<Protection> {
+    Ok(Protection {
+        service: row.get(0)?,
+        tenant: row.get(1)?,
+        policy: row.get(2)?,
+        next_due: row.get(3)?,
+        created_at: row.get(4)?,
+    })
+}
+
+const PROTECTION: &str = "SELECT service, tenant, policy, next_due, created_at FROM protections";
+
+/// The protection of a service that has not ended.
+pub(crate) fn protection(conn: &mut Conn<'_>, service: &str) -> Result<Option<Protection>> {
+    let sql = format!("{PROTECTION} WHERE service = $1 AND ended_at IS NULL");
+    conn.query_opt(&sql, args![service], read_protection)
+}
+
+/// Attaches a policy to a service, or another one.
+pub(crate) fn protect(
+    tx: &mut Tx<'_>,
+    service: &str,
+    tenant: TenantId,
+    policy: BackupPolicyId,
+    due: Timestamp,
+) -> Result<()> {
+    let now = tx.now;
+    tx.execute(
+        "INSERT INTO protections (service, tenant, policy, next_due, created_at) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (service) DO UPDATE SET policy = excluded.policy, next_due = excluded.next_due, ended_at = NULL",
+        args![service, tenant, policy, due, now],
+    )
+    .map(drop)
+}
+
+/// Ends a protection; says whether there was one.
+pub(crate) fn unprotect(tx: &mut Tx<'_>, service: &str) -> Result<bool> {
+    let now = tx.now;
+    let sql = "UPDATE protections SET ended_at = $2 WHERE service = $1 AND ended_at IS NULL";
+    Ok(tx.execute(sql, args![service, now])? > 0)
+}
+
+/// When a service is due next.
+pub(crate) fn set_due(tx: &mut Tx<'_>, service: &str, due: Timestamp) -> Result<()> {
+    tx.execute("UPDATE protections SET next_due = $2 WHERE service = $1", args![service, due]).map(drop)
+}
+
+/// A policy has another schedule from now on.
+pub(crate) fn reschedule(tx: &mut Tx<'_>, policy: BackupPolicyId, schedule: &Schedule) -> Result<()> {
+    let sql = "SELECT service FROM protections WHERE policy = $1 AND ended_at IS NULL ORDER BY service";
+    let services: Vec<String> = tx.query(sql, args![policy], |row| row.get(0))?;
+    let now = tx.now;
+    for service in services {
+        let due = schedule.next(now, &service)?;
+        set_due(tx, &service, due)?;
+    }
+    Ok(())
+}
+
+/// Protections of tenants in sight, by service.
+pub(crate) fn protections(conn: &mut Conn<'_>, tenant: TenantId, after: &str, limit: u32) -> Result<Vec<Protection>> {
+    let sql = format!("{PROTECTION} WHERE tenant = $1 AND ended_at IS NULL AND service > $2 ORDER BY service LIMIT $3");
+    conn.query(&sql, args![tenant, after, limit], read_protection)
+}
+
+/// Services that are due, the longest waiting first.
+pub(crate) fn due(conn: &mut Conn<'_>, now: Timestamp) -> Result<Vec<(String, TenantId)>> {
+    let sql =
+        "SELECT service, tenant FROM protections WHERE ended_at IS NULL AND next_due <= $1 ORDER BY next_due LIMIT $2";
+    conn.query(sql, args![now, limits::PAGE_MAX], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+// Points.
+
+fn read_copy(row: &Row) -> Result<RecoveryCopy> {
+    let state: String = row.get(5)?;
+    Ok(RecoveryCopy {
+        machine: row.get(0)?,
+        position: row.get(1)?,
+        repository: row.get(2)?,
+        place: row.get(3)?,
+        place_name: row.get(4)?,
+        state: CopyState::ALL.into_iter().find(|known| known.word() == state).ok_or_else(|| damaged("copy"))?,
+        snapshot: row.get(6)?,
+        task: row.get(7)?,
+        problem: from_json("problem", row.get(8)?)?,
+        stored_at: row.get(9)?,
+        checked_at: row.get(10)?,
+        drilled_at: row.get(11)?,
+    })
+}
+
+/// A point with all that is in it.
+pub(crate) fn point(conn: &mut Conn<'_>, id: RecoveryPointId) -> Result<Option<RecoveryPoint>> {
+    let sql = "SELECT id, service, tenant, policy, revision, cause, state, problem, attempts, requested_at, taken_at, closed_at, expired_at FROM recovery_points WHERE id = $1";
+    let found = conn.query_opt(sql, args![id], |row| {
+        let (cause, state): (String, String) = (row.get(5)?, row.get(6)?);
+        Ok(RecoveryPoint {
+            id: row.get(0)?,
+            service: row.get(1)?,
+            tenant: row.get(2)?,
+            policy: row.get(3)?,
+            policy_revision: row.get(4)?,
+            by_hand: cause == "person",
+            state: State::ALL.into_iter().find(|known| known.word() == state).ok_or_else(|| damaged("point"))?,
+            problem: from_json("problem", row.get(7)?)?,
+            attempts: row.get(8)?,
+            requested_at: row.get(9)?,
+            taken_at: row.get(10)?,
+            closed_at: row.get(11)?,
+            expired_at: row.get(12)?,
+            machines: Vec::new(),
+        })
+    })?;
+    let Some(mut point) = found else { return Ok(None) };
+    let sql = "SELECT machine, host, task, taken FROM recovery_machines WHERE point = $1 ORDER BY machine";
+    point.machines = conn.query(sql, args![id], |row| {
+        let taken = from_json::<Taken>("machine of a point", row.get(3)?)?;
+        Ok(Part { machine: row.get(0)?, host: row.get(1)?, task: row.get(2)?, taken, copies: Vec::new() })
+    })?;
+    let sql = "SELECT c.machine, c.position, c.repository, r.place, p.name, c.state, c.snapshot, c.task, c.problem, c.stored_at, c.checked_at, c.drilled_at
+         FROM recovery_copies c JOIN backup_repositories r ON r.id = c.repository JOIN backup_places p ON p.id = r.place
+         WHERE c.point = $1 ORDER BY c.machine, c.position";
+    for copy in conn.query(sql, args![id], read_copy)? {
+        if let Some(part) = point.machines.iter_mut().find(|part| part.machine == copy.machine) {
+            part.copies.push(copy);
+        }
+    }
+    Ok(Some(point))
+}
+
+/// A new point.
+pub(crate) fn insert(
+    tx: &mut Tx<'_>,
+    id: RecoveryPointId,
+    of: &Protection,
+    revision: i64,
+    by_hand: bool,
+    now: Timestamp,
+) -> Result<()> {
+    let cause = if by_hand { "person" } else { "schedule" };
+    tx.execute(
+        "INSERT INTO recovery_points (id, service, tenant, policy, revision, cause, state, attempts, requested_at) VALUES ($1, $2, $3, $4, $5, $6, 'taking', 0, $7)",
+        args![id, of.service, of.tenant, of.policy, revision, cause, now],
+    )
+    .map(drop)
+}
+
+/// The point of a service that is being taken.
+pub(crate) fn taking(conn: &mut Conn<'_>, service: &str) -> Result<Option<RecoveryPointId>> {
+    let sql = "SELECT id FROM recovery_points WHERE service = $1 AND state = 'taking'";
+    conn.query_opt(sql, args![service], |row| row.get(0))
+}
+
+/// A point is worked on once more.
+pub(crate) fn reopen(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<()> {
+    tx.execute("UPDATE recovery_points SET state = 'taking' WHERE id = $1", args![id])?;
+    tx.execute("UPDATE recovery_copies SET task = NULL WHERE point = $1", args![id]).map(drop)
+}
+
+/// An attempt at a point has ended.
+pub(crate) fn close(tx: &mut Tx<'_>, id: RecoveryPointId, state: State, problem: Option<&Problem>) -> Result<()> {
+    let (now, problem) = (tx.now, problem.map(text).transpose()?);
+    tx.execute(
+        "UPDATE recovery_points SET state = $2, problem = $3, closed_at = $4, attempts = attempts + 1 WHERE id = $1",
+        args![id, state.word(), problem, now],
+    )
+    .map(drop)
+}
+
+/// Points of a service, newest first.
+pub(crate) fn ids(
+    conn: &mut Conn<'_>,
+    service: &str,
+    expired: bool,
+    after: Option<RecoveryPointId>,
+    limit: u32,
+) -> Result<Vec<RecoveryPointId>> {
+    let before = after.map_or_else(|| "s".to_owned(), |after| after.to_string());
+    let sql = "SELECT id FROM recovery_points WHERE service = $1 AND id < $2 AND ($3 = 1 OR state <> 'expired') ORDER BY id DESC LIMIT $4";
+    conn.query(sql, args![service, before, expired, limit], |row| row.get(0))
+}
+
+/// The newest point of a service that something can be restored from.
+pub(crate) fn newest(conn: &mut Conn<'_>, service: &str) -> Result<Option<RecoveryPointId>> {
+    let sql = "SELECT id FROM recovery_points WHERE service = $1 AND state IN ('available', 'degraded') ORDER BY taken_at DESC, id DESC LIMIT 1";
+    conn.query_opt(sql, args![service], |row| row.get(0))
+}
+
+/// Points that are degraded and were last worked on before then: services, tenants and points.
+pub(crate) fn degraded(conn: &mut Conn<'_>, before: Timestamp) -> Result<Vec<(RecoveryPointId, TenantId)>> {
+    let sql = "SELECT id, tenant FROM recovery_points WHERE state = 'degraded' AND closed_at <= $1 ORDER BY closed_at LIMIT $2";
+    conn.query(sql, args![before, limits::PAGE_MAX], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// The points of a service as retention sees them. One that is being worked on is not judged.
+pub(crate) fn judged(conn: &mut Conn<'_>, service: &str) -> Result<Vec<Point>> {
+    let sql = "SELECT id, COALESCE(taken_at, requested_at), state FROM recovery_points WHERE service = $1 AND state IN ('available', 'degraded', 'failed')";
+    conn.query(sql, args![service], |row| {
+        let state: String = row.get(2)?;
+        let restorable = state != "failed";
+        Ok(Point { id: row.get(0)?, taken_at: row.get(1)?, restorable, good: state == "available" })
+    })
+}
+
+/// Whether anything of a service may be let go: see [`retention::may_let_go`].
+pub(crate) fn may_let_go(tx: &mut Tx<'_>, points: &[Point], policy: &BackupPolicy) -> Result<bool> {
+    let newest = points.iter().filter(|point| point.good).max_by_key(|point| (point.taken_at, point.id));
+    let Some(newest) = newest else { return Ok(false) };
+    let point = super::points::load(tx, newest.id)?;
+    let whole = |part: &Part| part.copies.iter().filter(|copy| copy.state == CopyState::Verified).count();
+    let least = point.machines.iter().map(whole).min().unwrap_or(0);
+    let wanted = super::policies::at(tx, point.policy, point.policy_revision)?.terms.places.len();
+    Ok(retention::may_let_go(least, wanted.min(policy.terms.places.len())))
+}
+
+/// Lets a point go: it is offered no more; its copies follow.
+pub(crate) fn expire(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<bool> {
+    let now = tx.now;
+    let sql = "UPDATE recovery_points SET state = 'expired', expired_at = $2 WHERE id = $1 AND state IN ('available', 'degraded', 'failed')";
+    Ok(tx.execute(sql, args![id, now])? > 0)
+}
+
+// Machines and copies.
+
+/// A machine of a point, with its copies to come.
+pub(crate) fn add_machine(
+    tx: &mut Tx<'_>,
+    point: RecoveryPointId,
+    machine: &str,
+    host: base::id::HostId,
+    repositories: &[RepositoryId],
+) -> Result<()> {
+    tx.execute(
+        "INSERT INTO recovery_machines (point, machine, host) VALUES ($1, $2, $3) ON CONFLICT (point, machine) DO UPDATE SET host = excluded.host",
+        args![point, machine, host],
+    )?;
+    for (position, repository) in repositories.iter().enumerate() {
+        tx.execute(
+            "INSERT INTO recovery_copies (point, machine, position, repository, state) VALUES ($1, $2, $3, $4, 'pending') ON CONFLICT (point, machine, position) DO NOTHING",
+            args![point, machine, position, repository],
+        )?;
+    }
+    Ok(())
+}
+
+/// Which task takes a machine.
+pub(crate) fn set_machine_task(
+    tx: &mut Tx<'_>,
+    point: RecoveryPointId,
+    machine: &str,
+    task: Option<&TaskId>,
+) -> Result<()> {
+    let task = task.map(TaskId::as_str);
+    tx.execute("UPDATE recovery_machines SET task = $3 WHERE point = $1 AND machine = $2", args![point, machine, task])
+        .map(drop)
+}
+
+/// A machine was taken: its first copy is there.
+pub(crate) fn set_taken(
+    tx: &mut Tx<'_>,
+    point: RecoveryPointId,
+    machine: &str,
+    taken: &Taken,
+    snapshot: &str,
+) -> Result<()> {
+    let taken_text = text(taken)?;
+    tx.execute(
+        "UPDATE recovery_machines SET taken = $3 WHERE point = $1 AND machine = $2",
+        args![point, machine, taken_text],
+    )?;
+    tx.execute(
+        "UPDATE recovery_points SET taken_at = CASE WHEN taken_at IS NULL OR taken_at > $2 THEN $2 ELSE taken_at END WHERE id = $1",
+        args![point, taken.taken_at],
+    )?;
+    set_stored(tx, point, machine, 0, snapshot)
+}
+
+/// A copy was written.
+pub(crate) fn set_stored(
+    tx: &mut Tx<'_>,
+    point: RecoveryPointId,
+    machine: &str,
+    position: i64,
+    snapshot: &str,
+) -> Result<()> {
+    let now = tx.now;
+    tx.execute(
+        "UPDATE recovery_copies SET state = 'stored', snapshot = $4, stored_at = $5, task = NULL, problem = NULL WHERE point = $1 AND machine = $2 AND position = $3",
+        args![point, machine, position, snapshot, now],
+    )
+    .map(drop)
+}
+
+/// Which task works on a copy.
+pub(crate) fn set_copy_task(
+    tx: &mut Tx<'_>,
+    point: RecoveryPointId,
+    copy: &RecoveryCopy,
+    task: Option<&TaskId>,
+) -> Result<()> {
+    let task = task.map(TaskId::as_str);
+    tx.execute(
+        "UPDATE recovery_copies SET task = $4 WHERE point = $1 AND machine = $2 AND position = $3",
+        args![point, copy.machine, copy.position, task],
+    )
+    .map(drop)
+}
+
+/// What was found of a copy; a problem alone leaves its state as it is.
+pub(crate) fn set_found(
+    tx: &mut Tx<'_>,
+    point: RecoveryPointId,
+    copy: &RecoveryCopy,
+    state: Option<CopyState>,
+    problem: Option<&Problem>,
+) -> Result<()> {
+    let (now, problem) = (tx.now, problem.map(text).transpose()?);
+    let checked = state.is_some_and(|state| state != CopyState::Pending);
+    tx.execute(
+        "UPDATE recovery_copies SET state = COALESCE($4, state), problem = $5, task = NULL,
+            checked_at = CASE WHEN $6 = 1 THEN $7 ELSE checked_at END
+         WHERE point = $1 AND machine = $2 AND position = $3",
+        args![point, copy.machine, copy.position, state.map(CopyState::word), problem, checked, now],
+    )
+    .map(drop)
+}
+
+/// The repositories that a task of a point needs, in the order that its work names them.
+pub(crate) fn repositories_of_task(
+    tx: &mut Tx<'_>,
+    point: RecoveryPointId,
+    task: &TaskId,
+    work: &Work,
+) -> Result<Vec<RepositoryId>> {
+    let of = |tx: &mut Tx<'_>, sql: &str| tx.query(sql, args![point, task.as_str()], |row| row.get(0));
+    let first = "SELECT c.repository FROM recovery_copies c JOIN recovery_machines m ON m.point = c.point AND m.machine = c.machine
+         WHERE c.point = $1 AND m.task = $2 AND c.position = 0";
+    let own = "SELECT DISTINCT repository FROM recovery_copies WHERE point = $1 AND task = $2";
+    let source = "SELECT DISTINCT f.repository FROM recovery_copies f JOIN recovery_copies c ON c.point = f.point AND c.machine = f.machine
+         WHERE c.point = $1 AND c.task = $2 AND f.position = 0";
+    match work {
+        Work::BackUpMachine { .. } => of(tx, first),
+        Work::CopySnapshots { .. } => {
+            let from: Vec<RepositoryId> = of(tx, source)?;
+            let to: Vec<RepositoryId> = of(tx, own)?;
+            Ok([from, to].concat())
+        }
+        Work::CheckRepository { .. } => of(tx, own),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// What lies in a repository and belongs to no point any more.
+pub(crate) fn to_forget(conn: &mut Conn<'_>, repository: RepositoryId) -> Result<Vec<String>> {
+    let sql = "SELECT c.snapshot FROM recovery_copies c JOIN recovery_points p ON p.id = c.point
+         WHERE c.repository = $1 AND c.state <> 'gone' AND c.snapshot IS NOT NULL AND p.state IN ('expired', 'failed')
+         ORDER BY c.snapshot LIMIT $2";
+    conn.query(sql, args![repository, limits::TASK_SNAPSHOTS_MAX], |row| row.get(0))
+}
+
+/// Repositories with something to forget.
+pub(crate) fn with_leftovers(conn: &mut Conn<'_>) -> Result<Vec<(RepositoryId, TenantId)>> {
+    let sql = "SELECT DISTINCT r.id, r.tenant FROM recovery_copies c JOIN recovery_points p ON p.id = c.point JOIN backup_repositories r ON r.id = c.repository
+         WHERE c.state <> 'gone' AND c.snapshot IS NOT NULL AND p.state IN ('expired', 'failed') ORDER BY r.id LIMIT $1";
+    conn.query(sql, args![limits::PAGE_MAX], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// How long what is let go in a repository stays recoverable: the longest that a policy asks for
+/// whose points are in it.
+pub(crate) fn grace(tx: &mut Tx<'_>, repository: RepositoryId) -> Result<u32> {
+    let sql = "SELECT DISTINCT p.policy FROM recovery_copies c JOIN recovery_points p ON p.id = c.point WHERE c.repository = $1";
+    let policies: Vec<BackupPolicyId> = tx.query(sql, args![repository], |row| row.get(0))?;
+    let mut longest = 0;
+    for policy in policies {
+        longest = longest.max(super::policies::load(tx, policy)?.terms.prune_delay_hours);
+    }
+    Ok(longest)
+}
+
+/// These are not in a repository any more.
+pub(crate) fn gone(tx: &mut Tx<'_>, repository: RepositoryId, snapshots: &[String]) -> Result<()> {
+    for snapshot in snapshots {
+        tx.execute(
+            "UPDATE recovery_copies SET state = 'gone', task = NULL WHERE repository = $1 AND snapshot = $2",
+            args![repository, snapshot],
+        )?;
+    }
+    Ok(())
+}
