@@ -186,7 +186,7 @@ fn work(place: &Place, grace: Duration) -> Result<()> {
     let hypervisor = Arc::new(Libvirt::new(&place.uri(), &data, &platform, probed.accelerator, client.clone())?);
     let settings = Settings { grace, ..Settings::default() };
     let images = hypervisor.clone();
-    let hands = Arc::new(Hands::new(hypervisor.clone(), &data, clock.clone()));
+    let hands = Arc::new(Hands::new(hypervisor.clone(), &data));
     let agent = Agent::start_with(settings, hypervisor, client.clone(), store, clock, Some(hands))?;
     std::thread::spawn(move || keep_certificate(&client));
     std::thread::spawn(move || keep_images(&images));

@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use base::time::Timestamp;
 use base::{Error, Result};
-use drivers::moment::HostClock;
 use drivers::tasks::{Cancel, Worker};
 use drivers::wire::{
     Consistency, DiskCopy, HostTask, IntentId, Outcome, ReadShare, Secret, TaskId, TaskProgress, Work,
@@ -36,7 +35,6 @@ pub struct Hands {
     libvirt: Arc<Libvirt>,
     vault: client::Worker,
     scratch: PathBuf,
-    clock: HostClock,
 }
 
 /// One task at work.
@@ -58,8 +56,8 @@ pub fn program() -> PathBuf {
 
 impl Hands {
     /// Works with the machines of `libvirt`, and keeps what is passing below `data`.
-    pub fn new(libvirt: Arc<Libvirt>, data: &Path, clock: HostClock) -> Self {
-        Self { libvirt, vault: client::Worker::new(program()), scratch: data.join("backups"), clock }
+    pub fn new(libvirt: Arc<Libvirt>, data: &Path) -> Self {
+        Self { libvirt, vault: client::Worker::new(program()), scratch: data.join("backups") }
     }
 }
 
@@ -181,7 +179,9 @@ impl Job<'_> {
         let taken_at: Timestamp = tagged(TAKEN).and_then(|text| text.parse().ok()).ok_or_else(unread)?;
         let consistency = tagged(CONSISTENCY).map_or(Consistency::Unknown, consistency);
         let figures = snapshot.figures;
-        let now = self.hands.clock.now().wall;
+        // From the instant that the disks are of to the end of the backup, also where a crash came after it.
+        let read_from: Timestamp = snapshot.time.parse().unwrap_or(taken_at);
+        let seconds = read_from.duration_since(taken_at).as_secs_f64() + figures.map_or(0.0, |figures| figures.seconds);
         Ok(Outcome::MachineBackedUp {
             snapshot: snapshot.id,
             tree: snapshot.tree,
@@ -191,7 +191,7 @@ impl Job<'_> {
             disks,
             added_bytes: figures.map_or(0, |figures| figures.added_bytes),
             stored_bytes: figures.map_or(0, |figures| figures.stored_bytes),
-            seconds: now.duration_since(taken_at).as_secs_f64().max(0.0),
+            seconds: seconds.max(0.0),
         })
     }
 

@@ -11,6 +11,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use base::error::Kind;
@@ -25,7 +26,7 @@ use super::{Libvirt, READS, Shown, disk_space, disks_of, domain_name, xml};
 use crate::files::{self, failed};
 
 /// How often it is looked how far QEMU is.
-const LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(100);
 /// How often a copy is begun again because the machine was started or stopped meanwhile.
 const TRIES: u32 = 4;
 /// What is left free of the file system that the copies are on, in MiB.
@@ -230,10 +231,7 @@ impl Libvirt {
     }
 
     /// The binding has no safe way to backup jobs.
-    fn virsh(
-        &self,
-        arguments: impl FnOnce(&mut std::process::Command) -> &mut std::process::Command,
-    ) -> Result<Vec<u8>> {
+    fn virsh(&self, arguments: impl FnOnce(&mut Command) -> &mut Command) -> Result<Vec<u8>> {
         tool("virsh", |c| arguments(c.args(["-q", "-c", self.connection.uri()])))
     }
 
@@ -271,13 +269,33 @@ fn things(phase: &str, done: usize, total: usize) -> TaskProgress {
 
 /// Copies a disk into a sparse file. What the disk holds does not say what format it has.
 fn convert(from: &Path, format: &str, to: &Path, cancel: &Cancel) -> Result<()> {
-    if cancel.asked() {
-        return Err(cancelled());
+    // It may take hours, and ends with this program.
+    let missing = |e| Error::unavailable("host.tool_missing", format!("cannot run qemu-img: {e}")).because(e);
+    let mut child = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "--", "qemu-img", "convert", "-f", format, "-O", "raw", "-S", "4k"])
+        .arg(from)
+        .arg(to)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(missing)?;
+    while child.try_wait().map_err(missing)?.is_none() {
+        if cancel.asked() {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(cancelled());
+        }
+        std::thread::sleep(LOOK);
     }
-    let done = tool("qemu-img", |c| c.args(["convert", "-f", format, "-O", "raw", "-S", "4k"]).arg(from).arg(to));
-    done.map(drop).map_err(|e| match e.code() {
-        "host.disk_full" => no_room(to.parent().unwrap_or(to), e.message()),
-        _ => e,
+    let output = child.wait_with_output().map_err(missing)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said: String = String::from_utf8_lossy(&output.stderr).trim().chars().take(500).collect();
+    Err(match said.contains("No space left") {
+        true => no_room(to.parent().unwrap_or(to), &said),
+        false => Error::unavailable("backup.copy_failed", format!("qemu-img could not copy a disk: {said}")),
     })
 }
 

@@ -20,7 +20,7 @@ thread_local! {
 pub struct Host {
     pub server: Arc<Server>,
     pub data: PathBuf,
-    dir: PathBuf,
+    pub dir: PathBuf,
     /// In a namespace, beside a system daemon (`script/libvirt-namespace`), and not a session's.
     namespace: bool,
     agent: Option<Child>,
@@ -68,7 +68,7 @@ pub fn debian() -> Option<PathBuf> {
     Some(manifest)
 }
 
-fn run(command: &mut Command) -> String {
+pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -97,6 +97,9 @@ impl Host {
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::copy(env!("CARGO_BIN_EXE_yunwei-agent"), dir.join("yunwei-agent")).unwrap();
+        // The backup engine is another crate's program, built beside the agent's.
+        let vault = Path::new(env!("CARGO_BIN_EXE_yunwei-agent")).with_file_name("yunwei-vault");
+        let _ = std::fs::copy(vault, dir.join("yunwei-vault"));
         let namespace = is_inside();
         let host = Self { server: Server::start(), data: dir.join("data"), dir, namespace, agent: None, _turn: turn };
         host.session("start");
@@ -133,7 +136,7 @@ impl Host {
         run(Command::new(top().join("script/libvirt-session")).arg(verb).arg(&self.dir));
     }
 
-    fn in_session(&self, command: &[&str]) -> Command {
+    pub fn in_session(&self, command: &[&str]) -> Command {
         if self.namespace {
             let mut plain = Command::new(command[0]);
             plain.args(&command[1..]);

@@ -5,6 +5,7 @@
 //! set `YUNWEI_TEST_LIBVIRT=require` to make that a failure.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod backups;
 mod host;
 mod server;
 

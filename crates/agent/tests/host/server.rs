@@ -42,6 +42,10 @@ pub struct Memory {
     console_requests: Vec<ConsoleRequest>,
     token_used_by: Option<String>,
     pub renewals: u32,
+    pub tasks: Vec<HostTask>,
+    /// What opens the repositories of tasks and recoveries, by name.
+    pub access: HashMap<String, Value>,
+    pub told: Vec<TaskReport>,
 }
 
 impl Server {
@@ -125,6 +129,23 @@ impl Server {
         self.changed.notify_all();
     }
 
+    /// Asks for a piece of work.
+    pub fn ask(&self, id: &str, work: Work, access: Value) {
+        let mut memory = self.memory.lock().unwrap();
+        memory.cursor += 1;
+        memory.access.insert(id.to_owned(), access);
+        memory.tasks.push(HostTask { id: id.parse().unwrap(), work });
+        self.changed.notify_all();
+    }
+
+    /// Asks for it no more.
+    pub fn drop_task(&self, id: &str) {
+        let mut memory = self.memory.lock().unwrap();
+        memory.cursor += 1;
+        memory.tasks.retain(|task| task.id.as_str() != id);
+        self.changed.notify_all();
+    }
+
     pub fn set_reachable(&self, reachable: bool) {
         self.reachable.store(reachable, Ordering::SeqCst);
     }
@@ -202,6 +223,16 @@ impl Server {
                 None => (404, Vec::new()),
             };
         }
+        if route.starts_with(path::TASKS) || route.starts_with(path::RECOVERIES) {
+            let memory = self.memory.lock().unwrap();
+            let disk = query.split('&').find_map(|pair| pair.strip_prefix("disk="));
+            let name = route.split('/').nth(4).unwrap();
+            let name = disk.map_or(name.to_owned(), |disk| format!("{name}/{disk}"));
+            return match memory.access.get(&name) {
+                Some(access) => (200, access.to_string().into_bytes()),
+                None => (404, json!({ "code": "task.not_found", "message": "none" }).to_string().into_bytes()),
+            };
+        }
         let value = match (verb, route) {
             ("POST", path::ENROL) => return self.enrol(body),
             ("POST", path::RENEW) => {
@@ -267,6 +298,7 @@ impl Server {
             full,
             intents: news.map(|(_, intent)| fresh(intent)).collect(),
             console_requests: memory.console_requests.clone(),
+            tasks: memory.tasks.clone(),
         })
     }
 
@@ -287,6 +319,13 @@ impl Server {
                 lives.entry(life.seq).and_modify(|mine| mine.absorb(life)).or_insert_with(|| life.clone());
             }
             memory.states.insert(seen.id.clone(), seen);
+        }
+        for told in report.tasks {
+            if told.state != TaskState::Running {
+                memory.tasks.retain(|task| task.id != told.id);
+                memory.cursor += 1;
+            }
+            memory.told.push(told);
         }
         if let Some(orphans) = report.orphans {
             memory.orphans = orphans;

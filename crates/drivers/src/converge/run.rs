@@ -383,19 +383,33 @@ impl Shared {
     fn report_once(&self, everything: bool) -> Result<bool> {
         let (observations, orphans) = self.book.news(everything);
         let host = if everything { self.host_news() } else { None };
+        if !observations.is_empty() || orphans.is_some() || host.is_some() || everything {
+            let sent_at = self.book.clock.now().wall;
+            let report =
+                Report { protocol: PROTOCOL, sent_at, host: host.clone(), observations, orphans, tasks: vec![] };
+            let answer = self.server.report(&report)?;
+            self.book.told(&report.observations, report.orphans.as_deref(), &answer)?;
+            if let Some(host) = host {
+                *self.host_told.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), host));
+            }
+            if self.book.has_news() && !report.observations.is_empty() {
+                return Ok(true);
+            }
+        }
+        self.report_tasks()
+    }
+
+    /// Tells how tasks go, by itself: where the server cannot take that, it still hears of the machines.
+    fn report_tasks(&self) -> Result<bool> {
         let sent_at = self.book.clock.now().wall;
         let tasks = self.board.news(sent_at);
-        if observations.is_empty() && orphans.is_none() && host.is_none() && tasks.is_empty() && !everything {
+        if tasks.is_empty() {
             return Ok(false);
         }
-        let report = Report { protocol: PROTOCOL, sent_at, host: host.clone(), observations, orphans, tasks };
-        let answer = self.server.report(&report).inspect_err(|_| self.board.untold(&report.tasks))?;
+        let report = Report { protocol: PROTOCOL, sent_at, host: None, observations: vec![], orphans: None, tasks };
+        self.server.report(&report).inspect_err(|_| self.board.untold(&report.tasks))?;
         self.board.told(&report.tasks, &self.book)?;
-        self.book.told(&report.observations, report.orphans.as_deref(), &answer)?;
-        if let Some(host) = host {
-            *self.host_told.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), host));
-        }
-        Ok((self.book.has_news() && !report.observations.is_empty()) || self.board.has_news())
+        Ok(self.board.has_news())
     }
 
     /// The host, if the server has not heard of it as it is now.
