@@ -6,6 +6,7 @@ use std::sync::Arc;
 use base::id::Ids;
 use base::time::Clock;
 use base::{Error, Result};
+use continuity::keys::Keys;
 use db::{Db, Location};
 use durable::{Engine, Registry};
 use gate::{Catalogue, Gate};
@@ -24,6 +25,7 @@ pub fn catalogue() -> Catalogue {
         .actions(resources::ACTIONS)
         .actions(provisioning::ACTIONS)
         .actions(billing::ACTIONS)
+        .actions(continuity::backups::ACTIONS)
         .actions(gate::audit::actions::ACTIONS)
         .actions(&web::hub::actions())
         .kinds(commerce::KINDS)
@@ -53,7 +55,7 @@ impl Folder {
         Ok(Folder(path.to_owned()))
     }
 
-    /// Keys of the certificate authority and of the audit log.
+    /// Keys of the certificate authority and of the audit log, and the master key.
     pub fn keys(&self) -> PathBuf {
         self.0.join("keys")
     }
@@ -92,20 +94,32 @@ pub fn open_gate(location: &Location, clock: Clock) -> Result<Gate> {
 /// Every kind of lasting work that the house knows.
 pub fn registry(postman: access::Postman) -> Registry {
     let registry = billing::register(provisioning::register(resources::register(Registry::default())));
+    let registry = continuity::backups::register(registry, vault_program());
     let registry = registry.reconciler("web.sweep", std::time::Duration::from_secs(3_600), web::sweep);
     crate::sweep::register(access::mail::work(registry, postman))
+}
+
+/// `yunwei-vault`: where YUNWEI_VAULT says, else beside this program, else on the PATH.
+fn vault_program() -> PathBuf {
+    let beside = || {
+        let program = std::env::current_exe().ok()?.with_file_name("yunwei-vault");
+        program.exists().then_some(program)
+    };
+    let named = std::env::var_os("YUNWEI_VAULT").map(PathBuf::from);
+    named.or_else(beside).unwrap_or_else(|| PathBuf::from("yunwei-vault"))
 }
 
 /// Puts the house together over an open gate.
 ///
 /// # Errors
 /// `Invalid` where a flow that comes with the product does not fit its steps;
-/// those of the certificate authority.
+/// those of the certificate authority and of the master key.
 pub fn assemble(gate: Gate, folder: &Folder, postman: access::Postman, site: &str, hub: HubSettings) -> Result<House> {
     let hub = Hub::new(catalogue().all_kinds(), site, hub);
     let notified = hub.clone();
     gate.react_with(Box::new(move |tx, fact| reactions::react(&notified, tx, fact)));
     let ca = Arc::new(Ca::open(&folder.keys(), gate.now())?);
+    continuity::backups::repositories::install(&gate, Keys::open(&folder.keys())?)?;
     let door = Door::open(gate.clone(), ca, folder.images())?;
     let engine = Engine::new(gate.clone(), registry(postman))?;
     Ok(House { gate, engine, door, hub })

@@ -9,6 +9,7 @@ use std::any::Any;
 use base::id::TenantId;
 use base::{Error, Result};
 use billing::{accounts, usage};
+use continuity::backups;
 use durable::flows;
 use gate::{Fact, RecordFact, Tx};
 use provisioning::{fulfilment, services};
@@ -37,6 +38,9 @@ pub fn react(hub: &Hub, tx: &mut Tx<'_>, fact: &dyn Fact) -> Result<()> {
     }
     if let Some(fact) = any.downcast_ref::<billing::Fact>() {
         return of_billing(fact);
+    }
+    if let Some(fact) = any.downcast_ref::<backups::Fact>() {
+        return of_backups(fact);
     }
     if let Some(fact) = any.downcast_ref::<durable::Fact>() {
         return of_durable(tx, fact);
@@ -84,9 +88,8 @@ fn of_resources(tx: &mut Tx<'_>, fact: &resources::Fact) -> Result<()> {
             )
             .map(drop)
         }
-        F::HostTaskEnded { task, .. } => {
-            let task = task.parse().map_err(|e: String| Error::bug("task.malformed", e))?;
-            flows::wake(tx, &resources::tasks::key(&task)).map(drop)
+        F::HostTaskEnded { task, subject_kind, subject_id } => {
+            backups::work::task_ended(tx, task, subject_kind, subject_id)
         }
         F::LifeObserved { intent, seq, .. } => usage::life_observed(tx, intent, *seq),
         F::HostEnrolled { .. } | F::HostChanged { .. } | F::HostSilent { .. } | F::HostReturned { .. } => Ok(()),
@@ -97,12 +100,15 @@ fn of_resources(tx: &mut Tx<'_>, fact: &resources::Fact) -> Result<()> {
 fn of_provisioning(tx: &mut Tx<'_>, fact: &provisioning::Fact) -> Result<()> {
     use provisioning::Fact as F;
     match fact {
-        F::ServiceActivated { service, .. } => usage::service_activated(tx, service),
+        F::ServiceActivated { service, .. } => {
+            usage::service_activated(tx, service)?;
+            backups::protections::activated(tx, service)
+        }
         F::ServiceReleased { service, .. } => {
             let now = tx.now;
             usage::end(tx, service, now)
         }
-        F::ServiceTerminated { .. } => Ok(()),
+        F::ServiceTerminated { service, .. } => backups::protections::terminated(tx, service),
     }
 }
 
@@ -113,10 +119,22 @@ fn of_billing(fact: &billing::Fact) -> Result<()> {
     }
 }
 
+fn of_backups(fact: &backups::Fact) -> Result<()> {
+    use backups::Fact as F;
+    match fact {
+        F::ServiceProtected { .. } | F::ProtectionEnded { .. } => Ok(()),
+        F::RecoveryPointAvailable { .. } | F::RecoveryPointDegraded { .. } => Ok(()),
+        F::RecoveryPointFailed { .. } | F::RecoveryPointExpired { .. } => Ok(()),
+    }
+}
+
 fn of_durable(tx: &mut Tx<'_>, fact: &durable::Fact) -> Result<()> {
     use durable::Fact as F;
     match fact {
-        F::FlowUndone(_) | F::FlowGivenUp(_) => fulfilment::ended(tx, fact),
+        F::FlowUndone(about) | F::FlowGivenUp(about) => {
+            backups::work::ended(tx, about)?;
+            fulfilment::ended(tx, fact)
+        }
         F::FlowStuck(about) => fulfilment::stuck(tx, about),
         F::FlowStarted(_) | F::FlowAdvanced(_) | F::FlowDone(_) | F::JobDiscarded { .. } => Ok(()),
     }

@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base::Result;
 use billing::bills;
+use continuity::backups::{places as backup_places, points, policies, protections, repositories};
 use durable::{flows, jobs};
 use gate::audit::actions as log;
 use portal::Portal;
@@ -95,6 +96,27 @@ pub static ROUTES: &[Route] = &[
     Route::act("/services/{id}/console", &services::CAPTURE),
     Route::get("/services/{id}/console", &services::CONSOLE),
     Route::act("/catalog/seed", &provisioning::starter::SEED),
+    // Backups: where copies lie, by which rules, and what there is of each service.
+    Route::post("/backup-places", &backup_places::CREATE),
+    Route::get("/backup-places", &backup_places::LIST),
+    Route::get("/backup-places/{id}", &backup_places::GET),
+    Route::patch("/backup-places/{id}", &backup_places::UPDATE),
+    Route::act("/backup-places/{id}/credential", &backup_places::SET_CREDENTIAL),
+    Route::post("/backup-policies", &policies::CREATE),
+    Route::get("/backup-policies", &policies::LIST),
+    Route::get("/backup-policies/{id}", &policies::GET),
+    Route::patch("/backup-policies/{id}", &policies::UPDATE),
+    Route::get("/backup-repositories", &repositories::LIST),
+    Route::act("/backup-repositories/{id}/reveal-escrow", &repositories::REVEAL).with_secret(),
+    Route::get("/protections", &protections::LIST),
+    Route::get("/services/{id}/protection", &protections::GET),
+    Route::act("/services/{id}/protection", &protections::SET),
+    Route::act("/services/{id}/protection/end", &protections::END),
+    Route::act("/services/{id}/protection/preview", &policies::PREVIEW),
+    Route::post("/services/{id}/backup", &points::TAKE),
+    Route::get("/services/{id}/recovery-points", &points::LIST),
+    Route::get("/recovery-points/{id}", &points::GET),
+    Route::act("/recovery-points/{id}/check", &points::CHECK),
     // Flows and other lasting work.
     Route::get("/flows", &flows::actions::LIST),
     Route::get("/flows/{id}", &flows::actions::GET),

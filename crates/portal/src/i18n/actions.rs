@@ -50,6 +50,12 @@ const NOUNS: &[(&str, &str, &str)] = &[
     ("billingAccount", "帳務帳號", "Billing account"),
     ("hub", "通知訂閱", "Subscription"),
     ("audit", "稽核紀錄", "Audit log"),
+    ("backup", "備份", "Backup"),
+    ("backupPlace", "備份存放處", "Place for copies"),
+    ("backupPolicy", "備份政策", "Backup policy"),
+    ("backupRepository", "備份儲存庫", "Backup repository"),
+    ("protection", "服務的保護", "Protection"),
+    ("recoveryPoint", "復原點", "Recovery point"),
 ];
 
 /// (verb of an action, Chinese, English)
@@ -108,6 +114,14 @@ const VERBS: &[(&str, &str, &str)] = &[
     ("preview", "預覽", "previewed"),
     ("export", "匯出", "exported"),
     ("price", "估價", "priced"),
+    ("backup", "備份", "backed up"),
+    ("check", "檢查", "checked"),
+    ("set", "設定", "set"),
+    ("end", "結束", "ended"),
+    ("set_credential", "設定憑證於", "given a credential"),
+    ("reveal_escrow", "顯示託管密碼：", "escrow password shown"),
+    ("access", "取得憑證", "fetched access"),
+    ("recover", "取得還原資料", "fetched a recovery"),
 ];
 
 /// An action in words; empty where there are none for it.

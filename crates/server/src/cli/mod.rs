@@ -5,6 +5,7 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod bills;
 mod catalog;
 mod client;
@@ -105,6 +106,15 @@ Examples:
   yunwei service stop srv_01m80h6wrtet7rkwawzsgh6gss"
     )]
     Service(services::ServiceCommand),
+    /// Backups: take them, see what can be brought back, and look after places and policies.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei backup run svc_01m80h6wrtet7rkwawzsgh6gss      take a recovery point now
+  yunwei backup show svc_01m80h6wrtet7rkwawzsgh6gss     how well it is protected: 3-2-1-1-0"
+    )]
+    Backup(backup::BackupCommand),
     /// Bills.
     #[command(
         subcommand,
@@ -233,6 +243,7 @@ pub fn main() -> ExitCode {
         Command::Catalog(command) => catalog::run(command, json),
         Command::Order(command) => orders::run(command, json),
         Command::Service(command) => services::run(command, json),
+        Command::Backup(command) => backup::run(command, json),
         Command::Bill(command) => bills::run(command, json),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "yunwei", &mut std::io::stdout());
