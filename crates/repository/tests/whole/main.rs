@@ -8,5 +8,6 @@ mod judge;
 mod support;
 
 mod server;
+mod stalled;
 mod thief;
 mod trouble;
