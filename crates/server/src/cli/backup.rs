@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base::{Error, Result};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value as Json, json};
 
@@ -146,7 +146,8 @@ pub enum Immutability {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "where", required = true, multiple = false, args = ["folder", "server", "endpoint"])]
+#[group(skip)]
+#[command(group = ArgGroup::new("where").required(true).args(["folder", "server", "endpoint"]))]
 pub struct NewPlace {
     /// Its name.
     name: String,

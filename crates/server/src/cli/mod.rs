@@ -294,6 +294,7 @@ mod tests {
             let path = format!("{path} {}", command.get_name());
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(after.contains("Examples:") || after.contains("Start here:"), "`{path}` shows no example");
+            examples(&after).iter().for_each(|example| parses(example));
             assert!(command.get_about().is_some(), "`{path}` does not say what it does");
             for argument in command.get_arguments() {
                 assert!(argument.get_help().is_some(), "`{path}`: {} is not explained", argument.get_id());
@@ -301,5 +302,28 @@ mod tests {
             command.get_subcommands().for_each(|inner| walk(inner, &path));
         }
         walk(&super::Cli::command(), "");
+    }
+
+    /// The commands of ours in a help text, without what follows them for people or for the shell.
+    fn examples(help: &str) -> Vec<String> {
+        let whole = help.replace(" \\\n      ", " ");
+        let lines = whole.lines().filter_map(|line| line.trim().strip_prefix("yunwei ").map(str::to_owned));
+        // Before an explanation there are more blanks than one example has between its words.
+        let ends = ["   ", " < ", " > ", " | ", " && "];
+        let cut = |line: String| {
+            let end = ends.iter().filter_map(|end| line.find(end)).min().unwrap_or(line.len());
+            line[..end].to_owned()
+        };
+        lines.map(cut).collect()
+    }
+
+    /// What the help shows is what the program takes, split into words by a real shell.
+    fn parses(example: &str) {
+        let script = format!("set -- {example}; printf '%s\\n' yunwei \"$@\"");
+        let words = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap().stdout;
+        let words = String::from_utf8(words).unwrap();
+        if let Err(e) = super::Cli::command().try_get_matches_from(words.lines()) {
+            assert!(!e.use_stderr(), "`yunwei {example}`: {e}");
+        }
     }
 }
