@@ -29,11 +29,13 @@ impl Machines {
         let folder = house.folder.join(name);
         std::fs::create_dir_all(&folder)?;
         let script = house.binaries.checkout.join("script/libvirt-session");
-        // The daemon's user may not see into the folder that the program was built in.
-        let program = house.folder.join("yunwei-agent");
-        if !program.exists() {
-            std::fs::copy(house.binaries.folder.join("yunwei-agent"), &program)?;
+        // The daemon's user may not see into the folder that the programs were built in.
+        for name in ["yunwei-agent", "yunwei-vault"] {
+            if !house.folder.join(name).exists() {
+                std::fs::copy(house.binaries.folder.join(name), house.folder.join(name))?;
+            }
         }
+        let program = house.folder.join("yunwei-agent");
         let log = house.folder.join(format!("log/{name}.log"));
         let mut made =
             Machines { folder, script, program, agent: None, log, id: String::new(), accelerator: String::new() };

@@ -22,7 +22,7 @@ pub fn free_port() -> Outcome<u16> {
 /// Where the programs are.
 #[derive(Debug, Clone)]
 pub struct Binaries {
-    /// The folder with `yunwei` and `yunwei-agent`.
+    /// The folder with `yunwei`, `yunwei-agent` and `yunwei-vault`.
     pub folder: PathBuf,
     /// The checkout, for `script/`.
     pub checkout: PathBuf,

@@ -121,7 +121,10 @@ impl Worker {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|e| {
-                let message = format!("{} does not start: {e}; install it beside the server", self.program.display());
+                let message = format!(
+                    "{} does not start: {e}; install it beside the program that uses it",
+                    self.program.display()
+                );
                 fault::error(fault::ABSENT, message)
             })
     }
