@@ -56,6 +56,7 @@ fn catalogue() -> Catalogue {
         .actions(resources::ACTIONS)
         .actions(provisioning::ACTIONS)
         .actions(billing::ACTIONS)
+        .actions(continuity::backups::ACTIONS)
         .actions(&web::hub::actions())
         .actions(gate::audit::actions::ACTIONS)
         .kinds(commerce::KINDS)

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops on its first surprise")]
 
 mod audit;
+mod backups;
 mod bad_days;
 mod clocks;
 mod command_line;

@@ -1,0 +1,202 @@
+//! Backups as an operator sets them up with the command line, of a real machine, with Debian's
+//! restic as the judge of what lies in the places.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use base::time::Timestamp;
+use serde_json::{Value as Json, json};
+use testkit::{Api, Binaries, Daemon, Installation, Machines, Options, free_port};
+
+use crate::{Scratch, has_hypervisor};
+
+fn has_restic() -> bool {
+    let there = Command::new("restic").arg("version").output().is_ok();
+    let required = std::env::var("YUNWEI_TEST_RESTIC").is_ok_and(|word| word == "require");
+    assert!(there || !required, "restic is not installed");
+    if !there {
+        eprintln!("SKIPPED: restic is not installed");
+    }
+    there
+}
+
+/// `yunwei`, as somebody whose answers are read by a program.
+fn yunwei(api: &Api, words: &[&str]) -> Json {
+    let mut command = Binaries::find().unwrap().yunwei();
+    command.env("YUNWEI_URL", &api.url).env("YUNWEI_TOKEN", &api.token).args(words).arg("--json");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn id(made: &Json) -> &str {
+    made["id"].as_str().unwrap()
+}
+
+/// A repository server with credentials for one customer.
+struct Shelf {
+    folder: PathBuf,
+    url: String,
+    _server: Daemon,
+}
+
+impl Shelf {
+    fn start(folder: &Path, tenant: &str) -> Shelf {
+        let program = Binaries::find().unwrap().folder.join("yunwei-repository");
+        std::fs::create_dir_all(folder.join("data")).unwrap();
+        for role in ["append", "maintain"] {
+            let mut command = Command::new(&program);
+            command.args(["credential", "add", role, "--repository", tenant, "--role", role, "--data"]);
+            let output = command.arg(folder.join("data")).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            std::fs::write(folder.join(role), output.stdout).unwrap();
+        }
+        let at = format!("127.0.0.1:{}", free_port().unwrap());
+        let mut command = Command::new(&program);
+        command.args(["serve", "--listen", &at, "--data"]).arg(folder.join("data"));
+        let server = Daemon::start("yunwei-repository", command, &folder.join("log")).unwrap();
+        Shelf { folder: folder.to_owned(), url: format!("http://{at}"), _server: server }
+    }
+
+    fn secret(&self, role: &str) -> String {
+        std::fs::read_to_string(self.folder.join(role)).unwrap().trim().to_owned()
+    }
+}
+
+/// Debian's restic, on one of the customer's repositories.
+struct Restic {
+    repository: String,
+    password: String,
+}
+
+impl Restic {
+    fn run(&self, words: &[&str]) -> Vec<u8> {
+        let mut command = Command::new("restic");
+        command.env("RESTIC_PASSWORD", &self.password).args(["--no-cache", "--no-lock", "-r", &self.repository]);
+        let output = command.args(words).output().unwrap();
+        assert!(output.status.success(), "restic {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    fn snapshots(&self) -> Vec<Json> {
+        serde_json::from_slice(&self.run(&["snapshots", "--json"])).unwrap()
+    }
+
+    /// The newest second that the guest had written down when that copy was taken.
+    fn newest_second(&self, snapshot: &str, into: &Path) -> i64 {
+        self.run(&["restore", snapshot, "--include", "*/data.raw", "--target", into.to_str().unwrap()]);
+        let found = Command::new("find").arg(into).args(["-name", "data.raw"]).output().unwrap().stdout;
+        let disk = String::from_utf8(found).unwrap().trim().to_owned();
+        // What the guest's own system would do first: the journal of the file system is played.
+        let _ = Command::new("/usr/sbin/e2fsck").args(["-p", &disk]).output().unwrap();
+        let read = Command::new("/usr/sbin/debugfs").args(["-R", "cat lived.log", &disk]).output().unwrap().stdout;
+        let log = String::from_utf8(read).unwrap();
+        log.lines().last().and_then(|line| line.split(' ').next()).unwrap().parse().unwrap()
+    }
+}
+
+/// The customer leaves with what it needs to read its backups alone.
+fn leave(api: &Api, place: &str, repository: String) -> Restic {
+    let all = api.get("/api/v1/backup-repositories").unwrap();
+    let one = all["items"].as_array().unwrap().iter().find(|one| one["placeName"] == place).unwrap().clone();
+    let told = api.post(&format!("/api/v1/backup-repositories/{}/reveal-escrow", id(&one)), &json!({})).unwrap();
+    Restic { repository, password: told["password"].as_str().unwrap().to_owned() }
+}
+
+fn settled(api: &Api, point: &str) -> Json {
+    let until = Instant::now() + Duration::from_secs(180);
+    loop {
+        let now = yunwei(api, &["backup", "show", point]);
+        if now["state"] != "taking" {
+            return now;
+        }
+        assert!(Instant::now() < until, "it is still being taken: {now:#}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn a_service_is_protected_as_the_book_says_and_its_owner_can_leave_with_plain_restic() {
+    if !has_hypervisor() || !has_restic() {
+        return;
+    }
+    let scratch = Scratch::new("backup");
+    let mut house = Installation::start(&scratch.0, Options::default()).unwrap();
+    let mut host = Machines::start(&house, "h").unwrap();
+    house.seed().unwrap();
+    let customer = house.customer("Customer", "owner@customer.example").unwrap();
+    let stranger = house.customer("Stranger", "owner@stranger.example").unwrap();
+    customer.order("web-01").unwrap().watch(&customer.api).unwrap();
+    let services = "/tmf-api/serviceInventory/v4/service?category=CustomerFacingService&state=active";
+    let service = id(&customer.api.get(services).unwrap()[0]).to_owned();
+
+    let (near, shelf) = (scratch.0.join("near"), Shelf::start(&scratch.0.join("shelf"), &customer.tenant));
+    std::fs::create_dir_all(&near).unwrap();
+    std::fs::set_permissions(&near, PermissionsExt::from_mode(0o777)).unwrap();
+    let staff = house.api.clone();
+    let folder = format!("{}:{}", host.id, near.display());
+    let first = yunwei(&staff, &["backup", "places", "add", "near", "--folder", &folder]);
+    let far = ["backup", "places", "add", "far", "--server", &shelf.url, "--site", "elsewhere"];
+    let second = yunwei(&staff, &[&far[..], &["--immutability", "append-only"]].concat());
+    for role in ["append", "maintain"] {
+        let file = shelf.folder.join(role);
+        let credential = ["backup", "places", "credential", id(&second), "--role", role, "--name", role];
+        let whose = ["--tenant", &customer.tenant, "--secret-file", file.to_str().unwrap()];
+        yunwei(&staff, &[&credential[..], &whose].concat());
+    }
+    let policy = ["backup", "policies", "add", "nightly", "--calendar", "daily 02:00", "--daily", "7"];
+    let policy = yunwei(&staff, &[&policy[..], &["--place", id(&first), "--place", id(&second)]].concat());
+    yunwei(&staff, &["backup", "protect", &service, "--policy", id(&policy)]);
+
+    let point = yunwei(&customer.api, &["backup", "run", &service]);
+    assert_eq!(point["state"], "available", "{point:#}");
+    let standing = yunwei(&customer.api, &["backup", "show", &service]);
+    let digits: Vec<(&str, &str)> = standing["digits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|digit| (digit["name"].as_str().unwrap(), digit["standing"].as_str().unwrap()))
+        .collect();
+    let met = ["copies", "media", "offSite", "immutable"].map(|name| (name, "met"));
+    assert_eq!(digits, [&met[..], &[("errors", "notProven")]].concat(), "nothing was restored yet: {standing:#}");
+
+    // Once more, and everything dies on the way.
+    let begun = yunwei(&customer.api, &["backup", "run", &service, "--no-wait"]);
+    std::thread::sleep(Duration::from_millis(400));
+    host.kill_agent().unwrap();
+    house.kill_server().unwrap();
+    house.start_server().unwrap();
+    host.start_agent().unwrap();
+    let again = settled(&customer.api, id(&begun));
+    assert_eq!(again["state"], "available", "{again:#}");
+
+    let host_of = |url: &str| url.trim_start_matches("http://").to_owned();
+    let far = format!("rest:http://append:{}@{}/{}/", shelf.secret("append"), host_of(&shelf.url), customer.tenant);
+    let near = near.join(&customer.tenant).display().to_string();
+    for (place, repository) in [("near", near), ("far", far)] {
+        let restic = leave(&customer.api, place, repository);
+        assert_eq!(restic.snapshots().len(), 2, "{place}: each point once, whatever died meanwhile");
+        restic.run(&["check", "--read-data"]);
+        for one in [&point, &again] {
+            let copies = one["machines"][0]["copies"].as_array().unwrap();
+            let copy = copies.iter().find(|copy| copy["placeName"] == place).unwrap();
+            let into = scratch.0.join(format!("{place}-{}", id(one)));
+            let newest = restic.newest_second(copy["snapshot"].as_str().unwrap(), &into);
+            let taken: Timestamp = one["takenAt"].as_str().unwrap().parse().unwrap();
+            let age = taken.as_second() - newest;
+            assert!((-2..=10).contains(&age), "{place}: the newest record inside is {age} s older than the point says");
+        }
+    }
+
+    // Nobody else sees it or has it taken.
+    for path in [format!("/api/v1/recovery-points/{}", id(&point)), format!("/api/v1/services/{service}/protection")] {
+        assert_eq!(stranger.api.send("GET", &path, &[], None).unwrap().status, 404, "{path}");
+    }
+    let take = format!("/api/v1/services/{service}/backup");
+    let json = [("content-type", "application/json")];
+    assert_eq!(stranger.api.send("POST", &take, &json, Some(b"{}")).unwrap().status, 404);
+    let theirs = stranger.api.get("/api/v1/backup-repositories").unwrap();
+    assert_eq!(theirs["items"], json!([]));
+}
