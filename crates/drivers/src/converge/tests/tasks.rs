@@ -201,10 +201,15 @@ fn backup(id: &str, machine: &str) -> HostTask {
 
 fn file(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("yw-tasks-{name}-{}.db", std::process::id()));
+    clear(&path);
+    path
+}
+
+/// The store and what SQLite keeps beside it.
+fn clear(path: &std::path::Path) {
     for end in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{end}", path.display()));
     }
-    path
 }
 
 #[test]
@@ -296,7 +301,7 @@ fn an_agent_that_ends_in_the_middle_begins_again_and_one_that_ended_after_it_tel
     assert_eq!(office.wait_for_end("t1").state, TaskState::Succeeded);
     assert_eq!(hand.begun(), begun, "it was not begun a third time");
     agent.stop();
-    std::fs::remove_file(&path).unwrap();
+    clear(&path);
 }
 
 #[test]
@@ -311,7 +316,7 @@ fn a_master_key_is_on_disk_only_until_it_was_heard() {
     let store = Store::open(&path).unwrap();
     let kept = serde_json::to_string(&store.tasks().unwrap()).unwrap();
     assert!(kept.contains("repositoryMade") && !kept.contains("master-key"), "{kept}");
-    std::fs::remove_file(&path).unwrap();
+    clear(&path);
 }
 
 #[test]
