@@ -46,18 +46,10 @@ struct Job<'a> {
     told: &'a mut dyn FnMut(TaskProgress),
 }
 
-/// Where `yunwei-vault` is: as `YUNWEI_VAULT` says, beside this program, or on the path.
-pub fn program() -> PathBuf {
-    let named = std::env::var_os("YUNWEI_VAULT").map(PathBuf::from);
-    let beside =
-        || std::env::current_exe().ok().map(|own| own.with_file_name("yunwei-vault")).filter(|own| own.is_file());
-    named.or_else(beside).unwrap_or_else(|| "yunwei-vault".into())
-}
-
 impl Hands {
     /// Works with the machines of `libvirt`, and keeps what is passing below `data`.
     pub fn new(libvirt: Arc<Libvirt>, data: &Path) -> Self {
-        Self { libvirt, vault: client::Worker::new(program()), scratch: data.join("backups") }
+        Self { libvirt, vault: client::Worker::new(client::program()), scratch: data.join("backups") }
     }
 }
 

@@ -94,19 +94,9 @@ pub fn open_gate(location: &Location, clock: Clock) -> Result<Gate> {
 /// Every kind of lasting work that the house knows.
 pub fn registry(postman: access::Postman) -> Registry {
     let registry = billing::register(provisioning::register(resources::register(Registry::default())));
-    let registry = continuity::backups::register(registry, vault_program());
+    let registry = continuity::backups::register(registry, vault::client::program());
     let registry = registry.reconciler("web.sweep", std::time::Duration::from_secs(3_600), web::sweep);
     crate::sweep::register(access::mail::work(registry, postman))
-}
-
-/// `yunwei-vault`: where YUNWEI_VAULT says, else beside this program, else on the PATH.
-fn vault_program() -> PathBuf {
-    let beside = || {
-        let program = std::env::current_exe().ok()?.with_file_name("yunwei-vault");
-        program.exists().then_some(program)
-    };
-    let named = std::env::var_os("YUNWEI_VAULT").map(PathBuf::from);
-    named.or_else(beside).unwrap_or_else(|| PathBuf::from("yunwei-vault"))
 }
 
 /// Puts the house together over an open gate.

@@ -51,6 +51,14 @@ impl Cancel {
 /// Who is told how far it is.
 pub type Listener<'a> = &'a mut dyn FnMut(Progress);
 
+/// Where `yunwei-vault` is: as `YUNWEI_VAULT` says, beside this program, or on the path.
+pub fn program() -> PathBuf {
+    let named = std::env::var_os("YUNWEI_VAULT").map(PathBuf::from);
+    let beside =
+        || std::env::current_exe().ok().map(|own| own.with_file_name("yunwei-vault")).filter(|own| own.is_file());
+    named.or_else(beside).unwrap_or_else(|| "yunwei-vault".into())
+}
+
 /// Runs requests in child processes.
 #[derive(Debug, Clone)]
 pub struct Worker {

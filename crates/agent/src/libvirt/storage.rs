@@ -82,7 +82,7 @@ impl Storage {
         let (images, machines) = (data.join("images"), data.join("machines"));
         files::passable_dir(&images)?;
         files::passable_dir(&machines)?;
-        let vault = vault::client::Worker::new(crate::tasks::program());
+        let vault = vault::client::Worker::new(vault::client::program());
         Ok(Self { images, machines, server, vault, fetching: Mutex::default() })
     }
 
