@@ -9,11 +9,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use base::time::Timestamp;
-use base::{Error, Result};
+use base::{Error, Result, Secret};
 use drivers::tasks::{Cancel, Worker};
-use drivers::wire::{
-    Consistency, DiskCopy, HostTask, IntentId, Outcome, ReadShare, Secret, TaskId, TaskProgress, Work,
-};
+use drivers::wire::{Consistency, DiskCopy, HostTask, IntentId, Outcome, ReadShare, TaskId, TaskProgress, Work};
 use vault::client;
 use vault::fault;
 use vault::request::{

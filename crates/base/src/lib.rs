@@ -10,6 +10,8 @@ pub mod hex;
 pub mod id;
 pub mod limits;
 pub mod money;
+mod secret;
 pub mod time;
 
 pub use error::{Error, Kind, Result};
+pub use secret::Secret;

@@ -4,33 +4,10 @@
 //! child process as JSON.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 
+pub use base::Secret;
 use serde::{Deserialize, Serialize};
-
-/// A password or a key: never printed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes a secret in.
-    pub fn new(text: impl Into<String>) -> Self {
-        Secret(text.into())
-    }
-
-    /// The secret itself; the name makes its uses easy to find.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
 
 /// A repository: where it lies and what opens it.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -54,8 +54,7 @@ pub use observation::{
     ReportAnswer,
 };
 pub use task::{
-    Consistency, DiskCopy, HostTask, Outcome, ReadShare, RecoveryAccess, Secret, TaskProgress, TaskReport, TaskState,
-    Work,
+    Consistency, DiskCopy, HostTask, Outcome, ReadShare, RecoveryAccess, TaskProgress, TaskReport, TaskState, Work,
 };
 pub use token::EnrolToken;
 

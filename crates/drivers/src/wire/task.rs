@@ -9,10 +9,9 @@
 //!   ([`path::TASKS`](super::path::TASKS)) and kept nowhere.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use base::time::Timestamp;
-use base::{Error, Result, limits};
+use base::{Error, Result, Secret, limits};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -308,29 +307,6 @@ pub struct DiskCopy {
     pub bytes: u64,
     /// Where it is in the snapshot.
     pub path: String,
-}
-
-/// A secret on its way: never printed.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes a secret in.
-    pub fn new(text: impl Into<String>) -> Self {
-        Secret(text.into())
-    }
-
-    /// The secret itself; the name makes its uses easy to find.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
 }
 
 #[cfg(test)]

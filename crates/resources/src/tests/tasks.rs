@@ -1,10 +1,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use base::Kind;
-use drivers::wire::{
-    Consistency, DiskSource, Outcome, Problem, Secret, TaskId, TaskProgress, TaskReport, TaskState, Work,
-};
+use base::{Kind, Secret};
+use drivers::wire::{Consistency, DiskSource, Outcome, Problem, TaskId, TaskProgress, TaskReport, TaskState, Work};
 use proptest::prelude::*;
 use serde_json::json;
 

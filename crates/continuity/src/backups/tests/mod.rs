@@ -14,15 +14,13 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use base::Result;
 use base::id::{HostId, TenantId};
 use base::time::Clock;
+use base::{Result, Secret};
 use commerce::testing::{OPERATOR, manager, member};
 use db::Db;
 use db::testing::Scratch;
-use drivers::wire::{
-    Consistency, DiskCopy, HostTask, Outcome, PROTOCOL, Problem, Report, Secret, TaskReport, TaskState, Work,
-};
+use drivers::wire::{Consistency, DiskCopy, HostTask, Outcome, PROTOCOL, Problem, Report, TaskReport, TaskState, Work};
 use durable::Engine;
 use gate::{Catalogue, Cx, Fact, Gate, Tx};
 use provisioning::testing::Town;

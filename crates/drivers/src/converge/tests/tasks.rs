@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use super::*;
+use base::Secret;
+
 use crate::tasks::{Cancel, Worker};
 use crate::wire::{
-    ConsoleTail, HostTask, ImageRef, Intents, Outcome, RecoveryAccess, RecoveryId, Report, ReportAnswer, Secret,
-    TaskId, TaskProgress, TaskReport, TaskState, Work,
+    ConsoleTail, HostTask, ImageRef, Intents, Outcome, RecoveryAccess, RecoveryId, Report, ReportAnswer, TaskId,
+    TaskProgress, TaskReport, TaskState, Work,
 };
 
 /// A worker that counts, and does a task when it is let.
