@@ -144,6 +144,7 @@ CREATE TABLE intents (
     desired             TEXT,
     tenant              TEXT NOT NULL,
     service             TEXT NOT NULL,
+    standing            TEXT NOT NULL DEFAULT 'serving' CHECK (standing IN ('serving', 'beside', 'replaced')),
     feed                BIGINT NOT NULL,
     observed            TEXT,
     observed_generation BIGINT NOT NULL,

@@ -107,6 +107,7 @@ CREATE TABLE recovery_machines (
     point   TEXT NOT NULL REFERENCES recovery_points (id),
     machine TEXT NOT NULL,
     host    TEXT NOT NULL,
+    spec    TEXT NOT NULL,
     task    TEXT,
     taken   TEXT,
     PRIMARY KEY (point, machine)
@@ -129,3 +130,42 @@ CREATE TABLE recovery_copies (
 ) CLUSTERED;
 CREATE INDEX recovery_copies_by_repository ON recovery_copies (repository, point) WHERE state <> 'gone';
 CREATE INDEX recovery_copies_by_task ON recovery_copies (task) WHERE task IS NOT NULL;
+
+-- Machines that are made again from one copy of a point: a restore, or a drill. While one is open,
+-- its point is kept and hosts are given what opens its repository.
+CREATE TABLE recoveries (
+    id           TEXT PRIMARY KEY,
+    tenant       TEXT NOT NULL,
+    service      TEXT NOT NULL,
+    point        TEXT NOT NULL REFERENCES recovery_points (id),
+    place        TEXT NOT NULL REFERENCES backup_places (id),
+    repository   TEXT NOT NULL REFERENCES backup_repositories (id),
+    purpose      TEXT NOT NULL CHECK (purpose IN ('restore', 'drill')),
+    subject_kind TEXT NOT NULL,
+    subject_id   TEXT NOT NULL,
+    opened_at    BIGINT NOT NULL,
+    ended_at     BIGINT
+);
+CREATE INDEX recoveries_open ON recoveries (point) WHERE ended_at IS NULL;
+CREATE INDEX recoveries_by_place ON recoveries (place, ended_at);
+
+-- Each machine of one: what was saved of it, and the machine that is made from that.
+CREATE TABLE recovery_targets (
+    recovery TEXT NOT NULL REFERENCES recoveries (id),
+    machine  TEXT NOT NULL,
+    snapshot TEXT NOT NULL,
+    made     TEXT UNIQUE,
+    PRIMARY KEY (recovery, machine)
+) CLUSTERED;
+
+-- How each disk came back, as its host measured it.
+CREATE TABLE recovery_disks (
+    recovery  TEXT NOT NULL REFERENCES recoveries (id),
+    machine   TEXT NOT NULL,
+    disk      TEXT NOT NULL,
+    bytes     BIGINT NOT NULL,
+    ms        BIGINT NOT NULL,
+    verify_ms BIGINT NOT NULL,
+    digest    TEXT NOT NULL,
+    PRIMARY KEY (recovery, machine, disk)
+) CLUSTERED;

@@ -5,11 +5,13 @@
 //! |---|---|
 //! | [`keys`] | sealing: secrets in the database that only the master key beside it opens |
 //! | [`backups`] | places, policies, protections, recovery points; the flow that takes them |
+//! | [`recoveries`] | machines that are made again from a copy: what restores and drills stand on |
 //! | [`impact`] | what stops, for how long, and what is lost: a pure function over the graph of dependencies |
 
 pub mod backups;
 pub mod impact;
 pub mod keys;
+pub mod recoveries;
 
 base::ids! {
     /// Where copies lie.
@@ -20,5 +22,7 @@ base::ids! {
     pub struct BackupPolicyId = "bkpo";
     /// A state of a service that was kept.
     pub struct RecoveryPointId = "rpt";
+    /// Machines that are made again from a recovery point.
+    pub struct RecoveryId = "rcvy";
 }
-db::id_columns!(BackupPlaceId, RepositoryId, BackupPolicyId, RecoveryPointId);
+db::id_columns!(BackupPlaceId, RepositoryId, BackupPolicyId, RecoveryPointId, RecoveryId);

@@ -55,6 +55,19 @@ pub fn nocloud(guest: &Guest<'_>) -> CloudInit {
     }
 }
 
+/// The same guest elsewhere: another instance, with other interfaces. All else that it is told stays.
+pub fn elsewhere(seed: &CloudInit, instance_id: &str, networks: &[Interface]) -> CloudInit {
+    let mut meta_data = String::new();
+    for line in seed.meta_data.lines() {
+        let _ = match line.starts_with("instance-id:") {
+            true => writeln!(meta_data, "instance-id: {}", json!(instance_id)),
+            false => writeln!(meta_data, "{line}"),
+        };
+    }
+    let network_config = (!networks.is_empty()).then(|| network_config(networks));
+    CloudInit { user_data: seed.user_data.clone(), meta_data, network_config }
+}
+
 fn user_data(guest: &Guest<'_>) -> String {
     let mut config = json!({ "preserve_hostname": false, "hostname": guest.hostname });
     if let Some(user) = guest.user {
@@ -129,6 +142,21 @@ mod tests {
         let line = seed.meta_data.lines().find_map(|line| line.strip_prefix("  characteristics: ")).unwrap();
         let read: BTreeMap<String, String> = serde_json::from_str(line).unwrap();
         assert_eq!(read[hostile], hostile);
+    }
+
+    #[test]
+    fn elsewhere_a_guest_is_told_the_same_but_who_and_where_it_is() {
+        let seed = nocloud(&Guest { instance_id: "i-1", hostname: "web", name: "Web", ..Guest::default() });
+        let interface = Interface {
+            mac: "52:54:00:00:00:02".parse().unwrap(),
+            addresses: vec!["192.0.2.9/24".into()],
+            gateway: None,
+            nameservers: vec![],
+        };
+        let moved = elsewhere(&seed, "i-2", &[interface]);
+        assert_eq!(moved.user_data, seed.user_data);
+        assert_eq!(moved.meta_data, seed.meta_data.replace("\"i-1\"", "\"i-2\""));
+        assert!(moved.network_config.unwrap().contains("192.0.2.9/24"));
     }
 
     #[test]

@@ -9,6 +9,9 @@
 //! - A generation only grows; an id is never used for a second machine.
 //! - Nothing is wanted on a host that it does not hold a reservation for, nor
 //!   more than that reservation ([`put`]).
+//! - A service is served by the machines whose standing says so: of these alone its state, its power
+//!   and its backups follow. One that was made *beside* it, and one that was *replaced*, are not it
+//!   ([`take_over`]).
 //! - Freed means: the agent said that nothing is there, at the generation that
 //!   wanted nothing ([`crate::observe`]), or a person answered for it
 //!   ([`crate::hosts::RETIRE`]).
@@ -29,6 +32,30 @@ use serde::{Deserialize, Serialize};
 use crate::placement::Demand;
 use crate::{capacity, inventory, wake};
 
+/// What a machine is to its service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Standing {
+    /// The service is served by it.
+    Serving,
+    /// It was made from the service's data, and is not the service: a restore or a drill on its way.
+    Beside,
+    /// Another machine serves in its place.
+    Replaced,
+}
+
+impl Standing {
+    const ALL: [Standing; 3] = [Standing::Serving, Standing::Beside, Standing::Replaced];
+
+    fn word(self) -> &'static str {
+        match self {
+            Standing::Serving => "serving",
+            Standing::Beside => "beside",
+            Standing::Replaced => "replaced",
+        }
+    }
+}
+
 /// What is wanted of one machine and what was seen of it.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -47,6 +74,8 @@ pub struct Intent {
     pub tenant: TenantId,
     /// The service that it is part of.
     pub service: String,
+    /// What it is to that service.
+    pub standing: Standing,
     /// What the agent saw last.
     pub observed: Option<Observation>,
     /// When that arrived.
@@ -117,13 +146,14 @@ pub fn key(id: &IntentId) -> String {
 }
 
 const SELECT: &str = "SELECT i.id, i.host, h.reachable, i.generation, i.desired, i.tenant, i.service, i.observed, i.observed_at, i.freed_at,
-     i.created_at, i.resource FROM intents i JOIN hosts h ON h.id = i.host";
+     i.created_at, i.resource, i.standing FROM intents i JOIN hosts h ON h.id = i.host";
 
 fn read(row: &Row) -> Result<Intent> {
     let damaged = |what: &'static str| {
         move |e: serde_json::Error| Error::bug("intent.damaged", format!("a stored {what} does not read")).because(e)
     };
     let (id, desired, observed): (String, Option<String>, Option<String>) = (row.get(0)?, row.get(4)?, row.get(7)?);
+    let standing: String = row.get(12)?;
     Ok(Intent {
         id: id.parse().map_err(|e: String| Error::bug("intent.damaged", e))?,
         host: row.get(1)?,
@@ -132,6 +162,10 @@ fn read(row: &Row) -> Result<Intent> {
         desired: desired.map(|text| serde_json::from_str(&text)).transpose().map_err(damaged("specification"))?,
         tenant: row.get(5)?,
         service: row.get(6)?,
+        standing: Standing::ALL
+            .into_iter()
+            .find(|known| known.word() == standing)
+            .ok_or_else(|| Error::bug("intent.damaged", "a machine's standing is not one"))?,
         observed: observed.map(|text| serde_json::from_str(&text)).transpose().map_err(damaged("observation"))?,
         observed_at: row.get(8)?,
         freed_at: row.get(9)?,
@@ -157,7 +191,7 @@ pub fn resource_of(conn: &mut Conn<'_>, id: &IntentId) -> Result<String> {
     found.ok_or_else(|| Error::bug("intent.lost", format!("machine {id} is not wanted any more")))
 }
 
-/// The ids of the intents of a service, oldest first.
+/// The ids of all intents of a service, whatever they are to it, oldest first.
 ///
 /// # Errors
 /// Those of the database.
@@ -166,12 +200,40 @@ pub fn ids_of_service(conn: &mut Conn<'_>, service: &str) -> Result<Vec<String>>
     conn.query(sql, args![service, limits::PAGE_MAX], |row| row.get(0))
 }
 
-/// The intents of a service, oldest id first.
+/// The intents of the machines that serve a service, oldest id first.
 ///
 /// # Errors
 /// Those of the database.
 pub fn of_service(conn: &mut Conn<'_>, service: &str) -> Result<Vec<Intent>> {
-    conn.query(&format!("{SELECT} WHERE i.service = $1 ORDER BY i.id LIMIT $2"), args![service, limits::PAGE_MAX], read)
+    let sql = format!("{SELECT} WHERE i.service = $1 AND i.standing = 'serving' ORDER BY i.id LIMIT $2");
+    conn.query(&sql, args![service, limits::PAGE_MAX], read)
+}
+
+/// A service is served by other machines from now on: those that were are replaced and wanted away,
+/// those that stood beside it serve. Doing it again changes nothing.
+///
+/// # Errors
+/// `Conflict` (`intent.not_beside`) where a new machine is not there, not beside this service, or
+/// wanted away.
+pub fn take_over(tx: &mut Tx<'_>, service: &str, by: &[IntentId]) -> Result<()> {
+    for id in by {
+        let fit = |found: &Intent| {
+            found.service == service && found.standing != Standing::Replaced && found.desired.is_some()
+        };
+        if !get(tx, id)?.as_ref().is_some_and(fit) {
+            let message = format!("machine {id} does not stand beside service {service}");
+            return Err(Error::conflict("intent.not_beside", message));
+        }
+    }
+    for old in of_service(tx, service)?.into_iter().filter(|old| !by.contains(&old.id)) {
+        stand(tx, &old.id, Standing::Replaced)?;
+        absent(tx, &old.id)?;
+    }
+    by.iter().try_for_each(|id| stand(tx, id, Standing::Serving))
+}
+
+fn stand(tx: &mut Tx<'_>, id: &IntentId, standing: Standing) -> Result<()> {
+    tx.execute("UPDATE intents SET standing = $2 WHERE id = $1", args![id.as_str(), standing.word()]).map(drop)
 }
 
 /// The intents on a host that are not freed.
@@ -202,6 +264,8 @@ pub struct Want<'a> {
     pub tenant: TenantId,
     /// The service that it is part of.
     pub service: &'a str,
+    /// What it is to that service when it is first wanted.
+    pub standing: Standing,
 }
 
 /// Wants a machine to be as specified. Wanting the same again changes nothing;
@@ -221,9 +285,9 @@ pub fn put(tx: &mut Tx<'_>, want: &Want<'_>) -> Result<()> {
             let resource = inventory::machine_wanted(tx, want)?;
             let (feed, now) = (next_feed(tx, want.host)?, tx.now);
             tx.execute(
-                "INSERT INTO intents (id, host, kind, generation, desired, tenant, service, feed, observed_generation, observed_revision, resource, created_at, changed_at)
-                 VALUES ($1, $2, 'machine', 1, $3, $4, $5, $6, 0, 0, $7, $8, $8)",
-                args![want.id.as_str(), want.host, text, want.tenant, want.service, feed, resource, now],
+                "INSERT INTO intents (id, host, kind, generation, desired, tenant, service, feed, observed_generation, observed_revision, resource, created_at, changed_at, standing)
+                 VALUES ($1, $2, 'machine', 1, $3, $4, $5, $6, 0, 0, $7, $8, $8, $9)",
+                args![want.id.as_str(), want.host, text, want.tenant, want.service, feed, resource, now, want.standing.word()],
             )?;
         }
         Some(found) if found.host != want.host => {
@@ -278,7 +342,8 @@ pub fn edit(tx: &mut Tx<'_>, id: &IntentId, edit: impl FnOnce(&mut MachineSpec) 
         return Err(Error::conflict("intent.absent", format!("machine {id} is being taken away")));
     };
     edit(&mut spec)?;
-    put(tx, &Want { id, host: found.host, spec: &spec, tenant: found.tenant, service: &found.service })
+    let (service, standing) = (&found.service, found.standing);
+    put(tx, &Want { id, host: found.host, spec: &spec, tenant: found.tenant, service, standing })
 }
 
 /// Wants a machine to run or to be stopped.

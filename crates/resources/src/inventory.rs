@@ -312,7 +312,8 @@ pub(crate) fn machine_wanted(tx: &mut Tx<'_>, want: &Want<'_>) -> Result<String>
 pub(crate) fn machine_adopted(tx: &mut Tx<'_>, id: &IntentId) -> Result<()> {
     let Some(intent) = intents::get(tx, id)? else { return Ok(()) };
     let Some(spec) = &intent.desired else { return Ok(()) };
-    let want = Want { id, host: intent.host, spec, tenant: intent.tenant, service: &intent.service };
+    let (service, standing) = (&intent.service, intent.standing);
+    let want = Want { id, host: intent.host, spec, tenant: intent.tenant, service, standing };
     let resource = machine_wanted(tx, &want)?;
     tx.execute("UPDATE intents SET resource = $2 WHERE id = $1", args![id.as_str(), resource]).map(drop)
 }

@@ -170,14 +170,16 @@ fn take_up(
         .ok_or_else(|| Error::invalid("orphan.generation", "the orphan's generation is out of range"))?;
     let text = desired.map(serde_json::to_string).transpose();
     let text = text.map_err(|e| Error::bug("intent.specification", "a specification cannot be written").because(e))?;
+    // What goes serves nothing.
+    let standing = if desired.is_some() { "serving" } else { "replaced" };
     let (feed, now) = (intents::next_feed(tx, host)?, tx.now);
     tx.execute(
-        "INSERT INTO intents (id, host, kind, generation, desired, tenant, service, feed, observed_generation, observed_revision, resource, created_at, changed_at)
-         VALUES ($1, $2, 'machine', $3, $4, $5, $6, $7, 0, 0, '', $8, $8)
-         ON CONFLICT (id) DO UPDATE SET host = $2, desired = $4, tenant = $5, service = $6, feed = $7, observed = NULL, observed_generation = 0,
+        "INSERT INTO intents (id, host, kind, generation, desired, tenant, service, feed, observed_generation, observed_revision, resource, created_at, changed_at, standing)
+         VALUES ($1, $2, 'machine', $3, $4, $5, $6, $7, 0, 0, '', $8, $8, $9)
+         ON CONFLICT (id) DO UPDATE SET standing = $9, host = $2, desired = $4, tenant = $5, service = $6, feed = $7, observed = NULL, observed_generation = 0,
             observed_revision = 0, freed_at = NULL, changed_at = $8,
             generation = CASE WHEN intents.generation >= $3 THEN intents.generation + 1 ELSE $3 END",
-        args![orphan.id.as_str(), host, generation, text, tenant, service, feed, now],
+        args![orphan.id.as_str(), host, generation, text, tenant, service, feed, now, standing],
     )?;
     tx.execute("DELETE FROM orphans WHERE host = $1 AND id = $2", args![host, orphan.id.as_str()]).map(drop)
 }

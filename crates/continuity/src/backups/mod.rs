@@ -24,7 +24,7 @@
 //! - what opens a repository is in no task, no outcome and no row in clear; a host is given it
 //!   for an open task of its own, and never what lets one remove at a server or in a bucket.
 //!
-//! **Not here.** The engine (`vault`), how a host takes disks (`agent`), restores and drills.
+//! **Not here.** The engine (`vault`), how a host takes disks (`agent`), bringing back ([`crate::recoveries`]).
 
 pub mod digits;
 pub mod places;
@@ -34,9 +34,9 @@ pub mod protections;
 pub mod repositories;
 pub mod retention;
 pub mod schedule;
-mod store;
+pub(crate) mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod upkeep;
 pub mod work;
 

@@ -17,7 +17,7 @@ use base::id::{HostId, RunId, TenantId};
 use base::time::Timestamp;
 use base::{Error, Result, limits};
 use db::{Class, Record};
-use drivers::wire::{Consistency, DiskCopy, Problem, TaskProgress, Work};
+use drivers::wire::{Consistency, DiskCopy, MachineSpec, Problem, TaskProgress, Work};
 use durable::{Subject, flows};
 use gate::{Action, Effect, Granted, Tx};
 use provisioning::services::SERVICE;
@@ -179,6 +179,9 @@ pub struct Part {
     pub copies: Vec<RecoveryCopy>,
     #[serde(skip)]
     pub(crate) task: Option<String>,
+    /// What it was wanted to be when it was taken. Not shown: it holds what its guest was told.
+    #[serde(skip)]
+    pub(crate) spec: Option<MachineSpec>,
 }
 
 /// A recovery point.
@@ -256,7 +259,7 @@ pub fn load(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<RecoveryPoint> {
         .ok_or_else(|| Error::not_found("recoveryPoint.not_found", format!("there is no recovery point {id}")))
 }
 
-fn granted(tx: &mut Tx<'_>, action: &str, id: RecoveryPointId) -> Result<RecoveryPoint> {
+pub(crate) fn granted(tx: &mut Tx<'_>, action: &str, id: RecoveryPointId) -> Result<RecoveryPoint> {
     let found = load(tx, id)?;
     let tenant = found.tenant;
     tx.grant(action, KIND, &id.to_string(), tenant, Class::Internal, found).map(Granted::into_inner)

@@ -12,9 +12,8 @@ use base::id::TenantId;
 use base::time::Timestamp;
 use base::{Error, Result, limits};
 use db::{Class, Conn, Row, args};
-use drivers::wire::{Outcome, Problem, RecoveryAccess, TaskId, Work};
+use drivers::wire::{Outcome, Problem, TaskId, Work};
 use gate::{Action, Effect, Tx};
-use resources::intents;
 use resources::tasks::{self, Task};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,7 +23,7 @@ use vault::request::{self, Key, Secret};
 use super::places::{self, BackupPlace, Location, Role};
 use super::{keys, points, store};
 use crate::keys::{self as sealing, For, Keys};
-use crate::{BackupPlaceId, RecoveryPointId, RepositoryId};
+use crate::{BackupPlaceId, RepositoryId};
 
 /// The kind of a task's subject.
 pub const KIND: &str = "backupRepository";
@@ -263,42 +262,19 @@ fn seal(tx: &mut Tx<'_>, task: &Task, outcome: &Outcome) -> Result<()> {
     .map(drop)
 }
 
-/// What a disk is made from that a point holds: the first copy that was looked at, found whole,
-/// and can be reached from where the machine will be.
-fn recover(tx: &mut Tx<'_>, asked: &tasks::Recovery) -> Result<Json> {
-    let absent = || Error::not_found("recovery.not_found", format!("nothing can be recovered from {}", asked.recovery));
-    let words = asked.recovery.to_string();
-    let (point, machine) = words.split_once('.').map_or((words.as_str(), None), |(point, rest)| (point, Some(rest)));
-    let point: RecoveryPointId = point.parse().map_err(|_| absent())?;
-    let intent = intents::get(tx, &asked.machine)?.ok_or_else(absent)?;
-    let known = points::load(tx, point).map_err(|_| absent())?;
-    // A machine is given its own tenant's data and nobody else's. A point that is being looked
-    // at again can be restored from all the same.
-    let over = matches!(known.state, points::State::Failed | points::State::Expired);
-    if known.tenant != intent.tenant || over {
-        return Err(absent());
-    }
-    let named = |part: &&points::Part| machine.is_none_or(|wanted| part.machine == wanted);
-    let part = known.machines.iter().find(named).ok_or_else(absent)?;
-    let disk = part.taken.iter().flat_map(|taken| &taken.disks).find(|disk| disk.name == asked.disk);
-    let disk = disk.cloned().ok_or_else(absent)?;
-    for copy in part.copies.iter().filter(|copy| copy.state == points::CopyState::Verified) {
-        let place = places::load(tx, copy.place)?;
-        let reached = place.location.host().is_none_or(|host| host == intent.host);
-        let Some(snapshot) = copy.snapshot.clone().filter(|_| reached) else { continue };
-        let one = load(tx, copy.repository)?;
-        let repository = json!(opened(tx, &one, Role::Append, Opener::Usual)?);
-        let access = RecoveryAccess { repository, snapshot, path: disk.path, bytes: disk.bytes };
-        return serde_json::to_value(access)
-            .map_err(|e| Error::bug("repository.access", "an access cannot be written").because(e));
-    }
-    let message = format!("no whole copy of {point} can be reached from the machine's host");
-    Err(Error::unavailable("recovery.no_copy", message))
+/// Opens it for a host that reads from it.
+pub(crate) fn for_reading(tx: &mut Tx<'_>, id: RepositoryId) -> Result<Json> {
+    let one = load(tx, id)?;
+    Ok(json!(opened(tx, &one, Role::Append, Opener::Usual)?))
 }
 
 /// Who knows the keys, for the agents' entrance.
 pub fn hooks() -> Arc<tasks::Keys> {
-    Arc::new(tasks::Keys { access: Arc::new(access), seal: Arc::new(seal), recover: Arc::new(recover) })
+    Arc::new(tasks::Keys {
+        access: Arc::new(access),
+        seal: Arc::new(seal),
+        recover: Arc::new(crate::recoveries::access),
+    })
 }
 
 /// A task about a repository has ended.

@@ -5,7 +5,7 @@ use base::id::TenantId;
 use base::time::Timestamp;
 use base::{Error, limits};
 use db::{Conn, Row, args};
-use drivers::wire::{Problem, TaskId, Work};
+use drivers::wire::{MachineSpec, Problem, TaskId, Work};
 use gate::Tx;
 use serde_json::Value as Json;
 
@@ -142,10 +142,11 @@ pub(crate) fn point(conn: &mut Conn<'_>, id: RecoveryPointId) -> Result<Option<R
         })
     })?;
     let Some(mut point) = found else { return Ok(None) };
-    let sql = "SELECT machine, host, task, taken FROM recovery_machines WHERE point = $1 ORDER BY machine";
+    let sql = "SELECT machine, host, task, taken, spec FROM recovery_machines WHERE point = $1 ORDER BY machine";
     point.machines = conn.query(sql, args![id], |row| {
         let taken = from_json::<Taken>("machine of a point", row.get(3)?)?;
-        Ok(Part { machine: row.get(0)?, host: row.get(1)?, task: row.get(2)?, taken, copies: Vec::new() })
+        let spec = from_json("machine's specification", row.get(4)?)?;
+        Ok(Part { machine: row.get(0)?, host: row.get(1)?, task: row.get(2)?, taken, spec, copies: Vec::new() })
     })?;
     let sql = "SELECT c.machine, c.position, c.repository, r.place, p.name, c.state, c.snapshot, c.task, c.problem, c.stored_at, c.checked_at, c.drilled_at
          FROM recovery_copies c JOIN backup_repositories r ON r.id = c.repository JOIN backup_places p ON p.id = r.place
@@ -216,6 +217,24 @@ pub(crate) fn newest(conn: &mut Conn<'_>, service: &str) -> Result<Option<Recove
     conn.query_opt(sql, args![service], |row| row.get(0))
 }
 
+/// Points of a service that something was taken into, by the instant that they are of, newest first.
+pub(crate) fn restorable(
+    conn: &mut Conn<'_>,
+    service: &str,
+    not_after: Option<Timestamp>,
+) -> Result<Vec<RecoveryPointId>> {
+    let sql = "SELECT id FROM recovery_points WHERE service = $1 AND taken_at <= COALESCE($2, taken_at) AND state NOT IN ('failed', 'expired')
+         ORDER BY taken_at DESC, id DESC LIMIT $3";
+    conn.query(sql, args![service, not_after, limits::PAGE_MAX], |row| row.get(0))
+}
+
+/// A copy was used, and what came of it was right.
+pub(crate) fn set_proven(tx: &mut Tx<'_>, point: RecoveryPointId, repository: RepositoryId) -> Result<()> {
+    let now = tx.now;
+    let sql = "UPDATE recovery_copies SET drilled_at = $3 WHERE point = $1 AND repository = $2";
+    tx.execute(sql, args![point, repository, now]).map(drop)
+}
+
 /// Points that are degraded and were last worked on before then: services, tenants and points.
 pub(crate) fn degraded(conn: &mut Conn<'_>, before: Timestamp) -> Result<Vec<(RecoveryPointId, TenantId)>> {
     let sql = "SELECT id, tenant FROM recovery_points WHERE state = 'degraded' AND closed_at <= $1 ORDER BY closed_at LIMIT $2";
@@ -243,10 +262,12 @@ pub(crate) fn may_let_go(tx: &mut Tx<'_>, points: &[Point], policy: &BackupPolic
     Ok(retention::may_let_go(least, wanted.min(policy.terms.places.len())))
 }
 
-/// Lets a point go: it is offered no more; its copies follow.
+/// Lets a point go: it is offered no more; its copies follow. One that something is being restored
+/// from stays for as long as that lasts.
 pub(crate) fn expire(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<bool> {
     let now = tx.now;
-    let sql = "UPDATE recovery_points SET state = 'expired', expired_at = $2 WHERE id = $1 AND state IN ('available', 'degraded', 'failed')";
+    let sql = "UPDATE recovery_points SET state = 'expired', expired_at = $2 WHERE id = $1 AND state IN ('available', 'degraded', 'failed')
+         AND NOT EXISTS (SELECT 1 FROM recoveries r WHERE r.point = recovery_points.id AND r.ended_at IS NULL)";
     Ok(tx.execute(sql, args![id, now])? > 0)
 }
 
@@ -258,11 +279,13 @@ pub(crate) fn add_machine(
     point: RecoveryPointId,
     machine: &str,
     host: base::id::HostId,
+    spec: &MachineSpec,
     repositories: &[RepositoryId],
 ) -> Result<()> {
+    let spec = text(spec)?;
     tx.execute(
-        "INSERT INTO recovery_machines (point, machine, host) VALUES ($1, $2, $3) ON CONFLICT (point, machine) DO UPDATE SET host = excluded.host",
-        args![point, machine, host],
+        "INSERT INTO recovery_machines (point, machine, host, spec) VALUES ($1, $2, $3, $4) ON CONFLICT (point, machine) DO UPDATE SET host = excluded.host",
+        args![point, machine, host, spec],
     )?;
     for (position, repository) in repositories.iter().enumerate() {
         tx.execute(

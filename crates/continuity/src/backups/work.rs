@@ -145,8 +145,9 @@ impl Step for Open {
     fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfPoint) -> Result<Progress<Nothing>> {
         let point = taking(tx, input.point)?;
         let policy = policies::at(tx, point.policy, point.policy_revision)?;
-        let living = intents::of_service(tx, &point.service)?.into_iter().filter(|machine| machine.desired.is_some());
-        let living: Vec<_> = living.collect();
+        let all = intents::of_service(tx, &point.service)?.into_iter();
+        let living: Vec<_> =
+            all.filter_map(|machine| Some((machine.id.to_string(), machine.host, machine.desired?))).collect();
         let mut there = Vec::with_capacity(policy.terms.places.len());
         for place in &policy.terms.places {
             there.push(repositories::at(tx, point.tenant, *place)?.id);
@@ -155,10 +156,9 @@ impl Step for Open {
         if first_time && living.is_empty() {
             return Err(Error::conflict("service.no_machine", "the service has no machine to take disks of"));
         }
-        for machine in living {
-            let id = machine.id.to_string();
+        for (id, host, spec) in living {
             if first_time || point.part(&id).is_some() {
-                store::add_machine(tx, point.id, &id, machine.host, &there)?;
+                store::add_machine(tx, point.id, &id, host, &spec, &there)?;
             }
         }
         Ok(Progress::Done(Nothing {}))

@@ -10,7 +10,7 @@ use durable::{Nothing, Progress, Step, StepCx, Undo};
 use gate::{Granted, Tx};
 use resources::capacity::{self, Ask};
 use resources::claims::{self, Holder};
-use resources::intents::{self, Want};
+use resources::intents::{self, Standing, Want};
 use resources::{hosts, images, places};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -328,9 +328,8 @@ impl Step for WantMachines {
                 .ok_or_else(|| Error::bug("machine.unclaimed", format!("machine {} has no network", machine.id)))?;
             let image = images::named(tx, &machine.image)?.reference();
             let (id, spec) = (machine.intent()?, machine.wanted(claimed, image)?);
-            let want =
-                Want { id: &id, host: placed.host, spec: &spec, tenant: cx.subject.tenant, service: &machine.service };
-            intents::put(tx, &want)?;
+            let (service, tenant, standing) = (&machine.service, cx.subject.tenant, Standing::Serving);
+            intents::put(tx, &Want { id: &id, host: placed.host, spec: &spec, tenant, service, standing })?;
         }
         Ok(Progress::Done(Nothing {}))
     }

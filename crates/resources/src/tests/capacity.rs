@@ -87,6 +87,7 @@ fn nothing_is_wanted_that_was_not_reserved() {
                         spec: &spec("x"),
                         tenant: CUSTOMER,
                         service: "s",
+                        standing: intents::Standing::Serving,
                     };
                     intents::put(tx, &want)
                 })

@@ -120,7 +120,14 @@ impl House {
             let host = crate::capacity::reserve(tx, &ask)?.host;
             intents::put(
                 tx,
-                &Want { id: &ask.machine, host, spec: &spec(&ask.service), tenant: CUSTOMER, service: &ask.service },
+                &Want {
+                    id: &ask.machine,
+                    host,
+                    spec: &spec(&ask.service),
+                    tenant: CUSTOMER,
+                    service: &ask.service,
+                    standing: crate::intents::Standing::Serving,
+                },
             )?;
             Ok(host)
         })

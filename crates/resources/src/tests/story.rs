@@ -81,7 +81,14 @@ fn one_order(house: &House, id: &str) {
             claims::port(tx, Holder { machine: &ask.machine, slot: "http", tenant: CUSTOMER }, host)?;
             intents::put(
                 tx,
-                &Want { id: &ask.machine, host, spec: &spec(&ask.service), tenant: CUSTOMER, service: &ask.service },
+                &Want {
+                    id: &ask.machine,
+                    host,
+                    spec: &spec(&ask.service),
+                    tenant: CUSTOMER,
+                    service: &ask.service,
+                    standing: crate::intents::Standing::Serving,
+                },
             )
         });
         match placed {

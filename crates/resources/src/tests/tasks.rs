@@ -269,7 +269,14 @@ fn a_recovery_is_opened_only_for_a_host_on_which_such_a_disk_is_wanted() {
         let on = house
             .tx(move |tx| {
                 let host = crate::capacity::reserve(tx, &ask)?.host;
-                let want = Want { id: &ask.machine, host, spec: &wanted, tenant: CUSTOMER, service: &ask.service };
+                let want = Want {
+                    id: &ask.machine,
+                    host,
+                    spec: &wanted,
+                    tenant: CUSTOMER,
+                    service: &ask.service,
+                    standing: crate::intents::Standing::Serving,
+                };
                 intents::put(tx, &want).map(|_| host)
             })
             .unwrap();

@@ -177,6 +177,36 @@ impl House {
         house
     }
 
+    /// The service with a copy on its own host and one at a server elsewhere: near and far.
+    pub fn sheltered(db: Db) -> (House, BackupPlaceId, BackupPlaceId) {
+        let house = House::new(db);
+        let near = house.folder("near", house.machine().0).id;
+        let far = house.server("far").id;
+        house.protect(&house.policy(&[near, far], Retention::default()));
+        (house, near, far)
+    }
+
+    /// A repository server at no site of ours, with a credential for everybody.
+    pub fn server(&self, name: &str) -> BackupPlace {
+        let location = Location::Server { url: format!("https://{name}.example.com"), authority: None };
+        let site = Some(super::places::ELSEWHERE.into());
+        let immutability = Some(super::places::Immutability::AppendOnly);
+        let made = self.gate().run(&manager(), &CREATE, NewPlace { name: name.into(), location, site, immutability });
+        let (id, role) = (made.unwrap().id, super::places::Role::Append);
+        let credential =
+            super::places::SetCredential { id, tenant: None, role, name: "host".into(), secret: "let me in".into() };
+        self.gate().run(&manager(), &super::places::SET_CREDENTIAL, credential).unwrap()
+    }
+
+    /// Runs `act` in a transaction of the platform itself.
+    pub fn within<T: Send + 'static>(
+        &self,
+        act: impl Fn(&mut Tx<'_>) -> Result<T> + Send + Sync + 'static,
+    ) -> Result<T> {
+        let system = Cx::system("test", TenantId(CUSTOMER));
+        self.gate().perform(&system, "backup.reconcile", gate::Effect::Change, [0; 32], act)
+    }
+
     pub fn this(&self) -> ServiceRef {
         ServiceRef { id: self.service.clone() }
     }
@@ -285,7 +315,9 @@ fn honest(
                 tree: made_up("tree"),
                 taken_at: now,
                 consistency: Consistency::CrashConsistent,
-                disks: vec![DiskCopy { name: "system".into(), bytes: 1 << 20, path: "/machines/m/system".into() }],
+                disks: ["system", "data"]
+                    .map(|name| DiskCopy { name: name.into(), bytes: 1 << 19, path: format!("/machines/m/{name}") })
+                    .to_vec(),
                 bytes: 1 << 20,
                 added_bytes: 1 << 20,
                 stored_bytes: 1 << 19,
