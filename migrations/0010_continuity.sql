@@ -57,6 +57,37 @@ CREATE TABLE backup_policies (
     UNIQUE (tenant, name)
 );
 
+-- How the platform itself is kept.
+CREATE TABLE control_plane (
+    place    BIGINT PRIMARY KEY CHECK (place = 1),
+    policy   TEXT NOT NULL REFERENCES backup_policies (id),
+    next_due BIGINT NOT NULL,
+    kit_at   BIGINT
+);
+CREATE TABLE control_plane_points (
+    id           TEXT PRIMARY KEY,
+    policy       TEXT NOT NULL REFERENCES backup_policies (id),
+    state        TEXT NOT NULL CHECK (state IN ('taking', 'available', 'degraded', 'failed', 'expired')),
+    problem      TEXT,
+    requested_at BIGINT NOT NULL,
+    taken_at     BIGINT,
+    closed_at    BIGINT,
+    bytes        BIGINT
+);
+-- One at a time.
+CREATE UNIQUE INDEX control_plane_taking ON control_plane_points (state) WHERE state = 'taking';
+CREATE TABLE control_plane_copies (
+    point      TEXT NOT NULL REFERENCES control_plane_points (id),
+    position   BIGINT NOT NULL,
+    place      TEXT NOT NULL REFERENCES backup_places (id),
+    state      TEXT NOT NULL CHECK (state IN ('pending', 'verified', 'failed', 'gone')),
+    snapshot   TEXT,
+    problem    TEXT,
+    checked_at BIGINT,
+    PRIMARY KEY (point, position)
+) CLUSTERED;
+CREATE INDEX control_plane_copies_by_place ON control_plane_copies (place, point);
+
 -- What a policy said and says. A change adds a row.
 CREATE TABLE backup_policy_revisions (
     policy   TEXT NOT NULL REFERENCES backup_policies (id),

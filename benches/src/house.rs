@@ -29,7 +29,8 @@ impl House {
     /// # Errors
     /// Where the folder cannot be used.
     pub fn new(folder: &Path) -> Result<House> {
-        let gate = app::open_gate(&Location::Directory(folder.to_owned()), Clock::System)?;
+        let database = Location::Directory(folder.to_owned());
+        let gate = app::open_gate(&database, Clock::System)?;
         let tenant = TenantId::fresh(gate.ids(), gate.now());
         let cx = Cx::new(Actor::System("init"), tenant, db::records::Scope::All, Default::default());
         let folder = Folder::open(folder)?;
@@ -37,7 +38,7 @@ impl House {
             drivers::mail::open(&format!("file://{}", folder.outbox().display()), "bench@localhost.localdomain")?,
             "",
         );
-        let house = app::assemble(gate, &folder, postman, "", HubSettings::default())?;
+        let house = app::assemble(gate, &folder, &database, postman, "", HubSettings::default())?;
         let input = InitOperator {
             name: "Bench".to_owned(),
             email: "bench@localhost.localdomain".to_owned(),

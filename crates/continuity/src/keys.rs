@@ -12,8 +12,7 @@
 //!   owner can read it;
 //! - an installation that has sealed with one master key does not start with another.
 //!
-//! Not here: shares of the master key that are kept off this machine. They will be of the 32
-//! bytes of [`Keys`], which is why there is one file and nothing in it but them.
+//! Shares of the 32 bytes in that file are kept off this machine: [`crate::shares`].
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -25,6 +24,7 @@ use db::{Db, args};
 use gate::Gate;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::digest::{SHA256, digest};
+use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 const FILE: &str = "master.key";
@@ -33,6 +33,9 @@ const TITLE: &str = "yunwei master key 1";
 const KEY_BYTES: usize = 32;
 /// What a sealed text begins with: the form, so that another can come.
 const FORM: &str = "s1";
+
+/// The master key itself. Held for as short as can be.
+pub type MasterKey = [u8; KEY_BYTES];
 
 /// What a secret is for. The same secret sealed for something else does not open.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +56,7 @@ impl For<'_> {
 #[derive(Clone)]
 pub struct Keys {
     master: Arc<LessSafeKey>,
+    root: Prk,
     name: String,
 }
 
@@ -112,24 +116,70 @@ impl Keys {
     /// `Unavailable` (`master.unusable`) where the file cannot be read or made, is not a key, or
     /// others may read it.
     pub fn open(folder: &Path) -> Result<Keys> {
+        Self::of(&Self::read(folder)?)
+    }
+
+    /// The master key in `folder` itself, made the first time: for the shares of it.
+    ///
+    /// # Errors
+    /// As [`Keys::open`].
+    pub fn read(folder: &Path) -> Result<MasterKey> {
         let path = folder.join(FILE);
         let unusable = |e: io::Error| {
             Error::unavailable("master.unusable", format!("cannot use the master key {}: {e}", path.display()))
                 .because(e)
         };
         if !path.exists() {
-            make(folder, &path).map_err(unusable)?;
+            make(folder, &path, &random()?).map_err(unusable)?;
         }
         guard(&path).map_err(unusable)?;
         let text = fs::read_to_string(&path).map_err(unusable)?;
         let bytes = text
             .strip_prefix(TITLE)
             .and_then(|rest| hex::decode(rest.trim()))
-            .filter(|bytes| bytes.len() == KEY_BYTES)
+            .and_then(|bytes| MasterKey::try_from(bytes).ok())
             .ok_or_else(|| unusable(io::Error::other("it is not a key any more; restore it from a copy")))?;
+        Ok(bytes)
+    }
+
+    /// What this master key seals and opens.
+    ///
+    /// # Errors
+    /// None that can come.
+    pub fn of(bytes: &MasterKey) -> Result<Keys> {
         // A name for it that says nothing about it.
         let name = hex::encode(digest(&SHA256, &[b"name\0", &bytes[..]].concat()).as_ref());
-        Ok(Keys { master: Arc::new(key(&bytes)?), name: name[..16].to_owned() })
+        let root = Salt::new(HKDF_SHA256, b"yunwei").extract(bytes);
+        Ok(Keys { master: Arc::new(key(bytes)?), root, name: name[..16].to_owned() })
+    }
+
+    /// Puts a master key that was brought back into `folder`, where none is yet.
+    ///
+    /// # Errors
+    /// `Conflict` (`master.differs`) where another one is there; `Unavailable` where it cannot be written.
+    pub fn put(folder: &Path, bytes: &MasterKey) -> Result<()> {
+        let path = folder.join(FILE);
+        let unusable = |e: io::Error| {
+            Error::unavailable("master.unusable", format!("cannot write the master key {}: {e}", path.display()))
+        };
+        make(folder, &path, bytes).map_err(unusable)?;
+        if Self::read(folder)? == *bytes {
+            return Ok(());
+        }
+        Err(Error::conflict("master.differs", format!("{} holds another master key", path.display())))
+    }
+
+    /// A password that follows from the master key (HKDF, RFC 5869): what it opens can be opened
+    /// by whoever brings the master key back, with nothing else to keep.
+    ///
+    /// # Errors
+    /// None that can come.
+    pub fn password_for(&self, purpose: &str) -> Result<String> {
+        let mut bytes = [0; KEY_BYTES];
+        let failed = |_| Error::bug("secret.derived", "a password cannot be derived");
+        let info = [b"password\0", purpose.as_bytes()];
+        self.root.expand(&info, HKDF_SHA256).and_then(|okm| okm.fill(&mut bytes)).map_err(failed)?;
+        Ok(hex::encode(&bytes))
     }
 
     /// The key's name: tells one master key from another and nothing about either.
@@ -200,13 +250,12 @@ impl Keys {
 
 /// Makes the key under a name of its own and gives it its real one only where none is there:
 /// of two that start at once, both go on with the same key.
-fn make(folder: &Path, path: &Path) -> io::Result<()> {
+fn make(folder: &Path, path: &Path, secret: &MasterKey) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     fs::create_dir_all(folder)?;
-    let secret = random::<KEY_BYTES>().map_err(io::Error::other)?;
     let part = folder.join(format!("{FILE}.{}.part", hex::encode(&random::<8>().map_err(io::Error::other)?)));
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
-    let written = writeln!(file, "{TITLE}\n{}", hex::encode(&secret)).and_then(|()| file.sync_all());
+    let written = writeln!(file, "{TITLE}\n{}", hex::encode(secret)).and_then(|()| file.sync_all());
     let linked = written.and_then(|()| fs::hard_link(&part, path));
     fs::remove_file(&part)?;
     match linked {
@@ -329,6 +378,26 @@ mod tests {
             assert!(names.windows(2).all(|pair| pair[0] == pair[1]), "{names:?}");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         }
+    }
+
+    #[test]
+    fn a_master_key_that_was_brought_back_is_put_where_none_is() {
+        let (one, two) = (Scratch::new(), Scratch::new());
+        let bytes = Keys::read(one.path()).unwrap();
+        Keys::put(two.path(), &bytes).unwrap();
+        Keys::put(two.path(), &bytes).unwrap();
+        assert_eq!(Keys::open(two.path()).unwrap().name(), Keys::open(one.path()).unwrap().name());
+        assert_eq!(Keys::put(two.path(), &[7; KEY_BYTES]).unwrap_err().code(), "master.differs");
+        assert_eq!(Keys::read(two.path()).unwrap(), bytes);
+    }
+
+    #[test]
+    fn what_follows_from_a_master_key_is_what_rfc_5869_says() {
+        let keys = Keys::of(&[0x0b; KEY_BYTES]).unwrap();
+        // Python: hmac(hmac("yunwei", key), "password\0" + "x" + "\1"), both SHA-256.
+        let said = "88c9c43fd73dddb6ec63f9f635aaee29ad9d1a2e23c152c7c8acec9ab157081d";
+        assert_eq!(keys.password_for("x").unwrap(), said);
+        assert_ne!(keys.password_for("y").unwrap(), said);
     }
 
     #[test]

@@ -4,14 +4,18 @@
 //! | module | what |
 //! |---|---|
 //! | [`keys`] | sealing: secrets in the database that only the master key beside it opens |
+//! | [`shares`] | the master key on paper: some of its shares bring it back, fewer tell nothing |
+//! | [`control_plane`] | the platform itself: kept at several places, and brought back from one |
 //! | [`backups`] | places, policies, protections, recovery points; the flow that takes them |
 //! | [`recoveries`] | machines that are made again from a copy: what restores and drills stand on |
 //! | [`impact`] | what stops, for how long, and what is lost: a pure function over the graph of dependencies |
 
 pub mod backups;
+pub mod control_plane;
 pub mod impact;
 pub mod keys;
 pub mod recoveries;
+pub mod shares;
 
 base::ids! {
     /// Where copies lie.
@@ -24,5 +28,7 @@ base::ids! {
     pub struct RecoveryPointId = "rpt";
     /// Machines that are made again from a recovery point.
     pub struct RecoveryId = "rcvy";
+    /// A state of the platform itself that was kept.
+    pub struct ControlPlanePointId = "cpnt";
 }
-db::id_columns!(BackupPlaceId, RepositoryId, BackupPolicyId, RecoveryPointId, RecoveryId);
+db::id_columns!(BackupPlaceId, RepositoryId, BackupPolicyId, RecoveryPointId, RecoveryId, ControlPlanePointId);

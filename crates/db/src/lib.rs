@@ -10,6 +10,7 @@
 //! failure; nothing in it may reach outside the database.
 
 mod conn;
+pub mod copies;
 mod migrate;
 mod postgres;
 pub mod records;

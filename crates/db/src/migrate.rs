@@ -110,6 +110,13 @@ pub(crate) fn expect_current_postgres(client: &mut ::postgres::Client) -> Result
     current(if known { applied_postgres(client)? } else { 0 })
 }
 
+/// Whether a PostgreSQL database was never used by us.
+pub(crate) fn is_empty(url: &str) -> Result<bool> {
+    let mut client = postgres::connect(&postgres::parse(url)?)?;
+    let row = client.query_one("SELECT to_regclass('schema_history') IS NULL", &[]);
+    row.map(|row| row.get(0)).map_err(postgres::translate)
+}
+
 fn current(found: i64) -> Result<()> {
     match found {
         0 => Err(Error::not_found(

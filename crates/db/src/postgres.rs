@@ -114,12 +114,12 @@ const READ_BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// How long a server that says nothing is waited for, where its address does not say otherwise.
 const SILENCE: Duration = Duration::from_secs(30);
 
-fn parse(url: &str) -> Result<::postgres::Config> {
+pub(crate) fn parse(url: &str) -> Result<::postgres::Config> {
     let form = "the database address is not of the form postgres://user:password@host/database";
     url.parse().map_err(|e| Error::invalid("database.url", form).because(e))
 }
 
-fn connect(config: &::postgres::Config) -> Result<Client> {
+pub(crate) fn connect(config: &::postgres::Config) -> Result<Client> {
     let mut config = config.clone();
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(Duration::from_secs(10));

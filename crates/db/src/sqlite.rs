@@ -321,7 +321,7 @@ fn restrict(directory: &Path) -> Result<()> {
 /// Nor is the database, should somebody copy it out with its mode. SQLite gives
 /// its log and its index the mode of the database. To be done before the first
 /// connection: closing the file would take away the locks of one.
-fn restrict_file(path: &Path) -> std::io::Result<()> {
+pub(crate) fn restrict_file(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
     let file = File::options().create(true).append(true).mode(0o600).open(path)?;
     file.set_permissions(std::fs::Permissions::from_mode(0o600))

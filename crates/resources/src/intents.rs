@@ -140,6 +140,9 @@ impl Intent {
     }
 }
 
+/// The code of a machine that is not made again unasked: see [`crate::observe`].
+pub const WITHHELD: &str = "machine.withheld";
+
 /// The key that a flow waits on, woken by `MachineObserved` and `MachineFreed`.
 pub fn key(id: &IntentId) -> String {
     format!("intent:{id}")
@@ -273,8 +276,8 @@ pub struct Want<'a> {
 ///
 /// # Errors
 /// `Conflict` where the machine was wanted away (`intent.absent`), is on another
-/// host (`intent.elsewhere`), or holds no reservation that covers it
-/// (`intent.not_reserved`); `Invalid` for specifications that no agent takes.
+/// host (`intent.elsewhere`), is withheld (`machine.withheld`), or holds no
+/// reservation that covers it (`intent.not_reserved`); `Invalid` for specifications that no agent takes.
 pub fn put(tx: &mut Tx<'_>, want: &Want<'_>) -> Result<()> {
     want.spec.check()?;
     covered(tx, want)?;
@@ -298,6 +301,11 @@ pub fn put(tx: &mut Tx<'_>, want: &Want<'_>) -> Result<()> {
                 "intent.absent",
                 format!("machine {} was taken away; another needs another id", want.id),
             ));
+        }
+        Some(found) if found.failure().is_some_and(|problem| problem.code == WITHHELD) => {
+            let message =
+                format!("machine {} was removed by its host; restore it from a backup, or end its service", want.id);
+            return Err(Error::conflict(WITHHELD, message));
         }
         Some(found) if found.desired.as_ref() == Some(want.spec) => {}
         Some(_) => change(tx, want.id.as_str(), want.host, Some(&text))?,
@@ -368,11 +376,12 @@ pub fn reboot(tx: &mut Tx<'_>, id: &IntentId, token: &str) -> Result<()> {
     })
 }
 
-/// The next generation of what is wanted.
+/// The next generation of what is wanted: above what the agent has seen, also where that was in a
+/// time that we lost.
 pub(crate) fn change(tx: &mut Tx<'_>, id: &str, host: HostId, desired: Option<&str>) -> Result<()> {
     let (feed, now) = (next_feed(tx, host)?, tx.now);
     tx.execute(
-        "UPDATE intents SET desired = $2, generation = generation + 1, feed = $3, changed_at = $4 WHERE id = $1",
+        "UPDATE intents SET desired = $2, generation = CASE WHEN observed_generation > generation THEN observed_generation ELSE generation END + 1, feed = $3, changed_at = $4 WHERE id = $1",
         args![id, desired, feed, now],
     )
     .map(drop)

@@ -10,6 +10,9 @@
 //! - No agent can make a machine older or larger than its intent: what its lives
 //!   claim to have run, all together, is cut to the time since then, and their
 //!   size to what was reserved for it ([`plausible`]).
+//! - A machine that an agent removed in a generation that we lost (we were restored from a copy)
+//!   is not made again: its contents are gone, and an empty one in its place would hide that. It
+//!   is withheld until somebody restores it or ends its service ([`withheld`]).
 //! - No agent can use up the numbers of generations: one that is out of all
 //!   proportion refuses the report.
 //!
@@ -21,7 +24,7 @@ use base::{Error, Result, limits};
 use db::args;
 use drivers::wire::{
     ConsoleRequest, Desired, HostReport, Intent as WireIntent, Intents, Life, MachineState, Observation, PROTOCOL,
-    Report, ReportAnswer,
+    Problem, Report, ReportAnswer,
 };
 use gate::{Action, Actor, Effect, Tx};
 use schemars::JsonSchema;
@@ -63,7 +66,7 @@ pub static POLL: Action<Poll, Intents> = Action {
         // A cursor that was given before the entrance was last opened may be of a future that
         // we lost when we were restored from a copy: it is answered with everything.
         let known = (floor..=feed).contains(&after);
-        let sql = "SELECT id, generation, desired, (SELECT COALESCE(MAX(seq), 0) FROM lives l WHERE l.intent = intents.id), feed FROM intents WHERE host = $1 AND feed > $2 AND ($3 = 1 OR freed_at IS NULL) ORDER BY feed LIMIT $4";
+        let sql = "SELECT id, generation, desired, (SELECT COALESCE(MAX(seq), 0) FROM lives l WHERE l.intent = intents.id), feed FROM intents WHERE host = $1 AND feed > $2 AND ($3 = 1 OR freed_at IS NULL) AND (withheld_at IS NULL OR desired IS NULL) ORDER BY feed LIMIT $4";
         let since = if known { after } else { -1 };
         let rows = tx.query(sql, args![host, since, known, limits::INTENTS_PAGE_MAX], |row| {
             let (id, desired): (String, Option<String>) = (row.get(0)?, row.get(2)?);
@@ -175,6 +178,12 @@ fn host_facts(tx: &mut Tx<'_>, host: HostId, facts: &HostReport) -> Result<()> {
     tx.fact(Fact::HostChanged { host: host.to_string() }, found.tenant)
 }
 
+/// Why a machine is not made again that its host had removed.
+fn withheld() -> Problem {
+    let message = "its host removed this machine in a time that the platform has lost with its database; restore it from a backup, or end the service";
+    Problem { code: intents::WITHHELD.to_owned(), message: message.to_owned(), retrying: false }
+}
+
 fn machine(tx: &mut Tx<'_>, intent: Intent, seen: &Observation) -> Result<()> {
     let held = intent.observed.as_ref();
     if held.is_some_and(|held| seen.revision <= held.revision) || intent.freed_at.is_some() {
@@ -184,13 +193,19 @@ fn machine(tx: &mut Tx<'_>, intent: Intent, seen: &Observation) -> Result<()> {
     let mut kept = seen.clone();
     kept.lives.clear();
     let now = tx.now;
+    let removed_meanwhile =
+        seen.generation > intent.generation && seen.state == MachineState::Absent && intent.desired.is_some();
+    if removed_meanwhile {
+        (kept.converged, kept.problem) = (false, Some(withheld()));
+        tx.execute("UPDATE intents SET withheld_at = $2 WHERE id = $1", args![id, now])?;
+    }
     let text = serde_json::to_string(&kept)
         .map_err(|e| Error::bug("observation.text", "an observation cannot be written").because(e))?;
     tx.execute(
         "UPDATE intents SET observed = $2, observed_generation = $3, observed_revision = $4, observed_at = $5 WHERE id = $1",
         args![id, text, seen.generation, seen.revision, now],
     )?;
-    if seen.generation > intent.generation {
+    if seen.generation > intent.generation && !removed_meanwhile {
         intents::overtake(tx, id, intent.host, seen.generation)?;
     }
     if seen.state == MachineState::Running

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use base::id::Ids;
 use base::time::Clock;
 use base::{Error, Result};
+use continuity::control_plane::Installation;
 use continuity::keys::Keys;
 use db::{Db, Location};
 use durable::{Engine, Registry};
@@ -26,6 +27,7 @@ pub fn catalogue() -> Catalogue {
         .actions(provisioning::ACTIONS)
         .actions(billing::ACTIONS)
         .actions(continuity::backups::ACTIONS)
+        .actions(continuity::control_plane::ACTIONS)
         .actions(gate::audit::actions::ACTIONS)
         .actions(&web::hub::actions())
         .kinds(commerce::KINDS)
@@ -55,6 +57,10 @@ impl Folder {
         Ok(Folder(path.to_owned()))
     }
 
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
     /// Keys of the certificate authority and of the audit log, and the master key.
     pub fn keys(&self) -> PathBuf {
         self.0.join("keys")
@@ -92,9 +98,10 @@ pub fn open_gate(location: &Location, clock: Clock) -> Result<Gate> {
 }
 
 /// Every kind of lasting work that the house knows.
-pub fn registry(postman: access::Postman) -> Registry {
+pub fn registry(postman: access::Postman, here: Installation) -> Registry {
     let registry = billing::register(provisioning::register(resources::register(Registry::default())));
-    let registry = continuity::backups::register(registry, vault::client::program());
+    let registry = continuity::backups::register(registry, here.program.clone());
+    let registry = continuity::control_plane::register(registry, here);
     let registry = registry.reconciler("web.sweep", std::time::Duration::from_secs(3_600), web::sweep);
     crate::sweep::register(access::mail::work(registry, postman))
 }
@@ -104,13 +111,22 @@ pub fn registry(postman: access::Postman) -> Registry {
 /// # Errors
 /// `Invalid` where a flow that comes with the product does not fit its steps;
 /// those of the certificate authority and of the master key.
-pub fn assemble(gate: Gate, folder: &Folder, postman: access::Postman, site: &str, hub: HubSettings) -> Result<House> {
+pub fn assemble(
+    gate: Gate,
+    folder: &Folder,
+    database: &Location,
+    postman: access::Postman,
+    site: &str,
+    hub: HubSettings,
+) -> Result<House> {
     let hub = Hub::new(catalogue().all_kinds(), site, hub);
     let notified = hub.clone();
     gate.react_with(Box::new(move |tx, fact| reactions::react(&notified, tx, fact)));
     let ca = Arc::new(Ca::open(&folder.keys(), gate.now())?);
     continuity::backups::repositories::install(&gate, Keys::open(&folder.keys())?)?;
     let door = Door::open(gate.clone(), ca, folder.images())?;
-    let engine = Engine::new(gate.clone(), registry(postman))?;
+    let here =
+        Installation { data: folder.path().to_owned(), database: database.clone(), program: vault::client::program() };
+    let engine = Engine::new(gate.clone(), registry(postman, here))?;
     Ok(House { gate, engine, door, hub })
 }

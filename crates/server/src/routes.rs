@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use base::Result;
 use billing::bills;
 use continuity::backups::{places as backup_places, points, policies, protections, repositories};
+use continuity::control_plane;
 use durable::{flows, jobs};
 use gate::audit::actions as log;
 use portal::Portal;
@@ -108,6 +109,11 @@ pub static ROUTES: &[Route] = &[
     Route::patch("/backup-policies/{id}", &policies::UPDATE),
     Route::get("/backup-repositories", &repositories::LIST),
     Route::act("/backup-repositories/{id}/reveal-escrow", &repositories::REVEAL).with_secret(),
+    Route::get("/control-plane", &control_plane::GET),
+    Route::act("/control-plane/protect", &control_plane::PROTECT),
+    Route::post("/control-plane/backup", &control_plane::points::TAKE),
+    Route::get("/control-plane/points/{id}", &control_plane::points::POINT),
+    Route::act("/control-plane/kit", &control_plane::kit::MAKE).with_secret(),
     Route::get("/protections", &protections::LIST),
     Route::get("/services/{id}/protection", &protections::GET),
     Route::act("/services/{id}/protection", &protections::SET),

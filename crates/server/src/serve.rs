@@ -35,7 +35,7 @@ pub fn run(args: ServeArgs) -> Result<()> {
     let site = site(&args);
     let postman = Postman::new(mail(&args, &folder)?, &site);
     let hub = HubSettings { private_targets: args.allow_private_webhooks, ..HubSettings::default() };
-    let house = app::assemble(gate, &folder, postman, &site, hub)?;
+    let house = app::assemble(gate, &folder, &args.data.location(), postman, &site, hub)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys;
 use crate::BackupPlaceId;
+use crate::control_plane::REPOSITORY;
 use crate::keys::For;
 
 /// The site of a place that is at none of ours.
@@ -394,6 +395,9 @@ pub struct SetCredential {
     /// The tenant whose repository it is for; unless said otherwise all that have none of their own.
     #[serde(default)]
     pub tenant: Option<TenantId>,
+    /// It is for the platform's own repository, [`CONTROL_PLANE`](crate::control_plane::REPOSITORY).
+    #[serde(default)]
+    pub control_plane: bool,
     /// What it lets one do.
     pub role: Role,
     /// Its name, or the access key.
@@ -418,7 +422,14 @@ pub static SET_CREDENTIAL: Action<SetCredential, BackupPlace> = Action {
             let message = "a credential has a name and a secret, without control characters";
             return Err(Error::invalid("credential.malformed", message).at("secret"));
         }
-        let tenant = input.tenant.map(|tenant| tenant.to_string()).unwrap_or_default();
+        let tenant = match (input.tenant, input.control_plane) {
+            (Some(_), true) => {
+                let message = "a credential is for a tenant's repository or for the platform's own, not for both";
+                return Err(Error::invalid("credential.whose", message).at("controlPlane"));
+            }
+            (None, true) => REPOSITORY.to_owned(),
+            (tenant, false) => tenant.map(|tenant| tenant.to_string()).unwrap_or_default(),
+        };
         let row = credential_row(input.id, &tenant);
         let sealed = keys(tx)?.seal(For { row: &row, purpose: input.role.word() }, &input.secret)?;
         let now = tx.now;
@@ -435,19 +446,13 @@ fn credential_row(place: BackupPlaceId, tenant: &str) -> String {
     format!("{place}/{tenant}")
 }
 
-/// Name and secret of the credential for a tenant's repository.
-pub(crate) fn credential(
-    tx: &mut Tx<'_>,
-    place: &BackupPlace,
-    tenant: TenantId,
-    role: Role,
-) -> Result<(String, String)> {
-    let own = tenant.to_string();
+/// Name and secret of the credential for a repository: `own` is the tenant's id, or the control plane's.
+pub(crate) fn credential(tx: &mut Tx<'_>, place: &BackupPlace, own: &str, role: Role) -> Result<(String, String)> {
     let sql = "SELECT tenant, name, secret FROM backup_credentials WHERE place = $1 AND role = $2 AND tenant IN ($3, '') ORDER BY tenant DESC LIMIT 1";
     let found: Option<(String, String, String)> =
         tx.query_opt(sql, args![place.id, role.word(), own], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let Some((whose, name, sealed)) = found else {
-        let message = format!("the place {} has no {} credential for this tenant; set one", place.name, role.word());
+        let message = format!("the place {} has no {} credential for {own}; set one", place.name, role.word());
         return Err(Error::conflict("place.credential_absent", message));
     };
     let row = credential_row(place.id, &whose);

@@ -146,18 +146,17 @@ pub(crate) fn key(id: RepositoryId) -> String {
 }
 
 /// Where it lies, as the vault names it. A credential of that role opens the place.
-fn lies(tx: &mut Tx<'_>, place: &BackupPlace, tenant: TenantId, role: Role) -> Result<request::Place> {
-    let name = tenant.to_string();
+pub(crate) fn lies(tx: &mut Tx<'_>, place: &BackupPlace, name: &str, role: Role) -> Result<request::Place> {
     Ok(match &place.location {
         Location::Folder { path, .. } => request::Place::Folder(std::path::Path::new(path).join(name)),
         Location::Server { url, authority } => {
-            let (user, secret) = places::credential(tx, place, tenant, role)?;
+            let (user, secret) = places::credential(tx, place, name, role)?;
             let url = format!("{}/{name}", url.trim_end_matches('/'));
             request::Place::Server { url, user, secret: Secret::new(secret), authority: authority.clone() }
         }
         Location::Bucket { endpoint, bucket, prefix, region, virtual_hosted, authority } => {
-            let (access_key, secret) = places::credential(tx, place, tenant, role)?;
-            let prefix = [prefix.trim_matches('/'), &name].join("/");
+            let (access_key, secret) = places::credential(tx, place, name, role)?;
+            let prefix = [prefix.trim_matches('/'), name].join("/");
             request::Place::Bucket(request::Bucket {
                 endpoint: endpoint.clone(),
                 bucket: bucket.clone(),
@@ -192,7 +191,7 @@ fn opened(tx: &mut Tx<'_>, one: &BackupRepository, role: Role, opener: Opener) -
         (Opener::Usual | Opener::Password, _) => Key::Password(unseal("password", &one.sealed.password)?),
         (Opener::Escrow, _) => Key::Password(unseal("escrow", &one.sealed.escrow)?),
     };
-    Ok(request::Repository { place: lies(tx, &place, one.tenant, role)?, key, cache: None })
+    Ok(request::Repository { place: lies(tx, &place, &one.tenant.to_string(), role)?, key, cache: None })
 }
 
 /// Opens it for the one who removes: this server, and nobody else.

@@ -57,6 +57,7 @@ fn catalogue() -> Catalogue {
         .actions(provisioning::ACTIONS)
         .actions(billing::ACTIONS)
         .actions(continuity::backups::ACTIONS)
+        .actions(continuity::control_plane::ACTIONS)
         .actions(&web::hub::actions())
         .actions(gate::audit::actions::ACTIONS)
         .kinds(commerce::KINDS)

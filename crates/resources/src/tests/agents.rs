@@ -150,6 +150,34 @@ fn replayed_and_stale_observations_change_nothing() {
 }
 
 #[test]
+fn a_machine_that_was_removed_in_a_lost_time_is_not_made_again_unasked() {
+    each_engine(|house| {
+        let (_, guest) = house.host("h1");
+        house.order("m1");
+        house.report(&guest, vec![running(&house, "m1", 1, 5)]);
+        // We were restored from a copy: its host had been told to remove it, and has.
+        house.report(&guest, vec![seen("m1", 2, 9, MachineState::Absent, house.gate.now())]);
+        let now = house.intent("m1");
+        assert_eq!(now.failure().map(|problem| problem.code.as_str()), Some(crate::intents::WITHHELD));
+        assert_eq!(now.freed_at, None, "what it holds is kept for whoever restores it");
+        let all = wait(house.door.intents(&guest, 0, Duration::ZERO)).unwrap();
+        assert!(all.full && all.intents.is_empty(), "{}: {:?}", house.engine, all.intents);
+        // Nobody starts an empty one by accident.
+        let started = house.tx(|tx| intents::power(tx, &"m1".parse().unwrap(), drivers::wire::Power::Stopped));
+        assert_eq!(started.unwrap_err().code(), crate::intents::WITHHELD);
+        // Whoever ends the service has it freed.
+        house.tx(|tx| intents::absent(tx, &"m1".parse().unwrap())).unwrap();
+        let told = wait(house.door.intents(&guest, 0, Duration::ZERO)).unwrap().intents;
+        let wanted = told.first().map(|intent| (intent.generation, intent.desired.clone()));
+        assert!(matches!(wanted, Some((_, Desired::Absent))), "{}: {told:?}", house.engine);
+        let generation = wanted.unwrap().0;
+        assert!(generation > 2, "above what its host has seen, so that it answers");
+        house.report(&guest, vec![seen("m1", generation, 10, MachineState::Absent, house.gate.now())]);
+        assert!(house.intent("m1").is_gone(), "{}", house.engine);
+    });
+}
+
+#[test]
 fn lives_are_merged_however_often_and_in_whatever_order_they_are_told() {
     each_engine(|house| {
         let (_, guest) = house.host("h1");

@@ -36,6 +36,15 @@ Examples:
 Examples:
   yunwei admin seed-catalog && yunwei catalog ls")]
     SeedCatalog,
+    /// Split the master key into shares for people to keep: some of them together bring it back.
+    ///
+    /// Works beside a running server and changes nothing. Each call makes a new set; shares of
+    /// different sets do not go together.
+    #[command(after_help = "\
+Examples:
+  yunwei admin key-shares --data /var/lib/yunwei --shares 5 --threshold 3 | lp
+  yunwei admin key-shares --data /var/lib/yunwei --out /media/usb/shares")]
+    KeyShares(super::control_plane::SharesArgs),
 }
 
 #[derive(Debug, Args)]
@@ -78,6 +87,7 @@ pub fn run(command: AdminCommand, json: bool) -> Result<()> {
         AdminCommand::Init(args) => init(args, json),
         AdminCommand::AddImage(args) => add_image(args, json),
         AdminCommand::SeedCatalog => seed(json),
+        AdminCommand::KeyShares(args) => super::control_plane::key_shares(&args, json),
     }
 }
 

@@ -108,7 +108,8 @@ Examples:
 Examples:
   yunwei backup places credential bkpl_01m80h6wrtet7rkwawzsgh6gss --role append --name acme --secret-file secret
   yunwei backup places credential bkpl_01m80h6wrtet7rkwawzsgh6gss --role maintain --name acme-prune --secret-file other \\
-      --tenant ten_01m80h6wrtet7rkwawzsgh6gss")]
+      --tenant ten_01m80h6wrtet7rkwawzsgh6gss
+  yunwei backup places credential bkpl_01m80h6wrtet7rkwawzsgh6gss --role append --name platform --secret-file third --control-plane")]
     Credential {
         /// The place's id.
         id: String,
@@ -122,8 +123,11 @@ Examples:
         #[arg(long, value_name = "FILE")]
         secret_file: PathBuf,
         /// The tenant whose repository it is for; all that have none of their own by default.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "control_plane")]
         tenant: Option<String>,
+        /// It is for the platform's own repository, `control-plane`.
+        #[arg(long)]
+        control_plane: bool,
     },
 }
 
@@ -261,13 +265,13 @@ pub fn run(command: BackupCommand, json: bool) -> Result<()> {
     match command {
         BackupCommand::Places(PlacesCommand::Ls) => places(&client, json),
         BackupCommand::Places(PlacesCommand::Add(new)) => made(&client.post(PLACES, &place(&new)?)?, json),
-        BackupCommand::Places(PlacesCommand::Credential { id, role, name, secret_file, tenant }) => {
+        BackupCommand::Places(PlacesCommand::Credential { id, role, name, secret_file, tenant, control_plane }) => {
             let secret = read(&secret_file)?;
             let role = match role {
                 Role::Append => "append",
                 Role::Maintain => "maintain",
             };
-            let body = json!({ "role": role, "name": name, "secret": secret.trim_end(), "tenant": tenant });
+            let body = json!({ "role": role, "name": name, "secret": secret.trim_end(), "tenant": tenant, "controlPlane": control_plane });
             made(&client.post(&format!("{PLACES}/{}/credential", known(&id)?), &body)?, json)
         }
         BackupCommand::Policies(PoliciesCommand::Ls) => policies(&client, json),

@@ -9,6 +9,7 @@ mod backup;
 mod bills;
 mod catalog;
 mod client;
+mod control_plane;
 mod login;
 mod orders;
 mod services;
@@ -115,6 +116,26 @@ Examples:
   yunwei backup show svc_01m80h6wrtet7rkwawzsgh6gss     how well it is protected: 3-2-1-1-0"
     )]
     Backup(backup::BackupCommand),
+    /// The platform itself: keep it at several places, so that it can be brought back.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei control-plane protect --policy bkpo_01m80h6wrtet7rkwawzsgh6gss
+  yunwei control-plane backup
+  yunwei control-plane kit --out recovery-kit.json"
+    )]
+    ControlPlane(control_plane::ControlPlaneCommand),
+    /// Bring the platform back on an empty machine, from a copy, with the recovery kit and shares of the master key.
+    ///
+    /// The data directory must not be there yet, or be empty. What was done after the copy was
+    /// taken is not in it: hosts report what they hold, and what nobody knows is shown.
+    #[command(after_help = "\
+Examples:
+  yunwei recover --data /var/lib/yunwei --kit recovery-kit.json        asks for the shares
+  yunwei recover --data /var/lib/yunwei --kit recovery-kit.json --share share-1.txt --share share-4.txt
+  yunwei recover --data /var/lib/yunwei --kit recovery-kit.json --place far --not-after 2026-11-01T03:00:00+08:00")]
+    Recover(control_plane::RecoverArgs),
     /// Bills.
     #[command(
         subcommand,
@@ -244,6 +265,8 @@ pub fn main() -> ExitCode {
         Command::Order(command) => orders::run(command, json),
         Command::Service(command) => services::run(command, json),
         Command::Backup(command) => backup::run(command, json),
+        Command::ControlPlane(command) => control_plane::run(command, json),
+        Command::Recover(args) => control_plane::recover(&args, json),
         Command::Bill(command) => bills::run(command, json),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "yunwei", &mut std::io::stdout());

@@ -12,7 +12,7 @@ use testkit::{Api, Binaries, Daemon, Installation, Machines, Options, free_port}
 
 use crate::{Scratch, has_hypervisor};
 
-fn has_restic() -> bool {
+pub fn has_restic() -> bool {
     let there = Command::new("restic").arg("version").output().is_ok();
     let required = std::env::var("YUNWEI_TEST_RESTIC").is_ok_and(|word| word == "require");
     assert!(there || !required, "restic is not installed");
@@ -23,7 +23,7 @@ fn has_restic() -> bool {
 }
 
 /// `yunwei`, as somebody whose answers are read by a program.
-fn yunwei(api: &Api, words: &[&str]) -> Json {
+pub fn yunwei(api: &Api, words: &[&str]) -> Json {
     let mut command = Binaries::find().unwrap().yunwei();
     command.env("YUNWEI_URL", &api.url).env("YUNWEI_TOKEN", &api.token).args(words).arg("--json");
     let output = command.output().unwrap();
@@ -31,36 +31,49 @@ fn yunwei(api: &Api, words: &[&str]) -> Json {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn id(made: &Json) -> &str {
+pub fn id(made: &Json) -> &str {
     made["id"].as_str().unwrap()
 }
 
 /// A repository server with credentials for one customer.
-struct Shelf {
-    folder: PathBuf,
-    url: String,
-    _server: Daemon,
+pub struct Shelf {
+    pub folder: PathBuf,
+    pub url: String,
+    at: String,
+    server: Option<Daemon>,
 }
 
 impl Shelf {
-    fn start(folder: &Path, tenant: &str) -> Shelf {
+    /// A server with one repository of that name, and what lets one in there in each role.
+    pub fn start(folder: &Path, repository: &str) -> Shelf {
         let program = Binaries::find().unwrap().folder.join("yunwei-repository");
         std::fs::create_dir_all(folder.join("data")).unwrap();
         for role in ["append", "maintain"] {
             let mut command = Command::new(&program);
-            command.args(["credential", "add", role, "--repository", tenant, "--role", role, "--data"]);
+            command.args(["credential", "add", role, "--repository", repository, "--role", role, "--data"]);
             let output = command.arg(folder.join("data")).output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             std::fs::write(folder.join(role), output.stdout).unwrap();
         }
         let at = format!("127.0.0.1:{}", free_port().unwrap());
-        let mut command = Command::new(&program);
-        command.args(["serve", "--listen", &at, "--data"]).arg(folder.join("data"));
-        let server = Daemon::start("yunwei-repository", command, &folder.join("log")).unwrap();
-        Shelf { folder: folder.to_owned(), url: format!("http://{at}"), _server: server }
+        let mut shelf = Shelf { folder: folder.to_owned(), url: format!("http://{at}"), at, server: None };
+        shelf.serve();
+        shelf
     }
 
-    fn secret(&self, role: &str) -> String {
+    /// Serves what it holds.
+    pub fn serve(&mut self) {
+        let mut command = Command::new(Binaries::find().unwrap().folder.join("yunwei-repository"));
+        command.args(["serve", "--listen", &self.at, "--data"]).arg(self.folder.join("data"));
+        self.server = Some(Daemon::start("yunwei-repository", command, &self.folder.join("log")).unwrap());
+    }
+
+    /// Is away.
+    pub fn stop(&mut self) {
+        self.server.take().unwrap().stop().unwrap();
+    }
+
+    pub fn secret(&self, role: &str) -> String {
         std::fs::read_to_string(self.folder.join(role)).unwrap().trim().to_owned()
     }
 }

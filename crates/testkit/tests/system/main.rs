@@ -7,6 +7,7 @@ mod backups;
 mod bad_days;
 mod clocks;
 mod command_line;
+mod control_plane;
 mod listening;
 mod mail;
 mod postgres;

@@ -86,7 +86,7 @@ impl House {
         let outbox =
             drivers::mail::open(&format!("file://{}", folder.outbox().display()), "Yunwei <y@localhost>").unwrap();
         let postman = access::Postman::new(outbox, &site);
-        let house = app::assemble(gate.clone(), &folder, postman, &site, plan.hub).unwrap();
+        let house = app::assemble(gate.clone(), &folder, &location, postman, &site, plan.hub).unwrap();
         let authenticator = access::Authenticator::new(gate.clone());
         let mut settings = Settings { site: site.clone(), ..Settings::default() };
         if !plan.limited {

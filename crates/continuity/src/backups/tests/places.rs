@@ -55,22 +55,28 @@ fn a_credential_is_kept_sealed_and_a_tenants_own_comes_first() {
         let far = gate.run(&manager(), &CREATE, server("https://backup.example.com")).unwrap();
         let refused = gate.run(&member(CUSTOMER), &GET, PlaceRef { id: far.id }).unwrap_err();
         assert_eq!(refused.kind(), base::Kind::NotFound, "{engine}: places are the operator's");
-        for (tenant, secret) in [(None, "of all"), (Some(TenantId(CUSTOMER)), "of one")] {
-            let set =
-                SetCredential { id: far.id, tenant, role: Role::Append, name: "host".into(), secret: secret.into() };
-            gate.run(&manager(), &SET_CREDENTIAL, set).unwrap();
-        }
+        let set = |tenant, control_plane, secret: &str| {
+            let (role, name, secret) = (Role::Append, "host".to_owned(), secret.to_owned());
+            let set = SetCredential { id: far.id, tenant, control_plane, role, name, secret };
+            gate.run(&manager(), &SET_CREDENTIAL, set)
+        };
+        set(None, false, "of all").unwrap();
+        set(Some(TenantId(CUSTOMER)), false, "of one").unwrap();
+        set(None, true, "of the platform").unwrap();
+        assert_eq!(set(Some(TenantId(CUSTOMER)), true, "of both").unwrap_err().code(), "credential.whose");
         let stored =
             gate.db().read(|conn| conn.query("SELECT secret FROM backup_credentials", &[], |row| row.get::<String>(0)));
         assert!(stored.unwrap().iter().all(|secret| secret.starts_with("s1.") && !secret.contains("of ")));
-        let asked = |tenant: u128, role: Role| {
+        let asked_of = |own: String, role: Role| {
             let (place, system) = (far.clone(), Cx::system("test", OPERATOR));
             gate.perform(&system, "backup.reconcile", gate::Effect::Change, [0; 32], move |tx| {
-                super::super::places::credential(tx, &place, TenantId(tenant), role)
+                super::super::places::credential(tx, &place, &own, role)
             })
         };
+        let asked = |tenant, role| asked_of(TenantId(tenant).to_string(), role);
         assert_eq!(asked(CUSTOMER, Role::Append).unwrap().1, "of one", "{engine}");
         assert_eq!(asked(3, Role::Append).unwrap().1, "of all", "{engine}");
+        assert_eq!(asked_of("control-plane".to_owned(), Role::Append).unwrap().1, "of the platform", "{engine}");
         assert_eq!(asked(3, Role::Maintain).unwrap_err().code(), "place.credential_absent", "{engine}");
     }
 }

@@ -1,0 +1,171 @@
+//! The control plane is the first service that must come back: without its database and keys,
+//! every backup is noise.
+//!
+//! ```text
+//!   policy ─► due ─► point ─► job: database of one instant, keys, images ─► a copy at each place, looked at
+//!                                                                            │
+//!   an empty machine + recovery kit + shares of the master key ─► `recover` ◄┘
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | [`points`] | what was kept of the platform itself, and where |
+//! | [`take`] | how a point is taken: by this server, in child processes |
+//! | [`kit`] | the recovery kit: where copies lie, sealed, for a day on which nothing else is there |
+//! | [`recover`] | a data directory made from a copy |
+//!
+//! **Invariants** (tests in `tests`)
+//! - a point is `available` only where every place of the policy holds it and was looked at;
+//! - the master key is in no copy: a place that is broken into, with the password of its
+//!   repository, opens no customer's backup;
+//! - what opens the copies follows from the master key: shares of it and the kit are enough;
+//! - nothing is put in the place of data that is there.
+//!
+//! Only repository servers and buckets hold copies of the platform: a directory of a host is
+//! reached by that host alone, and on the bad day it has nobody to ask.
+
+pub mod kit;
+pub mod points;
+pub mod recover;
+mod store;
+pub mod take;
+
+use std::path::PathBuf;
+
+use base::time::Timestamp;
+use base::{Error, Result};
+use db::{Class, Location};
+use durable::Registry;
+use gate::{Action, AnyAction, Effect, Tx};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::BackupPolicyId;
+use crate::backups::places;
+use crate::backups::policies::{self, BackupPolicy};
+use points::Point;
+
+/// The name of the platform's own repository at each place.
+pub const REPOSITORY: &str = "control-plane";
+
+/// Every action of this capability.
+pub static ACTIONS: &[&dyn AnyAction] =
+    &[&GET, &PROTECT, &points::TAKE, &points::POINT, &points::RECONCILE, &kit::MAKE, &recover::RECOVERED];
+
+/// What there is to be kept.
+#[derive(Debug, Clone)]
+pub struct Installation {
+    /// The data directory.
+    pub data: PathBuf,
+    /// The database.
+    pub database: Location,
+    /// `yunwei-vault`.
+    pub program: PathBuf,
+}
+
+/// Adds the reconciler and the job.
+#[must_use]
+pub fn register(registry: Registry, installation: Installation) -> Registry {
+    take::register(registry, installation)
+}
+
+/// How the platform itself is kept.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ControlPlane {
+    /// The policy; none: it is not backed up.
+    pub policy: Option<BackupPolicy>,
+    /// The names of the policy's places.
+    pub place_names: Vec<String>,
+    /// When the next point is due.
+    #[schemars(with = "Option<String>")]
+    pub next_due: Option<Timestamp>,
+    /// How much would be lost now, in seconds: the age of the newest point that something can be restored from.
+    pub age_seconds: Option<i64>,
+    /// The points, newest first; at most 50.
+    pub points: Vec<Point>,
+    /// When a recovery kit was made last.
+    #[schemars(with = "Option<String>")]
+    pub kit_made_at: Option<Timestamp>,
+    /// Whether places or credentials changed since: the kit does not know them.
+    pub kit_is_old: bool,
+}
+
+/// What anybody here must be entitled to.
+fn granted(tx: &mut Tx<'_>, action: &str) -> Result<()> {
+    let tenant = tx.cx().tenant();
+    tx.grant(action, "controlPlane", REPOSITORY, tenant, Class::Internal, ()).map(drop)
+}
+
+fn shown(tx: &mut Tx<'_>) -> Result<ControlPlane> {
+    let settings = store::settings(tx)?;
+    let policy = settings.as_ref().map(|known| policies::load(tx, known.policy)).transpose()?;
+    let mut place_names = Vec::new();
+    for place in policy.iter().flat_map(|policy| policy.terms.places.clone()).collect::<Vec<_>>() {
+        place_names.push(places::load(tx, place)?.name);
+    }
+    let points = store::points(tx, 50)?;
+    let newest = points.iter().filter(|point| point.state.is_restorable()).filter_map(|point| point.taken_at).max();
+    let kit_made_at = settings.as_ref().and_then(|known| known.kit_at);
+    let changed = store::access_changed_at(tx)?;
+    Ok(ControlPlane {
+        policy,
+        place_names,
+        next_due: settings.as_ref().map(|known| known.next_due),
+        age_seconds: newest.map(|at| tx.now.duration_since(at).as_secs()),
+        points,
+        kit_made_at,
+        kit_is_old: kit_made_at.is_none_or(|made| changed.is_some_and(|changed| changed > made)),
+    })
+}
+
+/// Nothing to say.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// Shows how the platform itself is kept.
+pub static GET: Action<Nothing, ControlPlane> = Action {
+    name: "controlPlane.get",
+    summary: "Shows how the platform itself is backed up: policy, points with their copies, recovery kit.",
+    effect: Effect::Read,
+    run: |tx, _| {
+        granted(tx, "controlPlane.get")?;
+        shown(tx)
+    },
+};
+
+/// By which policy.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Protect {
+    /// The policy; its places are repository servers and buckets.
+    pub policy: BackupPolicyId,
+}
+
+/// Has the platform itself backed up by a policy.
+pub static PROTECT: Action<Protect, ControlPlane> = Action {
+    name: "controlPlane.protect",
+    summary: "Has the platform itself backed up: database, keys and images, by a policy of at least two places.",
+    effect: Effect::Change,
+    run: |tx, input| {
+        granted(tx, "controlPlane.protect")?;
+        let here = tx.cx().tenant();
+        let absent = || Error::dangling("backupPolicy.absent", format!("there is no backup policy {}", input.policy));
+        let policy = policies::load(tx, input.policy).ok().filter(|policy| policy.tenant == here);
+        let policy = policy.ok_or_else(|| absent().at("policy"))?;
+        for id in &policy.terms.places {
+            let place = places::load(tx, *id)?;
+            if place.location.host().is_some() {
+                let message = format!(
+                    "{} is a directory of a host: on the day the platform is gone nobody can ask that host for it; name repository servers and buckets",
+                    place.name
+                );
+                return Err(Error::conflict("controlPlane.place", message).at("policy"));
+            }
+        }
+        let due = policy.terms.schedule.next(tx.now, REPOSITORY)?;
+        store::protect(tx, policy.id, due)?;
+        shown(tx)
+    },
+};

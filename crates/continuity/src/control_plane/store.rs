@@ -1,0 +1,182 @@
+//! Rows of the platform's own points.
+
+use base::time::Timestamp;
+use base::{Error, Result};
+use db::{Conn, Row, args};
+use drivers::wire::Problem;
+use gate::Tx;
+use serde_json::Value as Json;
+
+use super::points::{Copy, CopyState, Point};
+use crate::backups::places::BackupPlace;
+use crate::backups::points::State;
+use crate::backups::policies::BackupPolicy;
+use crate::backups::{places, text};
+use crate::{BackupPlaceId, BackupPolicyId, ControlPlanePointId};
+
+/// By which policy, and when next.
+pub(crate) struct Settings {
+    pub policy: BackupPolicyId,
+    pub next_due: Timestamp,
+    pub kit_at: Option<Timestamp>,
+}
+
+pub(crate) fn settings(conn: &mut Conn<'_>) -> Result<Option<Settings>> {
+    conn.query_opt("SELECT policy, next_due, kit_at FROM control_plane WHERE place = 1", &[], |row| {
+        Ok(Settings { policy: row.get(0)?, next_due: row.get(1)?, kit_at: row.get(2)? })
+    })
+}
+
+pub(crate) fn protect(tx: &mut Tx<'_>, policy: BackupPolicyId, due: Timestamp) -> Result<()> {
+    tx.execute(
+        "INSERT INTO control_plane (place, policy, next_due) VALUES (1, $1, $2)
+         ON CONFLICT (place) DO UPDATE SET policy = excluded.policy, next_due = excluded.next_due",
+        args![policy, due],
+    )
+    .map(drop)
+}
+
+pub(crate) fn set_due(tx: &mut Tx<'_>, due: Timestamp) -> Result<()> {
+    tx.execute("UPDATE control_plane SET next_due = $1", args![due]).map(drop)
+}
+
+pub(crate) fn set_kit(tx: &mut Tx<'_>) -> Result<()> {
+    let now = tx.now;
+    tx.execute("UPDATE control_plane SET kit_at = $1", args![now]).map(drop)
+}
+
+/// When it last changed where the platform's copies lie or what opens the places.
+pub(crate) fn access_changed_at(conn: &mut Conn<'_>) -> Result<Option<Timestamp>> {
+    let sql = "SELECT MAX(c.set_at) FROM backup_credentials c WHERE c.tenant IN ($1, '')";
+    conn.query_one(sql, args![super::REPOSITORY], |row| row.get(0))
+}
+
+const POINT: &str =
+    "SELECT id, policy, state, problem, requested_at, taken_at, closed_at, bytes FROM control_plane_points";
+
+fn damaged() -> Error {
+    Error::bug("controlPlane.damaged", "a stored point of the platform does not read")
+}
+
+fn problem(value: Option<Json>) -> Result<Option<Problem>> {
+    value.map(|value| serde_json::from_value(value).map_err(|e| damaged().because(e))).transpose()
+}
+
+fn read(row: &Row) -> Result<Point> {
+    let state: String = row.get(2)?;
+    Ok(Point {
+        id: row.get(0)?,
+        policy: row.get(1)?,
+        state: State::ALL.into_iter().find(|known| known.word() == state).ok_or_else(damaged)?,
+        problem: problem(row.get(3)?)?,
+        requested_at: row.get(4)?,
+        taken_at: row.get(5)?,
+        closed_at: row.get(6)?,
+        bytes: row.get::<Option<i64>>(7)?.and_then(|bytes| u64::try_from(bytes).ok()),
+        copies: Vec::new(),
+    })
+}
+
+fn read_copy(row: &Row) -> Result<Copy> {
+    let state: String = row.get(2)?;
+    Ok(Copy {
+        place: row.get(0)?,
+        place_name: row.get(1)?,
+        state: CopyState::ALL.into_iter().find(|known| known.word() == state).ok_or_else(damaged)?,
+        snapshot: row.get(3)?,
+        problem: problem(row.get(4)?)?,
+        checked_at: row.get(5)?,
+    })
+}
+
+fn with_copies(conn: &mut Conn<'_>, mut point: Point) -> Result<Point> {
+    let sql = "SELECT c.place, p.name, c.state, c.snapshot, c.problem, c.checked_at FROM control_plane_copies c JOIN backup_places p ON p.id = c.place WHERE c.point = $1 ORDER BY c.position";
+    point.copies = conn.query(sql, args![point.id], read_copy)?;
+    Ok(point)
+}
+
+pub(crate) fn point(conn: &mut Conn<'_>, id: ControlPlanePointId) -> Result<Option<Point>> {
+    let found = conn.query_opt(&format!("{POINT} WHERE id = $1"), args![id], read)?;
+    found.map(|point| with_copies(conn, point)).transpose()
+}
+
+/// The newest so many, newest first.
+pub(crate) fn points(conn: &mut Conn<'_>, most: i64) -> Result<Vec<Point>> {
+    let found = conn.query(&format!("{POINT} ORDER BY id DESC LIMIT $1"), args![most], read)?;
+    found.into_iter().map(|point| with_copies(conn, point)).collect()
+}
+
+/// The point that is being taken.
+pub(crate) fn taking(conn: &mut Conn<'_>) -> Result<Option<ControlPlanePointId>> {
+    conn.query_opt("SELECT id FROM control_plane_points WHERE state = 'taking'", &[], |row| row.get(0))
+}
+
+/// A point to come, with its copies to come.
+pub(crate) fn insert(tx: &mut Tx<'_>, id: ControlPlanePointId, policy: &BackupPolicy) -> Result<()> {
+    let now = tx.now;
+    let sql = "INSERT INTO control_plane_points (id, policy, state, requested_at) VALUES ($1, $2, 'taking', $3)";
+    tx.execute(sql, args![id, policy.id, now])?;
+    for (position, place) in policy.terms.places.iter().enumerate() {
+        let sql = "INSERT INTO control_plane_copies (point, position, place, state) VALUES ($1, $2, $3, 'pending')";
+        tx.execute(sql, args![id, position, place])?;
+    }
+    Ok(())
+}
+
+/// Where a point's copies go.
+pub(crate) fn wanted(tx: &mut Tx<'_>, id: ControlPlanePointId) -> Result<Vec<BackupPlace>> {
+    let sql = "SELECT place FROM control_plane_copies WHERE point = $1 ORDER BY position";
+    let ids: Vec<BackupPlaceId> = tx.query(sql, args![id], |row| row.get(0))?;
+    ids.into_iter().map(|id| places::load(tx, id)).collect()
+}
+
+pub(crate) fn copied(
+    tx: &mut Tx<'_>,
+    point: ControlPlanePointId,
+    place: BackupPlaceId,
+    snapshot: Option<&str>,
+    problem: Option<&Problem>,
+) -> Result<()> {
+    let state = if problem.is_none() { CopyState::Verified } else { CopyState::Failed };
+    let (problem, now) = (problem.map(text).transpose()?, tx.now);
+    tx.execute(
+        "UPDATE control_plane_copies SET state = $3, snapshot = $4, problem = $5, checked_at = $6 WHERE point = $1 AND place = $2 AND state <> 'gone'",
+        args![point, place, state.word(), snapshot, problem, now],
+    )
+    .map(drop)
+}
+
+pub(crate) fn close(
+    tx: &mut Tx<'_>,
+    id: ControlPlanePointId,
+    state: State,
+    taken_at: Option<Timestamp>,
+    bytes: u64,
+    problem: Option<&Problem>,
+) -> Result<()> {
+    let (problem, now) = (problem.map(text).transpose()?, tx.now);
+    tx.execute(
+        "UPDATE control_plane_points SET state = $2, taken_at = $3, bytes = $4, problem = $5, closed_at = $6 WHERE id = $1",
+        args![id, state.word(), taken_at, bytes, problem, now],
+    )
+    .map(drop)
+}
+
+pub(crate) fn expire(tx: &mut Tx<'_>, id: ControlPlanePointId) -> Result<()> {
+    tx.execute("UPDATE control_plane_points SET state = 'expired' WHERE id = $1 AND state <> 'taking'", args![id])
+        .map(drop)
+}
+
+/// The snapshots at a place that points hold: everything else there may go.
+pub(crate) fn held(conn: &mut Conn<'_>, place: BackupPlaceId) -> Result<Vec<String>> {
+    let sql = "SELECT c.snapshot FROM control_plane_copies c JOIN control_plane_points p ON p.id = c.point WHERE c.place = $1 AND c.snapshot IS NOT NULL AND c.state <> 'gone' AND p.state <> 'expired'";
+    conn.query(sql, args![place], |row| row.get(0))
+}
+
+pub(crate) fn gone(tx: &mut Tx<'_>, place: BackupPlaceId, snapshots: &[String]) -> Result<()> {
+    for snapshot in snapshots {
+        let sql = "UPDATE control_plane_copies SET state = 'gone' WHERE place = $1 AND snapshot = $2";
+        tx.execute(sql, args![place, snapshot])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,322 @@
+//! Taking a point of the platform: this server copies its database, keys and images of one
+//! instant into a directory beside them, and has child processes bring that to each place.
+//!
+//! The copies are made from the same directory, each by itself: a place that is away delays none
+//! of the others. A job that died begins again with a fresh directory; what it had written is let
+//! go when the next point is whole.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base::time::Timestamp;
+use base::{Error, Result};
+use db::copies;
+use drivers::wire::Problem;
+use durable::{JobCx, Patience, Registry};
+use gate::{Cx, Effect, Gate};
+use serde::{Deserialize, Serialize};
+use vault::client::{Cancel, Worker};
+use vault::fault;
+use vault::request::{Answer, Backup, Read, Repository, Secret, Source, Task, Unreadable};
+
+use super::points::{self, RECONCILE, Turn};
+use super::{Installation, REPOSITORY, kit, store};
+use crate::backups::places::Role;
+use crate::backups::points::State;
+use crate::backups::{keys, policies, repositories, work};
+use crate::{BackupPlaceId, ControlPlanePointId};
+
+/// The kind of job that takes a point.
+pub(crate) const TAKE_JOB: &str = "controlPlane.take";
+/// The directory in which a copy is put together, in the data directory.
+const SCRATCH: &str = ".control-plane";
+/// What describes a copy, in it.
+pub(crate) const MANIFEST: &str = "manifest.json";
+/// A look at a place reads one of so many parts of what is there.
+const PARTS: u32 = 30;
+/// What keeps the master key. It is in no copy.
+const MASTER: &str = "master.key";
+
+/// Which point.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Payload {
+    pub point: ControlPlanePointId,
+}
+
+/// What a copy is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// The point.
+    pub point: ControlPlanePointId,
+    /// The instant that it is of.
+    pub taken_at: Timestamp,
+    /// The version of the program that took it.
+    pub version: String,
+    /// The master key that seals what is in it.
+    pub master_key: String,
+}
+
+/// A place that a copy goes to, and what opens it; or why not.
+struct Goal {
+    place: BackupPlaceId,
+    append: Result<Repository>,
+    /// What can remove there, where this server was given it.
+    maintain: Option<Repository>,
+}
+
+/// What a point asks for.
+struct Asked {
+    goals: Vec<Goal>,
+    escrow: Secret,
+    master_key: String,
+    grace_hours: u32,
+    turn: u32,
+}
+
+fn read(gate: &Gate, cx: &Cx, id: ControlPlanePointId) -> Result<Option<Asked>> {
+    gate.perform(cx, RECONCILE.name, Effect::Change, gate::audit::digest(&id), move |tx| {
+        let point = points::load(tx, id)?;
+        if point.state != State::Taking {
+            return Ok(None);
+        }
+        let keys = keys(tx)?;
+        let mut goals = Vec::new();
+        for place in store::wanted(tx, id)? {
+            let mut open =
+                |role| repositories::lies(tx, &place, REPOSITORY, role).and_then(|lies| kit::repository(&keys, lies));
+            goals.push(Goal { place: place.id, append: open(Role::Append), maintain: open(Role::Maintain).ok() });
+        }
+        let grace_hours = policies::load(tx, point.policy)?.terms.prune_delay_hours;
+        let turn = u32::try_from(id.0 % u128::from(PARTS)).unwrap_or(0) + 1;
+        let escrow = kit::escrow(&keys)?;
+        Ok(Some(Asked { goals, escrow, master_key: keys.name().to_owned(), grace_hours, turn }))
+    })
+}
+
+fn told(e: &Error) -> Problem {
+    work::problem(e.code(), e.message())
+}
+
+/// Does the job.
+fn take(gate: &Gate, cx: &JobCx, here: &Installation, id: ControlPlanePointId) -> Result<()> {
+    let system = Cx::system("continuity", cx.tenant);
+    let Some(asked) = read(gate, &system, id)? else { return Ok(()) };
+    let write = |turn| gate.run(&system, &RECONCILE, turn);
+    let manifest = Manifest {
+        point: id,
+        taken_at: gate.now(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        master_key: asked.master_key.clone(),
+    };
+    let scratch = here.data.join(SCRATCH);
+    let gathered = gather(here, &scratch, &manifest);
+    let worker = Worker::new(&here.program);
+    if let Ok(bytes) = gathered {
+        for goal in &asked.goals {
+            let copied = goal.append.clone().and_then(|to| copy(&worker, &to, &asked, &scratch, id));
+            let (snapshot, problem) = match copied {
+                Ok(snapshot) => (Some(snapshot), None),
+                Err(e) => (None, Some(told(&e))),
+            };
+            write(Turn::Copied { point: id, place: goal.place, snapshot, problem })?;
+        }
+        write(Turn::Closed { point: id, taken_at: Some(manifest.taken_at), bytes, problem: None })?;
+        for goal in &asked.goals {
+            if let Err(e) = let_go(gate, &worker, goal, asked.grace_hours, &system) {
+                tracing::warn!(place = %goal.place, error = ?e, "old copies of the platform are still there; the next point tries again");
+            }
+        }
+    } else if let Err(e) = gathered {
+        write(Turn::Closed { point: id, taken_at: None, bytes: 0, problem: Some(told(&e)) })?;
+    }
+    clear(&scratch)
+}
+
+fn clear(scratch: &Path) -> Result<()> {
+    match fs::remove_dir_all(scratch) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(unwritable(scratch, e)),
+        _ => Ok(()),
+    }
+}
+
+fn unwritable(path: &Path, e: std::io::Error) -> Error {
+    Error::unavailable("controlPlane.scratch", format!("cannot write {}: {e}", path.display())).because(e)
+}
+
+/// Puts a copy together: what it takes up.
+fn gather(here: &Installation, scratch: &Path, manifest: &Manifest) -> Result<u64> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    clear(scratch)?;
+    let folder = |name: &str| {
+        let path = scratch.join(name);
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.map(|()| path.clone()).map_err(|e| unwritable(&path, e))
+    };
+    let database = folder("database")?;
+    copies::take(&here.database, &database)?;
+    for (name, link) in [("keys", false), ("images", true)] {
+        carry(&here.data.join(name), &folder(name)?, link)?;
+    }
+    let text = serde_json::to_vec_pretty(manifest)
+        .map_err(|e| Error::bug("controlPlane.manifest", "a manifest cannot be written").because(e))?;
+    let path = scratch.join(MANIFEST);
+    fs::write(&path, text).map_err(|e| unwritable(&path, e))?;
+    size(scratch).map_err(|e| unwritable(scratch, e))
+}
+
+/// Brings the files of a directory over. Images never change under their names: a second name
+/// takes no room.
+fn carry(from: &Path, to: &Path, link: bool) -> Result<()> {
+    let fault = |e| unwritable(to, e);
+    for entry in fs::read_dir(from).map_err(fault)? {
+        let entry = entry.map_err(fault)?;
+        let (name, source) = (entry.file_name(), entry.path());
+        let passing = name.to_string_lossy().ends_with(".part") || name == MASTER;
+        if passing || !entry.file_type().map_err(fault)?.is_file() {
+            continue;
+        }
+        let target = to.join(name);
+        let carried = if link { fs::hard_link(&source, &target) } else { fs::copy(&source, &target).map(drop) };
+        match carried {
+            // An image that was removed meanwhile is wanted by nobody.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            other => other.map_err(fault)?,
+        }
+    }
+    Ok(())
+}
+
+fn size(folder: &Path) -> std::io::Result<u64> {
+    let mut all = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let known = entry.metadata()?;
+        all += if known.is_dir() { size(&entry.path())? } else { known.len() };
+    }
+    Ok(all)
+}
+
+/// Brings the copy to one place and looks at it there: its snapshot.
+fn copy(worker: &Worker, to: &Repository, asked: &Asked, scratch: &Path, id: ControlPlanePointId) -> Result<String> {
+    let ask = |task: &Task| worker.run(to, task, &Cancel::new(), &mut |_| {});
+    let backup = Task::Backup(Backup {
+        source: Source::Path { path: scratch.to_owned(), named: Some(root()), except: Vec::new() },
+        host: REPOSITORY.to_owned(),
+        tags: vec![id.to_string()],
+        label: REPOSITORY.to_owned(),
+        unreadable: Unreadable::Refuse,
+    });
+    let taken = match ask(&backup) {
+        Err(e) if e.code() == fault::REPOSITORY_MISSING => {
+            ask(&Task::Make { escrow: asked.escrow.clone(), alike: None })?;
+            ask(&backup)?
+        }
+        other => other?,
+    };
+    let unexpected = || Error::bug("controlPlane.answer", "the vault answered something else than it was asked");
+    let Answer::Taken { snapshot, .. } = taken else { return Err(unexpected()) };
+    let looked = ask(&Task::Check { read: Read::Part { part: asked.turn, of: PARTS } })?;
+    let Answer::Checked(looked) = looked else { return Err(unexpected()) };
+    match looked.whole {
+        true => Ok(snapshot.id),
+        false => Err(fault::error(fault::REPOSITORY_DAMAGED, looked.faults.join("; "))),
+    }
+}
+
+/// Where a copy lies inside a snapshot.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from("/control-plane")
+}
+
+/// Lets go of what points of ours held and hold no more, and removes what that leaves, where this server may.
+fn let_go(gate: &Gate, worker: &Worker, goal: &Goal, grace_hours: u32, system: &Cx) -> Result<()> {
+    let (Some(repository), place) = (&goal.maintain, goal.place) else { return Ok(()) };
+    let ask = |task: &Task| worker.run(repository, task, &Cancel::new(), &mut |_| {});
+    let Answer::Snapshots(there) = ask(&Task::Snapshots)? else { return Ok(()) };
+    let snapshots = gate.db().read(move |conn| {
+        let held = store::held(conn, place)?;
+        let mut goes = Vec::new();
+        for one in there {
+            // What was taken after the copy that we were brought back from is of points that we do
+            // not know: it is all that is left of that time, and stays.
+            let ours = one.tags.first().and_then(|tag| tag.parse().ok());
+            let known = ours.map(|point| store::point(conn, point)).transpose()?.flatten().is_some();
+            if known && !held.contains(&one.id) {
+                goes.push(one.id);
+            }
+        }
+        Ok(goes)
+    })?;
+    if snapshots.is_empty() {
+        return Ok(());
+    }
+    ask(&Task::Forget { snapshots: snapshots.clone() })?;
+    ask(&Task::Prune { grace_hours })?;
+    gate.run(system, &RECONCILE, Turn::Forgotten { place, snapshots })
+}
+
+/// Whether the platform's next point is due.
+fn look(gate: &Gate) -> Result<()> {
+    let now = gate.now();
+    let due = gate.db().read(|conn| store::settings(conn))?.is_some_and(|known| known.next_due <= now);
+    if !due {
+        return Ok(());
+    }
+    let operator = gate.operator()?;
+    gate.run(&Cx::system("continuity", operator), &RECONCILE, Turn::Due)
+}
+
+pub(super) fn register(registry: Registry, here: Installation) -> Registry {
+    let patience = Patience { term: Duration::from_secs(26 * 3_600), ..Patience::default() };
+    registry.reconciler("controlPlane.due", Duration::from_secs(15), look).job(
+        TAKE_JOB,
+        patience,
+        move |gate, cx, payload: Payload| take(gate, cx, &here, payload.point),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use db::testing::Scratch;
+    use db::{Db, Location};
+
+    use super::*;
+
+    #[test]
+    fn the_master_key_and_what_is_passing_are_in_no_copy() {
+        let (data, scratch) = (Scratch::new(), Scratch::new());
+        let database = Location::Directory(data.path().to_owned());
+        drop(Db::open(&database).unwrap());
+        for (name, files) in [("keys", ["ca.key", MASTER, "x.part"]), ("images", ["aa", "bb", "cc.part"])] {
+            fs::create_dir_all(data.path().join(name)).unwrap();
+            files.iter().for_each(|file| fs::write(data.path().join(name).join(file), "0123456789").unwrap());
+        }
+        let here = Installation { data: data.path().to_owned(), database, program: "yunwei-vault".into() };
+        let manifest = Manifest {
+            point: ControlPlanePointId(1),
+            taken_at: Timestamp::UNIX_EPOCH,
+            version: "0".to_owned(),
+            master_key: "name".to_owned(),
+        };
+        let into = scratch.path().join("copy");
+        for _ in 0..2 {
+            let bytes = gather(&here, &into, &manifest).unwrap();
+            assert!(bytes > 30, "the second time begins anew: {bytes}");
+        }
+        let there = |name: &str| {
+            let all = fs::read_dir(into.join(name)).unwrap().map(|one| one.unwrap().file_name().into_string().unwrap());
+            let mut all: Vec<String> = all.collect();
+            all.sort();
+            all
+        };
+        assert_eq!(
+            (there("keys"), there("images")),
+            (vec!["ca.key".to_owned()], vec!["aa".to_owned(), "bb".to_owned()])
+        );
+        assert_eq!(there("database"), ["yunwei.db"]);
+        let read: Manifest = serde_json::from_slice(&fs::read(into.join(MANIFEST)).unwrap()).unwrap();
+        assert_eq!(read, manifest);
+    }
+}

@@ -1,0 +1,137 @@
+//! Copies of a whole database, of one instant, beside a running server; and a database made from
+//! one again.
+//!
+//! SQLite is copied page by page inside one read transaction, so that what did not change is
+//! equal, byte for byte, in the next copy. PostgreSQL is copied by its own `pg_dump` and made
+//! again by its own `pg_restore`, which must be installed.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+
+use ::postgres::config::Host;
+use base::{Error, Result};
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::{Location, migrate, postgres, sqlite};
+
+/// The file of an SQLite database, in a data directory and in a copy.
+const SQLITE: &str = "yunwei.db";
+/// The file of a copy of a PostgreSQL database.
+const POSTGRES: &str = "database.pgdump";
+
+fn failed(what: &str) -> impl FnOnce(std::io::Error) -> Error {
+    let what = what.to_owned();
+    move |e| Error::unavailable("db.copy", format!("{what}: {e}")).because(e)
+}
+
+/// Copies the database at `location` into a directory, under a name that [`bring`] knows.
+///
+/// # Errors
+/// `Unavailable` where there is no room, the database is away, or PostgreSQL's tools are missing.
+pub fn take(location: &Location, into: &Path) -> Result<()> {
+    match location {
+        Location::Directory(data) => copy(&data.join(SQLITE), &into.join(SQLITE)),
+        Location::Postgres(url) => {
+            let file = into.join(POSTGRES);
+            let arguments = [OsStr::new("--format=custom"), "--no-owner".as_ref(), "--file".as_ref(), file.as_ref()];
+            tool("pg_dump", url, &arguments)?;
+            File::open(&file).and_then(|file| file.sync_all()).map_err(failed("the database's dump is not kept"))
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let source = Connection::open_with_flags(from, read_only).map_err(sqlite::translate)?;
+    let mut target = Connection::open(to).map_err(sqlite::translate)?;
+    // All pages in one step: one read transaction, beside which the server goes on writing.
+    let step = Backup::new(&source, &mut target).and_then(|backup| backup.step(-1)).map_err(sqlite::translate)?;
+    if step != StepResult::Done {
+        return Err(Error::unavailable("db.copy", "the database was busy for too long to be copied; try again"));
+    }
+    drop(target);
+    sqlite::restrict_file(to).and_then(|()| File::open(to)?.sync_all()).map_err(failed("the copy is not kept"))
+}
+
+/// Makes the database at `location` from a copy in `from`. There must be none yet.
+///
+/// # Errors
+/// `Conflict` where there is one already, or the copy is one of another engine's (`db.copy_other`);
+/// `Unavailable` where it is damaged.
+pub fn bring(location: &Location, from: &Path) -> Result<()> {
+    let other = |wanted: &str| {
+        let message = format!("this is a copy of a database on another engine: give {wanted}");
+        Err(Error::conflict("db.copy_other", message))
+    };
+    let there = |name: &str| from.join(name).is_file();
+    match location {
+        Location::Directory(_) if !there(SQLITE) => {
+            other("--database with the address of an empty PostgreSQL database")
+        }
+        Location::Postgres(_) if !there(POSTGRES) => other("--data alone"),
+        Location::Directory(data) => {
+            let to = data.join(SQLITE);
+            if to.exists() {
+                return Err(occupied());
+            }
+            examine(&from.join(SQLITE))?;
+            fs::copy(from.join(SQLITE), &to).and_then(|_| File::open(&to)?.sync_all()).map_err(failed("no room"))
+        }
+        Location::Postgres(url) => {
+            if !migrate::is_empty(url)? {
+                return Err(occupied());
+            }
+            let file = from.join(POSTGRES);
+            let arguments = [OsStr::new("--no-owner"), "--exit-on-error".as_ref(), "--single-transaction".as_ref()];
+            tool("pg_restore", url, &[&arguments[..], &[file.as_ref()]].concat())
+        }
+    }
+}
+
+fn occupied() -> Error {
+    Error::conflict("db.occupied", "there is a database already: nothing is put in its place; give an empty one")
+}
+
+/// Whether every page and every index of a copy is as SQLite wrote it.
+fn examine(copy: &Path) -> Result<()> {
+    let conn = Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(sqlite::translate)?;
+    let said: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(sqlite::translate)?;
+    if said == "ok" {
+        return Ok(());
+    }
+    Err(Error::unavailable("db.copy_damaged", format!("the copy of the database is damaged: {said}; use another")))
+}
+
+/// Runs one of PostgreSQL's own programs. What opens the database is in its environment, where
+/// other users of the machine do not see it.
+fn tool(program: &str, url: &str, arguments: &[&OsStr]) -> Result<()> {
+    let config = postgres::parse(url)?;
+    let mut command = Command::new(program);
+    let word = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let host = config.get_hosts().first().map(|host| match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(path) => path.display().to_string(),
+    });
+    let known = [
+        ("PGHOST", host),
+        ("PGPORT", config.get_ports().first().map(u16::to_string)),
+        ("PGUSER", config.get_user().map(str::to_owned)),
+        ("PGPASSWORD", config.get_password().map(word)),
+    ];
+    command.envs(known.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    let name = config.get_dbname().or(config.get_user()).unwrap_or("postgres");
+    command.arg("--dbname").arg(name).args(arguments).stdin(std::process::Stdio::null());
+    let absent = |e| {
+        Error::unavailable("db.tool", format!("{program} does not start: {e}; install PostgreSQL's client programs"))
+    };
+    let output = command.output().map_err(absent)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    Err(Error::unavailable("db.tool", format!("{program} failed: {last}")))
+}

@@ -1,0 +1,143 @@
+//! The platform itself is lost with everything on its machine, and brought back on an empty one
+//! from a copy, the recovery kit and two of three shares of its master key.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+use testkit::{Customer, Installation, Machines, Options};
+
+use crate::backups::{Shelf, id, yunwei};
+use crate::{Scratch, has_hypervisor};
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(120);
+    while !holds() {
+        assert!(Instant::now() < end, "still waiting for {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Two places for copies of the platform, the policy of both, and the platform under it.
+fn protected(house: &Installation, scratch: &Path) -> [Shelf; 2] {
+    let shelves = ["one", "two"].map(|name| Shelf::start(&scratch.join(name), "control-plane"));
+    let mut places = Vec::new();
+    for (name, shelf) in ["one", "two"].iter().zip(&shelves) {
+        let place = ["backup", "places", "add", name, "--server", &shelf.url, "--site", "elsewhere"];
+        let place = yunwei(&house.api, &[&place[..], &["--immutability", "append-only"]].concat());
+        for role in ["append", "maintain"] {
+            let file = shelf.folder.join(role);
+            let credential = ["backup", "places", "credential", id(&place), "--role", role, "--name", role];
+            let whose = ["--control-plane", "--secret-file", file.to_str().unwrap()];
+            yunwei(&house.api, &[&credential[..], &whose].concat());
+        }
+        places.push(id(&place).to_owned());
+    }
+    let policy = ["backup", "policies", "add", "platform", "--calendar", "hourly :15", "--last", "2"];
+    let policy = yunwei(&house.api, &[&policy[..], &["--place", &places[0], "--place", &places[1]]].concat());
+    yunwei(&house.api, &["control-plane", "protect", "--policy", id(&policy)]);
+    shelves
+}
+
+fn recover(house: &Installation, kit: &Path, shares: &[PathBuf]) -> Output {
+    let mut command = house.binaries.yunwei();
+    command.args(["recover", "--json", "--kit"]).arg(kit);
+    for share in shares {
+        command.arg("--share").arg(share);
+    }
+    house.data_args(&mut command);
+    command.output().unwrap()
+}
+
+fn code(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let line = said.lines().rev().find(|line| line.starts_with('{')).unwrap_or_else(|| panic!("no error: {said}"));
+    let said: Json = serde_json::from_str(line).unwrap();
+    said["error"]["code"].as_str().unwrap().to_owned()
+}
+
+/// The services of a customer, by the name of their machine.
+fn service(customer: &Customer, name: &str) -> String {
+    let all = "/tmf-api/serviceInventory/v4/service?category=CustomerFacingService&state=active,inactive";
+    let all = customer.api.get(all).unwrap();
+    let found = all.as_array().unwrap().iter().find(|service| service["name"] == name);
+    found.map(|service| id(service).to_owned()).unwrap_or_else(|| panic!("no service {name}: {all:#}"))
+}
+
+#[test]
+fn a_platform_that_is_lost_with_its_machine_comes_back_and_finds_its_hosts() {
+    if !has_hypervisor() {
+        return;
+    }
+    let scratch = Scratch::new("platform");
+    let mut house = Installation::start(&scratch.0, Options::default()).unwrap();
+    let host = Machines::start(&house, "h").unwrap();
+    house.seed().unwrap();
+    let customer = house.customer("Customer", "owner@customer.example").unwrap();
+    let kept = customer.order("web-01").unwrap();
+    kept.watch(&customer.api).unwrap();
+    customer.order("ended").unwrap().watch(&customer.api).unwrap();
+    let ended = service(&customer, "ended");
+
+    let mut shelves = protected(&house, &scratch.0);
+    let point = yunwei(&house.api, &["control-plane", "backup"]);
+    assert_eq!(point["state"], "available", "{point:#}");
+    let (kit, folder) = (scratch.0.join("kit.json"), scratch.0.join("shares"));
+    yunwei(&house.api, &["control-plane", "kit", "--out", kit.to_str().unwrap()]);
+    house
+        .run_json(&["admin", "key-shares", "--shares", "3", "--threshold", "2", "--out", folder.to_str().unwrap()])
+        .unwrap();
+    let share = |number: u8| folder.join(format!("share-{number}.txt"));
+    let text = std::fs::read_to_string(&kit).unwrap();
+    assert!(shelves.iter().all(|shelf| !text.contains(&shelf.secret("append"))), "what opens the places is sealed");
+
+    // What the copy does not know: one machine goes, another comes.
+    customer.api.post(&format!("/api/v1/services/{ended}/terminate"), &json!({})).unwrap();
+    until("the machine to be gone", || host.domains().unwrap().len() == 1);
+    customer.order("later").unwrap().watch(&customer.api).unwrap();
+    let entries = |house: &Installation| house.run_json(&["audit", "verify"]).unwrap()["entries"].as_u64().unwrap();
+    let before = entries(&house);
+
+    // Everything on its machine is lost, and one of the two places with it.
+    house.kill_server().unwrap();
+    std::fs::remove_dir_all(house.data()).unwrap();
+    shelves[0].stop();
+
+    assert_eq!(code(&recover(&house, &kit, &[share(1)])), "share.too_few");
+    assert_eq!(code(&recover(&house, &kit, &[share(1), share(1)])), "share.repeated");
+    assert!(!house.data().exists(), "what did not succeed has left nothing");
+    let output = recover(&house, &kit, &[share(3), share(1)]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["point"], &told["place"]), (&point["id"], &json!("two")), "{told:#}");
+    assert_eq!(told["audit"]["verified"], true, "{told:#}");
+    assert!(told["audit"]["entries"].as_u64().unwrap() < before, "what came later is not in it: {told:#}");
+    assert_eq!(code(&recover(&house, &kit, &[share(3), share(1)])), "recover.occupied");
+
+    house.start_server().unwrap();
+    let reachable = || house.api.get("/api/v1/hosts").unwrap()["items"][0]["reachable"] == true;
+    until("the host to be known again", reachable);
+    assert!(kept.visit(&customer.api).unwrap().ok, "what ran goes on, and is reached as before");
+    let status = |service: &str| customer.api.get(&format!("/api/v1/services/{service}/status")).unwrap();
+    // A machine that nobody here knows is shown and left alone; one that was removed is not made again.
+    let orphans = || house.api.get(&format!("/api/v1/orphans?host={}", host.id)).unwrap()["items"].clone();
+    until("the unknown machine to be shown", || orphans().as_array().is_some_and(|all| all.len() == 1));
+    until("the removed machine to be withheld", || status(&ended)["machines"][0]["problemCode"] == "machine.withheld");
+    assert_eq!(host.domains().unwrap().len(), 2, "web-01 and later");
+    let reported = house.api.get("/api/v1/audit/entries?action=controlPlane.recovered").unwrap();
+    assert_eq!(reported["items"].as_array().map(Vec::len), Some(1), "it is on the record: {reported:#}");
+
+    let point = yunwei(&house.api, &["control-plane", "show"])["points"][0].clone();
+    assert_eq!((&point["id"], &point["state"]), (&told["point"], &json!("degraded")), "{point:#}");
+
+    // And it is kept again, now that both places are there.
+    shelves[0].serve();
+    let again = yunwei(&house.api, &["control-plane", "backup"]);
+    assert_eq!(again["state"], "available", "{again:#}");
+
+    let orphan = orphans()[0]["orphan"]["id"].clone();
+    house.api.post("/api/v1/orphans/remove", &json!({ "host": host.id, "id": orphan })).unwrap();
+    customer.terminate_all().unwrap();
+    house.wait_until_free(&host, Duration::from_secs(120)).unwrap();
+}
