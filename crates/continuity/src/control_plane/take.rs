@@ -260,7 +260,7 @@ fn let_go(gate: &Gate, worker: &Worker, goal: &Goal, grace_hours: u32, system: &
 /// Whether the platform's next point is due.
 fn look(gate: &Gate) -> Result<()> {
     let now = gate.now();
-    let due = gate.db().read(|conn| store::settings(conn))?.is_some_and(|known| known.next_due <= now);
+    let due = gate.db().read(store::settings)?.is_some_and(|known| known.next_due <= now);
     if !due {
         return Ok(());
     }

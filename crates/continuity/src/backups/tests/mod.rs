@@ -193,8 +193,14 @@ impl House {
         let immutability = Some(super::places::Immutability::AppendOnly);
         let made = self.gate().run(&manager(), &CREATE, NewPlace { name: name.into(), location, site, immutability });
         let (id, role) = (made.unwrap().id, super::places::Role::Append);
-        let credential =
-            super::places::SetCredential { id, tenant: None, role, name: "host".into(), secret: "let me in".into() };
+        let credential = super::places::SetCredential {
+            id,
+            tenant: None,
+            control_plane: false,
+            role,
+            name: "host".into(),
+            secret: "let me in".into(),
+        };
         self.gate().run(&manager(), &super::places::SET_CREDENTIAL, credential).unwrap()
     }
 
