@@ -7,7 +7,7 @@
 //! A share is a line that can be typed from paper:
 //!
 //! ```text
-//!   yunwei-share-2-of-3  XXXX-XXXX-…      base 32 without I, L, O and U (Crockford), groups of four
+//!   ABCD-EFGH-…      base 32 without I, L, O and U (Crockford), groups of four
 //!     1 byte   form, 1
 //!     6 bytes  set: the beginning of SHA-256("yunwei master key" ‖ key)
 //!     1 byte   threshold
