@@ -76,6 +76,7 @@ CREATE TABLE control_plane_points (
 );
 -- One at a time.
 CREATE UNIQUE INDEX control_plane_taking ON control_plane_points (state) WHERE state = 'taking';
+CREATE INDEX control_plane_kept ON control_plane_points (id) WHERE state NOT IN ('taking', 'expired');
 CREATE TABLE control_plane_copies (
     point      TEXT NOT NULL REFERENCES control_plane_points (id),
     position   BIGINT NOT NULL,

@@ -29,6 +29,8 @@ pub mod points;
 pub mod recover;
 mod store;
 pub mod take;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

@@ -18,7 +18,7 @@ use super::take::{Payload, TAKE_JOB};
 use super::{Nothing, granted, store};
 use crate::backups::points::State;
 use crate::backups::{policies, retention};
-use crate::{BackupPlaceId, BackupPolicyId, ControlPlanePointId, RecoveryPointId};
+use crate::{BackupPlaceId, BackupPolicyId, ControlPlanePointId};
 
 /// How a copy of the platform stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -250,20 +250,7 @@ pub(super) fn close(
 /// Lets go of the points that no rule keeps. Called where the newest is in every place.
 fn expire(tx: &mut Tx<'_>, policy: BackupPolicyId) -> Result<()> {
     let terms = policies::load(tx, policy)?.terms;
-    let points = store::points(tx, 1_000)?;
-    // The rules speak of recovery points: the same numbers under another name.
-    let judged: Vec<retention::Point> = points
-        .iter()
-        .filter(|point| !matches!(point.state, State::Taking | State::Expired))
-        .filter_map(|point| {
-            Some(retention::Point {
-                id: RecoveryPointId(point.id.0),
-                taken_at: point.taken_at.or(point.closed_at)?,
-                restorable: point.state.is_restorable(),
-                good: point.state == State::Available,
-            })
-        })
-        .collect();
+    let judged = store::judged(tx)?;
     for verdict in retention::keep(&judged, &terms.retention, &terms.schedule.zone()) {
         if verdict.goes() {
             store::expire(tx, ControlPlanePointId(verdict.point.0))?;

@@ -11,8 +11,8 @@ use super::points::{Copy, CopyState, Point};
 use crate::backups::places::BackupPlace;
 use crate::backups::points::State;
 use crate::backups::policies::BackupPolicy;
-use crate::backups::{places, text};
-use crate::{BackupPlaceId, BackupPolicyId, ControlPlanePointId};
+use crate::backups::{places, retention, text};
+use crate::{BackupPlaceId, BackupPolicyId, ControlPlanePointId, RecoveryPointId};
 
 /// By which policy, and when next.
 pub(crate) struct Settings {
@@ -104,6 +104,18 @@ pub(crate) fn point(conn: &mut Conn<'_>, id: ControlPlanePointId) -> Result<Opti
 pub(crate) fn points(conn: &mut Conn<'_>, most: i64) -> Result<Vec<Point>> {
     let found = conn.query(&format!("{POINT} ORDER BY id DESC LIMIT $1"), args![most], read)?;
     found.into_iter().map(|point| with_copies(conn, point)).collect()
+}
+
+/// The points that are kept, as the rules of retention see them: they speak of recovery points, the
+/// same numbers under another name.
+pub(crate) fn judged(conn: &mut Conn<'_>) -> Result<Vec<retention::Point>> {
+    let sql = "SELECT id, state, COALESCE(taken_at, closed_at) FROM control_plane_points WHERE state NOT IN ('taking', 'expired') AND closed_at IS NOT NULL";
+    conn.query(sql, &[], |row| {
+        let (id, state): (ControlPlanePointId, String) = (row.get(0)?, row.get(1)?);
+        let good = state == State::Available.word();
+        let restorable = good || state == State::Degraded.word();
+        Ok(retention::Point { id: RecoveryPointId(id.0), taken_at: row.get(2)?, restorable, good })
+    })
 }
 
 /// The point that is being taken.

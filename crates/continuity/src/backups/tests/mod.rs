@@ -92,6 +92,7 @@ pub fn gate(db: Db, folder: &Scratch) -> Gate {
         .actions(provisioning::ACTIONS)
         .actions(resources::ACTIONS)
         .actions(super::ACTIONS)
+        .actions(crate::control_plane::ACTIONS)
         .actions(&durable::actions());
     let names: Vec<String> = catalogue.names().iter().map(|name| format!("Action::{name:?}")).collect();
     let policies =

@@ -1,0 +1,178 @@
+//! The platform's own points: what is good, what goes, what is asked for when. Copies at real
+//! servers, and the recovery of a whole house, are tried by `testkit`.
+
+use std::time::Duration;
+
+use commerce::testing::{OPERATOR, manager};
+use db::testing::{Scratch, databases};
+use gate::{Cx, Gate};
+
+use super::points::{Point, RECONCILE, TAKE, Turn};
+use super::recover::{RECOVERED, Recovered};
+use super::*;
+use crate::backups::places::{CREATE, Location as Where, NewPlace};
+use crate::backups::points::State;
+use crate::backups::policies::{CREATE as CREATE_POLICY, NewPolicy, What};
+use crate::backups::retention::Retention;
+use crate::backups::schedule::Schedule;
+use crate::{BackupPlaceId, ControlPlanePointId};
+
+fn place(gate: &Gate, name: &str, location: Where) -> BackupPlaceId {
+    let site = location.host().is_none().then(|| "elsewhere".to_owned());
+    gate.run(&manager(), &CREATE, NewPlace { name: name.into(), location, site, immutability: None }).unwrap().id
+}
+
+fn server(gate: &Gate, name: &str) -> BackupPlaceId {
+    place(gate, name, Where::Server { url: format!("https://{name}.example.com"), authority: None })
+}
+
+fn policy(gate: &Gate, places: Vec<BackupPlaceId>) -> BackupPolicyId {
+    let schedule = Schedule { calendar: "hourly :15".into(), jitter_minutes: 0, time_zone: "UTC".into() };
+    let retention = Retention { last: 2, ..Retention::default() };
+    let new = NewPolicy {
+        name: format!("policy {}", places.len()),
+        what: What::MachineDisks,
+        schedule,
+        retention,
+        places,
+        prune_delay_hours: 0,
+    };
+    gate.run(&manager(), &CREATE_POLICY, new).unwrap().id
+}
+
+/// An installation whose platform is backed up to two places.
+fn kept(gate: &Gate) -> [BackupPlaceId; 2] {
+    let places = [server(gate, "one"), server(gate, "two")];
+    let policy = policy(gate, places.to_vec());
+    gate.run(&manager(), &PROTECT, Protect { policy }).unwrap();
+    places
+}
+
+fn system() -> Cx {
+    Cx::system("continuity", OPERATOR)
+}
+
+fn turn(gate: &Gate, turn: Turn) {
+    gate.run(&system(), &RECONCILE, turn).unwrap();
+}
+
+fn points(gate: &Gate) -> Vec<Point> {
+    gate.run(&manager(), &GET, Nothing {}).unwrap().points
+}
+
+/// A point of now, with copies at these places.
+fn taken(gate: &Gate, whole_at: &[BackupPlaceId], lacking: &[BackupPlaceId]) -> ControlPlanePointId {
+    let point = gate.run(&manager(), &TAKE, Nothing {}).unwrap().id;
+    for place in whole_at {
+        let snapshot = Some(format!("{point}@{place}"));
+        turn(gate, Turn::Copied { point, place: *place, snapshot, problem: None });
+    }
+    for place in lacking {
+        let problem = Some(crate::backups::work::problem("repository.unreachable", "it is away"));
+        turn(gate, Turn::Copied { point, place: *place, snapshot: None, problem });
+    }
+    turn(gate, Turn::Closed { point, taken_at: Some(gate.now()), bytes: 7, problem: None });
+    gate.clock().advance(Duration::from_secs(60));
+    point
+}
+
+fn each(test: impl Fn(&'static str, &Gate)) {
+    for (engine, db, _keep) in databases() {
+        let folder = Scratch::new();
+        test(engine, &crate::backups::tests::gate(db, &folder));
+    }
+}
+
+#[test]
+fn the_platform_goes_only_to_places_that_answer_without_it() {
+    each(|engine, gate| {
+        let refused = gate.run(&manager(), &TAKE, Nothing {}).unwrap_err();
+        assert_eq!(refused.code(), "controlPlane.unprotected", "{engine}");
+        let pool = resources::testing::pool(gate, &manager()).id;
+        let host = resources::testing::host(gate, &manager(), pool, resources::testing::facts("h1", 4, 4_096, 65_536));
+        let near = place(gate, "near", Where::Folder { host, path: "/srv/copies".into() });
+        let policy = policy(gate, vec![near, server(gate, "far")]);
+        let refused = gate.run(&manager(), &PROTECT, Protect { policy }).unwrap_err();
+        assert_eq!(refused.code(), "controlPlane.place", "{engine}");
+        let absent = "bkpo_00000000000000000000000001".parse().unwrap();
+        let refused = gate.run(&manager(), &PROTECT, Protect { policy: absent }).unwrap_err();
+        assert_eq!(refused.code(), "backupPolicy.absent", "{engine}");
+    });
+}
+
+#[test]
+fn a_point_is_what_its_copies_are_and_never_more() {
+    each(|engine, gate| {
+        let [one, two] = kept(gate);
+        assert!(gate.run(&manager(), &GET, Nothing {}).unwrap().kit_is_old, "{engine}: there is no kit yet");
+        for (whole, lacking, state) in [
+            (vec![one, two], vec![], State::Available),
+            (vec![two], vec![one], State::Degraded),
+            (vec![one], vec![], State::Degraded),
+            (vec![], vec![one, two], State::Failed),
+        ] {
+            let id = taken(gate, &whole, &lacking);
+            let point = points(gate).into_iter().find(|point| point.id == id).unwrap();
+            assert_eq!((point.state, point.copies.len()), (state, 2), "{engine}");
+            assert_eq!(point.problem.is_some(), !lacking.is_empty(), "{engine}");
+        }
+        let refused = gate.run(&manager(), &TAKE, Nothing {}).and_then(|_| gate.run(&manager(), &TAKE, Nothing {}));
+        assert_eq!(refused.unwrap_err().code(), "backup.running", "{engine}");
+    });
+}
+
+#[test]
+fn old_points_go_only_when_the_newest_is_in_every_place() {
+    each(|engine, gate| {
+        let [one, two] = kept(gate);
+        let made: Vec<_> = (0..3).map(|_| taken(gate, &[one, two], &[])).collect();
+        let state = |id| points(gate).into_iter().find(|point| point.id == id).unwrap().state;
+        assert_eq!(state(made[0]), State::Expired, "{engine}");
+        let lame = taken(gate, &[one], &[two]);
+        assert_eq!((state(made[1]), state(lame)), (State::Available, State::Degraded), "{engine}: nothing goes for it");
+        taken(gate, &[one, two], &[]);
+        assert_eq!(state(made[1]), State::Expired, "{engine}");
+    });
+}
+
+#[test]
+fn what_is_due_is_begun_once_however_much_was_missed() {
+    each(|engine, gate| {
+        kept(gate);
+        turn(gate, Turn::Due);
+        assert!(points(gate).is_empty(), "{engine}: not yet");
+        gate.clock().advance(Duration::from_secs(5 * 3_600));
+        turn(gate, Turn::Due);
+        turn(gate, Turn::Due);
+        gate.clock().advance(Duration::from_secs(2 * 3_600));
+        turn(gate, Turn::Due);
+        assert_eq!(points(gate).len(), 1, "{engine}: not beside one that is being taken");
+        let due = gate.run(&manager(), &GET, Nothing {}).unwrap().next_due.unwrap();
+        assert!(due > gate.now(), "{engine}");
+    });
+}
+
+#[test]
+fn a_database_that_was_brought_back_knows_the_copy_that_served() {
+    each(|engine, gate| {
+        kept(gate);
+        let point = gate.run(&manager(), &TAKE, Nothing {}).unwrap().id;
+        let recovered = Recovered {
+            point,
+            taken_at: gate.now(),
+            place: "two".into(),
+            snapshot: "5".repeat(64),
+            version: "0".into(),
+            bytes: 7,
+            digest: "d".into(),
+            seconds: 1.5,
+        };
+        gate.run(&system(), &RECOVERED, recovered.clone()).unwrap();
+        let known = points(gate).remove(0);
+        assert_eq!((known.state, known.bytes), (State::Degraded, Some(7)), "{engine}");
+        let served: Vec<_> = known.copies.iter().filter_map(|copy| copy.snapshot.clone()).collect();
+        assert_eq!(served, std::slice::from_ref(&recovered.snapshot), "{engine}");
+        gate.run(&system(), &RECOVERED, recovered).unwrap();
+        gate.run(&manager(), &TAKE, Nothing {}).unwrap();
+    });
+}
