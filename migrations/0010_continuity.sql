@@ -201,3 +201,63 @@ CREATE TABLE recovery_disks (
     digest    TEXT NOT NULL,
     PRIMARY KEY (recovery, machine, disk)
 ) CLUSTERED;
+
+-- What is to be brought back when what is lost, how fast, with how little loss, how often.
+CREATE TABLE drill_plans (
+    id         TEXT PRIMARY KEY,
+    tenant     TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    revision   BIGINT NOT NULL,
+    body       TEXT NOT NULL,
+    next_due   BIGINT,
+    changed_by TEXT NOT NULL,
+    changed_at BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    ended_at   BIGINT
+);
+CREATE INDEX drill_plans_by_tenant ON drill_plans (tenant, id);
+CREATE INDEX drill_plans_due ON drill_plans (next_due) WHERE ended_at IS NULL AND next_due IS NOT NULL;
+
+-- What was restored from where, what was measured, what it came to; with the signed evidence of it.
+CREATE TABLE drill_runs (
+    id          TEXT PRIMARY KEY,
+    plan        TEXT NOT NULL REFERENCES drill_plans (id),
+    tenant      TEXT NOT NULL,
+    number      BIGINT NOT NULL,
+    state       TEXT NOT NULL CHECK (state IN ('running', 'passed', 'failed', 'impossible')),
+    incident_at BIGINT NOT NULL,
+    ended_at    BIGINT,
+    started_by  TEXT NOT NULL,
+    by_hand     BIGINT NOT NULL,
+    flow        TEXT,
+    body        TEXT NOT NULL,
+    evidence    TEXT,
+    UNIQUE (plan, number),
+    CHECK ((state = 'running') = (evidence IS NULL))
+);
+CREATE INDEX drill_runs_by_tenant ON drill_runs (tenant, id);
+CREATE INDEX drill_runs_by_plan ON drill_runs (plan, id);
+-- One run of a plan at a time.
+CREATE UNIQUE INDEX drill_runs_running ON drill_runs (plan) WHERE state = 'running';
+
+-- What must be put right: opened by a miss, closed by a run of the same plan that passes.
+CREATE TABLE corrective_actions (
+    id            TEXT PRIMARY KEY,
+    tenant        TEXT NOT NULL,
+    plan          TEXT NOT NULL REFERENCES drill_plans (id),
+    service       TEXT NOT NULL,
+    code          TEXT NOT NULL,
+    message       TEXT NOT NULL,
+    owner         TEXT NOT NULL,
+    due_at        BIGINT NOT NULL,
+    state         TEXT NOT NULL CHECK (state IN ('open', 'closed')),
+    found_by      TEXT NOT NULL REFERENCES drill_runs (id),
+    last_found_by TEXT NOT NULL REFERENCES drill_runs (id),
+    times         BIGINT NOT NULL,
+    closed_by     TEXT REFERENCES drill_runs (id),
+    opened_at     BIGINT NOT NULL,
+    closed_at     BIGINT,
+    CHECK ((state = 'closed') = (closed_by IS NOT NULL))
+);
+CREATE INDEX corrective_actions_by_tenant ON corrective_actions (tenant, state, due_at);
+CREATE UNIQUE INDEX corrective_actions_open ON corrective_actions (plan, service, code) WHERE state = 'open';

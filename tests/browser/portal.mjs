@@ -291,7 +291,7 @@ async function operator(credentials) {
     ["/", "op-overview"], ["/operator/orders", "op-orders"], ["/operator/flows?show=all", "op-flows"], ["/operator/hosts", "op-hosts"], ["/operator/sites", "op-sites"],
     ["/operator/images", "op-images"], ["/operator/customers", "op-customers"], ["/operator/customers/new", "op-customer-new"], ["/operator/offerings", "op-offerings"],
     ["/operator/jobs", "op-jobs"], ["/operator/jobs?show=all", "op-jobs-all"], ["/operator/images/new", "op-image-new"], ["/operator/images/upload", "op-image-upload"], ["/operator/audit", "op-audit"], ["/webhooks", "op-webhooks"],
-    ["/search?q=a", "op-search"], ["/account", "op-account"],
+    ["/search?q=a", "op-search"], ["/drills", "op-drills"], ["/account", "op-account"],
   ]) await visit(page, path, name);
   await inChinese(page, ["/", "/operator/flows?show=all", "/operator/jobs", "/operator/hosts", "/operator/sites", "/operator/customers", "/operator/offerings", "/operator/audit", "/webhooks"]);
   await page.goto(`${portal}/?lang=en`);
@@ -301,6 +301,49 @@ async function operator(credentials) {
     if (await first.count()) { await first.click(); await page.locator("h1").waitFor(); await look(page, name); }
   }
   await context.close();
+}
+
+// A plan is made and drilled with the keyboard alone. Nothing protects the service here, so the drill
+// must say that nothing was proven; its evidence prints.
+async function drills(page) {
+  await visit(page, "/drills?lang=en", "drills");
+  await page.getByRole("link", { name: "New plan" }).focus();
+  await page.keyboard.press("Enter");
+  await page.waitForURL("**/drills/plans/new");
+  await look(page, "drill-plan-new");
+  await page.getByRole("button", { name: "Make the plan" }).focus();
+  await page.keyboard.press("Enter");
+  await page.locator(".summary").waitFor();
+  await look(page, "drill-plan-wrong");
+  await page.getByLabel("Name", { exact: true }).fill("Quarterly");
+  const service = page.locator("input[name=services]").first();
+  if (!(await service.count())) { say("no service to drill"); return; }
+  await service.focus();
+  await page.keyboard.press("Space");
+  await page.getByLabel("Owner", { exact: true }).fill("Operations");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/drills\/plans\/drpl_/);
+  await look(page, "drill-plan");
+  await page.getByRole("button", { name: "Drill now" }).focus();
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/drills\/drun_/);
+  await page.getByText("nothing was proven").waitFor({ timeout: 30_000 });
+  hold(await page.getByText("Impossible").first().isVisible(), "a drill without a copy is impossible, not passed");
+  await look(page, "drill");
+  await page.getByRole("link", { name: "Show the evidence" }).click();
+  await page.waitForURL(/\/evidence$/);
+  await look(page, "drill-evidence");
+  await page.emulateMedia({ media: "print" });
+  hold(!(await page.locator(".page-head").isVisible()), "the printed evidence has no buttons");
+  if (shots) await page.pdf({ path: `${shots}/drill-evidence.pdf`, format: "A4" });
+  await page.emulateMedia({ media: "screen" });
+  const file = await page.request.get(`${page.url()}.json`);
+  hold((await file.json()).document.run.verdict === "impossible", "the signed file says what the page does");
+  await visit(page, "/drills", "drills-after");
+  hold(await page.getByText("found by 1 drills").isVisible(), "what was missed is work for somebody");
+  await inChinese(page, ["/drills", "/drills/plans/new", new URL(page.url()).pathname]);
+  await page.goto(`${portal}/?lang=en`);
+  say("a plan was made, drilled, and its evidence printed");
 }
 
 const pair = (text) => { const at = text.indexOf(" "); return [text.slice(0, at), text.slice(at + 1)]; };
@@ -314,6 +357,7 @@ try {
     await order(page);
     if (await page.locator('a[href^="/services/"].btn.main').count()) await service(page);
     await bill(page);
+    await drills(page);
     await rest(page);
     await context.close();
     await withoutScript(credentials);

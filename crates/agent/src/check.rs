@@ -7,6 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use base::limits;
 use drivers::hypervisor::Answer;
 use drivers::wire::{Check, MachineSpec, NetworkSpec, Transport, address_of};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -21,7 +22,7 @@ const MOST_PAUSE: Duration = Duration::from_millis(80);
 
 /// Tries a machine's check for at most `patience`.
 pub fn try_out(spec: &MachineSpec, patience: Duration) -> Answer {
-    let Some(Check::Http { port, path }) = &spec.check else {
+    let Some(Check::Http { port, path, tell }) = &spec.check else {
         return no("this version does not know such a check");
     };
     let Some(address) = address(spec, *port) else {
@@ -29,7 +30,13 @@ pub fn try_out(spec: &MachineSpec, patience: Duration) -> Answer {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(attempts(address, path, patience)),
+        Ok(runtime) => runtime.block_on(async {
+            let answer = attempts(address, path, patience).await;
+            match tell {
+                Some(path) if answer.ok => Answer { body: told(address, path, patience).await, ..answer },
+                _ => answer,
+            }
+        }),
         Err(e) => no(&format!("the check cannot run: {e}")),
     }
 }
@@ -68,7 +75,7 @@ async fn attempts(address: SocketAddr, path: &str, patience: Duration) -> Answer
             }
             Some(Ok(answer)) = under_way.join_next() => {
                 match answer {
-                    Ok(status @ 200..300) => return Answer { ok: true, detail: status.to_string() },
+                    Ok(status @ 200..300) => return Answer { ok: true, detail: status.to_string(), body: None },
                     Ok(status) => last = status.to_string(),
                     Err(detail) => last = detail,
                 }
@@ -76,6 +83,27 @@ async fn attempts(address: SocketAddr, path: &str, patience: Duration) -> Answer
             }
         }
     }
+}
+
+/// What a path answers with 2xx, the beginning of it.
+async fn told(address: SocketAddr, path: &str, patience: Duration) -> Option<String> {
+    const HEAD_BYTES_MAX: usize = 8 << 10;
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await.ok()?;
+        // HTTP/1.0: the body comes as it is, and ends with the connection.
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nUser-Agent: yunwei-agent\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = Vec::new();
+        let most = (HEAD_BYTES_MAX + limits::CHECK_BODY_BYTES_MAX) as u64;
+        stream.take(most).read_to_end(&mut answer).await.ok()?;
+        Some(answer)
+    };
+    let answer = timeout_at(Instant::now() + patience, exchange).await.ok().flatten()?;
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let (head, body) = (answer.get(..end)?, answer.get(end + 4..)?);
+    let is_good = head.starts_with(b"HTTP/1.") && head.get(9) == Some(&b'2');
+    let body = body.get(..body.len().min(limits::CHECK_BODY_BYTES_MAX))?;
+    is_good.then(|| String::from_utf8_lossy(body).into_owned())
 }
 
 /// One request. Answers the status.
@@ -106,7 +134,7 @@ async fn attempt(address: SocketAddr, path: String, end: Instant) -> Result<u16,
 }
 
 fn no(detail: &str) -> Answer {
-    Answer { ok: false, detail: detail.to_owned() }
+    Answer { ok: false, detail: detail.to_owned(), body: None }
 }
 
 #[cfg(test)]
@@ -129,7 +157,7 @@ mod tests {
             cloud_init: CloudInit::default(),
             power: Power::Running,
             reboot_token: None,
-            check: Some(Check::Http { port: 80, path: "/".into() }),
+            check: Some(Check::Http { port: 80, path: "/".into(), tell: None }),
         }
     }
 

@@ -4,6 +4,7 @@
 //! through a pipe and is kept nowhere. Copies of disks lie in `DATA/backups/<task>` while they are read.
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,11 +12,14 @@ use std::time::Instant;
 use base::time::Timestamp;
 use base::{Error, Result, Secret};
 use drivers::tasks::{Cancel, Worker};
-use drivers::wire::{Consistency, DiskCopy, HostTask, IntentId, Outcome, ReadShare, TaskId, TaskProgress, Work};
+use drivers::wire::{
+    Consistency, DiskCopy, HostTask, IntentId, Outcome, Problem, ReadShare, TaskId, TaskProgress, Work,
+};
+use ring::rand::{SecureRandom as _, SystemRandom};
 use vault::client;
 use vault::fault;
 use vault::request::{
-    Answer, Backup, Checked, Entry, Key, Progress, Read, Repository, Snapshot, Source, Task, Unreadable,
+    Answer, Backup, Checked, Entry, Key, Place, Progress, Read, Repository, Restore, Snapshot, Source, Task, Unreadable,
 };
 
 use crate::files::{self, failed};
@@ -71,6 +75,7 @@ impl Worker for Hands {
             Work::CopySnapshots { snapshots } => job.copy(snapshots),
             Work::CheckRepository { snapshots, read } => job.check(snapshots, *read),
             Work::ForgetSnapshots { snapshots, grace_hours } => job.forget(snapshots, *grace_hours),
+            Work::RestoreDamaged { snapshot, path } => job.restore_damaged(&task.id, snapshot, path),
             Work::Unknown => {
                 Err(Error::invalid("task.unsupported", "this version of the agent does not know such work; upgrade it"))
             }
@@ -186,9 +191,13 @@ impl Job<'_> {
     }
 
     fn copy(&mut self, snapshots: &[String]) -> Result<Outcome> {
+        let to = self.repository(1)?.clone();
+        self.copy_to(to, snapshots)
+    }
+
+    fn copy_to(&mut self, to: Repository, snapshots: &[String]) -> Result<Outcome> {
         let began = Instant::now();
-        let to = Box::new(self.repository(1)?.clone());
-        match self.ask(0, &Task::Copy { to, snapshots: snapshots.to_vec() })? {
+        match self.ask(0, &Task::Copy { to: Box::new(to), snapshots: snapshots.to_vec() })? {
             Answer::Copied(ids) => match snapshots.iter().find(|id| !ids.contains_key(*id)) {
                 Some(id) => Err(Error::conflict("backup.copy_incomplete", format!("snapshot {id} was not copied"))),
                 None => Ok(Outcome::SnapshotsCopied { ids, seconds: began.elapsed().as_secs_f64() }),
@@ -220,6 +229,39 @@ impl Job<'_> {
         let faults =
             faults.iter().take(FAULTS_MAX).map(|fault| fault.chars().take(FAULT_CHARS_MAX).collect()).collect();
         Ok(Outcome::RepositoryChecked { snapshots, whole, faults, seconds: began.elapsed().as_secs_f64() })
+    }
+
+    /// The negative control of a drill: a restore from a copy that is damaged on purpose.
+    fn restore_damaged(&mut self, id: &TaskId, snapshot: &str, path: &str) -> Result<Outcome> {
+        let began = Instant::now();
+        let scratch = Scratch::new(self.hands.scratch.join(id.as_str()))?;
+        let (source, folder) = (self.repository(0)?.clone(), scratch.0.join("copy"));
+        // A key that nobody needs to remember: the copy does not outlive this task.
+        let key = Key::Password(password()?);
+        let copy = Repository { place: Place::Folder(folder.clone()), key, cache: None };
+        self.access.push(copy.clone());
+        let last = self.access.len() - 1;
+        let make = Task::Make { escrow: password()?, alike: Some(Box::new(source)) };
+        self.ask(last, &make)?;
+        let Outcome::SnapshotsCopied { ids, .. } = self.copy_to(copy, &[snapshot.to_owned()])? else {
+            return Err(strange());
+        };
+        let copied = ids.get(snapshot).cloned().ok_or_else(strange)?;
+        let damaged = damage(&folder.join("data"))?;
+        if damaged == 0 {
+            return Err(Error::conflict("control.nothing_to_damage", "the copy holds no data that could be damaged"));
+        }
+        let (path, to) = (path.to_owned(), scratch.0.join("restored"));
+        let restore = Task::Restore(Restore { snapshot: copied, path, to, sparse: true, owners: false });
+        let found = match self.ask(last, &restore) {
+            Ok(_) => None,
+            // Damage is what it must fail with: a full disk is no proof of anything.
+            Err(e) if [fault::REPOSITORY_DAMAGED, fault::REPOSITORY_INCOMPLETE].contains(&e.code()) => {
+                Some(Problem { code: e.code().to_owned(), message: e.message().to_owned(), retrying: false })
+            }
+            Err(e) => return Err(e),
+        };
+        Ok(Outcome::DamageTried { found, damaged, seconds: began.elapsed().as_secs_f64() })
     }
 
     fn forget(&mut self, snapshots: &[String], grace_hours: u32) -> Result<Outcome> {
@@ -255,6 +297,38 @@ impl Drop for Scratch {
             tracing::warn!(code = e.code(), "{e}");
         }
     }
+}
+
+/// A password that nobody needs to remember.
+fn password() -> Result<Secret> {
+    let mut bytes = [0; 32];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| Error::unavailable("random.absent", "the machine gives no random numbers"))?;
+    Ok(Secret::new(base::hex::encode(&bytes)))
+}
+
+/// Flips a byte in the middle of every pack, as a disk does that rots. Gives how many there were.
+fn damage(dir: &Path) -> Result<u32> {
+    let mut damaged = 0;
+    for entry in fs::read_dir(dir).map_err(|e| failed("list", dir, e))?.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            damaged += damage(&path)?;
+            continue;
+        }
+        let flip = || -> std::io::Result<()> {
+            let file = fs::File::options().read(true).write(true).open(&path)?;
+            let (middle, mut byte) = (file.metadata()?.len() / 2, [0]);
+            file.read_exact_at(&mut byte, middle)?;
+            file.write_all_at(&[byte[0] ^ 0xff], middle)?;
+            file.sync_all()
+        };
+        // What the engine writes it makes read-only.
+        let writable = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(&path, writable).and_then(|()| flip()).map_err(|e| failed("damage", &path, e))?;
+        damaged += 1;
+    }
+    Ok(damaged)
 }
 
 fn remove(dir: &Path) -> Result<()> {

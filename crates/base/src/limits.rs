@@ -289,6 +289,8 @@ pub const FLOW_RUNS_DAYS: i64 = 180;
 pub const SWEEP_BATCH_MAX: usize = 1_000;
 /// How long a host keeps an image that no machine on it is made from.
 pub const IMAGE_UNUSED_DAYS: u64 = 7;
+/// What is told of the answer to a machine's check, in bytes.
+pub const CHECK_BODY_BYTES_MAX: usize = 4 << 10;
 /// Nodes of one study of impact.
 pub const IMPACT_NODES_MAX: usize = 100_000;
 /// Members of all needs of one study of impact.

@@ -8,10 +8,14 @@
 //! | [`control_plane`] | the platform itself: kept at several places, and brought back from one |
 //! | [`backups`] | places, policies, protections, recovery points; the flow that takes them |
 //! | [`recoveries`] | machines that are made again from a copy: what restores and drills stand on |
+//! | [`drills`] | plans, runs, corrective actions: services really brought back, and measured |
+//! | [`evidence`] | what drills found, signed; looked at without anybody's help |
 //! | [`impact`] | what stops, for how long, and what is lost: a pure function over the graph of dependencies |
 
 pub mod backups;
 pub mod control_plane;
+pub mod drills;
+pub mod evidence;
 pub mod impact;
 pub mod keys;
 pub mod recoveries;
@@ -30,5 +34,21 @@ base::ids! {
     pub struct RecoveryId = "rcvy";
     /// A state of the platform itself that was kept.
     pub struct ControlPlanePointId = "cpnt";
+    /// What is drilled when.
+    pub struct DrillPlanId = "drpl";
+    /// One drill.
+    pub struct DrillRunId = "drun";
+    /// Something that must be put right.
+    pub struct CorrectiveActionId = "capa";
 }
-db::id_columns!(BackupPlaceId, RepositoryId, BackupPolicyId, RecoveryPointId, RecoveryId, ControlPlanePointId);
+db::id_columns!(
+    BackupPlaceId,
+    RepositoryId,
+    BackupPolicyId,
+    RecoveryPointId,
+    RecoveryId,
+    DrillPlanId,
+    DrillRunId,
+    CorrectiveActionId,
+    ControlPlanePointId
+);

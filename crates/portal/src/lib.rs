@@ -19,6 +19,7 @@ mod catalog;
 mod customers;
 mod design;
 mod door;
+mod drills;
 mod errors;
 mod flows;
 mod fmt;
@@ -199,6 +200,14 @@ fn tenant_routes() -> Router<Portal> {
         .route("/services/{id}/restart", post(services::restart))
         .route("/services/{id}/stop", get(services::ask_stop).post(services::stop))
         .route("/services/{id}/delete", get(services::ask_delete).post(services::delete))
+        .route("/drills", get(drills::list))
+        .route("/drills/plans/new", get(drills::new_form).post(drills::create))
+        .route("/drills/plans/{id}", get(drills::plan))
+        .route("/drills/plans/{id}/run", post(drills::run))
+        .route("/drills/{id}", get(drills::show_run))
+        .route("/drills/{id}/events", get(drills::events))
+        .route("/drills/{id}/evidence", get(drills::show_evidence))
+        .route("/drills/{id}/evidence.json", get(drills::file))
         .route("/bills", get(bills::list))
         .route("/bills/{id}", get(bills::show_bill))
         .route("/bills/{id}/lines/{line}", get(bills::show_line))

@@ -337,6 +337,8 @@ fn flash(t: &'static Messages, code: &str) -> Option<Notice> {
         "session-over" => return Some(Notice::new(Tone::Info, "", t.door.session_over)),
         "order-placed" => t.ordering.order_placed,
         "order-cancelling" => t.ordering.order_cancelling,
+        "drill-planned" => t.drills.plan_made,
+        "drill-begun" => t.drills.run_started,
         "starting" => t.ordering.starting_now,
         "stopping" => t.ordering.stopping_now,
         "restarting" => t.ordering.restarting_now,

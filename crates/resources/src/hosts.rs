@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capacity::{self, Fill};
 use crate::placement::Demand;
-use crate::{Fact, InvitationId, PoolId, intents, inventory, observe, places, tasks};
+use crate::{Fact, InvitationId, PoolId, SiteId, intents, inventory, observe, places, tasks};
 
 /// The state of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -138,6 +138,15 @@ pub fn load(conn: &mut Conn<'_>, id: HostId) -> Result<Host> {
 /// The hosts of a pool that are not retired.
 pub(crate) fn of_pool(conn: &mut Conn<'_>, pool: PoolId) -> Result<Vec<HostId>> {
     conn.query("SELECT id FROM hosts WHERE pool = $1 AND state <> 'retired' ORDER BY id", args![pool], |row| row.get(0))
+}
+
+/// The hosts of a site, also those that take no machines.
+///
+/// # Errors
+/// Those of the database.
+pub fn at_site(conn: &mut Conn<'_>, site: SiteId) -> Result<Vec<HostId>> {
+    let sql = "SELECT h.id FROM hosts h JOIN pools p ON p.id = h.pool WHERE p.site = $1 ORDER BY h.id LIMIT $2";
+    conn.query(sql, args![site, limits::HOSTS_PLACED_MAX], |row| row.get(0))
 }
 
 pub(crate) fn facts_text(facts: &HostReport) -> Result<String> {

@@ -192,6 +192,9 @@ fn machine(tx: &mut Tx<'_>, intent: Intent, seen: &Observation) -> Result<()> {
     let id = intent.id.as_str();
     let mut kept = seen.clone();
     kept.lives.clear();
+    if let Some(body) = kept.check.as_mut().and_then(|check| check.body.as_mut()) {
+        body.truncate(body.floor_char_boundary(limits::CHECK_BODY_BYTES_MAX));
+    }
     let now = tx.now;
     let removed_meanwhile =
         seen.generation > intent.generation && seen.state == MachineState::Absent && intent.desired.is_some();
@@ -236,7 +239,7 @@ fn news(seen: &Observation) -> impl PartialEq + '_ {
         seen.power,
         seen.reboot_token.as_deref(),
         seen.recovered.len(),
-        seen.check.as_ref().map(|check| (check.ok, check.life)),
+        seen.check.as_ref().map(|check| (check.ok, check.life, check.body.is_some())),
         seen.problem.as_ref().map(|problem| (problem.code.as_str(), problem.retrying)),
     )
 }

@@ -185,6 +185,7 @@ fn observation(
             answered_at: answers.then_some(at),
             boot_ms: answers.then_some(10),
             detail: if answers { "200".into() } else { "connection refused".into() },
+            body: None,
             checked_at: at,
         }),
         recovered: vec![],

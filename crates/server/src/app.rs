@@ -28,6 +28,7 @@ pub fn catalogue() -> Catalogue {
         .actions(billing::ACTIONS)
         .actions(continuity::backups::ACTIONS)
         .actions(continuity::control_plane::ACTIONS)
+        .actions(continuity::drills::ACTIONS)
         .actions(gate::audit::actions::ACTIONS)
         .actions(&web::hub::actions())
         .kinds(commerce::KINDS)
@@ -102,6 +103,7 @@ pub fn registry(postman: access::Postman, here: Installation) -> Registry {
     let registry = billing::register(provisioning::register(resources::register(Registry::default())));
     let registry = continuity::backups::register(registry, here.program.clone());
     let registry = continuity::control_plane::register(registry, here);
+    let registry = continuity::drills::register(registry);
     let registry = registry.reconciler("web.sweep", std::time::Duration::from_secs(3_600), web::sweep);
     crate::sweep::register(access::mail::work(registry, postman))
 }
@@ -124,6 +126,8 @@ pub fn assemble(
     gate.react_with(Box::new(move |tx, fact| reactions::react(&notified, tx, fact)));
     let ca = Arc::new(Ca::open(&folder.keys(), gate.now())?);
     continuity::backups::repositories::install(&gate, Keys::open(&folder.keys())?)?;
+    // What signs the audit log signs the evidence of drills.
+    gate.install(Arc::new(gate::audit::Key::open_or_make(&folder.keys())?));
     let door = Door::open(gate.clone(), ca, folder.images())?;
     let here =
         Installation { data: folder.path().to_owned(), database: database.clone(), program: vault::client::program() };

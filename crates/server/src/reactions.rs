@@ -9,7 +9,7 @@ use std::any::Any;
 use base::id::TenantId;
 use base::{Error, Result};
 use billing::{accounts, usage};
-use continuity::backups;
+use continuity::{backups, drills};
 use durable::flows;
 use gate::{Fact, RecordFact, Tx};
 use provisioning::{fulfilment, services};
@@ -41,6 +41,9 @@ pub fn react(hub: &Hub, tx: &mut Tx<'_>, fact: &dyn Fact) -> Result<()> {
     }
     if let Some(fact) = any.downcast_ref::<backups::Fact>() {
         return of_backups(fact);
+    }
+    if let Some(fact) = any.downcast_ref::<drills::Fact>() {
+        return of_drills(fact);
     }
     if let Some(fact) = any.downcast_ref::<durable::Fact>() {
         return of_durable(tx, fact);
@@ -128,11 +131,20 @@ fn of_backups(fact: &backups::Fact) -> Result<()> {
     }
 }
 
+fn of_drills(fact: &drills::Fact) -> Result<()> {
+    use drills::Fact as F;
+    match fact {
+        F::DrillPassed { .. } | F::DrillFailed { .. } | F::DrillImpossible { .. } => Ok(()),
+        F::CorrectiveActionOpened { .. } | F::CorrectiveActionClosed { .. } => Ok(()),
+    }
+}
+
 fn of_durable(tx: &mut Tx<'_>, fact: &durable::Fact) -> Result<()> {
     use durable::Fact as F;
     match fact {
         F::FlowUndone(about) | F::FlowGivenUp(about) => {
             backups::work::ended(tx, about)?;
+            drills::closing::ended(tx, about)?;
             fulfilment::ended(tx, fact)
         }
         F::FlowStuck(about) => fulfilment::stuck(tx, about),

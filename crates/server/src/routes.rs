@@ -13,6 +13,8 @@ use base::Result;
 use billing::bills;
 use continuity::backups::{places as backup_places, points, policies, protections, repositories};
 use continuity::control_plane;
+use continuity::drills::{corrective, plans, runs};
+use continuity::evidence;
 use durable::{flows, jobs};
 use gate::audit::actions as log;
 use portal::Portal;
@@ -123,6 +125,18 @@ pub static ROUTES: &[Route] = &[
     Route::get("/services/{id}/recovery-points", &points::LIST),
     Route::get("/recovery-points/{id}", &points::GET),
     Route::act("/recovery-points/{id}/check", &points::CHECK),
+    // Drills: what is promised, what was seen of it, and the evidence.
+    Route::post("/drill-plans", &plans::CREATE),
+    Route::get("/drill-plans", &plans::LIST),
+    Route::get("/drill-plans/{id}", &plans::GET),
+    Route::patch("/drill-plans/{id}", &plans::UPDATE),
+    Route::act("/drill-plans/{id}/end", &plans::END),
+    Route::post("/drill-plans/{id}/run", &runs::RUN),
+    Route::get("/drills", &runs::LIST),
+    Route::get("/drills/{id}", &runs::GET),
+    Route::get("/drills/{id}/evidence", &evidence::GET),
+    Route::get("/corrective-actions", &corrective::LIST),
+    Route::patch("/corrective-actions/{id}", &corrective::UPDATE),
     // Flows and other lasting work.
     Route::get("/flows", &flows::actions::LIST),
     Route::get("/flows/{id}", &flows::actions::GET),

@@ -14,6 +14,8 @@ pub struct Machines {
     program: PathBuf,
     agent: Option<Daemon>,
     log: PathBuf,
+    /// The hosts that there were before this one.
+    before: Vec<Json>,
     /// The host's id.
     pub id: String,
     /// `kvm` or `tcg`.
@@ -37,8 +39,10 @@ impl Machines {
         }
         let program = house.folder.join("yunwei-agent");
         let log = house.folder.join(format!("log/{name}.log"));
-        let mut made =
-            Machines { folder, script, program, agent: None, log, id: String::new(), accelerator: String::new() };
+        let hosts = house.api.get("/api/v1/hosts")?;
+        let before = hosts["items"].as_array().into_iter().flatten().map(|host| host["id"].clone()).collect();
+        let (id, accelerator) = (String::new(), String::new());
+        let mut made = Machines { folder, script, program, agent: None, log, before, id, accelerator };
         made.session("start")?;
         let token = invite(house)?;
         let enrolled = made
@@ -154,11 +158,9 @@ impl Machines {
         let until = Instant::now() + Duration::from_secs(90);
         loop {
             let hosts = house.api.get("/api/v1/hosts")?;
-            let mine = hosts["items"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .find(|h| self.id.is_empty() || h["id"] == self.id.as_str());
+            let mine = hosts["items"].as_array().into_iter().flatten().find(|h| {
+                if self.id.is_empty() { !self.before.contains(&h["id"]) } else { h["id"] == self.id.as_str() }
+            });
             if let Some(host) = mine.filter(|h| h["reachable"] == true && h["state"] == "active") {
                 self.id = host["id"].as_str().unwrap_or_default().to_owned();
                 self.accelerator =
@@ -196,16 +198,18 @@ fn remove(folder: &Path) {
 /// A site and a pool, once, and a token for a host in it.
 fn invite(house: &Installation) -> Outcome<String> {
     let pools = house.api.get("/api/v1/pools")?;
-    let pool = match pools["items"].get(0) {
-        Some(pool) => pool["id"].clone(),
-        None => {
-            let site = house.api.post("/api/v1/sites", &json!({ "name": "taipei", "place": "Taipei" }))?;
-            // Several installations may share this machine, and its ports.
-            let first = 20_000 + std::process::id() % 100 * 100;
-            let pool = json!({ "site": site["id"], "name": "general", "portFirst": first, "portLast": first + 99 });
-            house.api.post("/api/v1/pools", &pool)?["id"].clone()
-        }
+    let pools = pools["items"].as_array().cloned().unwrap_or_default();
+    let site = match pools.first() {
+        Some(pool) => pool["site"].clone(),
+        None => house.api.post("/api/v1/sites", &json!({ "name": "taipei", "place": "Taipei" }))?["id"].clone(),
     };
-    let invited = house.api.post("/api/v1/hosts/invitations", &json!({ "pool": pool, "note": "demo" }))?;
+    // Several installations may share this machine, and its ports; so do the hosts of each.
+    const PORTS: u32 = 25;
+    let number = u32::try_from(pools.len())?;
+    let first = 20_000 + std::process::id() % 100 * 100 + number * PORTS;
+    let name = if number == 0 { "general".to_owned() } else { format!("general-{}", number + 1) };
+    let pool = json!({ "site": site, "name": name, "portFirst": first, "portLast": first + PORTS - 1 });
+    let pool = house.api.post("/api/v1/pools", &pool)?;
+    let invited = house.api.post("/api/v1/hosts/invitations", &json!({ "pool": pool["id"], "note": "demo" }))?;
     invited["token"].as_str().map(str::to_owned).ok_or_else(|| format!("no token in {invited}").into())
 }

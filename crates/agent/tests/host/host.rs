@@ -285,7 +285,7 @@ impl Host {
             cloud_init: nocloud(&guest),
             power: Power::Running,
             reboot_token: None,
-            check: Some(Check::Http { port: 80, path: "/status.json".into() }),
+            check: Some(Check::Http { port: 80, path: "/status.json".into(), tell: None }),
         };
         (spec, port)
     }

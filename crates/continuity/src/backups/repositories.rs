@@ -235,6 +235,9 @@ fn access(tx: &mut Tx<'_>, task: &Task) -> Result<Json> {
             let all = all?;
             if all.is_empty() { Err(not_ours(task)) } else { as_json(&all) }
         }
+        (crate::drills::KIND, Work::CheckRepository { .. } | Work::RestoreDamaged { .. }) => {
+            crate::drills::work::access(tx, task)
+        }
         _ => Err(not_ours(task)),
     }
 }

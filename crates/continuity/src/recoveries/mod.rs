@@ -287,6 +287,14 @@ pub fn measured(tx: &mut Tx<'_>, recovery: &Recovery) -> Result<Vec<Measured>> {
     Ok(all)
 }
 
+/// The digests that a disk of a point had each time that it came back.
+///
+/// # Errors
+/// Those of the database.
+pub fn digests(tx: &mut Tx<'_>, point: RecoveryPointId, machine: &str, disk: &str) -> Result<Vec<String>> {
+    store::digests(tx, point, machine, disk)
+}
+
 /// A service answered from what came back: the copy is proven, by a restore.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use drivers::wire::IntentId;
 use gate::Tx;
 
 use super::{Measured, Purpose, Recovery, Target};
-use crate::{BackupPlaceId, RecoveryId};
+use crate::{BackupPlaceId, RecoveryId, RecoveryPointId};
 
 /// How many of the last disks a place's speed is measured from.
 const SPEED_FROM: i64 = 20;
@@ -94,6 +94,13 @@ pub(super) fn keep_measured(tx: &mut Tx<'_>, id: RecoveryId, disk: &Measured) ->
         ],
     )
     .map(drop)
+}
+
+/// The digests that a disk of a point had each time that it came back.
+pub(super) fn digests(conn: &mut Conn<'_>, point: RecoveryPointId, machine: &str, disk: &str) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT d.digest FROM recovery_disks d JOIN recoveries r ON r.id = d.recovery
+         WHERE r.point = $1 AND d.machine = $2 AND d.disk = $3 ORDER BY d.digest";
+    conn.query(sql, args![point, machine, disk], |row| row.get(0))
 }
 
 /// How long so many bytes take from a place, in seconds, by the last disks that came from there;

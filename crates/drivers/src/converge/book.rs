@@ -302,6 +302,7 @@ impl Book {
             answered_at,
             boot_ms,
             detail: answer.detail,
+            body: answer.body,
             checked_at: now.wall,
         });
         let again = match (answer.ok, answered_at.is_some()) {

@@ -484,7 +484,7 @@ impl Hypervisor for Memory {
             u128::from(alive) >= inner.boot_time.as_millis()
         });
         let ok = up && inner.answering;
-        Answer { ok, detail: if ok { "200" } else { "no answer" }.to_owned() }
+        Answer { ok, detail: if ok { "200" } else { "no answer" }.to_owned(), body: None }
     }
 
     fn changes(&self, patience: Duration) -> Vec<IntentId> {

@@ -212,6 +212,8 @@ pub struct Answer {
     pub ok: bool,
     /// For people.
     pub detail: String,
+    /// What the second path of the check answered.
+    pub body: Option<String>,
 }
 
 /// A digest over everything in a specification that takes a new start to change: two

@@ -118,9 +118,12 @@ impl MachineSpec {
         for text in documents.into_iter().chain(&self.cloud_init.network_config) {
             within("cloudInit", text.len() as u64, 0, limits::SEED_BYTES_MAX as u64)?;
         }
-        if let Some(Check::Http { port, path }) = &self.check {
-            let clean = path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic());
-            if *port == 0 || !clean || path.len() > limits::TEXT_INDEXED_MAX {
+        if let Some(Check::Http { port, path, tell }) = &self.check {
+            let clean = |path: &String| {
+                let plain = path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic());
+                plain && path.len() <= limits::TEXT_INDEXED_MAX
+            };
+            if *port == 0 || !clean(path) || !tell.iter().all(clean) {
                 let message = "a check needs a port and a path that begins with / and has no blanks";
                 return Err(Error::invalid("machine.check_malformed", message).at("check"));
             }
@@ -396,6 +399,9 @@ pub enum Check {
         port: u16,
         /// The path, beginning with `/`.
         path: String,
+        /// A second path: what it answers is told along, once the machine answers the first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tell: Option<String>,
     },
     /// A check that this version does not know. Reported as not answered.
     #[serde(other)]

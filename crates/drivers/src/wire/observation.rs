@@ -201,6 +201,9 @@ pub struct CheckResult {
     pub boot_ms: Option<u64>,
     /// What the last try saw, for people: `200`, `connection refused`.
     pub detail: String,
+    /// What the second path of the check answered, at most [`limits::CHECK_BODY_BYTES_MAX`](base::limits) of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
     /// When the last try was.
     #[schemars(with = "String")]
     pub checked_at: Timestamp,

@@ -63,6 +63,14 @@ pub enum Work {
         /// What no snapshot holds any more is only marked at first, and removed by a later prune after so long.
         grace_hours: u32,
     },
+    /// See that damage is found: copy a snapshot from `access[0]` into a repository of its own, damage
+    /// that copy, and restore a file from it. Nothing else is touched, and nothing stays.
+    RestoreDamaged {
+        /// The snapshot.
+        snapshot: String,
+        /// The file in it.
+        path: String,
+    },
     /// Work that this version does not know. Reported as failed.
     #[serde(other)]
     Unknown,
@@ -93,7 +101,10 @@ impl Work {
                 true => Ok(()),
                 false => malformed("a snapshot is named by 64 hexadecimal digits"),
             },
-            Work::MakeRepository { .. } | Work::BackUpMachine { .. } => Ok(()),
+            Work::RestoreDamaged { snapshot, path } if !is_snapshot(snapshot) || path.is_empty() => {
+                malformed("a file is named by its snapshot's 64 hexadecimal digits and its path")
+            }
+            Work::MakeRepository { .. } | Work::BackUpMachine { .. } | Work::RestoreDamaged { .. } => Ok(()),
         }
     }
 }
@@ -233,6 +244,15 @@ pub enum Outcome {
         /// Bytes that a later one will remove.
         marked_bytes: u64,
     },
+    /// A copy that was damaged on purpose was restored from.
+    DamageTried {
+        /// What the restore failed with; `None`: it did not.
+        found: Option<Problem>,
+        /// How many files of the copy were damaged.
+        damaged: u32,
+        /// How long it took.
+        seconds: f64,
+    },
     /// Something that this version does not know.
     #[serde(other)]
     Unknown,
@@ -248,6 +268,7 @@ impl Outcome {
                 | (Work::CopySnapshots { .. }, Outcome::SnapshotsCopied { .. })
                 | (Work::CheckRepository { .. }, Outcome::RepositoryChecked { .. })
                 | (Work::ForgetSnapshots { .. }, Outcome::SnapshotsForgotten { .. })
+                | (Work::RestoreDamaged { .. }, Outcome::DamageTried { .. })
         )
     }
 

@@ -96,7 +96,7 @@ fn what_is_written_is_read_back() {
             cloud_init: CloudInit::default(),
             power: Power::Stopped,
             reboot_token: Some("1".into()),
-            check: Some(Check::Http { port: 80, path: "/".into() }),
+            check: Some(Check::Http { port: 80, path: "/".into(), tell: None }),
         })),
     };
     let text = serde_json::to_string(&intent).unwrap();

@@ -95,10 +95,14 @@ impl Key {
 
     /// Signs a head of the tree; gives the note.
     pub fn sign(&self, size: u64, root: &Hash) -> String {
-        let body = body(&self.public.name, size, root);
-        let signature = self.pair.sign(body.as_bytes());
+        self.sign_text(&body(&self.public.name, size, root))
+    }
+
+    /// Signs lines of text, each with its end; gives the note.
+    pub fn sign_text(&self, text: &str) -> String {
+        let signature = self.pair.sign(text.as_bytes());
         let signed = [&self.public.id()[..], signature.as_ref()].concat();
-        format!("{body}\n\u{2014} {} {}\n", self.public.name, BASE64.encode(signed))
+        format!("{text}\n\u{2014} {} {}\n", self.public.name, BASE64.encode(signed))
     }
 
     /// Adds a note to the append-only file beside the key.
@@ -198,15 +202,24 @@ impl VerifyingKey {
             .ok_or_else(|| Error::conflict("audit.checkpoint_bad", "a checkpoint is not signed by the log's key"))
     }
 
-    fn checked(&self, note: &str) -> Option<Checkpoint> {
-        let (text, signatures) = note.rsplit_once("\n\n")?;
-        let text = format!("{text}\n");
-        let signed = signatures.lines().find_map(|line| {
+    /// Whether one of these signature lines is this key's, of that text.
+    pub fn signed(&self, text: &str, signatures: &str) -> bool {
+        let own = |line: &str| {
             let (name, signature) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
             let signature = BASE64.decode(signature).ok()?;
             (name == self.name && signature.get(..4)? == self.id()).then_some(signature)
-        })?;
-        UnparsedPublicKey::new(&ED25519, &self.key).verify(text.as_bytes(), signed.get(4..)?).ok()?;
+        };
+        let key = UnparsedPublicKey::new(&ED25519, &self.key);
+        let good = |signed: Vec<u8>| signed.get(4..).is_some_and(|bytes| key.verify(text.as_bytes(), bytes).is_ok());
+        signatures.lines().find_map(own).is_some_and(good)
+    }
+
+    fn checked(&self, note: &str) -> Option<Checkpoint> {
+        let (text, signatures) = note.rsplit_once("\n\n")?;
+        let text = format!("{text}\n");
+        if !self.signed(&text, signatures) {
+            return None;
+        }
         let mut lines = text.lines();
         let origin = lines.next()?.to_owned();
         let size = lines.next()?;

@@ -3,6 +3,7 @@
 //! `YUNWEI_GALLERY=DIR`) as files for a person to look at.
 
 mod back_office;
+mod drills;
 
 use crate::account::*;
 use crate::bills::*;
@@ -632,6 +633,7 @@ fn all(lang: Lang) -> Vec<(&'static str, String)> {
     let mut out = Vec::new();
     door_pages(lang, &mut out);
     tenant_pages(lang, &mut out);
+    drills::drill_pages(lang, &mut out);
     account_pages(lang, &mut out);
     operator_pages(lang, &mut out);
     out

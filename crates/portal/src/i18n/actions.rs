@@ -56,6 +56,10 @@ const NOUNS: &[(&str, &str, &str)] = &[
     ("backupRepository", "備份儲存庫", "Backup repository"),
     ("protection", "服務的保護", "Protection"),
     ("recoveryPoint", "復原點", "Recovery point"),
+    ("drillPlan", "演練計畫", "Drill plan"),
+    ("drill", "還原演練", "Drill"),
+    ("correctiveAction", "改善措施", "Corrective action"),
+    ("evidence", "演練證據", "Evidence"),
 ];
 
 /// (verb of an action, Chinese, English)

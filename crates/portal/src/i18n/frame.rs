@@ -31,6 +31,7 @@ super::messages! {
         audit: "稽核紀錄", "Audit log";
         jobs: "工作", "Jobs";
         webhooks: "Webhook 通知", "Webhooks";
+        drills: "還原演練", "Drills";
         people: "人員", "People";
         services_found: "服務", "Services";
         hosts_found: "主機", "Hosts";
@@ -138,6 +139,8 @@ super::messages! {
         stuck: "需要處理", "Needs attention";
         unwinding: "復原中", "Undoing";
         given_up: "已放棄", "Given up";
+        passed: "通過", "Passed";
+        impossible: "無法演練", "Impossible";
         queued: "等待執行", "Queued";
         host_retired: "已除役", "Retired";
         unwound: "已復原", "Undone";

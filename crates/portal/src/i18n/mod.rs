@@ -11,6 +11,7 @@ mod billing;
 mod codes;
 mod design;
 mod door;
+mod drills;
 mod frame;
 mod operator;
 mod ordering;
@@ -23,6 +24,7 @@ pub(crate) use billing::Billing;
 pub(crate) use codes::{said as said_of, words};
 pub(crate) use design::Design;
 pub(crate) use door::Door;
+pub(crate) use drills::Drills;
 pub(crate) use frame::{Errors, Frame, State};
 pub(crate) use operator::Operator;
 pub(crate) use ordering::Ordering;
@@ -69,6 +71,7 @@ pub(crate) struct Messages {
     pub design: Design,
     pub steps: Steps,
     pub webhooks: Webhooks,
+    pub drills: Drills,
 }
 
 static ZH: Messages = Messages {
@@ -83,6 +86,7 @@ static ZH: Messages = Messages {
     design: Design::ZH,
     steps: Steps::ZH,
     webhooks: Webhooks::ZH,
+    drills: Drills::ZH,
 };
 static EN: Messages = Messages {
     frame: Frame::EN,
@@ -96,6 +100,7 @@ static EN: Messages = Messages {
     design: Design::EN,
     steps: Steps::EN,
     webhooks: Webhooks::EN,
+    drills: Drills::EN,
 };
 
 impl Lang {
@@ -191,6 +196,7 @@ mod tests {
             Design::ALL,
             Steps::ALL,
             Webhooks::ALL,
+            Drills::ALL,
         ]
         .concat()
     }

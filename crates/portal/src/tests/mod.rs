@@ -58,6 +58,7 @@ fn catalogue() -> Catalogue {
         .actions(billing::ACTIONS)
         .actions(continuity::backups::ACTIONS)
         .actions(continuity::control_plane::ACTIONS)
+        .actions(continuity::drills::ACTIONS)
         .actions(&web::hub::actions())
         .actions(gate::audit::actions::ACTIONS)
         .kinds(commerce::KINDS)

@@ -245,7 +245,7 @@ impl Machine {
             cloud_init: self.seed(claimed, mac),
             power: Power::Running,
             reboot_token: None,
-            check: (self.port > 0).then(|| Check::Http { port: self.port, path: self.path.clone() }),
+            check: (self.port > 0).then(|| Check::Http { port: self.port, path: self.path.clone(), tell: None }),
         })
     }
 

@@ -10,6 +10,8 @@ mod bills;
 mod catalog;
 mod client;
 mod control_plane;
+mod drills;
+mod evidence;
 mod login;
 mod orders;
 mod services;
@@ -136,6 +138,24 @@ Examples:
   yunwei recover --data /var/lib/yunwei --kit recovery-kit.json --share share-1.txt --share share-4.txt
   yunwei recover --data /var/lib/yunwei --kit recovery-kit.json --place far --not-after 2026-11-01T03:00:00+08:00")]
     Recover(control_plane::RecoverArgs),
+    /// Drills: bring services back beside the real ones, measure, and hold it against what was promised.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei drill plans ls                                 what is promised
+  yunwei drill run drpl_01m80h6wrtet7rkwawzsgh6gss      see whether it is kept"
+    )]
+    Drill(drills::DrillCommand),
+    /// Evidence: what drills found, signed; look at it offline.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei evidence get drun_01m80h6wrtet7rkwawzsgh6gss --out evidence.json
+  yunwei evidence verify evidence.json --key audit.pub"
+    )]
+    Evidence(evidence::EvidenceCommand),
     /// Bills.
     #[command(
         subcommand,
@@ -267,6 +287,8 @@ pub fn main() -> ExitCode {
         Command::Backup(command) => backup::run(command, json),
         Command::ControlPlane(command) => control_plane::run(command, json),
         Command::Recover(args) => control_plane::recover(&args, json),
+        Command::Drill(command) => drills::run(command, json),
+        Command::Evidence(command) => return evidence::run(command, json),
         Command::Bill(command) => bills::run(command, json),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "yunwei", &mut std::io::stdout());

@@ -51,6 +51,7 @@ fn react(tx: &mut Tx<'_>, fact: &dyn Fact) -> Result<()> {
     }
     if let Some(durable::Fact::FlowUndone(about) | durable::Fact::FlowGivenUp(about)) = any.downcast_ref() {
         work::ended(tx, about)?;
+        crate::drills::closing::ended(tx, about)?;
     }
     match any.downcast_ref::<provisioning::Fact>() {
         Some(provisioning::Fact::ServiceActivated { service, .. }) => protections::activated(tx, service),
@@ -74,7 +75,7 @@ pub fn program() -> PathBuf {
 }
 
 pub fn registry() -> durable::Registry {
-    super::register(provisioning::testing::registry(), PathBuf::from("/no/vault/here"))
+    crate::drills::register(super::register(provisioning::testing::registry(), PathBuf::from("/no/vault/here")))
 }
 
 /// A gate over `db` with an operator, and the master key of `folder`.
@@ -93,6 +94,7 @@ pub fn gate(db: Db, folder: &Scratch) -> Gate {
         .actions(resources::ACTIONS)
         .actions(super::ACTIONS)
         .actions(crate::control_plane::ACTIONS)
+        .actions(crate::drills::ACTIONS)
         .actions(&durable::actions());
     let names: Vec<String> = catalogue.names().iter().map(|name| format!("Action::{name:?}")).collect();
     let policies =
@@ -101,6 +103,7 @@ pub fn gate(db: Db, folder: &Scratch) -> Gate {
     let gate = Gate::new(db, clock, base::id::Ids::seeded(1), &policies, catalogue).unwrap();
     gate.react_with(Box::new(react));
     repositories::install(&gate, Keys::open(folder.path()).unwrap()).unwrap();
+    gate.install(Arc::new(gate::audit::Key::open_or_make(folder.path()).unwrap()));
     gate
 }
 
@@ -345,6 +348,11 @@ fn honest(
         Work::ForgetSnapshots { snapshots, .. } => {
             store.get_mut(&place(0)).unwrap().retain(|id| !snapshots.contains(id));
             Outcome::SnapshotsForgotten { removed_bytes: 1, marked_bytes: 0 }
+        }
+        Work::RestoreDamaged { .. } => {
+            let problem =
+                Problem { code: vault::fault::REPOSITORY_DAMAGED.into(), message: "damaged".into(), retrying: false };
+            Outcome::DamageTried { found: Some(problem), damaged: 3, seconds: 1.0 }
         }
         Work::Unknown => Outcome::Unknown,
     }

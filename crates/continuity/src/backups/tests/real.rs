@@ -76,7 +76,7 @@ fn does(task: &HostTask, access: &[Repository], disks: &Path) -> std::result::Re
             let request::Answer::Pruned { removed_bytes, marked_bytes } = pruned else { panic!("another answer") };
             Outcome::SnapshotsForgotten { removed_bytes, marked_bytes }
         }
-        Work::Unknown => panic!("unknown work"),
+        Work::RestoreDamaged { .. } | Work::Unknown => panic!("not asked for here"),
     })
 }
 

@@ -361,7 +361,7 @@ fn the_check_tells_when_the_machine_first_answered() {
     let mut sim = Sim::new("check");
     sim.hypervisor.set_boot_time(Duration::from_secs(2));
     let mut spec = machine(64, Power::Running);
-    spec.check = Some(Check::Http { port: 80, path: "/".into() });
+    spec.check = Some(Check::Http { port: 80, path: "/".into(), tell: None });
     sim.order(&id(1), Desired::Machine(Box::new(spec)));
     sim.pass(&id(1));
     for _ in 0..50 {

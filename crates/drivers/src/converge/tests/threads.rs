@@ -92,7 +92,7 @@ fn a_threaded_agent_makes_a_thousand_machines_and_takes_them_away() {
     let agent = Agent::start(settings, hypervisor.clone(), desk.clone(), store, HostClock::system()).unwrap();
     let start = std::time::Instant::now();
     let mut spec = machine(64, Power::Running);
-    spec.check = Some(Check::Http { port: 80, path: "/".into() });
+    spec.check = Some(Check::Http { port: 80, path: "/".into(), tell: None });
     for n in 0..1_000 {
         desk.put(Intent {
             id: id(n),

@@ -1,0 +1,192 @@
+//! The last steps of the flow `drill`: the negative control, and what a run comes to, however it ended.
+
+use std::time::Duration;
+
+use base::Result;
+use base::id::HostId;
+use drivers::wire::{Outcome, Work};
+use durable::{About, Nothing, Progress, Step, StepCx, Undo, flows};
+use gate::Tx;
+use resources::intents;
+use resources::tasks::{self, Task};
+
+use super::rules::{Control, Failure, Phase, Verdict};
+use super::runs::{self, DrillRun, State};
+use super::work::{OfRun, Stepped, ask, done, end_recoveries, is_late, load, made, recovery, stop_tasks, task};
+use super::{Fact, KIND, corrective};
+use crate::backups::text;
+use crate::{evidence, recoveries};
+
+/// How long the negative control may take.
+const CONTROLLING: Duration = Duration::from_secs(6 * 3_600);
+
+/// The negative control: a copy that is damaged on purpose must not come back.
+pub struct TryDamage;
+
+impl TryDamage {
+    /// What is restored from a damaged copy: the first disk of the first machine, where it was restored from the whole one.
+    fn work(tx: &mut Tx<'_>, run: &DrillRun) -> Result<Option<(HostId, Work)>> {
+        let Some(one) = run.body.services.first() else { return Ok(None) };
+        let Some(machine) = one.machines.first() else { return Ok(None) };
+        let recovery = recovery(tx, one)?;
+        let saved = recoveries::saved(tx, &recovery, &machine.saved)?;
+        let disk = saved.disks.iter().min_by_key(|disk| disk.bytes);
+        Ok(disk.zip(machine.host).map(|(disk, host)| {
+            (host, Work::RestoreDamaged { snapshot: machine.snapshot.clone(), path: disk.path.clone() })
+        }))
+    }
+
+    fn found(task: Task) -> Control {
+        match (task.outcome, task.problem) {
+            (Some(Outcome::DamageTried { found: Some(problem), .. }), _) => Control::DamageFound { code: problem.code },
+            (Some(Outcome::DamageTried { found: None, .. }), _) => Control::DamageMissed,
+            (_, problem) => {
+                Control::NotMade { code: problem.map_or_else(|| "backup.cancelled".to_owned(), |problem| problem.code) }
+            }
+        }
+    }
+}
+
+impl Step for TryDamage {
+    const NAME: &'static str = "drill.control";
+    const SUMMARY: &'static str =
+        "Where it is due: damages a copy that was made for it, and sees that its restore fails.";
+    const UNDO: Undo = Undo::ByStep;
+    type In = OfRun;
+    type Out = Nothing;
+
+    fn run(&self, tx: &mut Tx<'_>, cx: &StepCx<'_>, input: &OfRun) -> Stepped {
+        let mut run = load(tx, input)?;
+        if run.body.control != Control::Due {
+            return done();
+        }
+        let asked = match run.body.control_task.clone() {
+            Some(asked) => asked,
+            None => {
+                let Some((host, work)) = Self::work(tx, &run)? else { return done() };
+                let asked = ask(tx, &run, host, &work)?.to_string();
+                run.body.control_task = Some(asked.clone());
+                runs::save(tx, &mut run)?;
+                asked
+            }
+        };
+        let found = task(tx, &asked)?;
+        run.body.control = match found {
+            Some(open) if open.is_open() && !is_late(tx, cx, CONTROLLING) => {
+                return Ok(Progress::wait(tasks::key(&open.id)).until(cx.since + CONTROLLING));
+            }
+            Some(open) if open.is_open() => {
+                tasks::cancel(tx, &open.id)?;
+                Control::NotMade { code: vault::fault::DEADLINE.to_owned() }
+            }
+            Some(ended) => Self::found(ended),
+            None => Control::NotMade { code: "task.not_found".to_owned() },
+        };
+        runs::save(tx, &mut run)?;
+        done()
+    }
+
+    fn undo(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun, _: Option<&Nothing>) -> Result<Progress<()>> {
+        stop_tasks(tx, input.run)?;
+        Ok(Progress::Done(()))
+    }
+}
+
+/// The run is judged, its evidence signed, and what it missed is given to somebody.
+pub struct Close;
+
+impl Step for Close {
+    const NAME: &'static str = "drill.close";
+    const SUMMARY: &'static str =
+        "Holds what was measured against what was promised, signs the evidence, opens or closes corrective actions.";
+    const UNDO: Undo = Undo::Impossible;
+    type In = OfRun;
+    type Out = Nothing;
+
+    fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun) -> Stepped {
+        let run = load(tx, input)?;
+        close(tx, run, Phase::Verify)?;
+        done()
+    }
+
+    fn undo(&self, _: &mut Tx<'_>, _: &StepCx<'_>, _: &OfRun, _: Option<&Nothing>) -> Result<Progress<()>> {
+        Ok(Progress::Done(()))
+    }
+}
+
+/// Ends a run: once, however often it is asked for.
+fn close(tx: &mut Tx<'_>, mut run: DrillRun, reached: Phase) -> Result<()> {
+    if run.state != State::Running {
+        return Ok(());
+    }
+    let (verdict, misses) = run.judge(reached);
+    run.state = verdict.into();
+    run.body.misses = misses;
+    run.ended_at = Some(tx.now);
+    // Reckoned first: the evidence says what the row does.
+    runs::save(tx, &mut run)?;
+    let signed = evidence::sign(tx, &run)?;
+    runs::close(tx, &mut run, &text(&signed)?)?;
+    for one in run.body.services.iter().filter(|one| one.is_right()) {
+        let recovery = recovery(tx, one)?;
+        recoveries::proven(tx, &recovery)?;
+    }
+    for miss in run.body.misses.clone() {
+        corrective::found(tx, &run, &miss)?;
+    }
+    let id = run.id.to_string();
+    let fact = match verdict {
+        Verdict::Passed => {
+            corrective::passed(tx, &run)?;
+            Fact::DrillPassed { run: id }
+        }
+        Verdict::Failed => Fact::DrillFailed { run: id },
+        Verdict::Impossible => Fact::DrillImpossible { run: id },
+    };
+    tx.fact(fact, run.tenant)
+}
+
+/// The phase that a step of the flow is of.
+fn phase_of(step: &str) -> Phase {
+    match step {
+        "begin" => Phase::Detect,
+        "decide" => Phase::Decide,
+        "reserve" => Phase::Reserve,
+        "key" => Phase::Key,
+        "restore" => Phase::Restore,
+        _ => Phase::Verify,
+    }
+}
+
+/// A run was undone, or a person ended it where it stood: what it came to is written down.
+///
+/// # Errors
+/// Those of the database.
+pub fn ended(tx: &mut Tx<'_>, about: &About) -> Result<()> {
+    if about.subject.kind != KIND {
+        return Ok(());
+    }
+    let mut run = runs::load(tx, about.subject.id.parse()?)?;
+    if run.state != State::Running {
+        return Ok(());
+    }
+    stop_tasks(tx, run.id)?;
+    // Given up, it has taken nothing back itself: what is there still is wanted away.
+    for id in made(&run)? {
+        intents::absent(tx, &id)?;
+    }
+    end_recoveries(tx, &run)?;
+    let flow = flows::of_subject(tx, KIND, &about.subject.id)?.into_iter().find(|flow| flow.id == about.run);
+    let (failure, reached) = match flow.and_then(|flow| flow.failure) {
+        Some(failure) => {
+            let reached = phase_of(&failure.step);
+            (Failure { code: failure.code, message: failure.message }, reached)
+        }
+        None => {
+            let message = "somebody ended the drill before it was over".to_owned();
+            (Failure { code: "drill.given_up".to_owned(), message }, Phase::Verify)
+        }
+    };
+    run.body.failure = Some(failure);
+    close(tx, run, reached)
+}

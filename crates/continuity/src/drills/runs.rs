@@ -1,0 +1,477 @@
+//! Runs: what was restored from where, what was measured, what it came to.
+//!
+//! ```text
+//!   running ──► passed | failed | impossible      one at a time of each plan
+//! ```
+
+use base::id::{HostId, RunId, TenantId};
+use base::time::Timestamp;
+use base::{Error, Result, limits};
+use db::{Class, Conn, Row, args};
+use durable::{Subject, flows};
+use gate::{Action, Effect, Granted, Tx};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::plans::{self, DrillPlan, Scenario, Terms, listed};
+use super::rules::{self, Control, Ends, Failure, Found, Measured, Miss, Phase, Verdict};
+use super::{DRILL, KIND};
+use crate::backups::text;
+use crate::{BackupPlaceId, DrillPlanId, DrillRunId, RecoveryId, RecoveryPointId, RepositoryId};
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum State {
+    /// It is on its way.
+    Running,
+    /// Everything that the plan promises was seen.
+    Passed,
+    /// Something was not.
+    Failed,
+    /// Nothing was left to restore from or to restore on.
+    Impossible,
+}
+
+impl State {
+    const ALL: [State; 4] = [State::Running, State::Passed, State::Failed, State::Impossible];
+
+    /// The word that is stored.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Running => "running",
+            State::Passed => "passed",
+            State::Failed => "failed",
+            State::Impossible => "impossible",
+        }
+    }
+}
+
+impl From<Verdict> for State {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Passed => State::Passed,
+            Verdict::Failed => State::Failed,
+            Verdict::Impossible => State::Impossible,
+        }
+    }
+}
+
+/// A disk that came back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Disk {
+    /// Its name.
+    pub disk: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// How long fetching them took.
+    pub milliseconds: u64,
+    /// How long hashing them took.
+    pub verify_milliseconds: u64,
+    /// Digest over what came back, as hashed where it came to.
+    pub digest: String,
+}
+
+/// A machine that was made again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Machine {
+    /// The machine that was saved.
+    pub saved: String,
+    /// Its snapshot in the repository.
+    pub snapshot: String,
+    /// The machine that was made of it, for the drill alone.
+    pub made: Option<String>,
+    /// Where.
+    pub host: Option<HostId>,
+    /// Its disks, once they are there.
+    pub disks: Vec<Disk>,
+}
+
+/// One service in a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Restored {
+    /// The service.
+    pub service: String,
+    /// Its name.
+    pub name: String,
+    /// The recovery point.
+    pub point: Option<RecoveryPointId>,
+    /// The instant that it is of.
+    #[schemars(with = "Option<String>")]
+    pub taken_at: Option<Timestamp>,
+    /// The place whose copy served.
+    pub place: Option<BackupPlaceId>,
+    /// Its name.
+    pub place_name: Option<String>,
+    /// The repository there.
+    pub repository: Option<RepositoryId>,
+    /// The recovery.
+    pub recovery: Option<RecoveryId>,
+    /// Its machines.
+    pub machines: Vec<Machine>,
+    /// When each phase ended.
+    #[schemars(with = "std::collections::BTreeMap<String, String>")]
+    pub ends: Ends,
+    /// How long each took.
+    pub phases: Vec<Measured>,
+    /// From the incident until it answered.
+    pub rto_milliseconds: Option<u64>,
+    /// The newest record inside the restored data.
+    #[schemars(with = "Option<String>")]
+    pub newest_record: Option<Timestamp>,
+    /// Its age at the incident.
+    pub rpo_milliseconds: Option<u64>,
+    /// Why it is not known.
+    pub record_problem: Option<String>,
+    /// Whether the data is what the same point gave before; unknown until looked at.
+    pub data_is_same: Option<bool>,
+    /// The host's task by which its repository is opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) task: Option<String>,
+}
+
+impl Restored {
+    pub(crate) fn new(service: String, name: String) -> Self {
+        Restored {
+            service,
+            name,
+            point: None,
+            taken_at: None,
+            place: None,
+            place_name: None,
+            repository: None,
+            recovery: None,
+            machines: Vec::new(),
+            ends: Ends::new(),
+            phases: Vec::new(),
+            rto_milliseconds: None,
+            newest_record: None,
+            rpo_milliseconds: None,
+            record_problem: None,
+            data_is_same: None,
+            task: None,
+        }
+    }
+
+    /// A phase has ended now. The first time counts.
+    pub(crate) fn ended(&mut self, phase: Phase, at: Timestamp) {
+        self.ends.entry(phase).or_insert(at);
+    }
+
+    fn reckon(&mut self, incident: Timestamp) {
+        self.phases = rules::phases(incident, &self.ends);
+        self.rto_milliseconds = rules::rto(incident, &self.ends);
+        self.rpo_milliseconds = self.newest_record.map(|newest| rules::rpo(incident, newest));
+    }
+
+    fn found(&self) -> Found {
+        Found {
+            service: self.service.clone(),
+            rto_milliseconds: self.rto_milliseconds,
+            rpo_milliseconds: self.rpo_milliseconds,
+            record_problem: self.record_problem.clone(),
+            data_is_same: self.data_is_same == Some(true),
+        }
+    }
+
+    /// Whether everything came back as it was, however long it took.
+    pub(crate) fn is_right(&self) -> bool {
+        self.rto_milliseconds.is_some() && self.newest_record.is_some() && self.data_is_same == Some(true)
+    }
+}
+
+/// What a run is about and what it found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Body {
+    /// The plan's name when it began.
+    pub plan_name: String,
+    /// The plan's revision when it began.
+    pub plan_revision: i64,
+    /// Who had set the plan up so.
+    pub planned_by: String,
+    /// What the plan said when it began.
+    pub terms: Terms,
+    /// What was taken after this instant is bad.
+    #[schemars(with = "Option<String>")]
+    pub bad_after: Option<Timestamp>,
+    /// The services, in the order in which they come back.
+    pub services: Vec<Restored>,
+    /// The negative control.
+    pub control: Control,
+    /// The host's task that makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) control_task: Option<String>,
+    /// What stopped the run.
+    pub failure: Option<Failure>,
+    /// What it did not see kept.
+    pub misses: Vec<Miss>,
+}
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DrillRun {
+    /// Its id.
+    pub id: DrillRunId,
+    /// The plan.
+    pub plan: DrillPlanId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Counts the plan's runs from 1.
+    pub number: i64,
+    /// How it stands.
+    pub state: State,
+    /// The instant of the incident that is played.
+    #[schemars(with = "String")]
+    pub incident_at: Timestamp,
+    /// When it was over.
+    #[schemars(with = "Option<String>")]
+    pub ended_at: Option<Timestamp>,
+    /// Who began it.
+    pub started_by: String,
+    /// Whether a person did, or else the schedule.
+    pub by_hand: bool,
+    /// The flow that carries it out.
+    pub flow: Option<RunId>,
+    /// Whether there is signed evidence of it.
+    pub has_evidence: bool,
+    /// What it is about and what it found.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+impl DrillRun {
+    /// The worst of its services: when the last one answered, if all did.
+    pub fn rto_milliseconds(&self) -> Option<u64> {
+        let all: Option<Vec<u64>> = self.body.services.iter().map(|one| one.rto_milliseconds).collect();
+        all.and_then(|all| all.into_iter().max())
+    }
+
+    /// The worst of its services: the oldest of their newest records, if all are known.
+    pub fn rpo_milliseconds(&self) -> Option<u64> {
+        let all: Option<Vec<u64>> = self.body.services.iter().map(|one| one.rpo_milliseconds).collect();
+        all.and_then(|all| all.into_iter().max())
+    }
+
+    /// What it comes to.
+    pub(crate) fn judge(&self, reached: Phase) -> (Verdict, Vec<Miss>) {
+        let found: Vec<Found> = self.body.services.iter().map(Restored::found).collect();
+        let failure = self.body.failure.as_ref().map(|failure| (failure, reached));
+        rules::judge(self.body.terms.objectives, &found, &self.body.control, failure)
+    }
+}
+
+const SELECT: &str = "SELECT id, plan, tenant, number, state, incident_at, ended_at, started_by, by_hand, flow, body, evidence IS NOT NULL FROM drill_runs";
+
+fn damaged() -> Error {
+    Error::bug("drill.damaged", "a stored run does not read")
+}
+
+fn read(row: &Row) -> Result<DrillRun> {
+    let state = row.text(4)?;
+    Ok(DrillRun {
+        id: row.get(0)?,
+        plan: row.get(1)?,
+        tenant: row.get(2)?,
+        number: row.get(3)?,
+        state: State::ALL.into_iter().find(|known| known.word() == state).ok_or_else(damaged)?,
+        incident_at: row.get(5)?,
+        ended_at: row.get(6)?,
+        started_by: row.get(7)?,
+        by_hand: row.get(8)?,
+        flow: row.get(9)?,
+        body: serde_json::from_str(row.text(10)?).map_err(|e| damaged().because(e))?,
+        has_evidence: row.get(11)?,
+    })
+}
+
+/// The run of that id.
+///
+/// # Errors
+/// `NotFound`.
+pub fn load(conn: &mut Conn<'_>, id: DrillRunId) -> Result<DrillRun> {
+    let found = conn.query_opt(&format!("{SELECT} WHERE id = $1"), args![id], read)?;
+    found.ok_or_else(|| Error::not_found("drill.not_found", format!("there is no drill {id}")))
+}
+
+/// Keeps what a run has found by now.
+pub(crate) fn save(tx: &mut Tx<'_>, run: &mut DrillRun) -> Result<()> {
+    let incident = run.incident_at;
+    run.body.services.iter_mut().for_each(|one| one.reckon(incident));
+    let body = text(&run.body)?;
+    tx.execute("UPDATE drill_runs SET body = $2 WHERE id = $1", args![run.id, body]).map(drop)
+}
+
+/// Ends a run, with its evidence.
+pub(crate) fn close(tx: &mut Tx<'_>, run: &mut DrillRun, evidence: &str) -> Result<()> {
+    save(tx, run)?;
+    tx.execute(
+        "UPDATE drill_runs SET state = $2, ended_at = $3, evidence = $4 WHERE id = $1",
+        args![run.id, run.state.word(), run.ended_at, evidence],
+    )
+    .map(drop)
+}
+
+/// The signed evidence of a run that has ended.
+pub(crate) fn evidence(conn: &mut Conn<'_>, id: DrillRunId) -> Result<Option<Json>> {
+    let sql = "SELECT evidence FROM drill_runs WHERE id = $1";
+    let found: Option<Option<String>> = conn.query_opt(sql, args![id], |row| row.get(0))?;
+    found.flatten().map(|text| serde_json::from_str(&text).map_err(|e| damaged().because(e))).transpose()
+}
+
+/// Begins a run of a plan, in the transaction of what asks for it. The incident is now.
+///
+/// # Errors
+/// `Conflict` where one is on its way (`drill.running`) or the plan has ended (`drillPlan.ended`).
+pub(crate) fn begin(
+    tx: &mut Tx<'_>,
+    plan: &DrillPlan,
+    by_hand: bool,
+    bad_after: Option<Timestamp>,
+) -> Result<DrillRun> {
+    if plan.ended_at.is_some() {
+        return Err(Error::conflict("drillPlan.ended", "the plan has ended; make another one"));
+    }
+    if running(tx, plan.id)?.is_some() {
+        let message = "a drill of this plan is on its way just now; wait for it";
+        return Err(Error::conflict("drill.running", message));
+    }
+    let sql = "SELECT COALESCE(MAX(number), 0) + 1 FROM drill_runs WHERE plan = $1";
+    let number: i64 = tx.query_one(sql, args![plan.id], |row| row.get(0))?;
+    let due = rules::control_is_due(plan.terms.negative_every, number);
+    let body = Body {
+        plan_name: plan.name.clone(),
+        plan_revision: plan.revision,
+        planned_by: plan.changed_by.clone(),
+        terms: plan.terms.clone(),
+        bad_after: bad_after.or_else(|| unnoticed_since(&plan.terms.scenario, tx.now)),
+        services: Vec::new(),
+        control: if due { Control::Due } else { Control::NotDue },
+        control_task: None,
+        failure: None,
+        misses: Vec::new(),
+    };
+    let (id, now, by) = (DrillRunId::fresh(tx.ids(), tx.now), tx.now, tx.cx().actor().to_string());
+    let body = text(&body)?;
+    tx.execute(
+        "INSERT INTO drill_runs (id, plan, tenant, number, state, incident_at, started_by, by_hand, body)
+         VALUES ($1, $2, $3, $4, 'running', $5, $6, $7, $8)",
+        args![id, plan.id, plan.tenant, number, now, by, by_hand, body],
+    )?;
+    let input = serde_json::json!({ "run": id });
+    let flow = flows::start(tx, DRILL, input, Subject::new(KIND, id.to_string(), plan.tenant))?;
+    tx.execute("UPDATE drill_runs SET flow = $2 WHERE id = $1", args![id, flow])?;
+    load(tx, id)
+}
+
+fn unnoticed_since(scenario: &Scenario, incident: Timestamp) -> Option<Timestamp> {
+    match scenario {
+        Scenario::Ransomware { unnoticed_seconds } => {
+            Some(incident - std::time::Duration::from_secs(*unnoticed_seconds))
+        }
+        _ => None,
+    }
+}
+
+/// The run of a plan that is on its way.
+pub(crate) fn running(conn: &mut Conn<'_>, plan: DrillPlanId) -> Result<Option<DrillRunId>> {
+    let sql = "SELECT id FROM drill_runs WHERE plan = $1 AND state = 'running'";
+    conn.query_opt(sql, args![plan], |row| row.get(0))
+}
+
+/// Which plan, and since when everything is bad.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StartDrill {
+    /// The plan.
+    pub id: DrillPlanId,
+    /// What was taken after this instant is bad; as the plan's scenario says unless said otherwise.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub bad_after: Option<Timestamp>,
+}
+
+/// Drills a plan now.
+pub static RUN: Action<StartDrill, DrillRun> = Action {
+    name: "drill.run",
+    summary: "Drills a plan now: restores its services beside the real ones, measures, and takes them away again.",
+    effect: Effect::Create,
+    run: |tx, input| {
+        let plan = plans::granted(tx, "drill.run", input.id)?;
+        if input.bad_after.is_some_and(|after| after > tx.now) {
+            let message = "what will be taken in the future cannot be bad yet";
+            return Err(Error::invalid("drill.bad_after", message).at("badAfter"));
+        }
+        begin(tx, &plan, true, input.bad_after)
+    },
+};
+
+/// Which runs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct ListDrills {
+    /// Whose; those of the acting tenant unless said otherwise. The operator sees everybody's.
+    pub tenant: Option<TenantId>,
+    /// Only of this plan.
+    pub plan: Option<DrillPlanId>,
+    /// Continue after this id; from the newest to the oldest.
+    pub after: Option<DrillRunId>,
+    /// How many.
+    pub limit: Option<u32>,
+}
+
+/// A page of runs.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DrillPage {
+    /// The runs, newest first.
+    pub items: Vec<DrillRun>,
+    /// Where to go on; absent at the end.
+    pub next: Option<DrillRunId>,
+}
+
+/// Lists runs.
+pub static LIST: Action<ListDrills, DrillPage> = Action {
+    name: "drill.list",
+    summary: "Lists drills with what they measured, newest first.",
+    effect: Effect::Read,
+    run: |tx, input| {
+        let whose = listed(tx, "drill.list", input.tenant)?;
+        let limit = input.limit.unwrap_or(limits::PAGE_DEFAULT).clamp(1, limits::PAGE_MAX);
+        let before = input.after.map_or_else(|| "e".to_owned(), |after| after.to_string());
+        let sql = format!(
+            "{SELECT} WHERE tenant = COALESCE($1, tenant) AND plan = COALESCE($2, plan) AND id < $3 ORDER BY id DESC LIMIT $4"
+        );
+        let items = tx.query(&sql, args![whose, input.plan, before, limit], read)?;
+        let next = items.last().map(|run| run.id).filter(|_| items.len() >= limit as usize);
+        Ok(DrillPage { items, next })
+    },
+};
+
+/// Which run.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DrillRef {
+    /// Its id.
+    pub id: DrillRunId,
+}
+
+/// The run, where the actor may use it so.
+pub(crate) fn granted(tx: &mut Tx<'_>, action: &str, id: DrillRunId) -> Result<DrillRun> {
+    let found = load(tx, id)?;
+    let tenant = found.tenant;
+    tx.grant(action, KIND, &id.to_string(), tenant, Class::Internal, found).map(Granted::into_inner)
+}
+
+/// Shows a run.
+pub static GET: Action<DrillRef, DrillRun> = Action {
+    name: "drill.get",
+    summary: "Shows a drill: each phase of each service, beside what was promised.",
+    effect: Effect::Read,
+    run: |tx, input| granted(tx, "drill.get", input.id),
+};

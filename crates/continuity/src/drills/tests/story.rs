@@ -1,0 +1,280 @@
+//! What a good day looks like, what a bad one opens, and who sees what.
+
+use base::Kind;
+use commerce::testing::{manager, member};
+use durable::flows;
+
+use super::*;
+use crate::backups::digits::Standing;
+use crate::backups::protections;
+use crate::backups::schedule::Schedule;
+use crate::drills::corrective::{self, ChangeAction, CorrectiveAction, ListActions};
+use crate::drills::rules::{self, Control, Phase};
+use crate::drills::work;
+use crate::evidence;
+
+fn actions(house: &House, closed: bool) -> Vec<CorrectiveAction> {
+    let list = ListActions { closed, ..ListActions::default() };
+    house.gate().run(&member(CUSTOMER), &corrective::LIST, list).unwrap().items
+}
+
+#[test]
+fn a_drill_restores_measures_proves_and_leaves_nothing() {
+    each(|engine, house, world, point, [near, _]| {
+        let plan = plan(&house, Terms { negative_every: 2, ..terms(&house, Scenario::MachineLost) });
+        let run = drilled(&house, &world, &plan);
+        assert!(passed(&run), "{engine}: {:?} {:?}", run.body.misses, run.body.failure);
+        let one = &run.body.services[0];
+        assert_eq!((one.point, one.place), (Some(point.id), Some(near)), "{engine}: the nearest copy");
+        assert_eq!(run.rto_milliseconds(), Some(30_000), "{engine}: what the hosts took");
+        assert_eq!(run.rpo_milliseconds(), Some(605_000), "{engine}: the record's age, not the copy's");
+        let phases: Vec<_> = one.phases.iter().map(|one| one.milliseconds.unwrap()).collect();
+        assert_eq!(phases.iter().sum::<u64>(), 30_000, "{engine}: {phases:?}");
+        assert_eq!(one.phases[5].milliseconds.zip(one.phases[6].milliseconds), Some((28_000, 2_000)), "{engine}");
+        assert_eq!(one.machines[0].disks.len(), 2);
+        assert_eq!(run.body.control, Control::DamageFound { code: "repository.damaged".into() });
+        assert_nothing_is_left(&house);
+        let digits = house.gate().run(&member(CUSTOMER), &protections::GET, house.this()).unwrap().digits;
+        assert_eq!(digits[4].standing, Standing::Met, "{engine}: the last zero, from a real restore");
+        // The service itself saw nothing of it.
+        assert_eq!(house.count("SELECT COUNT(*) FROM intents WHERE standing = 'serving' AND freed_at IS NULL"), 1);
+        let again = drilled(&house, &world, &plan);
+        assert_eq!((again.number, again.body.control.clone(), passed(&again)), (2, Control::NotDue, true), "{engine}");
+    });
+}
+
+#[test]
+fn a_miss_opens_work_for_somebody_and_only_a_passing_drill_closes_it() {
+    each(|engine, house, mut world, _, _| {
+        let promised = Objectives { rto_seconds: 3_600, rpo_seconds: 86_400 };
+        let of = |scenario| Terms { objectives: promised, ..terms(&house, scenario) };
+        let plan = plan(&house, of(Scenario::MachineLost));
+        world.restoring = Duration::from_secs(3_601);
+        let late = drilled(&house, &world, &plan);
+        assert_eq!((late.state, codes(&late)), (State::Failed, vec![rules::RTO_MISSED]), "{engine}");
+        let open = actions(&house, false);
+        assert_eq!((open.len(), open[0].owner.as_str(), open[0].code.as_str()), (1, "Ops", rules::RTO_MISSED));
+        assert_eq!(open[0].due_at, late.ended_at.unwrap() + Duration::from_secs(14 * 86_400));
+        // The same again is the same work.
+        drilled(&house, &world, &plan);
+        let open = actions(&house, false);
+        assert_eq!((open.len(), open[0].times, open[0].found_by), (1, 2, late.id), "{engine}");
+        let change = ChangeAction { id: open[0].id, owner: Some("Lin".into()), due_at: None };
+        assert_eq!(house.gate().run(&member(CUSTOMER), &corrective::UPDATE, change.clone()).unwrap().owner, "Lin");
+        // Another plan that passes proves nothing of this one.
+        let other = super::plan(&house, of(Scenario::HostLost));
+        world.restoring = Duration::from_secs(1);
+        assert!(passed(&drilled(&house, &world, &other)));
+        assert_eq!(actions(&house, false).len(), 1, "{engine}");
+        let good = drilled(&house, &world, &plan);
+        assert!(passed(&good), "{engine}: {:?}", good.body.misses);
+        assert_eq!(actions(&house, false), []);
+        let closed = actions(&house, true);
+        assert_eq!((closed[0].closed_by, closed[0].open), (Some(good.id), false), "{engine}");
+        assert_eq!(
+            house.gate().run(&member(CUSTOMER), &corrective::UPDATE, change).unwrap_err().code(),
+            "correctiveAction.closed"
+        );
+        assert_eq!(house.count("SELECT COUNT(*) FROM facts WHERE name = 'DrillFailed'"), 2);
+    });
+}
+
+#[test]
+fn data_that_is_too_old_unknown_or_of_after_the_copy_does_not_pass() {
+    each(|engine, house, mut world, _, _| {
+        let plan = plan(&house, terms(&house, Scenario::MachineLost));
+        world.older = Some(Duration::from_secs(7_200));
+        assert_eq!(codes(&drilled(&house, &world, &plan)), [rules::RPO_MISSED], "{engine}");
+        world.older = None;
+        let run = start(&house, &plan);
+        live(&house, &world);
+        assert_eq!(look(house.gate(), &run).state, State::Running, "{engine}: it is waited for a while");
+        house.gate().clock().advance(Duration::from_secs(120));
+        live(&house, &world);
+        assert_eq!(codes(&look(house.gate(), &run)), [rules::RECORD_UNKNOWN], "{engine}");
+        // What the restored machine wrote itself is no record of what was saved.
+        world.older = Some(Duration::ZERO);
+        let later: BTreeMap<String, Timestamp> =
+            world.times.iter().map(|(id, at)| (id.clone(), *at + Duration::from_secs(400))).collect();
+        world.times = later;
+        let run = drilled(&house, &world, &plan);
+        assert_eq!(codes(&run), [rules::RECORD_UNKNOWN], "{engine}");
+        assert!(run.body.misses[0].message.contains("later than the copy"));
+        assert_nothing_is_left(&house);
+    });
+}
+
+#[test]
+fn other_data_than_before_from_the_same_point_does_not_pass() {
+    each(|engine, house, mut world, _, _| {
+        let plan = plan(&house, terms(&house, Scenario::MachineLost));
+        assert!(passed(&drilled(&house, &world, &plan)), "{engine}");
+        world.digest = "e".into();
+        assert_eq!(codes(&drilled(&house, &world, &plan)), [rules::DATA_DIFFERS], "{engine}");
+    });
+}
+
+#[test]
+fn a_damaged_copy_that_passes_fails_the_drill() {
+    each(|engine, house, world, _, _| {
+        let plan = plan(&house, Terms { negative_every: 1, ..terms(&house, Scenario::MachineLost) });
+        let blind = Behaviour::of(|_, _, outcome| match outcome {
+            drivers::wire::Outcome::DamageTried { damaged, seconds, .. } => {
+                crate::backups::tests::Answer::Say(drivers::wire::Outcome::DamageTried {
+                    found: None,
+                    damaged,
+                    seconds,
+                })
+            }
+            other => crate::backups::tests::Answer::Say(other),
+        });
+        let unable = Behaviour::of(|task, _, outcome| match task.work {
+            drivers::wire::Work::RestoreDamaged { .. } => crate::backups::tests::Answer::Fail("target.full".into()),
+            _ => crate::backups::tests::Answer::Say(outcome),
+        });
+        for (mood, code) in [(blind, rules::CONTROL_PASSED), (unable, rules::CONTROL_NOT_MADE)] {
+            let run = start(&house, &plan);
+            loop {
+                house.town.engine.settle().unwrap();
+                if !world.turn(house.gate(), &mood) {
+                    break;
+                }
+            }
+            let run = look(house.gate(), &run);
+            assert_eq!((run.state, codes(&run)), (State::Failed, vec![code]), "{engine}");
+        }
+    });
+}
+
+#[test]
+fn a_silent_service_fails_the_drill_and_its_machine_goes() {
+    each(|engine, house, mut world, _, _| {
+        let plan = plan(&house, terms(&house, Scenario::HostLost));
+        world.answering = false;
+        let run = start(&house, &plan);
+        live(&house, &world);
+        assert_eq!(look(house.gate(), &run).state, State::Running, "{engine}");
+        house.gate().clock().advance(Duration::from_secs(25 * 3_600));
+        live(&house, &world);
+        let run = look(house.gate(), &run);
+        assert_eq!((run.state, codes(&run)), (State::Failed, vec!["flow.step_timeout"]), "{engine}");
+        assert_nothing_is_left(&house);
+        assert_eq!(actions(&house, false).len(), 1);
+    });
+}
+
+#[test]
+fn a_drill_that_somebody_stops_is_no_pass() {
+    each(|engine, house, world, _, _| {
+        let plan = plan(&house, terms(&house, Scenario::MachineLost));
+        let run = start(&house, &plan);
+        house.town.engine.settle().unwrap();
+        let second = house.gate().run(&member(CUSTOMER), &RUN, StartDrill { id: plan.id, bad_after: None });
+        assert_eq!(second.unwrap_err().code(), "drill.running", "{engine}");
+        let flow = run.flow.unwrap();
+        house.within(move |tx| flows::unwind(tx, flow, "enough")).unwrap();
+        live(&house, &world);
+        let run = look(house.gate(), &run);
+        assert_eq!(run.state, State::Failed, "{engine}: {:?}", run.body.failure);
+        assert!(run.has_evidence);
+        assert_nothing_is_left(&house);
+    });
+}
+
+#[test]
+fn services_come_back_in_their_order() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let (house, mut world, point, [near, far]) = one(db);
+    let order = house.town.order(CUSTOMER);
+    house.town.settle(resources::testing::Mood::Willing);
+    let second = house.town.services(&order.id)[0].id.clone();
+    let service = std::mem::replace(&mut { house.service.clone() }, second.clone());
+    let policy = house.policy(&[near, far, house.server("third").id], Default::default());
+    let protect = protections::Protect { id: second.clone(), policy: policy.id };
+    house.gate().run(&manager(), &protections::SET, protect).unwrap();
+    let taken = crate::backups::points::ServiceRef { id: second.clone() };
+    let other = house.gate().run(&member(CUSTOMER), &crate::backups::points::TAKE, taken).unwrap();
+    house.settle(&Behaviour::willing());
+    let other = house.point(other.id);
+    world.times.extend(World::of(&house, &[&point, &other]).times);
+    let plan =
+        plan(&house, Terms { services: vec![second.clone(), service.clone()], ..terms(&house, Scenario::MachineLost) });
+    let run = drilled(&house, &world, &plan);
+    assert!(passed(&run), "{:?} {:?}", run.body.misses, run.body.failure);
+    let [first, then] = &run.body.services[..] else { panic!("two services") };
+    assert_eq!((first.service.as_str(), then.service.as_str()), (second.as_str(), service.as_str()));
+    assert!(first.ends[&Phase::Boot] <= then.ends[&Phase::Wait], "the second waits for the first");
+    assert_eq!(run.rto_milliseconds(), Some(60_000));
+}
+
+#[test]
+fn a_plan_that_is_due_is_drilled_once_however_much_was_missed() {
+    each(|engine, house, world, _, _| {
+        let schedule = Schedule { calendar: "daily 03:00".into(), jitter_minutes: 0, time_zone: "UTC".into() };
+        let plan = plan(&house, Terms { schedule: Some(schedule), ..terms(&house, Scenario::MachineLost) });
+        work::look_for_due(house.gate()).unwrap();
+        assert_eq!(house.count("SELECT COUNT(*) FROM drill_runs"), 0, "{engine}");
+        house.gate().clock().advance(Duration::from_secs(5 * 86_400));
+        for _ in 0..3 {
+            work::look_for_due(house.gate()).unwrap();
+        }
+        live(&house, &world);
+        assert_eq!(house.count("SELECT COUNT(*) FROM drill_runs"), 1, "{engine}");
+        house.gate().run(&member(CUSTOMER), &plans::END, plans::PlanRef { id: plan.id }).unwrap();
+        house.gate().clock().advance(Duration::from_secs(5 * 86_400));
+        work::look_for_due(house.gate()).unwrap();
+        assert_eq!(house.count("SELECT COUNT(*) FROM drill_runs"), 1, "{engine}");
+        let over = house.gate().run(&member(CUSTOMER), &RUN, StartDrill { id: plan.id, bad_after: None });
+        assert_eq!(over.unwrap_err().code(), "drillPlan.ended");
+    });
+}
+
+#[test]
+fn strangers_see_neither_plans_nor_runs_nor_evidence() {
+    each(|engine, house, world, _, _| {
+        let plan = plan(&house, terms(&house, Scenario::MachineLost));
+        let run = drilled(&house, &world, &plan);
+        let (gate, other) = (house.gate(), member(3));
+        for refused in [
+            gate.run(&other, &plans::GET, plans::PlanRef { id: plan.id }).map(drop),
+            gate.run(&other, &runs::GET, DrillRef { id: run.id }).map(drop),
+            gate.run(&other, &evidence::GET, DrillRef { id: run.id }).map(drop),
+            gate.run(&other, &RUN, StartDrill { id: plan.id, bad_after: None }).map(drop),
+            gate.run(&other, &plans::CREATE, NewPlan { name: "x".into(), terms: plan.terms.clone() }).map(drop),
+        ] {
+            assert_eq!(refused.unwrap_err().kind(), Kind::NotFound, "{engine}");
+        }
+        assert_eq!(gate.run(&other, &plans::LIST, Default::default()).unwrap().items, []);
+        assert_eq!(gate.run(&other, &runs::LIST, Default::default()).unwrap().items, []);
+        assert_eq!(gate.run(&member(CUSTOMER), &plans::LIST, Default::default()).unwrap().items.len(), 1);
+        assert_eq!(
+            gate.run(&manager(), &runs::LIST, Default::default()).unwrap().items.len(),
+            1,
+            "the operator sees all"
+        );
+    });
+}
+
+#[test]
+fn what_cannot_be_a_plan_is_refused_by_name() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let (house, _, _, [near, _]) = one(db);
+    let good = terms(&house, Scenario::MachineLost);
+    let promised = good.objectives;
+    let table = [
+        (Terms { services: vec![], ..good.clone() }, "drillPlan.services"),
+        (Terms { owner: "  ".into(), ..good.clone() }, "drillPlan.owner"),
+        (Terms { objectives: Objectives { rto_seconds: 0, ..promised }, ..good.clone() }, "drillPlan.objectives"),
+        (Terms { action_days: 0, ..good.clone() }, "drillPlan.action_days"),
+        (
+            Terms { place: Some(near), scenario: Scenario::BackupServerLost { place: near }, ..good.clone() },
+            "drillPlan.scenario",
+        ),
+        (Terms { place: Some(BackupPlaceId(7)), ..good.clone() }, "backupPlace.absent"),
+        (Terms { record: plans::RecordAt { path: "status".into(), pointer: "/x".into() }, ..good }, "drillPlan.record"),
+    ];
+    for (terms, code) in table {
+        let new = NewPlan { name: "x".into(), terms };
+        assert_eq!(house.gate().run(&member(CUSTOMER), &plans::CREATE, new).unwrap_err().code(), code);
+    }
+}

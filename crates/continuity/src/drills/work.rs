@@ -1,0 +1,698 @@
+//! The steps of the flow `drill`, and what begins drills that are due.
+//!
+//! All steps work inside the database: machines are wanted by intents, repositories opened by host
+//! tasks, and both waited for. A step that cannot go on fails the run: the steps before it take back
+//! what they made, and what is left is judged ([`closing::ended`]).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use base::id::{HostId, TenantId};
+use base::{Error, Result};
+use drivers::wire::{Check, IntentId, Outcome, Problem, ReadShare, TaskId, Work};
+use durable::{Call, Nothing, Progress, Registry, Step, StepCx, Undo};
+use gate::{Action, Cx, Effect, Gate, Tx};
+use provisioning::services::SERVICE;
+use resources::capacity::{self, Ask};
+use resources::claims::{self, Holder};
+use resources::intents::{self, Intent};
+use resources::placement::{Demand, Policy};
+use resources::tasks::{self, Task};
+use resources::{hosts, places as sites};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+
+use super::plans::{self, RecordAt, Scenario};
+use super::rules::{self, Phase, Unread};
+use super::runs::{self, Disk, DrillRun, Machine, Restored};
+use super::{KIND, closing};
+use crate::backups::repositories;
+use crate::recoveries::{self, Attached, Purpose, Wanted};
+use crate::{DrillPlanId, DrillRunId, RecoveryId};
+
+/// How long a repository may take to be opened.
+const OPENING: Duration = Duration::from_secs(3_600);
+/// How long is waited for the record of a service that answers already.
+const TELLING: Duration = Duration::from_secs(90);
+/// How far a guest's clock may be ahead of its host's before its record is not believed.
+const AHEAD: Duration = Duration::from_secs(120);
+
+/// Which run.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct OfRun {
+    /// The run.
+    pub run: DrillRunId,
+}
+
+pub(super) type Stepped = Result<Progress<Nothing>>;
+
+pub(super) fn done() -> Stepped {
+    Ok(Progress::Done(Nothing {}))
+}
+
+pub(super) fn load(tx: &mut Tx<'_>, input: &OfRun) -> Result<DrillRun> {
+    runs::load(tx, input.run)
+}
+
+fn intent_id(text: &str) -> Result<IntentId> {
+    text.parse().map_err(|e: String| Error::bug("machine.id", e))
+}
+
+pub(super) fn is_late(tx: &Tx<'_>, cx: &StepCx<'_>, span: Duration) -> bool {
+    cx.call == Call::Overdue && tx.now >= cx.since + span
+}
+
+/// Ends a phase of every service.
+fn phase(run: &mut DrillRun, phase: Phase, tx: &Tx<'_>) {
+    run.body.services.iter_mut().for_each(|one| one.ended(phase, tx.now));
+}
+
+/// A step that takes nothing back: what it looked at is as it was.
+macro_rules! nothing_to_undo {
+    () => {
+        fn undo(&self, _: &mut Tx<'_>, _: &StepCx<'_>, _: &OfRun, _: Option<&Nothing>) -> Result<Progress<()>> {
+            Ok(Progress::Done(()))
+        }
+    };
+}
+
+/// The platform begins to act.
+pub struct Begin;
+
+impl Step for Begin {
+    const NAME: &'static str = "drill.begin";
+    const SUMMARY: &'static str = "Takes up a drill: from here on the platform acts.";
+    const UNDO: Undo = Undo::Nothing;
+    type In = OfRun;
+    type Out = Nothing;
+
+    fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun) -> Stepped {
+        let mut run = load(tx, input)?;
+        if run.body.services.is_empty() {
+            for id in run.body.terms.services.clone() {
+                let record = tx.peek(&SERVICE, &id)?;
+                let name = record.body.get("name").and_then(Json::as_str).unwrap_or(&id).to_owned();
+                run.body.services.push(Restored::new(id, name));
+            }
+        }
+        phase(&mut run, Phase::Detect, tx);
+        runs::save(tx, &mut run)?;
+        done()
+    }
+
+    nothing_to_undo!();
+}
+
+/// What the scenario takes away.
+#[derive(Debug, Default)]
+struct Lost {
+    hosts: Vec<HostId>,
+    site: Option<resources::SiteId>,
+    places: Vec<crate::BackupPlaceId>,
+}
+
+/// The hosts that a service's machines stand on; where it has none any more, those of its newest point.
+fn stands_on(tx: &mut Tx<'_>, service: &str) -> Result<BTreeSet<HostId>> {
+    let living: BTreeSet<HostId> = intents::of_service(tx, service)?.iter().map(|machine| machine.host).collect();
+    if !living.is_empty() {
+        return Ok(living);
+    }
+    let Some(newest) = crate::backups::store::newest(tx, service)? else { return Ok(living) };
+    let point = crate::backups::points::load(tx, newest)?;
+    Ok(point.machines.iter().map(|part| part.host).collect())
+}
+
+fn lost(tx: &mut Tx<'_>, run: &DrillRun) -> Result<Lost> {
+    let terms = &run.body.terms;
+    let mut all = BTreeSet::new();
+    for service in &terms.services {
+        all.extend(stands_on(tx, service)?);
+    }
+    Ok(match &terms.scenario {
+        Scenario::MachineLost | Scenario::Ransomware { .. } => Lost::default(),
+        Scenario::HostLost => Lost { hosts: all.into_iter().collect(), ..Lost::default() },
+        Scenario::BackupServerLost { place } => Lost { places: vec![*place], ..Lost::default() },
+        Scenario::SiteLost => {
+            let Some(host) = all.first() else { return Ok(Lost::default()) };
+            let pool = hosts::load(tx, *host)?.pool;
+            let site = sites::pool(tx, pool)?.site;
+            Lost { hosts: hosts::at_site(tx, site)?, site: Some(site), places: Vec::new() }
+        }
+    })
+}
+
+/// Which point and which copy, for each service.
+pub struct Decide;
+
+impl Step for Decide {
+    const NAME: &'static str = "drill.decide";
+    const SUMMARY: &'static str =
+        "Chooses for each service the newest point and the nearest copy that the scenario leaves.";
+    const UNDO: Undo = Undo::ByStep;
+    type In = OfRun;
+    type Out = Nothing;
+
+    fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun) -> Stepped {
+        let mut run = load(tx, input)?;
+        let lost = lost(tx, &run)?;
+        let (place, bad_after, id) = (run.body.terms.place, run.body.bad_after, run.id.to_string());
+        for one in run.body.services.iter_mut().filter(|one| one.recovery.is_none()) {
+            let wanted = Wanted {
+                service: one.service.clone(),
+                place,
+                not_after: bad_after,
+                without_hosts: lost.hosts.clone(),
+                without_site: lost.site,
+                without_places: lost.places.clone(),
+                ..Wanted::default()
+            };
+            let choice = recoveries::choose(tx, &wanted)?;
+            let recovery = recoveries::begin(tx, &choice, Purpose::Drill, (KIND, &id))?;
+            one.point = Some(choice.point);
+            one.taken_at = Some(choice.taken_at);
+            one.place = Some(choice.place);
+            one.place_name = Some(choice.place_name);
+            one.repository = Some(choice.repository);
+            one.recovery = Some(recovery.id);
+            let machine = |saved: &recoveries::Saved| Machine {
+                saved: saved.machine.clone(),
+                snapshot: saved.snapshot.clone(),
+                made: None,
+                // A directory is reached by its own host alone.
+                host: choice.host,
+                disks: Vec::new(),
+            };
+            one.machines = choice.machines.iter().map(machine).collect();
+        }
+        phase(&mut run, Phase::Decide, tx);
+        runs::save(tx, &mut run)?;
+        done()
+    }
+
+    fn undo(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun, _: Option<&Nothing>) -> Result<Progress<()>> {
+        let run = load(tx, input)?;
+        end_recoveries(tx, &run)?;
+        Ok(Progress::Done(()))
+    }
+}
+
+pub(super) fn end_recoveries(tx: &mut Tx<'_>, run: &DrillRun) -> Result<()> {
+    for id in run.body.services.iter().filter_map(|one| one.recovery) {
+        let recovery = recoveries::load(tx, id)?;
+        recoveries::end(tx, &recovery)?;
+    }
+    Ok(())
+}
+
+pub(super) fn recovery(tx: &mut Tx<'_>, one: &Restored) -> Result<recoveries::Recovery> {
+    let id: Option<RecoveryId> = one.recovery;
+    recoveries::load(tx, id.ok_or_else(|| Error::bug("drill.no_recovery", "a service has no recovery"))?)
+}
+
+/// A host with room for each machine.
+pub struct Reserve;
+
+impl Step for Reserve {
+    const NAME: &'static str = "drill.reserve";
+    const SUMMARY: &'static str = "Reserves room for each machine on a host that the scenario leaves.";
+    const UNDO: Undo = Undo::ByStep;
+    type In = OfRun;
+    type Out = Nothing;
+
+    fn run(&self, tx: &mut Tx<'_>, cx: &StepCx<'_>, input: &OfRun) -> Stepped {
+        let mut run = load(tx, input)?;
+        let (lost, tenant) = (lost(tx, &run)?, run.tenant);
+        for one in &mut run.body.services {
+            let recovery = recovery(tx, one)?;
+            for machine in one.machines.iter_mut().filter(|machine| machine.made.is_none()) {
+                let made = tx.ids().text("vm", tx.now);
+                let id = intent_id(&made)?;
+                let spec = recoveries::spec(tx, &recovery, &machine.saved, &id, &[])?;
+                let ask = Ask {
+                    machine: id,
+                    tenant,
+                    service: one.service.clone(),
+                    run: Some(cx.run),
+                    demand: Demand::of_machine(&spec),
+                    policy: Policy { only: machine.host, not_on: lost.hosts.clone(), ..Policy::default() },
+                };
+                machine.host = Some(capacity::reserve(tx, &ask)?.host);
+                machine.made = Some(made);
+            }
+        }
+        phase(&mut run, Phase::Reserve, tx);
+        runs::save(tx, &mut run)?;
+        done()
+    }
+
+    fn undo(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun, _: Option<&Nothing>) -> Result<Progress<()>> {
+        let run = load(tx, input)?;
+        made(&run)?.iter().try_for_each(|id| capacity::free(tx, id))?;
+        Ok(Progress::Done(()))
+    }
+}
+
+/// The machines of a run that were made, or are about to be.
+pub(super) fn made(run: &DrillRun) -> Result<Vec<IntentId>> {
+    let all = run.body.services.iter().flat_map(|one| &one.machines).filter_map(|machine| machine.made.as_deref());
+    all.map(intent_id).collect()
+}
+
+/// What the task of a run is given: the one repository that it opens.
+pub(crate) fn access(tx: &mut Tx<'_>, task: &Task) -> Result<Json> {
+    let run = runs::load(tx, task.subject.1.parse()?)?;
+    let id = Some(task.id.to_string());
+    let own = run.body.services.iter().find(|one| one.task == id);
+    let own = own.or_else(|| run.body.services.first().filter(|_| run.body.control_task == id));
+    let none = || Error::not_found("task.not_found", format!("task {} opens nothing", task.id));
+    let repository = own.and_then(|one| one.repository).ok_or_else(none)?;
+    Ok(json!([repositories::for_reading(tx, repository)?]))
+}
+
+pub(super) fn task(tx: &mut Tx<'_>, id: &str) -> Result<Option<Task>> {
+    let id: TaskId = id.parse().map_err(|e: String| Error::bug("task.id", e))?;
+    tasks::get(tx, &id)
+}
+
+pub(super) fn ask(tx: &mut Tx<'_>, run: &DrillRun, host: HostId, work: &Work) -> Result<TaskId> {
+    let id = tasks::fresh(tx)?;
+    tasks::put(tx, host, &id, work, (KIND, &run.id.to_string()))?;
+    Ok(id)
+}
+
+pub(super) fn stop_tasks(tx: &mut Tx<'_>, run: DrillRunId) -> Result<()> {
+    for open in tasks::of_subject(tx, (KIND, &run.to_string()))? {
+        tasks::cancel(tx, &open.id)?;
+    }
+    Ok(())
+}
+
+fn failed(problem: Option<Problem>) -> Error {
+    let (code, message) = match problem {
+        Some(problem) => (problem.code, problem.message),
+        None => ("backup.cancelled".to_owned(), "the host was told to stop".to_owned()),
+    };
+    Error::conflict(code, message)
+}
+
+/// The key is unsealed, and the repository really opened with it where it will be needed.
+pub struct Open;
+
+impl Open {
+    /// Whether a service's repository was opened and holds what is needed.
+    fn one(tx: &mut Tx<'_>, run: &DrillRun, one: &mut Restored) -> Result<bool> {
+        if one.ends.contains_key(&Phase::Key) {
+            return Ok(true);
+        }
+        let Some(asked) = &one.task else {
+            let snapshots = one.machines.iter().map(|machine| machine.snapshot.clone()).collect();
+            let host = one.machines.first().and_then(|machine| machine.host);
+            let host = host.ok_or_else(|| Error::bug("drill.no_host", "a service has no host"))?;
+            let work = Work::CheckRepository { snapshots, read: ReadShare::Nothing };
+            one.task = Some(ask(tx, run, host, &work)?.to_string());
+            return Ok(false);
+        };
+        match task(tx, asked)? {
+            Some(open) if open.is_open() => Ok(false),
+            Some(Task { outcome: Some(Outcome::RepositoryChecked { snapshots, whole, faults, .. }), .. }) => {
+                if !whole {
+                    let faults = faults.into_iter().take(3).collect::<Vec<_>>().join("; ");
+                    let message = format!("the repository at {} is not whole: {faults}", place(one));
+                    return Err(Error::conflict(vault::fault::REPOSITORY_DAMAGED, message));
+                }
+                if one.machines.iter().any(|machine| !snapshots.contains(&machine.snapshot)) {
+                    let message = format!("the copy at {} does not hold the snapshot", place(one));
+                    return Err(Error::conflict(vault::fault::SNAPSHOT_MISSING, message));
+                }
+                one.ended(Phase::Key, tx.now);
+                Ok(true)
+            }
+            ended => Err(failed(ended.and_then(|task| task.problem))),
+        }
+    }
+}
+
+fn place(one: &Restored) -> &str {
+    one.place_name.as_deref().unwrap_or("its place")
+}
+
+impl Step for Open {
+    const NAME: &'static str = "drill.key";
+    const SUMMARY: &'static str =
+        "Unseals the keys and has the repositories opened with them on the hosts that will restore.";
+    const UNDO: Undo = Undo::ByStep;
+    type In = OfRun;
+    type Out = Nothing;
+
+    fn run(&self, tx: &mut Tx<'_>, cx: &StepCx<'_>, input: &OfRun) -> Stepped {
+        let mut run = load(tx, input)?;
+        let mut services = run.body.services.clone();
+        let mut open = None;
+        for one in &mut services {
+            if !Self::one(tx, &run, one)? {
+                open = open.or(one.task.clone());
+            }
+        }
+        run.body.services = services;
+        runs::save(tx, &mut run)?;
+        match open {
+            None => done(),
+            Some(_) if is_late(tx, cx, OPENING) => {
+                let message = "the repository was not opened in time; look whether its place can be reached";
+                Err(Error::conflict(vault::fault::DEADLINE, message))
+            }
+            Some(id) => {
+                let id: TaskId = id.parse().map_err(|e: String| Error::bug("task.id", e))?;
+                Ok(Progress::wait(tasks::key(&id)).until(cx.since + OPENING))
+            }
+        }
+    }
+
+    fn undo(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun, _: Option<&Nothing>) -> Result<Progress<()>> {
+        stop_tasks(tx, input.run)?;
+        Ok(Progress::Done(()))
+    }
+}
+
+/// The machines are made from the copy and start, until the services answer: one after the other.
+pub struct BringBack;
+
+impl BringBack {
+    /// Wants the machines of a service, on a network without a way out and with ports of their own.
+    fn want(tx: &mut Tx<'_>, one: &Restored, record: &RecordAt) -> Result<()> {
+        let recovery = recovery(tx, one)?;
+        for machine in &one.machines {
+            let (Some(made), Some(host)) = (&machine.made, machine.host) else { continue };
+            let id = intent_id(made)?;
+            if intents::get(tx, &id)?.is_some() {
+                continue;
+            }
+            let saved = recoveries::saved(tx, &recovery, &machine.saved)?.spec;
+            let mut forwards = Vec::new();
+            for guest in recoveries::rules::ports(&saved) {
+                let slot = format!("port{guest}");
+                let holder = Holder { machine: &id, slot: &slot, tenant: recovery.tenant };
+                forwards.push((claims::port(tx, holder, host)?, guest));
+            }
+            let network = Attached::user(&saved, &forwards);
+            recoveries::want(tx, &recovery, &machine.saved, &id, host, &[network])?;
+            intents::edit(tx, &id, |spec| {
+                if let Some(Check::Http { tell, .. }) = &mut spec.check {
+                    *tell = Some(record.path.clone());
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the machines of a service: which is waited for, if any.
+    fn look(tx: &mut Tx<'_>, one: &mut Restored) -> Result<Option<IntentId>> {
+        let recovery = recovery(tx, one)?;
+        let measured = recoveries::measured(tx, &recovery)?;
+        let (mut waits, mut booted, mut whole) = (None, 0, true);
+        for machine in &mut one.machines {
+            let Some(made) = machine.made.clone() else { continue };
+            let found = intents::get(tx, &intent_id(&made)?)?.filter(|found| found.desired.is_some());
+            let found = found.ok_or_else(|| {
+                Error::conflict("machine.taken_away", format!("somebody took machine {made} away during the drill"))
+            })?;
+            if let Some(problem) = found.failure() {
+                return Err(failed(Some(problem.clone())));
+            }
+            let own = measured.iter().filter(|disk| disk.made == made);
+            machine.disks = own.map(disk).collect();
+            whole &= found.desired.as_ref().is_some_and(|spec| spec.disks.len() == machine.disks.len());
+            booted = booted.max(boot_milliseconds(&found));
+            if !found.answers() {
+                waits = waits.or(Some(found.id));
+            }
+        }
+        match waits {
+            Some(waits) => {
+                if whole {
+                    one.ended(Phase::Restore, tx.now);
+                }
+                Ok(Some(waits))
+            }
+            None => {
+                // The host knows better than we how long the start took, within what we saw.
+                let from = one.ends.get(&Phase::Wait).copied().unwrap_or(tx.now);
+                let restored = (tx.now - Duration::from_millis(booted)).max(from);
+                one.ends.insert(Phase::Restore, restored);
+                one.ended(Phase::Boot, tx.now);
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn boot_milliseconds(intent: &Intent) -> u64 {
+    intent.current().and_then(|seen| seen.check.as_ref()).and_then(|check| check.boot_ms).unwrap_or(0)
+}
+
+/// Whole milliseconds of what a host measured, which is plausible.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "neither negative nor long")]
+fn milliseconds(seconds: f64) -> u64 {
+    (seconds * 1_000.0).round().clamp(0.0, 1e12) as u64
+}
+
+fn disk(one: &recoveries::Measured) -> Disk {
+    Disk {
+        disk: one.disk.clone(),
+        bytes: one.bytes,
+        milliseconds: milliseconds(one.seconds),
+        verify_milliseconds: milliseconds(one.verify_seconds),
+        digest: one.digest.clone(),
+    }
+}
+
+impl Step for BringBack {
+    const NAME: &'static str = "drill.restore";
+    const SUMMARY: &'static str =
+        "Has the machines made from the copies and waits until each service answers, in order.";
+    const UNDO: Undo = Undo::ByStep;
+    type In = OfRun;
+    type Out = Nothing;
+
+    fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun) -> Stepped {
+        let mut run = load(tx, input)?;
+        let record = run.body.terms.record.clone();
+        let mut services = run.body.services.clone();
+        let mut waits = None;
+        for one in services.iter_mut().filter(|one| !one.ends.contains_key(&Phase::Boot)) {
+            Self::want(tx, one, &record)?;
+            one.ended(Phase::Wait, tx.now);
+            waits = Self::look(tx, one)?;
+            if waits.is_some() {
+                break;
+            }
+        }
+        run.body.services = services;
+        runs::save(tx, &mut run)?;
+        match waits {
+            Some(id) => Ok(Progress::wait(intents::key(&id))),
+            None => done(),
+        }
+    }
+
+    fn undo(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun, _: Option<&Nothing>) -> Result<Progress<()>> {
+        let run = load(tx, input)?;
+        take_away(tx, &run)
+    }
+}
+
+/// Wants a run's machines not to be there, and waits until that was seen.
+fn take_away(tx: &mut Tx<'_>, run: &DrillRun) -> Result<Progress<()>> {
+    let all = made(run)?;
+    for id in &all {
+        intents::absent(tx, id)?;
+    }
+    for id in &all {
+        if intents::get(tx, id)?.is_some_and(|intent| !intent.is_gone()) {
+            return Ok(Progress::wait(intents::key(id)));
+        }
+    }
+    Ok(Progress::Done(()))
+}
+
+/// The data that came back is looked at.
+pub struct Verify;
+
+impl Verify {
+    /// What the machines of a service tell of their newest records: the oldest of them counts.
+    /// `Ok(None)`: one has told nothing yet.
+    fn newest(tx: &mut Tx<'_>, one: &Restored, record: &RecordAt) -> Result<Told> {
+        let mut newest = None;
+        for machine in &one.machines {
+            let Some(made) = &machine.made else { continue };
+            let Some(intent) = intents::get(tx, &intent_id(made)?)? else { continue };
+            let checked = intent.desired.as_ref().is_some_and(|spec| spec.check.is_some());
+            if !checked {
+                continue;
+            }
+            let seen = intent.current().and_then(|seen| seen.check.as_ref());
+            let Some(body) = seen.and_then(|check| check.body.as_deref()) else { return Ok(Told::NotYet(intent.id)) };
+            match rules::newest_record(body, &record.pointer) {
+                Ok(at) => newest = Some(newest.map_or(at, |known: base::time::Timestamp| known.min(at))),
+                Err(why) => return Ok(Told::Unread(words(&why, record))),
+            }
+        }
+        Ok(match (newest, one.taken_at) {
+            (None, _) => Told::Unread("none of its machines is asked anything".to_owned()),
+            (Some(at), Some(taken)) if at > taken + AHEAD => Told::Unread(format!(
+                "{} tells of {at}, which is later than the copy itself: it is of what was written since",
+                record.pointer
+            )),
+            (Some(at), _) => Told::Newest(at),
+        })
+    }
+
+    /// Whether every disk is there, and as every earlier recovery of the same point found it.
+    fn is_same(tx: &mut Tx<'_>, one: &Restored) -> Result<bool> {
+        let recovery = recovery(tx, one)?;
+        for machine in &one.machines {
+            let saved = recoveries::saved(tx, &recovery, &machine.saved)?;
+            if saved.disks.len() != machine.disks.len() {
+                return Ok(false);
+            }
+            for disk in &machine.disks {
+                let before = recoveries::digests(tx, recovery.point, &machine.saved, &disk.disk)?;
+                if disk.digest.is_empty() || before.iter().any(|known| *known != disk.digest) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+enum Told {
+    Newest(base::time::Timestamp),
+    NotYet(IntentId),
+    Unread(String),
+}
+
+fn words(why: &Unread, record: &RecordAt) -> String {
+    let RecordAt { path, pointer } = record;
+    match why {
+        Unread::NotJson => format!("what {path} answers is no JSON, or longer than 4 KiB"),
+        Unread::Absent => format!("there is nothing at {pointer} of what {path} answers"),
+        Unread::NotAnInstant => format!("what is at {pointer} of {path} is no instant"),
+    }
+}
+
+impl Step for Verify {
+    const NAME: &'static str = "drill.verify";
+    const SUMMARY: &'static str = "Reads the newest record inside what came back, and compares its digests.";
+    const UNDO: Undo = Undo::Nothing;
+    type In = OfRun;
+    type Out = Nothing;
+
+    fn run(&self, tx: &mut Tx<'_>, cx: &StepCx<'_>, input: &OfRun) -> Stepped {
+        let mut run = load(tx, input)?;
+        let record = run.body.terms.record.clone();
+        let mut services = run.body.services.clone();
+        let late = is_late(tx, cx, TELLING);
+        for one in services.iter_mut().filter(|one| !one.ends.contains_key(&Phase::Verify)) {
+            match Self::newest(tx, one, &record)? {
+                Told::Newest(at) => one.newest_record = Some(at),
+                Told::Unread(why) => one.record_problem = Some(why),
+                Told::NotYet(_) if late => {
+                    one.record_problem = Some(format!("{} did not answer with 2xx", record.path));
+                }
+                Told::NotYet(id) => return Ok(Progress::wait(intents::key(&id)).until(cx.since + TELLING)),
+            }
+            one.data_is_same = Some(Self::is_same(tx, one)?);
+            one.ended(Phase::Verify, tx.now);
+        }
+        run.body.services = services;
+        runs::save(tx, &mut run)?;
+        done()
+    }
+
+    nothing_to_undo!();
+}
+
+/// The drill's machines go, and what they held is free.
+pub struct Clean;
+
+impl Step for Clean {
+    const NAME: &'static str = "drill.clean";
+    const SUMMARY: &'static str = "Takes the drill's machines away, sees that they are gone, and frees what they held.";
+    const UNDO: Undo = Undo::Nothing;
+    type In = OfRun;
+    type Out = Nothing;
+
+    fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun) -> Stepped {
+        let run = load(tx, input)?;
+        // First: what was measured is kept, and a machine that is gone tells of nothing.
+        end_recoveries(tx, &run)?;
+        if let Progress::Wait(wait) = take_away(tx, &run)? {
+            return Ok(Progress::Wait(wait));
+        }
+        made(&run)?.iter().try_for_each(|id| capacity::free(tx, id))?;
+        done()
+    }
+
+    nothing_to_undo!();
+}
+
+/// What the scheduler found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Due {
+    /// The plan that is due.
+    pub plan: DrillPlanId,
+}
+
+/// Begins a drill that is due. Looks again itself: what was found may have settled.
+pub static RECONCILE: Action<Due, ()> = Action {
+    name: "drill.reconcile",
+    summary: "Begins drills that are due.",
+    effect: Effect::Change,
+    run: |tx, input| {
+        let plan = plans::load(tx, input.plan)?;
+        if plan.ended_at.is_some() || plan.next_due.is_none_or(|due| due > tx.now) {
+            return Ok(());
+        }
+        plans::reschedule(tx, &plan)?;
+        match runs::running(tx, plan.id)? {
+            Some(_) => Ok(()),
+            None => runs::begin(tx, &plan, false, None).map(drop),
+        }
+    },
+};
+
+/// Plans that are due.
+///
+/// # Errors
+/// Those of the database.
+pub fn look_for_due(gate: &Gate) -> Result<()> {
+    let now = gate.now();
+    let found: Vec<(DrillPlanId, TenantId)> = gate.db().read(move |conn| plans::due(conn, now))?;
+    for (plan, tenant) in found {
+        let system = Cx::system("drills", tenant);
+        if let Err(e) = gate.run(&system, &RECONCILE, Due { plan }) {
+            tracing::warn!(%plan, code = e.code(), "a drill could not be begun: {e}");
+        }
+    }
+    Ok(())
+}
+
+/// Adds the steps, the flow and the scheduler.
+pub(crate) fn register(registry: Registry) -> Registry {
+    registry
+        .step(Begin)
+        .step(Decide)
+        .step(Reserve)
+        .step(Open)
+        .step(BringBack)
+        .step(Verify)
+        .step(Clean)
+        .step(closing::TryDamage)
+        .step(closing::Close)
+        .definition(include_str!("../../flows/drill.yaml"))
+        .reconciler("drills.due", Duration::from_secs(15), look_for_due)
+}

@@ -1,0 +1,540 @@
+//! Drills: what is promised, what was seen of it, what must be put right, and the evidence.
+
+use crate::account::{correctable, said};
+use crate::i18n::{Drills, said_of};
+use crate::live;
+use crate::page::{Page, ok, show};
+use crate::records::Ask;
+use crate::ui::{Choice, Control, Field, Summary};
+use crate::visit::{Answer, Signed, done};
+use askama::Template;
+use axum::extract::Path;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::IntoResponse as _;
+use base::time::Timestamp;
+use base::{Error, Result};
+use continuity::backups::schedule::Schedule;
+use continuity::drills::corrective::{self, CorrectiveAction, ListActions};
+use continuity::drills::plans::{self, DrillPlan, ListPlans, NewPlan, PlanRef, Scenario, Terms};
+use continuity::drills::rules::{Control as Negative, Objectives, Phase};
+use continuity::drills::runs::{self, DrillRef, DrillRun, ListDrills, StartDrill, State};
+use continuity::evidence;
+use provisioning::services;
+
+/// How many runs a page shows.
+const RUNS: u32 = 30;
+
+/// A plan in the list.
+#[derive(Clone, Debug)]
+pub(crate) struct PlanRow {
+    pub id: String,
+    pub name: String,
+    pub scenario: &'static str,
+    pub rto: String,
+    pub rpo: String,
+    pub last: Option<(String, Timestamp)>,
+    pub next: Option<Timestamp>,
+}
+
+/// A run in a list.
+#[derive(Clone, Debug)]
+pub(crate) struct RunRow {
+    pub id: String,
+    pub plan: String,
+    pub state: String,
+    pub incident: Timestamp,
+    pub rto: Figure,
+    pub rpo: Figure,
+    /// How much of the promised time it took, in per cent, for the picture.
+    pub share: Option<u64>,
+}
+
+/// What was measured beside what was promised.
+#[derive(Clone, Debug)]
+pub(crate) struct Figure {
+    pub measured: Option<String>,
+    pub promised: String,
+    pub kept: bool,
+}
+
+/// What must be put right.
+#[derive(Clone, Debug)]
+pub(crate) struct ActionRow {
+    pub what: String,
+    pub plan: String,
+    pub plan_name: String,
+    pub owner: String,
+    pub due: Timestamp,
+    pub overdue: bool,
+    pub times: i64,
+}
+
+/// All drills in sight.
+#[derive(Template)]
+#[template(path = "drills/list.html")]
+pub(crate) struct DrillList<'a> {
+    pub p: &'a Page,
+    pub plans: Vec<PlanRow>,
+    pub runs: Vec<RunRow>,
+    pub actions: Vec<ActionRow>,
+    pub may_plan: bool,
+}
+
+/// One plan with its runs.
+#[derive(Template)]
+#[template(path = "drills/plan.html")]
+pub(crate) struct PlanPage<'a> {
+    pub p: &'a Page,
+    pub id: String,
+    pub name: String,
+    pub facts: Vec<(&'static str, String)>,
+    pub runs: Vec<RunRow>,
+    pub actions: Vec<ActionRow>,
+    pub may_run: bool,
+}
+
+/// The form that makes a plan.
+#[derive(Template)]
+#[template(path = "drills/new.html")]
+pub(crate) struct NewPlanPage<'a> {
+    pub p: &'a Page,
+    pub summary: Summary,
+    pub fields: Vec<Field>,
+}
+
+/// One service of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct ServiceRows {
+    pub name: String,
+    pub from: Option<String>,
+    /// (phase, how long; none where it has not ended)
+    pub phases: Vec<(&'static str, Option<String>)>,
+    pub newest: Option<Timestamp>,
+    pub point: Option<String>,
+    /// (disk, bytes, digest)
+    pub disks: Vec<(String, String, String)>,
+}
+
+/// A run; the part that renews itself.
+#[derive(Template)]
+#[template(path = "drills/status.html")]
+pub(crate) struct RunStatus<'a> {
+    pub p: &'a Page,
+    pub view: RunView,
+}
+
+/// What is shown of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct RunView {
+    pub id: String,
+    pub state: String,
+    pub impossible: bool,
+    pub rto: Figure,
+    pub rpo: Figure,
+    pub services: Vec<ServiceRows>,
+    pub control: String,
+    pub misses: Vec<String>,
+    pub has_evidence: bool,
+}
+
+/// A run.
+#[derive(Template)]
+#[template(path = "drills/show.html")]
+pub(crate) struct RunPage<'a> {
+    pub p: &'a Page,
+    pub plan: String,
+    pub name: String,
+    pub incident: Timestamp,
+    pub live: bool,
+    pub view: RunView,
+}
+
+/// A run's evidence, as it also leaves the printer.
+#[derive(Template)]
+#[template(path = "drills/evidence.html")]
+pub(crate) struct EvidencePage<'a> {
+    pub p: &'a Page,
+    pub name: String,
+    pub incident: Timestamp,
+    pub ended: Option<Timestamp>,
+    pub facts: Vec<(&'static str, String)>,
+    pub view: RunView,
+    pub key: String,
+    pub signature: String,
+}
+
+// From what is known to what is shown.
+
+fn scenario(d: &'static Drills, scenario: &Scenario) -> &'static str {
+    match scenario {
+        Scenario::MachineLost => d.machine_lost,
+        Scenario::HostLost => d.host_lost,
+        Scenario::SiteLost => d.site_lost,
+        Scenario::Ransomware { .. } => d.ransomware,
+        Scenario::BackupServerLost { .. } => d.backup_server_lost,
+    }
+}
+
+fn phase(d: &'static Drills, phase: Phase) -> &'static str {
+    match phase {
+        Phase::Detect => d.detect,
+        Phase::Decide => d.decide,
+        Phase::Reserve => d.reserve,
+        Phase::Key => d.key,
+        Phase::Wait => d.wait,
+        Phase::Restore => d.restore,
+        Phase::Boot => d.boot,
+        Phase::Verify => d.verify,
+    }
+}
+
+fn seconds(p: &Page, seconds: u64) -> String {
+    p.span(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
+
+fn took(p: &Page, milliseconds: u64) -> String {
+    crate::fmt::took(i64::try_from(milliseconds).unwrap_or(i64::MAX), p.t)
+}
+
+fn figure(p: &Page, measured: Option<u64>, promised: u64) -> Figure {
+    Figure {
+        kept: measured.is_some_and(|measured| measured <= promised.saturating_mul(1_000)),
+        measured: measured.map(|measured| took(p, measured)),
+        promised: seconds(p, promised),
+    }
+}
+
+fn figures(p: &Page, run: &DrillRun) -> (Figure, Figure) {
+    let Objectives { rto_seconds, rpo_seconds } = run.body.terms.objectives;
+    (figure(p, run.rto_milliseconds(), rto_seconds), figure(p, run.rpo_milliseconds(), rpo_seconds))
+}
+
+fn run_row(p: &Page, run: &DrillRun) -> RunRow {
+    let (rto, rpo) = figures(p, run);
+    let promised = run.body.terms.objectives.rto_seconds.saturating_mul(1_000).max(1);
+    RunRow {
+        id: run.id.to_string(),
+        plan: run.body.plan_name.clone(),
+        state: run.state.word().to_owned(),
+        incident: run.incident_at,
+        share: run.rto_milliseconds().map(|took| (took.saturating_mul(100) / promised).min(200)),
+        rto,
+        rpo,
+    }
+}
+
+fn action_row(p: &Page, action: &CorrectiveAction) -> ActionRow {
+    ActionRow {
+        what: said_of(p.lang, &action.code, &action.message),
+        plan: action.plan.to_string(),
+        plan_name: action.plan_name.clone(),
+        owner: action.owner.clone(),
+        due: action.due_at,
+        overdue: action.overdue,
+        times: action.times,
+    }
+}
+
+fn control(p: &Page, control: &Negative) -> String {
+    let d = &p.t.drills;
+    match control {
+        Negative::NotDue => d.control_not_due.to_owned(),
+        Negative::Due => d.control_due.to_owned(),
+        Negative::DamageFound { code } => p.with(d.control_found, code),
+        Negative::DamageMissed => d.control_missed.to_owned(),
+        Negative::NotMade { code } => p.with(d.control_not_made, code),
+    }
+}
+
+fn service_rows(p: &Page, one: &runs::Restored) -> ServiceRows {
+    let d = &p.t.drills;
+    let from = one.place_name.as_ref().zip(one.taken_at);
+    let disks = one.machines.iter().flat_map(|machine| &machine.disks);
+    let bytes = |bytes: u64| crate::fmt::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
+    ServiceRows {
+        name: one.name.clone(),
+        from: from.map(|(place, taken)| p.with2(d.from_copy, place, p.exact(&taken))),
+        phases: one
+            .phases
+            .iter()
+            .map(|measured| (phase(d, measured.phase), measured.milliseconds.map(|span| took(p, span))))
+            .collect(),
+        newest: one.newest_record,
+        point: one.point.map(|point| point.to_string()),
+        disks: disks.map(|disk| (disk.disk.clone(), bytes(disk.bytes), disk.digest.clone())).collect(),
+    }
+}
+
+fn view(p: &Page, run: &DrillRun) -> RunView {
+    let (rto, rpo) = figures(p, run);
+    RunView {
+        id: run.id.to_string(),
+        state: run.state.word().to_owned(),
+        impossible: run.state == State::Impossible,
+        rto,
+        rpo,
+        services: run.body.services.iter().map(|one| service_rows(p, one)).collect(),
+        control: control(p, &run.body.control),
+        misses: run.body.misses.iter().map(|miss| said_of(p.lang, &miss.code, &miss.message)).collect(),
+        has_evidence: run.has_evidence,
+    }
+}
+
+// Handlers.
+
+/// Whether the visitor's roles let them plan, or drill; the gate decides.
+fn may(s: &Signed, run_only: bool) -> bool {
+    let more: &[&str] = if run_only { &["member", "support"] } else { &[] };
+    ["owner", "administrator", "operations"].iter().chain(more).any(|role| s.cx.has_role(role))
+}
+
+/// `GET /drills`
+pub(crate) async fn list(s: Signed) -> Answer {
+    let (p, d) = (s.p(), &s.t().drills);
+    let plans = s.call(&plans::LIST, ListPlans::default()).await?.items;
+    let runs = s.call(&runs::LIST, ListDrills { limit: Some(100), ..ListDrills::default() }).await?.items;
+    let actions = s.call(&corrective::LIST, ListActions::default()).await?.items;
+    let plan_row = |plan: &DrillPlan| PlanRow {
+        id: plan.id.to_string(),
+        name: plan.name.clone(),
+        scenario: scenario(d, &plan.terms.scenario),
+        rto: seconds(p, plan.terms.objectives.rto_seconds),
+        rpo: seconds(p, plan.terms.objectives.rpo_seconds),
+        last: runs.iter().find(|run| run.plan == plan.id).map(|run| (run.state.word().to_owned(), run.incident_at)),
+        next: plan.next_due,
+    };
+    let view = DrillList {
+        p,
+        plans: plans.iter().map(plan_row).collect(),
+        runs: runs.iter().take(10).map(|run| run_row(p, run)).collect(),
+        actions: actions.iter().map(|action| action_row(p, action)).collect(),
+        may_plan: may(&s, false),
+    };
+    Ok(ok(&view))
+}
+
+/// `GET /drills/plans/{id}`
+pub(crate) async fn plan(s: Signed, Path(id): Path<String>) -> Answer {
+    let (p, d) = (s.p(), &s.t().drills);
+    let plan = s.call(&plans::GET, PlanRef { id: id.parse()? }).await?;
+    let input = ListDrills { plan: Some(plan.id), tenant: Some(plan.tenant), limit: Some(RUNS), after: None };
+    let runs = s.call(&runs::LIST, input).await?.items;
+    let input = ListActions { plan: Some(plan.id), tenant: Some(plan.tenant), closed: false };
+    let actions = s.call(&corrective::LIST, input).await?.items;
+    let terms = &plan.terms;
+    let schedule = terms.schedule.as_ref();
+    let when = schedule.map_or_else(|| d.by_hand.to_owned(), |at| format!("{} {}", at.calendar, at.time_zone));
+    let facts = vec![
+        (d.scenario, scenario(d, &terms.scenario).to_owned()),
+        (d.rto_long, seconds(p, terms.objectives.rto_seconds)),
+        (d.rpo_long, seconds(p, terms.objectives.rpo_seconds)),
+        (d.schedule, when),
+        (d.next, plan.next_due.map_or_else(|| d.by_hand.to_owned(), |next| p.exact(&next))),
+        (d.negative, terms.negative_every.to_string()),
+        (d.owner, terms.owner.clone()),
+        (d.services, terms.services.join("、")),
+    ];
+    let view = PlanPage {
+        p,
+        id: plan.id.to_string(),
+        name: plan.name.clone(),
+        facts,
+        runs: runs.iter().map(|run| run_row(p, run)).collect(),
+        actions: actions.iter().map(|action| action_row(p, action)).collect(),
+        may_run: plan.ended_at.is_none() && may(&s, true),
+    };
+    Ok(ok(&view))
+}
+
+async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
+    let (t, d, form) = (s.t(), &s.t().drills, &s.visit.form);
+    let kept = |name: &str, or: &str| if form.has(name) { form.get(name).to_owned() } else { or.to_owned() };
+    let found = s.list(&services::SERVICE, Ask { limit: 50, conditions: living(), ..Ask::default() }).await?;
+    let chosen = form.all("services");
+    let service = |record: &db::Record| {
+        let mut choice = Choice::new(&record.id, crate::records::said(s.p().lang, &record.body, "name"));
+        choice.chosen = chosen.contains(&record.id.as_str());
+        choice
+    };
+    let scenarios = [
+        ("machineLost", d.machine_lost, d.machine_lost_note),
+        ("hostLost", d.host_lost, d.host_lost_note),
+        ("siteLost", d.site_lost, d.site_lost_note),
+        ("ransomware", d.ransomware, d.ransomware_note),
+        ("backupServerLost", d.backup_server_lost, d.backup_server_lost_note),
+    ];
+    let now = kept("scenario", "hostLost");
+    let scenarios = scenarios.map(|(value, label, note)| {
+        let mut choice = Choice::new(value, label).note(note);
+        choice.chosen = value == now;
+        choice
+    });
+    let number = |name: &'static str, label: &'static str, or: &str, unit: &str| {
+        let (min, max) = (Some("0".to_owned()), None);
+        let (value, unit) = (kept(name, or), unit.to_owned());
+        Field::number(name, label, Control::Number { value, min, max, step: "1".into(), unit, slider: false })
+    };
+    let fields = vec![
+        Field::line("name", d.name, kept("name", "")),
+        Field::boxes("services", d.services, found.records.iter().map(service).collect()).hint(d.services_hint),
+        Field::tiles("scenario", d.scenario, scenarios.to_vec()),
+        number("unnoticed", d.unnoticed, "24", d.hours).free(),
+        Field::line("lostPlace", d.lost_place, kept("lostPlace", ""))
+            .hint(d.lost_place_hint)
+            .optional(t.frame.optional),
+        number("rto", d.rto_long, "60", d.minutes).hint(d.rto_hint),
+        number("rpo", d.rpo_long, "1440", d.minutes).hint(d.rpo_hint),
+        Field::line("calendar", d.schedule, kept("calendar", "")).hint(d.schedule_hint).optional(t.frame.optional),
+        number("negative", d.negative, "3", "").hint(d.negative_hint),
+        Field::line("owner", d.owner, kept("owner", "")).hint(d.owner_hint),
+    ];
+    Ok(fields.into_iter().map(|field| crate::ui::told(wrong, field)).collect())
+}
+
+fn living() -> Vec<(&'static str, Vec<String>)> {
+    let states = ["active", "inactive"].map(str::to_owned).to_vec();
+    vec![("category", vec![services::CUSTOMER_FACING.to_owned()]), ("state", states)]
+}
+
+async fn form(s: &Signed, wrong: &[(&str, String)], general: &str) -> Answer {
+    let fields = fields(s, wrong).await?;
+    let summary = Summary::gather(s.t().frame.form_wrong, &fields.iter().collect::<Vec<_>>(), general);
+    let status = if summary.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    Ok(show(status, &NewPlanPage { p: s.p(), summary, fields }))
+}
+
+/// `GET /drills/plans/new`
+pub(crate) async fn new_form(s: Signed) -> Answer {
+    form(&s, &[], "").await
+}
+
+/// Reads the form; the name of what does not read.
+fn terms(s: &Signed) -> std::result::Result<NewPlan, &'static str> {
+    let form = &s.visit.form;
+    let number = |name: &'static str| form.get(name).parse::<u64>().map_err(|_| name);
+    let place = |name: &'static str| form.get(name).parse().map_err(|_| name);
+    let scenario = match form.get("scenario") {
+        "machineLost" => Scenario::MachineLost,
+        "siteLost" => Scenario::SiteLost,
+        "ransomware" => Scenario::Ransomware { unnoticed_seconds: number("unnoticed")?.saturating_mul(3_600) },
+        "backupServerLost" => Scenario::BackupServerLost { place: place("lostPlace")? },
+        _ => Scenario::HostLost,
+    };
+    let calendar = form.get("calendar").to_owned();
+    let schedule =
+        (!calendar.is_empty()).then(|| Schedule { calendar, jitter_minutes: 0, time_zone: "Asia/Taipei".to_owned() });
+    Ok(NewPlan {
+        name: form.get("name").to_owned(),
+        terms: Terms {
+            services: form.all("services").into_iter().map(str::to_owned).collect(),
+            scenario,
+            place: None,
+            objectives: Objectives {
+                rto_seconds: number("rto")?.saturating_mul(60),
+                rpo_seconds: number("rpo")?.saturating_mul(60),
+            },
+            schedule,
+            negative_every: u32::try_from(number("negative")?).map_err(|_| "negative")?,
+            owner: form.get("owner").to_owned(),
+            record: plans::RecordAt::default(),
+            action_days: 14,
+        },
+    })
+}
+
+/// `POST /drills/plans/new`
+pub(crate) async fn create(s: Signed) -> Answer {
+    let new = match terms(&s) {
+        Ok(new) => new,
+        Err(name) => return form(&s, &[(name, s.t().errors.field_required.to_owned())], "").await,
+    };
+    match s.call(&plans::CREATE, new).await {
+        Ok(plan) => Ok(done(&s.portal, &format!("/drills/plans/{}", plan.id), "drill-planned")),
+        Err(error) => refuse(&s, error).await,
+    }
+}
+
+async fn refuse(s: &Signed, error: Error) -> Answer {
+    let words = said(s, &error);
+    let attribute = error.attribute().unwrap_or_default().to_owned();
+    let field = ["name", "services", "owner", "lostPlace"].into_iter().find(|field| *field == attribute);
+    let field = field.or_else(|| attribute.starts_with("schedule").then_some("calendar"));
+    let field = field.or_else(|| attribute.starts_with("objectives").then_some("rto"));
+    match field {
+        Some(field) => form(s, &[(field, words)], "").await,
+        None if correctable(&error) => form(s, &[], &words).await,
+        None => Err(error.into()),
+    }
+}
+
+/// `POST /drills/plans/{id}/run`
+pub(crate) async fn run(s: Signed, Path(id): Path<String>) -> Answer {
+    let run = s.call(&runs::RUN, StartDrill { id: id.parse()?, bad_after: None }).await?;
+    Ok(done(&s.portal, &format!("/drills/{}", run.id), "drill-begun"))
+}
+
+async fn find(s: &Signed, id: &str) -> Result<DrillRun> {
+    s.call(&runs::GET, DrillRef { id: id.parse()? }).await
+}
+
+/// `GET /drills/{id}`
+pub(crate) async fn show_run(s: Signed, Path(id): Path<String>) -> Answer {
+    let run = find(&s, &id).await?;
+    let live = run.state == State::Running;
+    let mut page = s.p().clone();
+    page.refresh = live.then_some(3);
+    let (p, plan) = (&page, run.plan.to_string());
+    let (name, incident) = (run.body.plan_name.clone(), run.incident_at);
+    Ok(ok(&RunPage { p, plan, name, incident, live, view: view(p, &run) }))
+}
+
+/// `GET /drills/{id}/events`
+pub(crate) async fn events(s: Signed, Path(id): Path<String>) -> Answer {
+    find(&s, &id).await?;
+    Ok(live::stream(s, move |s| {
+        let id = id.clone();
+        async move {
+            let run = find(&s, &id).await?;
+            let ended = run.state != State::Running;
+            Ok((live::fragment(&RunStatus { p: s.p(), view: view(s.p(), &run) })?, ended))
+        }
+    }))
+}
+
+/// `GET /drills/{id}/evidence`
+pub(crate) async fn show_evidence(s: Signed, Path(id): Path<String>) -> Answer {
+    let (p, d) = (s.p(), &s.t().drills);
+    let run = find(&s, &id).await?;
+    let file = s.call(&evidence::GET, DrillRef { id: run.id }).await?;
+    let terms = &run.body.terms;
+    let facts = vec![
+        (d.scenario, scenario(d, &terms.scenario).to_owned()),
+        (d.planned_by, run.body.planned_by.clone()),
+        (d.started_by, run.started_by.clone()),
+        (d.owner, terms.owner.clone()),
+    ];
+    let signature = file.note.lines().last().unwrap_or_default().to_owned();
+    let view = EvidencePage {
+        p,
+        name: run.body.plan_name.clone(),
+        incident: run.incident_at,
+        ended: run.ended_at,
+        facts,
+        view: view(p, &run),
+        key: file.key,
+        signature,
+    };
+    Ok(ok(&view))
+}
+
+/// `GET /drills/{id}/evidence.json`: the signed file itself.
+pub(crate) async fn file(s: Signed, Path(id): Path<String>) -> Answer {
+    let run = find(&s, &id).await?;
+    let file = s.call(&evidence::GET, DrillRef { id: run.id }).await?;
+    let text = serde_json::to_string_pretty(&file)
+        .map_err(|e| Error::bug("evidence.text", "evidence cannot be written").because(e))?;
+    let named = format!("attachment; filename=\"{}.json\"", run.id);
+    let named = HeaderValue::try_from(named).map_err(|e| Error::bug("evidence.name", "no file name").because(e))?;
+    let plain = HeaderValue::from_static("application/json");
+    Ok(([(header::CONTENT_TYPE, plain), (header::CONTENT_DISPOSITION, named)], text).into_response())
+}

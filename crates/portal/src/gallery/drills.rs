@@ -1,0 +1,120 @@
+//! Pages of drills with made-up content.
+
+use super::{before, now, page, show};
+use crate::drills::*;
+use crate::i18n::Lang;
+use crate::page::Page;
+use crate::ui::{Choice, Field, Summary};
+
+fn figure(measured: Option<&str>, promised: &str, kept: bool) -> Figure {
+    Figure { measured: measured.map(Into::into), promised: promised.into(), kept }
+}
+
+fn runs() -> Vec<RunRow> {
+    let run = |state: &str, minutes, rto: Option<&str>, share| RunRow {
+        id: "drun_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+        plan: "每季主機毀損".into(),
+        state: state.into(),
+        incident: before(minutes),
+        rto: figure(rto, "1 h 0 min", state == "passed"),
+        rpo: figure(Some("10 min"), "1 d 0 h", true),
+        share,
+    };
+    vec![
+        run("running", 1, None, None),
+        run("passed", 60, Some("4.2 s"), Some(7)),
+        run("failed", 4_000, Some("2 h 3 min"), Some(200)),
+        run("impossible", 9_000, None, None),
+    ]
+}
+
+fn actions(p: &Page) -> Vec<ActionRow> {
+    let action = |overdue, times| ActionRow {
+        what: p.t.drills.missed.into(),
+        plan: "drpl_1".into(),
+        plan_name: "每季主機毀損".into(),
+        owner: "維運組".into(),
+        due: before(600),
+        overdue,
+        times,
+    };
+    vec![action(true, 2), action(false, 1)]
+}
+
+fn view(p: &Page, state: &str) -> RunView {
+    let d = &p.t.drills;
+    let (running, passed) = (state == "running", state == "passed");
+    let phases = [d.detect, d.decide, d.reserve, d.key, d.wait, d.restore, d.boot, d.verify];
+    let took = |at: usize| (!running || at < 4).then(|| "0.4 s".to_owned());
+    RunView {
+        id: "drun_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+        state: state.into(),
+        impossible: state == "impossible",
+        rto: figure((!running).then_some("4.2 s"), "1 h 0 min", passed),
+        rpo: figure((!running).then_some("10 min 5 s"), "1 d 0 h", passed),
+        services: vec![ServiceRows {
+            name: "官網".into(),
+            from: Some(p.with2(d.from_copy, "異地伺服器", p.exact(&before(700)))),
+            phases: phases.iter().enumerate().map(|(at, phase)| (*phase, took(at))).collect(),
+            newest: (!running).then(|| before(700)),
+            point: Some("rpt_01jd8q2v7k3x5w9m0n4r6t8y2z".into()),
+            disks: vec![
+                ("system".into(), "10 GiB".into(), "ab".repeat(32)),
+                ("data".into(), "1 GiB".into(), "cd".repeat(32)),
+            ],
+        }],
+        control: p.with(d.control_found, "repository.damaged"),
+        misses: if passed || running { vec![] } else { vec![d.missed.into()] },
+        has_evidence: !running,
+    }
+}
+
+pub(super) fn drill_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
+    let p = &page(lang, "tenant", "/drills");
+    let d = &p.t.drills;
+    let plan = |last: Option<&str>, next: bool| PlanRow {
+        id: "drpl_1".into(),
+        name: "每季主機毀損".into(),
+        scenario: d.host_lost,
+        rto: "1 h 0 min".into(),
+        rpo: "1 d 0 h".into(),
+        last: last.map(|state| (state.to_owned(), before(60))),
+        next: next.then(now),
+    };
+    let plans = vec![plan(Some("passed"), true), plan(None, false)];
+    show(out, "drills", &DrillList { p, plans, runs: runs(), actions: actions(p), may_plan: true });
+    show(out, "drills-none", &DrillList { p, plans: vec![], runs: vec![], actions: vec![], may_plan: false });
+    let facts = vec![(d.scenario, d.host_lost.to_owned()), (d.owner, "維運組".to_owned())];
+    let (id, name) = ("drpl_01jd8q2v7k3x5w9m0n4r6t8y2z", "每季主機毀損");
+    let runs = runs();
+    let view_of = PlanPage { p, id: id.into(), name: name.into(), facts, runs, actions: actions(p), may_run: true };
+    show(out, "drill-plan", &view_of);
+    let fields = vec![
+        Field::line("name", d.name, "").error(p.t.errors.field_required),
+        Field::boxes("services", d.services, vec![Choice::new("svc_1", "官網")]),
+        Field::tiles("scenario", d.scenario, vec![Choice::new("hostLost", d.host_lost).note(d.host_lost_note)]),
+    ];
+    let summary = Summary::gather(p.t.frame.form_wrong, &fields.iter().collect::<Vec<_>>(), "");
+    show(out, "drill-plan-new", &NewPlanPage { p, summary, fields });
+    for (name, state) in [("drill-running", "running"), ("drill-failed", "failed"), ("drill-impossible", "impossible")]
+    {
+        let live = state == "running";
+        let plan = "drpl_1".to_owned();
+        let called = "每季主機毀損".to_owned();
+        show(out, name, &RunPage { p, plan, name: called, incident: now(), live, view: view(p, state) });
+    }
+    show(
+        out,
+        "drill-evidence",
+        &EvidencePage {
+            p,
+            name: "每季主機毀損".into(),
+            incident: before(60),
+            ended: Some(now()),
+            facts: vec![(d.started_by, "林怡君".into()), (d.owner, "維運組".into())],
+            view: view(p, "passed"),
+            key: "yunwei/audit/0123456789ab+01234567+AAAA".into(),
+            signature: "— yunwei/audit/0123456789ab AAAA".into(),
+        },
+    );
+}

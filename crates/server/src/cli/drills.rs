@@ -1,0 +1,425 @@
+//! `yunwei drill`: services really brought back, measured, and held against what was promised.
+
+use std::time::Duration;
+
+use base::{Error, Result};
+use clap::{Args, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value as Json, json};
+
+use super::client::{Client, known};
+use super::show;
+
+#[derive(Debug, Subcommand)]
+pub enum DrillCommand {
+    /// Plans: what comes back when what is lost, how fast, how often.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei drill plans ls
+  yunwei drill plans create quarterly --service svc_… --scenario host-lost --rto 1h --rpo 1d --owner 'Ops'"
+    )]
+    Plans(PlansCommand),
+    /// Drill a plan now, and wait until it was judged. Exit status 0 only where it passed.
+    #[command(after_help = "\
+Examples:
+  yunwei drill run drpl_01m80h6wrtet7rkwawzsgh6gss
+  yunwei drill run drpl_01m80h6wrtet7rkwawzsgh6gss --bad-after 2026-11-01T00:00:00+08:00
+  yunwei drill run drpl_01m80h6wrtet7rkwawzsgh6gss --no-wait --json")]
+    Run {
+        /// The plan's id.
+        plan: String,
+        /// What was taken after this instant is bad; as the plan says by default.
+        #[arg(long, value_name = "TIME")]
+        bad_after: Option<String>,
+        /// Do not wait for it.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// List drills, the newest first.
+    #[command(after_help = "\
+Examples:
+  yunwei drill ls
+  yunwei drill ls --plan drpl_01m80h6wrtet7rkwawzsgh6gss --json | jq -r '.[0].state'")]
+    Ls {
+        /// Only of this plan.
+        #[arg(long)]
+        plan: Option<String>,
+    },
+    /// Show a drill: each phase of each service, beside what was promised.
+    #[command(after_help = "\
+Examples:
+  yunwei drill show drun_01m80h6wrtet7rkwawzsgh6gss")]
+    Show {
+        /// The drill's id.
+        id: String,
+    },
+    /// List what drills found that must be put right.
+    #[command(after_help = "\
+Examples:
+  yunwei drill actions
+  yunwei drill actions --all")]
+    Actions {
+        /// Also what was put right.
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PlansCommand {
+    /// List plans.
+    #[command(after_help = "\
+Examples:
+  yunwei drill plans ls")]
+    Ls,
+    /// Show a plan.
+    #[command(after_help = "\
+Examples:
+  yunwei drill plans show drpl_01m80h6wrtet7rkwawzsgh6gss")]
+    Show {
+        /// The plan's id.
+        id: String,
+    },
+    /// Make a plan.
+    #[command(after_help = "\
+Examples:
+  yunwei drill plans create quarterly --service svc_01m80h6wrtet7rkwawzsgh6gss --scenario host-lost \\
+      --rto 1h --rpo 1d --owner 'Operations' --calendar 'monthly 1 03:00' --negative-every 3
+  yunwei drill plans create encrypted --service svc_01m80h6wrtet7rkwawzsgh6gss --scenario ransomware \\
+      --unnoticed 2d --rto 4h --rpo 3d --owner 'Operations'
+  yunwei drill plans create other-copy --service svc_01m80h6wrtet7rkwawzsgh6gss --scenario backup-server-lost \\
+      --lost-place bkpl_01m80h6wrtet7rkwawzsgh6gss --rto 1h --rpo 1d --owner 'Operations'")]
+    Create(Box<NewPlan>),
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Scenario {
+    /// The machine and its disks.
+    MachineLost,
+    /// The host with everything on it, copies too.
+    HostLost,
+    /// The site with all its hosts, copies there too.
+    SiteLost,
+    /// Everything is encrypted, and was for some time before anybody noticed.
+    Ransomware,
+    /// The machine, and one place of copies.
+    BackupServerLost,
+}
+
+#[derive(Debug, Args)]
+pub struct NewPlan {
+    /// Its name.
+    name: String,
+    /// A service; several come back in the order in which they are named.
+    #[arg(long = "service", required = true, value_name = "ID")]
+    services: Vec<String>,
+    /// What is lost.
+    #[arg(long, value_enum)]
+    scenario: Scenario,
+    /// For how long ransomware went unnoticed: what was taken since then is bad.
+    #[arg(long, value_name = "SPAN", value_parser = span, required_if_eq("scenario", "ransomware"))]
+    unnoticed: Option<u64>,
+    /// The place that is lost with its backup server.
+    #[arg(long, value_name = "ID", required_if_eq("scenario", "backup-server-lost"))]
+    lost_place: Option<String>,
+    /// The place whose copy must serve; any that is left by default.
+    #[arg(long, value_name = "ID")]
+    place: Option<String>,
+    /// Longest time from the incident until every service answers: 90s, 15m, 4h, 2d.
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    rto: u64,
+    /// Longest age of the newest record that comes back.
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    rpo: u64,
+    /// Who sees to what it finds.
+    #[arg(long)]
+    owner: String,
+    /// When it is drilled by itself: `weekly sun 03:00`, `monthly 1 03:00`; only by hand by default.
+    #[arg(long)]
+    calendar: Option<String>,
+    /// The time zone that the calendar is read in.
+    #[arg(long, default_value = "UTC", value_name = "NAME", requires = "calendar")]
+    time_zone: String,
+    /// Every so many runs also restore from a copy that was damaged on purpose, which must fail; 0 for never.
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    negative_every: u32,
+    /// The path at which a restored service tells of its newest record.
+    #[arg(long, default_value = "/status.json")]
+    record_path: String,
+    /// Where in the JSON of its answer (RFC 6901).
+    #[arg(long, default_value = "/lastSecondBeforeBoot")]
+    record_pointer: String,
+    /// How long what it finds may take to be put right, in days.
+    #[arg(long, default_value_t = 14, value_name = "DAYS")]
+    action_days: u32,
+}
+
+/// `90`, `90s`, `15m`, `4h`, `2d` in seconds.
+fn span(text: &str) -> std::result::Result<u64, String> {
+    let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
+    let unit = units.iter().find(|(unit, _)| text.ends_with(*unit));
+    let (number, factor) = unit.map_or((text, 1), |(_, factor)| (&text[..text.len() - 1], *factor));
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    seconds.ok_or_else(|| "a span is written like 90s, 15m, 4h or 2d".to_owned())
+}
+
+const PLANS: &str = "/api/v1/drill-plans";
+const DRILLS: &str = "/api/v1/drills";
+
+pub fn run(command: DrillCommand, json: bool) -> Result<()> {
+    let client = Client::connect()?;
+    match command {
+        DrillCommand::Plans(PlansCommand::Ls) => plans(&client, json),
+        DrillCommand::Plans(PlansCommand::Show { id }) => {
+            plan(&client.get(&format!("{PLANS}/{}", known(&id)?))?, json);
+            Ok(())
+        }
+        DrillCommand::Plans(PlansCommand::Create(new)) => {
+            plan(&client.post(PLANS, &terms(&new))?, json);
+            Ok(())
+        }
+        DrillCommand::Run { plan, bad_after, no_wait } => {
+            let body = json!({ "badAfter": bad_after });
+            let begun = client.post(&format!("{PLANS}/{}/run", known(&plan)?), &body)?;
+            if no_wait { shown(&begun, json) } else { wait(&client, &show::text(&begun, "id"), json) }
+        }
+        DrillCommand::Ls { plan } => list(&client, plan.as_deref(), json),
+        DrillCommand::Show { id } => shown(&client.get(&format!("{DRILLS}/{}", known(&id)?))?, json),
+        DrillCommand::Actions { all } => actions(&client, all, json),
+    }
+}
+
+fn items(page: &Json) -> Vec<Json> {
+    page["items"].as_array().cloned().unwrap_or_default()
+}
+
+fn terms(new: &NewPlan) -> Json {
+    let scenario = match new.scenario {
+        Scenario::MachineLost => json!({ "type": "machineLost" }),
+        Scenario::HostLost => json!({ "type": "hostLost" }),
+        Scenario::SiteLost => json!({ "type": "siteLost" }),
+        Scenario::Ransomware => json!({ "type": "ransomware", "unnoticedSeconds": new.unnoticed }),
+        Scenario::BackupServerLost => json!({ "type": "backupServerLost", "place": new.lost_place }),
+    };
+    let schedule = new.calendar.as_ref().map(|calendar| json!({ "calendar": calendar, "timeZone": new.time_zone }));
+    json!({
+        "name": new.name,
+        "services": new.services,
+        "scenario": scenario,
+        "place": new.place,
+        "objectives": { "rtoSeconds": new.rto, "rpoSeconds": new.rpo },
+        "schedule": schedule,
+        "negativeEvery": new.negative_every,
+        "owner": new.owner,
+        "record": { "path": new.record_path, "pointer": new.record_pointer },
+        "actionDays": new.action_days,
+    })
+}
+
+fn plans(client: &Client, json: bool) -> Result<()> {
+    let all = items(&client.get(PLANS)?);
+    if json {
+        show::json(&Json::Array(all));
+        return Ok(());
+    }
+    let row = |p: &Json| {
+        vec![
+            show::text(p, "id"),
+            show::text(p, "name"),
+            show::text(p, "scenario.type"),
+            seconds(&p["objectives"]["rtoSeconds"]),
+            seconds(&p["objectives"]["rpoSeconds"]),
+            show::text(p, "schedule.calendar"),
+            show::text(p, "owner"),
+        ]
+    };
+    show::table(
+        &["id", "name", "scenario", "RTO", "RPO", "when", "owner"],
+        all.iter().map(row).collect(),
+        "No drill plans yet. Make one: `yunwei drill plans create --help`.",
+    );
+    Ok(())
+}
+
+fn plan(one: &Json, json: bool) {
+    if json {
+        return show::json(one);
+    }
+    let text = |path| show::text(one, path);
+    println!("{}  {}  {}", text("id"), text("name"), text("scenario.type"));
+    let (rto, rpo) = (seconds(&one["objectives"]["rtoSeconds"]), seconds(&one["objectives"]["rpoSeconds"]));
+    println!("promised: RTO {rto}, RPO {rpo}  ·  owner {}  ·  next {}", text("owner"), show::time(one, "nextDue"));
+    for service in one["services"].as_array().into_iter().flatten().filter_map(Json::as_str) {
+        println!("  {service}");
+    }
+}
+
+/// `4 h 0 min`, `90 s`.
+fn seconds(value: &Json) -> String {
+    match value.as_u64() {
+        None => "–".to_owned(),
+        Some(seconds) if seconds < 120 => format!("{seconds} s"),
+        Some(seconds) if seconds < 7_200 => format!("{} min", seconds / 60),
+        Some(seconds) if seconds < 2 * 86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+        Some(seconds) => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
+}
+
+/// `12.3 s`.
+fn milliseconds(value: &Json) -> String {
+    match value.as_u64() {
+        None => "–".to_owned(),
+        Some(ms) if ms < 120_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        Some(ms) => seconds(&json!(ms / 1_000)),
+    }
+}
+
+/// The worst of all services, where all are known.
+fn worst(run: &Json, field: &str) -> Json {
+    let each: Option<Vec<u64>> = run["services"].as_array().into_iter().flatten().map(|s| s[field].as_u64()).collect();
+    each.and_then(|each| each.into_iter().max()).map_or(Json::Null, Json::from)
+}
+
+fn list(client: &Client, plan: Option<&str>, json: bool) -> Result<()> {
+    let only = plan.map(known).transpose()?.map(|plan| format!("&plan={plan}")).unwrap_or_default();
+    let all = items(&client.get(&format!("{DRILLS}?limit=100{only}"))?);
+    if json {
+        show::json(&Json::Array(all));
+        return Ok(());
+    }
+    let row = |r: &Json| {
+        vec![
+            show::text(r, "id"),
+            show::text(r, "planName"),
+            show::time(r, "incidentAt"),
+            show::text(r, "state"),
+            milliseconds(&worst(r, "rtoMilliseconds")),
+            milliseconds(&worst(r, "rpoMilliseconds")),
+        ]
+    };
+    show::table(
+        &["id", "plan", "incident", "came to", "RTO", "RPO"],
+        all.iter().map(row).collect(),
+        "No drills yet. Begin one: `yunwei drill run PLAN`.",
+    );
+    Ok(())
+}
+
+fn shown(run: &Json, json: bool) -> Result<()> {
+    if json {
+        show::json(run);
+        return Ok(());
+    }
+    println!("{}  {}  {}", show::text(run, "id"), show::text(run, "planName"), show::text(run, "state"));
+    for (name, field, promised) in [
+        ("RTO", "rtoMilliseconds", &run["terms"]["objectives"]["rtoSeconds"]),
+        ("RPO", "rpoMilliseconds", &run["terms"]["objectives"]["rpoSeconds"]),
+    ] {
+        println!("{name} {} (promised {})", milliseconds(&worst(run, field)), seconds(promised));
+    }
+    for service in run["services"].as_array().into_iter().flatten() {
+        let from = (show::text(service, "placeName"), show::time(service, "takenAt"));
+        println!("{}  from {} of {}", show::text(service, "name"), from.0, from.1);
+        let phases = service["phases"].as_array().cloned().unwrap_or_default();
+        let row = |p: &Json| vec![show::text(p, "phase"), milliseconds(&p["milliseconds"])];
+        show::table(&["phase", "took"], phases.iter().map(row).collect(), "");
+    }
+    println!("negative control: {}", show::text(run, "control.state"));
+    for miss in run["misses"].as_array().into_iter().flatten() {
+        println!("  {} [{}]", show::text(miss, "message"), show::text(miss, "code"));
+    }
+    Ok(())
+}
+
+fn wait(client: &Client, id: &str, json: bool) -> Result<()> {
+    let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(0) };
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}  {elapsed}") {
+        bar.set_style(style);
+    }
+    loop {
+        let now = client.get(&format!("{DRILLS}/{id}"))?;
+        bar.set_message(doing(&now));
+        bar.tick();
+        let state = show::text(&now, "state");
+        if state != "running" {
+            bar.finish_and_clear();
+            shown(&now, json)?;
+            return match state.as_str() {
+                "passed" => Ok(()),
+                _ => Err(Error::conflict("drill.not_passed", format!("the drill is {state}"))),
+            };
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// Which phase of which service is on its way: `Web: restore`.
+fn doing(run: &Json) -> String {
+    let services = run["services"].as_array().cloned().unwrap_or_default();
+    let open = services.iter().find_map(|service| {
+        let phases = service["phases"].as_array()?;
+        let phase = phases.iter().find(|phase| phase["milliseconds"].is_null())?;
+        Some(format!("{}: {}", show::text(service, "name"), show::text(phase, "phase")))
+    });
+    open.unwrap_or_else(|| if services.is_empty() { "begins".to_owned() } else { "cleaning up".to_owned() })
+}
+
+fn actions(client: &Client, all: bool, json: bool) -> Result<()> {
+    let found = items(&client.get(&format!("/api/v1/corrective-actions?closed={all}"))?);
+    if json {
+        show::json(&Json::Array(found));
+        return Ok(());
+    }
+    let row = |a: &Json| {
+        let state = match (a["open"] == true, a["overdue"] == true) {
+            (false, _) => "closed",
+            (true, true) => "overdue",
+            (true, false) => "open",
+        };
+        vec![
+            show::text(a, "planName"),
+            show::text(a, "message"),
+            show::text(a, "owner"),
+            show::time(a, "dueAt"),
+            state.to_owned(),
+            show::text(a, "times"),
+        ]
+    };
+    show::table(
+        &["plan", "what", "owner", "due", "", "times"],
+        found.iter().map(row).collect(),
+        "Nothing is open: every plan's last drill passed, or there was none.",
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    #[test]
+    fn spans_are_read_as_they_are_written() {
+        for (text, seconds) in [("90", 90), ("90s", 90), ("15m", 900), ("4h", 14_400), ("2d", 172_800)] {
+            assert_eq!(super::span(text), Ok(seconds));
+        }
+        for bad in ["", "h", "-1h", "1.5h", "99999999999999999999d", "5w"] {
+            assert!(super::span(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_on_its_way_is_told_in_a_line() {
+        let phases = json!([{ "phase": "detect", "milliseconds": 3 }, { "phase": "restore", "milliseconds": null }]);
+        let run = json!({ "services": [{ "name": "Web", "phases": phases }] });
+        assert_eq!(super::doing(&run), "Web: restore");
+        assert_eq!(super::doing(&json!({ "services": [] })), "begins");
+        assert_eq!(super::worst(&json!({ "services": [{ "x": 3 }, { "x": 5 }] }), "x"), json!(5));
+        assert_eq!(super::worst(&json!({ "services": [{ "x": 3 }, { "x": null }] }), "x"), json!(null));
+        assert_eq!(
+            (super::milliseconds(&json!(12_345)), super::seconds(&json!(14_400))),
+            ("12.3 s".into(), "4 h 0 min".into())
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! A drill as an operator makes it with the command line: a real machine is brought back on a second
+//! host from a copy elsewhere, measured, and taken away; and one whose copy is rotten fails.
+
+use std::os::unix::fs::{FileExt as _, PermissionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use base::time::Timestamp;
+use serde_json::Value as Json;
+use testkit::{Api, Binaries, Installation, Machines, Options};
+
+use crate::backups::{Shelf, id, yunwei};
+use crate::{Scratch, has_hypervisor};
+
+/// `yunwei` where it may fail: whether it did well, and what it printed.
+fn tried(api: &Api, words: &[&str]) -> (Option<i32>, String) {
+    let mut command = Binaries::find().unwrap().yunwei();
+    command.env("YUNWEI_URL", &api.url).env("YUNWEI_TOKEN", &api.token).args(words).arg("--json");
+    let output = command.output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// A drill that was run to its end, however that was.
+fn drilled(api: &Api, plan: &str) -> (Option<i32>, Json) {
+    let (code, told) = tried(api, &["drill", "run", plan]);
+    (code, serde_json::from_str(&told).unwrap())
+}
+
+/// Flips a byte in the middle of every pack; done twice, everything is as it was.
+fn rot(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            rot(&path);
+            continue;
+        }
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+        let (middle, mut byte) = (file.metadata().unwrap().len() / 2, [0]);
+        file.read_exact_at(&mut byte, middle).unwrap();
+        file.write_all_at(&[byte[0] ^ 0xff], middle).unwrap();
+    }
+}
+
+/// The folder with the packs of a repository below it.
+fn packs(below: &Path) -> std::path::PathBuf {
+    let found = std::process::Command::new("find").arg(below).args(["-type", "d", "-name", "data"]).output().unwrap();
+    let all = String::from_utf8(found.stdout).unwrap();
+    let deepest = all.lines().max_by_key(|path| path.matches('/').count()).unwrap();
+    deepest.into()
+}
+
+#[test]
+fn a_service_is_brought_back_on_a_second_host_measured_and_proven_and_a_rotten_copy_fails() {
+    if !has_hypervisor() {
+        return;
+    }
+    let scratch = Scratch::new("drill");
+    let mut house = Installation::start(&scratch.0, Options::default()).unwrap();
+    let host = Machines::start(&house, "h").unwrap();
+    house.seed().unwrap();
+    let customer = house.customer("Customer", "owner@customer.example").unwrap();
+    customer.order("web-01").unwrap().watch(&customer.api).unwrap();
+    let mut other = Machines::start(&house, "g").unwrap();
+    let services = "/tmf-api/serviceInventory/v4/service?category=CustomerFacingService&state=active";
+    let service = id(&customer.api.get(services).unwrap()[0]).to_owned();
+
+    let (near, shelf) = (scratch.0.join("near"), Shelf::start(&scratch.0.join("shelf"), &customer.tenant));
+    std::fs::create_dir_all(&near).unwrap();
+    std::fs::set_permissions(&near, PermissionsExt::from_mode(0o777)).unwrap();
+    let staff = house.api.clone();
+    let folder = format!("{}:{}", host.id, near.display());
+    let first = yunwei(&staff, &["backup", "places", "add", "near", "--folder", &folder]);
+    let far = ["backup", "places", "add", "far", "--server", &shelf.url, "--site", "elsewhere"];
+    let second = yunwei(&staff, &[&far[..], &["--immutability", "append-only"]].concat());
+    let file = shelf.folder.join("append");
+    let credential = ["backup", "places", "credential", id(&second), "--role", "append", "--name", "append"];
+    let whose = ["--tenant", &customer.tenant, "--secret-file", file.to_str().unwrap()];
+    yunwei(&staff, &[&credential[..], &whose].concat());
+    let policy = ["backup", "policies", "add", "nightly", "--calendar", "daily 02:00", "--daily", "7"];
+    let policy = yunwei(&staff, &[&policy[..], &["--place", id(&first), "--place", id(&second)]].concat());
+    yunwei(&staff, &["backup", "protect", &service, "--policy", id(&policy)]);
+    std::thread::sleep(Duration::from_secs(3));
+    let point = yunwei(&customer.api, &["backup", "run", &service]);
+    assert_eq!(point["state"], "available", "{point:#}");
+
+    let plan = ["drill", "plans", "create", "quarterly", "--service", &service, "--scenario", "host-lost"];
+    let promised = ["--rto", "10m", "--rpo", "1h", "--owner", "Operations", "--negative-every", "2"];
+    let plan = yunwei(&customer.api, &[&plan[..], &promised].concat());
+    let before = (host.domains().unwrap(), other.domains().unwrap());
+    let (code, run) = drilled(&customer.api, id(&plan));
+    assert_eq!((code, &run["state"]), (Some(0), &"passed".into()), "{run:#}");
+    let one = &run["services"][0];
+    assert_eq!((&one["place"], &one["machines"][0]["host"]), (&second["id"], &other.id.as_str().into()), "{run:#}");
+    let (rto, rpo) = (one["rtoMilliseconds"].as_u64().unwrap(), one["rpoMilliseconds"].as_u64().unwrap());
+    let incident: Timestamp = run["incidentAt"].as_str().unwrap().parse().unwrap();
+    let newest: Timestamp = one["newestRecord"].as_str().unwrap().parse().unwrap();
+    let taken: Timestamp = point["takenAt"].as_str().unwrap().parse().unwrap();
+    assert!((-2..=10).contains(&(taken.as_second() - newest.as_second())), "{run:#}");
+    assert_eq!(
+        rpo.div_ceil(1_000),
+        u64::try_from(incident.duration_since(newest).as_millis()).unwrap().div_ceil(1_000)
+    );
+    assert_eq!(run["control"]["state"], "damageFound", "{run:#}");
+    eprintln!("RTO {rto} ms, RPO {rpo} ms, phases {}", one["phases"]);
+    assert_eq!((host.domains().unwrap(), other.domains().unwrap()), before, "nothing of the drill is left");
+    assert!(other.directories().is_empty(), "no disk either: {:?}", other.directories());
+    let standing = yunwei(&customer.api, &["backup", "show", &service]);
+    assert_eq!(standing["digits"][4]["standing"], "met", "{standing:#}");
+
+    // The evidence, looked at where there is no server.
+    let evidence = scratch.0.join("evidence.json");
+    let written = evidence.to_str().unwrap();
+    assert_eq!(tried(&customer.api, &["evidence", "get", id(&run), "--out", written]).0, Some(0));
+    let key = house.data().join("keys/audit.pub");
+    let offline = |file: &str| {
+        let mut command = Binaries::find().unwrap().yunwei();
+        command.env_clear().args(["evidence", "verify", file, "--key"]).arg(&key).arg("--json");
+        let output = command.output().unwrap();
+        (output.status.code(), serde_json::from_slice::<Json>(&output.stdout).unwrap())
+    };
+    let (code, report) = offline(written);
+    assert_eq!((code, &report["ok"], &report["verdict"]), (Some(0), &true.into(), &"passed".into()), "{report:#}");
+    let text = std::fs::read_to_string(&evidence).unwrap();
+    let forged = scratch.0.join("forged.json");
+    std::fs::write(&forged, text.replacen("\"rtoSeconds\": 600", "\"rtoSeconds\": 60", 1)).unwrap();
+    let (code, report) = offline(forged.to_str().unwrap());
+    assert_eq!((code, &report["ok"]), (Some(1), &false.into()));
+    assert!(report["problems"].to_string().contains("/objectives/rtoSeconds"), "{report:#}");
+
+    // Everything dies on the way, and comes again.
+    let begun = yunwei(&customer.api, &["drill", "run", id(&plan), "--no-wait"]);
+    std::thread::sleep(Duration::from_millis(700));
+    other.kill_agent().unwrap();
+    house.kill_server().unwrap();
+    house.start_server().unwrap();
+    other.start_agent().unwrap();
+    let until = Instant::now() + Duration::from_secs(180);
+    let again = loop {
+        let now = yunwei(&customer.api, &["drill", "show", id(&begun)]);
+        if now["state"] != "running" {
+            break now;
+        }
+        assert!(Instant::now() < until, "{now:#}");
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    assert_eq!(again["state"], "passed", "{again:#}");
+
+    // What nobody has noticed, a drill does.
+    let packs = packs(&shelf.folder.join("data"));
+    rot(&packs);
+    let (code, run) = drilled(&customer.api, id(&plan));
+    assert_eq!((code, &run["state"]), (Some(5), &"failed".into()), "{run:#}");
+    let why = run["misses"][0]["code"].as_str().unwrap();
+    assert!(["repository.damaged", "repository.incomplete"].contains(&why), "{run:#}");
+    assert_eq!((host.domains().unwrap(), other.domains().unwrap()), before, "nothing of it is left");
+    let open = yunwei(&customer.api, &["drill", "actions"]);
+    assert_eq!((open.as_array().unwrap().len(), &open[0]["owner"]), (1, &"Operations".into()), "{open:#}");
+    rot(&packs);
+    assert_eq!(drilled(&customer.api, id(&plan)).1["state"], "passed");
+    assert_eq!(yunwei(&customer.api, &["drill", "actions"]).as_array().unwrap().len(), 0, "a passing drill closes it");
+
+    // The drills were nobody's usage.
+    let machines = customer.api.get("/api/v1/usage-summary").unwrap();
+    assert!(!machines.to_string().contains(again["services"][0]["machines"][0]["made"].as_str().unwrap()));
+}
