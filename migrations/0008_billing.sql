@@ -39,10 +39,13 @@ CREATE TABLE meter_terms (
     PRIMARY KEY (meter, version)
 );
 
--- The machines whose life a meter reads.
+-- The machines whose life a meter reads, each while it serves: one that was replaced counts no
+-- longer than until then, one that took its place not before.
 CREATE TABLE meter_machines (
-    intent TEXT PRIMARY KEY,
-    meter  TEXT NOT NULL REFERENCES meters (id)
+    intent   TEXT PRIMARY KEY,
+    meter    TEXT NOT NULL REFERENCES meters (id),
+    from_at  BIGINT,
+    until_at BIGINT
 );
 CREATE INDEX meter_machines_by_meter ON meter_machines (meter);
 

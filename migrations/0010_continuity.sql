@@ -261,3 +261,30 @@ CREATE TABLE corrective_actions (
 );
 CREATE INDEX corrective_actions_by_tenant ON corrective_actions (tenant, state, due_at);
 CREATE UNIQUE INDEX corrective_actions_open ON corrective_actions (plan, service, code) WHERE state = 'open';
+-- A service, or a second machine beside it, that is brought back from a recovery point.
+CREATE TABLE restores (
+    id           TEXT PRIMARY KEY,
+    tenant       TEXT NOT NULL,
+    service      TEXT NOT NULL,
+    beside       BIGINT NOT NULL,
+    wish         TEXT NOT NULL,
+    state        TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed', 'ended')),
+    problem      TEXT,
+    recovery     TEXT REFERENCES recoveries (id),
+    requested_at BIGINT NOT NULL,
+    answered_at  BIGINT,
+    closed_at    BIGINT
+);
+CREATE INDEX restores_by_service ON restores (service, id);
+-- One at a time.
+CREATE UNIQUE INDEX restores_running ON restores (service) WHERE state = 'running';
+
+-- Each machine of one: the one that was saved, the one that is made.
+CREATE TABLE restore_machines (
+    restore TEXT NOT NULL REFERENCES restores (id),
+    machine TEXT NOT NULL,
+    made    TEXT NOT NULL,
+    host    TEXT,
+    claimed TEXT,
+    PRIMARY KEY (restore, machine)
+) CLUSTERED;

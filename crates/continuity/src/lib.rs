@@ -10,6 +10,7 @@
 //! | [`recoveries`] | machines that are made again from a copy: what restores and drills stand on |
 //! | [`drills`] | plans, runs, corrective actions: services really brought back, and measured |
 //! | [`evidence`] | what drills found, signed; looked at without anybody's help |
+//! | [`restores`] | a service is brought back, or a second machine beside it |
 //! | [`impact`] | what stops, for how long, and what is lost: a pure function over the graph of dependencies |
 
 pub mod backups;
@@ -19,6 +20,7 @@ pub mod evidence;
 pub mod impact;
 pub mod keys;
 pub mod recoveries;
+pub mod restores;
 pub mod shares;
 
 base::ids! {
@@ -40,6 +42,8 @@ base::ids! {
     pub struct DrillRunId = "drun";
     /// Something that must be put right.
     pub struct CorrectiveActionId = "capa";
+    /// A service that is brought back.
+    pub struct RestoreId = "rstr";
 }
 db::id_columns!(
     BackupPlaceId,
@@ -50,5 +54,6 @@ db::id_columns!(
     DrillPlanId,
     DrillRunId,
     CorrectiveActionId,
-    ControlPlanePointId
+    ControlPlanePointId,
+    RestoreId
 );

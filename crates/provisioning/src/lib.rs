@@ -73,6 +73,13 @@ pub enum Fact {
         /// Its revision.
         revision: i64,
     },
+    /// Other machines serve a customer-facing service from now on.
+    ServiceMoved {
+        /// The service.
+        service: String,
+        /// Its revision.
+        revision: i64,
+    },
     /// A customer-facing service was given back: its machines are being removed,
     /// and it costs nothing from now on, however long that takes.
     ServiceReleased {
@@ -94,6 +101,7 @@ impl gate::Fact for Fact {
     fn name(&self) -> &'static str {
         match self {
             Fact::ServiceActivated { .. } => "ServiceActivated",
+            Fact::ServiceMoved { .. } => "ServiceMoved",
             Fact::ServiceReleased { .. } => "ServiceReleased",
             Fact::ServiceTerminated { .. } => "ServiceTerminated",
         }
@@ -101,6 +109,7 @@ impl gate::Fact for Fact {
     fn object(&self) -> (&str, &str) {
         match self {
             Fact::ServiceActivated { service, .. }
+            | Fact::ServiceMoved { service, .. }
             | Fact::ServiceReleased { service, .. }
             | Fact::ServiceTerminated { service, .. } => ("service", service),
         }
@@ -108,6 +117,7 @@ impl gate::Fact for Fact {
     fn revision(&self) -> i64 {
         match self {
             Fact::ServiceActivated { revision, .. }
+            | Fact::ServiceMoved { revision, .. }
             | Fact::ServiceReleased { revision, .. }
             | Fact::ServiceTerminated { revision, .. } => *revision,
         }

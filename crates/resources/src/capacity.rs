@@ -147,8 +147,7 @@ pub fn reserve(tx: &mut Tx<'_>, ask: &Ask) -> Result<Reservation> {
             "a machine needs something of at least one dimension, and less than nothing of none",
         ));
     }
-    let hosts = candidates(tx, &ask.policy)?;
-    let host = place(&hosts, &ask.demand, &ask.policy).ok_or_else(|| none_fits(&hosts, ask))?;
+    let host = fitting(tx, ask, &[])?;
     let now = tx.now;
     let machine = ask.machine.as_str();
     tx.execute(
@@ -184,6 +183,41 @@ pub fn reserve(tx: &mut Tx<'_>, ask: &Ask) -> Result<Reservation> {
         .collect();
     ledger::apply(tx, now, &moves)?;
     of(tx, machine)?.ok_or_else(|| Error::bug("reservation.lost", "a reservation is gone in its own transaction"))
+}
+
+/// The host for a machine, beside others that were placed just now and hold nothing yet.
+fn fitting(tx: &mut Tx<'_>, ask: &Ask, beside: &[(HostId, Demand)]) -> Result<HostId> {
+    let mut hosts = candidates(tx, &ask.policy)?;
+    for (id, taken) in beside {
+        let Some(host) = hosts.iter_mut().find(|host| host.id == *id) else { continue };
+        let free = host.free.amounts();
+        host.free = Demand::of(std::array::from_fn(|n| free[n] - taken.amounts()[n]));
+        host.holds_group |= !ask.policy.apart.is_empty();
+    }
+    place(&hosts, &ask.demand, &ask.policy).ok_or_else(|| none_fits(&hosts, ask))
+}
+
+/// Where machines would stand if they were reserved now, one after the other. Reserves nothing.
+///
+/// # Errors
+/// `Exhausted` (`capacity.none_fits`) saying what is missing.
+pub fn preview(tx: &mut Tx<'_>, asks: &[Ask]) -> Result<Vec<HostId>> {
+    let mut placed: Vec<(HostId, Demand)> = Vec::with_capacity(asks.len());
+    for ask in asks {
+        let host = fitting(tx, ask, &placed)?;
+        placed.push((host, ask.demand));
+    }
+    Ok(placed.into_iter().map(|(host, _)| host).collect())
+}
+
+/// The group that a machine is kept apart in; empty for none.
+///
+/// # Errors
+/// Those of the database.
+pub fn apart(conn: &mut Conn<'_>, machine: &str) -> Result<String> {
+    let found =
+        conn.query_opt("SELECT apart FROM reservations WHERE machine = $1", args![machine], |row| row.get(0))?;
+    Ok(found.unwrap_or_default())
 }
 
 /// The machine runs: what it holds is in use. Doing it again changes nothing.

@@ -29,6 +29,7 @@ pub fn catalogue() -> Catalogue {
         .actions(continuity::backups::ACTIONS)
         .actions(continuity::control_plane::ACTIONS)
         .actions(continuity::drills::ACTIONS)
+        .actions(continuity::restores::ACTIONS)
         .actions(gate::audit::actions::ACTIONS)
         .actions(&web::hub::actions())
         .kinds(commerce::KINDS)
@@ -104,6 +105,7 @@ pub fn registry(postman: access::Postman, here: Installation) -> Registry {
     let registry = continuity::backups::register(registry, here.program.clone());
     let registry = continuity::control_plane::register(registry, here);
     let registry = continuity::drills::register(registry);
+    let registry = continuity::restores::register(registry);
     let registry = registry.reconciler("web.sweep", std::time::Duration::from_secs(3_600), web::sweep);
     crate::sweep::register(access::mail::work(registry, postman))
 }

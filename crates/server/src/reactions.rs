@@ -107,6 +107,7 @@ fn of_provisioning(tx: &mut Tx<'_>, fact: &provisioning::Fact) -> Result<()> {
             usage::service_activated(tx, service)?;
             backups::protections::activated(tx, service)
         }
+        F::ServiceMoved { service, .. } => usage::service_moved(tx, service),
         F::ServiceReleased { service, .. } => {
             let now = tx.now;
             usage::end(tx, service, now)
@@ -145,6 +146,7 @@ fn of_durable(tx: &mut Tx<'_>, fact: &durable::Fact) -> Result<()> {
         F::FlowUndone(about) | F::FlowGivenUp(about) => {
             backups::work::ended(tx, about)?;
             drills::closing::ended(tx, about)?;
+            continuity::restores::work::ended(tx, about)?;
             fulfilment::ended(tx, fact)
         }
         F::FlowStuck(about) => fulfilment::stuck(tx, about),

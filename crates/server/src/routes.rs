@@ -15,6 +15,7 @@ use continuity::backups::{places as backup_places, points, policies, protections
 use continuity::control_plane;
 use continuity::drills::{corrective, plans, runs};
 use continuity::evidence;
+use continuity::restores::actions as restores;
 use durable::{flows, jobs};
 use gate::audit::actions as log;
 use portal::Portal;
@@ -137,6 +138,11 @@ pub static ROUTES: &[Route] = &[
     Route::get("/drills/{id}/evidence", &evidence::GET),
     Route::get("/corrective-actions", &corrective::LIST),
     Route::patch("/corrective-actions/{id}", &corrective::UPDATE),
+    Route::act("/services/{id}/restore/plan", &restores::PLAN),
+    Route::post("/services/{id}/restore", &restores::START),
+    Route::get("/services/{id}/restores", &restores::LIST),
+    Route::get("/restores/{id}", &restores::GET),
+    Route::act("/restores/{id}/end", &restores::END),
     // Flows and other lasting work.
     Route::get("/flows", &flows::actions::LIST),
     Route::get("/flows/{id}", &flows::actions::GET),

@@ -101,7 +101,7 @@ impl Stretch {
 
 /// The pieces of `stretch` from `done_us` on, as far as they are known and lie
 /// before `until`: cut at the starts of months and of terms, not before the
-/// meter began nor after it ended.
+/// meter began nor after it ended, and of a machine only while it served.
 ///
 /// # Errors
 /// `Bug` at the ends of the calendar.
@@ -113,8 +113,9 @@ pub fn pieces(
     calendar: &Calendar,
 ) -> Result<Vec<Piece>> {
     let offset = |at: Timestamp| micros(at) - micros(stretch.started);
-    let last = meter.ended.map_or(until, |ended| ended.min(until));
-    let first_us = done_us.max(offset(meter.started)).max(0);
+    let (begun, ended) = meter.span(&stretch.origin);
+    let last = ended.map_or(until, |ended| ended.min(until));
+    let first_us = done_us.max(offset(begun)).max(0);
     let last_us = stretch.known_us.min(offset(last));
     if first_us >= last_us {
         return Ok(Vec::new());

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::life::{LifeEnd, LifeSeen};
 use super::pieces::Piece;
-use super::types::{Basis, Entry, Meter, Terms};
+use super::types::{Basis, Entry, Meter, Metered, Terms};
 
 /// Reads a JSON column.
 pub(crate) fn json<T: DeserializeOwned>(row: &Row, column: usize) -> Result<T> {
@@ -41,10 +41,11 @@ fn meter(row: &Row) -> Result<Meter> {
 
 /// Adds a meter's machines and terms.
 fn complete(conn: &mut Conn<'_>, mut meter: Meter) -> Result<Meter> {
-    meter.machines =
-        conn.query("SELECT intent FROM meter_machines WHERE meter = $1 ORDER BY intent", args![meter.id], |row| {
-            row.get(0)
-        })?;
+    meter.machines = conn.query(
+        "SELECT intent, from_at, until_at FROM meter_machines WHERE meter = $1 ORDER BY intent",
+        args![meter.id],
+        |row| Ok(Metered { intent: row.get(0)?, from: row.get(1)?, until: row.get(2)? }),
+    )?;
     meter.terms = conn.query(
         "SELECT version, from_at, sizes, prices FROM meter_terms WHERE meter = $1 ORDER BY version",
         args![meter.id],
@@ -113,10 +114,25 @@ pub(crate) fn insert(conn: &mut Conn<'_>, meter: &Meter) -> Result<()> {
         "INSERT INTO meters (id, account, tenant, product, service, name, started_at, ended_at, waiting) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1)",
         args![meter.id, meter.account, meter.tenant, meter.product, meter.service, meter.name, meter.started, meter.ended],
     )?;
-    for intent in &meter.machines {
-        conn.execute("INSERT INTO meter_machines (intent, meter) VALUES ($1, $2)", args![intent, meter.id])?;
+    for machine in &meter.machines {
+        add_machine(conn, &meter.id, machine)?;
     }
     meter.terms.iter().try_for_each(|terms| insert_terms(conn, &meter.id, terms))
+}
+
+/// A meter reads one machine more.
+pub(crate) fn add_machine(conn: &mut Conn<'_>, meter: &str, machine: &Metered) -> Result<()> {
+    conn.execute(
+        "INSERT INTO meter_machines (intent, meter, from_at, until_at) VALUES ($1, $2, $3, $4) ON CONFLICT (intent) DO NOTHING",
+        args![machine.intent, meter, machine.from, machine.until],
+    )
+    .map(drop)
+}
+
+/// A machine does not serve any more.
+pub(crate) fn end_machine(conn: &mut Conn<'_>, intent: &str, at: Timestamp) -> Result<()> {
+    let sql = "UPDATE meter_machines SET until_at = $2 WHERE intent = $1 AND until_at IS NULL";
+    conn.execute(sql, args![intent, at]).map(drop)
 }
 
 /// Adds terms to a meter.

@@ -2,7 +2,7 @@ use base::time::{Timestamp, micros};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 
-use super::{Basis, LifeEnd, LifeSeen, Meter, Sizes, Stretch, Terms, pieces};
+use super::{Basis, LifeEnd, LifeSeen, Meter, Metered, Sizes, Stretch, Terms, pieces};
 use crate::rating::Calendar;
 
 fn at(text: &str) -> Timestamp {
@@ -23,7 +23,7 @@ fn meter(started: &str, ended: Option<&str>, changes: &[&str]) -> Meter {
         name: "web".into(),
         started: at(started),
         ended: ended.map(at),
-        machines: vec!["int_1".into()],
+        machines: vec![Metered { intent: "int_1".into(), from: None, until: None }],
         terms,
     }
 }
@@ -40,6 +40,24 @@ fn life(started: &str, ran_seconds: i64) -> LifeSeen {
         vcpus: 2,
         memory_mib: 512,
     }
+}
+
+#[test]
+fn a_machine_counts_only_while_it_serves() {
+    let mut meter = meter("2026-07-01T00:00:00Z", None, &[]);
+    let span = |from: &str, until: &str| -> Vec<i64> {
+        let machines = vec![Metered { intent: "int_1".into(), from: Some(at(from)), until: Some(at(until)) }];
+        let meter = Meter { machines, ..meter.clone() };
+        // It ran for an hour from noon on, and nobody stopped it when another one took its place.
+        let stretch = Stretch::of_life(&life("2026-07-01T12:00:00Z", 3_600));
+        let found = pieces(&meter, &stretch, 0, at("2026-07-02T00:00:00Z"), &taipei()).unwrap();
+        found.iter().map(|piece| (piece.until_us - piece.from_us) / 1_000_000).collect()
+    };
+    assert_eq!(span("2026-07-01T00:00:00Z", "2026-07-01T12:10:00Z"), [600]);
+    assert_eq!(span("2026-07-01T12:50:00Z", "2026-07-01T14:00:00Z"), [600]);
+    assert!(span("2026-07-01T13:00:00Z", "2026-07-01T14:00:00Z").is_empty());
+    meter.ended = Some(at("2026-07-01T12:05:00Z"));
+    assert_eq!(meter.span("int_1").1, meter.ended);
 }
 
 fn taipei() -> Calendar {

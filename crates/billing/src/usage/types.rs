@@ -98,13 +98,33 @@ pub struct Meter {
     pub started: Timestamp,
     /// Until when.
     pub ended: Option<Timestamp>,
-    /// Its machines.
-    pub machines: Vec<String>,
+    /// Its machines, those that were replaced too.
+    pub machines: Vec<Metered>,
     /// From the first to the present.
     pub terms: Vec<Terms>,
 }
 
+/// A machine that a meter reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metered {
+    /// Its intent.
+    pub intent: String,
+    /// Since when it serves, where it took another one's place.
+    pub from: Option<Timestamp>,
+    /// Until when it served, where another one took its place.
+    pub until: Option<Timestamp>,
+}
+
 impl Meter {
+    /// From when until when what a stretch is of counts here. A machine that comes back after
+    /// another one took its place costs nothing, however long it runs.
+    pub(crate) fn span(&self, origin: &str) -> (Timestamp, Option<Timestamp>) {
+        let machine = self.machines.iter().find(|machine| machine.intent == origin);
+        let from = machine.and_then(|machine| machine.from).map_or(self.started, |from| from.max(self.started));
+        let until = [machine.and_then(|machine| machine.until), self.ended].into_iter().flatten().min();
+        (from, until)
+    }
+
     /// The terms in force at an instant; the first ones before they began.
     pub fn terms_at(&self, at: Timestamp) -> Option<&Terms> {
         self.terms.iter().rev().find(|terms| terms.from <= at).or(self.terms.first())

@@ -11,7 +11,7 @@ use super::kinds;
 use super::life::{LifeEnd, LifeSeen};
 use super::pieces::{Piece, Stretch, pieces};
 use super::store;
-use super::types::{Basis, Entry, Meter, MeterStart, Sizes, Terms, Unknown, after, measured};
+use super::types::{Basis, Entry, Meter, MeterStart, Metered, Sizes, Terms, Unknown, after, measured};
 use crate::rating::{self, Calendar, Charge, Price};
 use crate::{Fact, accounts};
 
@@ -40,7 +40,7 @@ pub fn start(tx: &mut Tx<'_>, new: &MeterStart) -> Result<()> {
         name: new.name.clone(),
         started: new.at,
         ended: None,
-        machines: new.machines.clone(),
+        machines: new.machines.iter().map(|intent| metered(intent, None)).collect(),
         terms: vec![Terms { version: 1, from: new.at, sizes: measured(&new.sizes), prices }],
     };
     store::insert(tx, &meter)?;
@@ -70,6 +70,34 @@ pub fn service_activated(tx: &mut Tx<'_>, service: &str) -> Result<()> {
         at: sold.at,
     };
     start(tx, &new)
+}
+
+fn metered(intent: &str, from: Option<Timestamp>) -> Metered {
+    Metered { intent: intent.to_owned(), from, until: None }
+}
+
+/// Other machines serve a service from now on: the reaction to provisioning's `ServiceMoved`. The
+/// meter goes on; those that were replaced count until now and the others from now on.
+///
+/// # Errors
+/// Those of the database.
+pub fn service_moved(tx: &mut Tx<'_>, service: &str) -> Result<()> {
+    let all = resources::intents::ids_of_service(tx, service)?;
+    let serving: Vec<String> =
+        resources::intents::of_service(tx, service)?.into_iter().map(|machine| machine.id.to_string()).collect();
+    let mut meter = None;
+    for intent in &all {
+        meter = meter.or(store::of_machine(tx, intent)?);
+    }
+    let Some(meter) = meter else { return Ok(()) };
+    let now = tx.now;
+    for gone in meter.machines.iter().filter(|one| all.contains(&one.intent) && !serving.contains(&one.intent)) {
+        store::end_machine(tx, &gone.intent, now)?;
+    }
+    for new in serving.iter().filter(|new| meter.machines.iter().all(|known| known.intent != **new)) {
+        store::add_machine(tx, &meter.id, &metered(new, Some(now)))?;
+    }
+    Ok(())
 }
 
 /// Notes that a service has other sizes or prices from `at` on. What is in the
@@ -177,7 +205,7 @@ fn known_pieces(
 ) -> Result<Vec<Piece>> {
     let mut stretches = vec![Stretch::of_holding(meter, now)];
     for machine in &meter.machines {
-        stretches.extend(store::lives_of(conn, machine)?.iter().map(Stretch::of_life));
+        stretches.extend(store::lives_of(conn, &machine.intent)?.iter().map(Stretch::of_life));
     }
     let mut found = Vec::new();
     for stretch in stretches {
@@ -221,11 +249,13 @@ pub(crate) fn unknown(conn: &mut Conn<'_>, meter: &Meter, from: Timestamp, until
     let mut found = Vec::new();
     let until = meter.ended.map_or(until, |ended| ended.min(until));
     for machine in &meter.machines {
-        for life in store::lives_of(conn, machine)? {
-            let since = after(life.started, life.ran_us)?.max(meter.started);
+        let (begun, ended) = meter.span(&machine.intent);
+        let last = ended.map_or(until, |ended| ended.min(until));
+        for life in store::lives_of(conn, &machine.intent)? {
+            let since = after(life.started, life.ran_us)?.max(begun);
             let (open_until, forgone) = match life.end {
-                None => (until, false),
-                Some(end) if !end.certain => (end.at.min(until), true),
+                None => (last, false),
+                Some(end) if !end.certain => (end.at.min(last), true),
                 Some(_) => continue,
             };
             // Between two reports of an agent that is there nothing is amiss.
@@ -233,7 +263,7 @@ pub(crate) fn unknown(conn: &mut Conn<'_>, meter: &Meter, from: Timestamp, until
             if from < open_until && micros(since) + lag < micros(open_until) {
                 found.push(Unknown {
                     service: meter.service.clone(),
-                    machine: machine.clone(),
+                    machine: machine.intent.clone(),
                     since,
                     until: open_until,
                     forgone,

@@ -306,6 +306,28 @@ fn start(tx: &mut Tx<'_>, id: RecoveryPointId, tenant: TenantId) -> Result<RunId
     flows::start(tx, BACKUP, input, Subject::new(KIND, id.to_string(), tenant))
 }
 
+/// Somebody who used a machine's copy found it not to be as it should: that is written on it, and
+/// the point is what its copies are now.
+pub(crate) fn found(
+    tx: &mut Tx<'_>,
+    id: RecoveryPointId,
+    place: Option<BackupPlaceId>,
+    machine: &str,
+    state: CopyState,
+    problem: &Problem,
+) -> Result<()> {
+    let point = load(tx, id)?;
+    let copy = point.copies().find(|copy| Some(copy.place) == place && copy.machine == machine);
+    let Some(copy) = copy.filter(|copy| verified(copy)) else { return Ok(()) };
+    store::set_found(tx, id, copy, Some(state), Some(problem))?;
+    let now = judge(&load(tx, id)?.machines);
+    if !point.state.is_restorable() || now == point.state {
+        return Ok(());
+    }
+    store::close(tx, id, now, Some(problem))?;
+    tx.fact(Fact::closed(now, id.to_string(), point.service.clone()), point.tenant)
+}
+
 /// Ends an attempt: what the point is now follows from its copies, and why from whoever says so.
 pub(crate) fn settle(tx: &mut Tx<'_>, id: RecoveryPointId, problem: Option<Problem>) -> Result<RecoveryPoint> {
     let point = load(tx, id)?;

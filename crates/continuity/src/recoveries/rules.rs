@@ -5,6 +5,8 @@ use drivers::wire::{
     DiskSource, DiskSpec, Forward, ImageFormat, IntentId, Mac, MachineSpec, NetworkSpec, Power, RecoveryId, Transport,
 };
 
+use resources::placement::Demand;
+
 use super::Saved;
 
 /// An interface of a machine that is made again.
@@ -92,14 +94,25 @@ pub fn again(saved: &Saved, recovery: &RecoveryId, made: &IntentId, networks: &[
     }
 }
 
+/// What a machine that is made again takes of a host.
+#[must_use]
+pub fn demand(saved: &Saved) -> Demand {
+    let disks = saved.spec.disks.iter().map(|disk| DiskSpec { size_mib: size_mib(disk, saved), ..disk.clone() });
+    Demand::of_machine(&MachineSpec { disks: disks.collect(), ..saved.spec.clone() })
+}
+
+/// A disk may have grown after it was wanted so.
+fn size_mib(disk: &DiskSpec, saved: &Saved) -> u64 {
+    let bytes = saved.disks.iter().find(|copy| copy.name == disk.name).map_or(0, |copy| copy.bytes);
+    disk.size_mib.max(bytes.div_ceil(1 << 20))
+}
+
 fn interface(one: &Attached) -> Option<Interface> {
     let (mac, addresses) = (mac(&one.network)?.clone(), addresses(&one.network).to_vec());
     Some(Interface { mac, addresses, gateway: one.gateway.clone(), nameservers: Vec::new() })
 }
 
 fn from(disk: &DiskSpec, saved: &Saved, recovery: &RecoveryId) -> DiskSpec {
-    // A disk may have grown after it was wanted so.
-    let bytes = saved.disks.iter().find(|copy| copy.name == disk.name).map_or(0, |copy| copy.bytes);
     let boot = match &disk.source {
         // The kernel of such a machine is in the image, not on the disk.
         DiskSource::Image { image } if image.format == ImageFormat::DirectBoot => Some(image.clone()),
@@ -108,7 +121,7 @@ fn from(disk: &DiskSpec, saved: &Saved, recovery: &RecoveryId) -> DiskSpec {
     };
     DiskSpec {
         name: disk.name.clone(),
-        size_mib: disk.size_mib.max(bytes.div_ceil(1 << 20)),
+        size_mib: size_mib(disk, saved),
         source: DiskSource::Recovery { recovery: recovery.clone(), disk: disk.name.clone(), boot },
     }
 }

@@ -119,6 +119,9 @@ pub struct Settings {
     pub host_every: Duration,
     /// How long a guest is given to shut down before its power is taken away.
     pub grace: Duration,
+    /// How long an agent that starts waits for the server's first word before it touches machines by
+    /// what it knew before: on a host that comes back, a machine may have been replaced meanwhile.
+    pub first_word: Duration,
     /// The least pause after something did not work; doubles up to `retry_max`.
     pub retry_min: Duration,
     /// The greatest pause after something did not work.
@@ -137,6 +140,7 @@ impl Default for Settings {
             report_every: Duration::from_secs(10),
             host_every: Duration::from_secs(300),
             grace: Duration::from_secs(20),
+            first_word: Duration::from_secs(60),
             retry_min: Duration::from_millis(250),
             retry_max: Duration::from_secs(60),
         }

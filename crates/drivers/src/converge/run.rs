@@ -67,6 +67,8 @@ struct Shared {
     probes: Queue,
     stop: Stop,
     news: (Mutex<bool>, Condvar),
+    /// Whether the server has spoken since this agent started.
+    spoken: (Mutex<bool>, Condvar),
     /// Unset by the reporter whenever the server was away: it may be another one now.
     host_told: Mutex<Option<(Instant, HostReport)>>,
 }
@@ -109,6 +111,7 @@ impl Agent {
             probes: Queue::default(),
             stop: Stop::default(),
             news: (Mutex::new(true), Condvar::new()),
+            spoken: (Mutex::new(false), Condvar::new()),
             host_told: Mutex::new(None),
         });
         for id in shared.book.ids() {
@@ -153,6 +156,7 @@ impl Agent {
 impl Drop for Agent {
     fn drop(&mut self) {
         self.shared.stop.ask();
+        self.shared.hear();
         self.shared.board.close();
         self.shared.passes.close();
         self.shared.probes.close();
@@ -195,6 +199,7 @@ impl Shared {
             self.passes.push(&id, Duration::ZERO);
         }
         self.board.accept(tasks, &self.book)?;
+        self.hear();
         self.wake_reporter();
         for request in consoles.iter().take(limits::CONSOLE_REQUESTS_MAX) {
             if let Err(error) = self.send_console(request) {
@@ -202,6 +207,19 @@ impl Shared {
             }
         }
         Ok(cursor)
+    }
+
+    fn hear(&self) {
+        *self.spoken.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.spoken.1.notify_all();
+    }
+
+    /// Waits until the server has said what is wanted by now, but not for ever: machines that nobody
+    /// told otherwise are worth more running.
+    fn await_first_word(&self) {
+        let guard = self.spoken.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let silent = |spoken: &mut bool| !*spoken && !self.stop.asked();
+        let _ = self.spoken.1.wait_timeout_while(guard, self.book.settings.first_word, silent);
     }
 
     fn send_console(&self, request: &ConsoleRequest) -> Result<()> {
@@ -226,6 +244,7 @@ impl Shared {
 
     /// Takes machines from the queue and gives each a pass.
     fn work(&self) {
+        self.await_first_word();
         while let Some(id) = self.passes.pop() {
             match pass(&self.book, &*self.hypervisor, &id) {
                 Ok(after) => {

@@ -60,6 +60,7 @@ const NOUNS: &[(&str, &str, &str)] = &[
     ("drill", "還原演練", "Drill"),
     ("correctiveAction", "改善措施", "Corrective action"),
     ("evidence", "演練證據", "Evidence"),
+    ("restore", "還原", "Restore"),
 ];
 
 /// (verb of an action, Chinese, English)
@@ -126,6 +127,8 @@ const VERBS: &[(&str, &str, &str)] = &[
     ("reveal_escrow", "顯示託管密碼：", "escrow password shown"),
     ("access", "取得憑證", "fetched access"),
     ("recover", "取得還原資料", "fetched a recovery"),
+    ("restore", "還原", "brought back"),
+    ("plan_restore", "規劃還原", "restore planned"),
 ];
 
 /// An action in words; empty where there are none for it.

@@ -59,6 +59,7 @@ fn catalogue() -> Catalogue {
         .actions(continuity::backups::ACTIONS)
         .actions(continuity::control_plane::ACTIONS)
         .actions(continuity::drills::ACTIONS)
+        .actions(continuity::restores::ACTIONS)
         .actions(&web::hub::actions())
         .actions(gate::audit::actions::ACTIONS)
         .kinds(commerce::KINDS)

@@ -33,6 +33,7 @@ use durable::Registry;
 pub use machine::{Claimed, Forwarded, Machine, Placed};
 pub(crate) use react::begin_forgotten;
 pub use react::{accepted, cancelled, ended, stuck};
+pub use start::{await_gone, claim_network, claim_ports, remove};
 
 /// The flow that carries out an item that adds.
 pub const FULFIL: &str = "fulfil";

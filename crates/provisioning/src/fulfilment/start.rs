@@ -1,11 +1,13 @@
 //! The steps of `fulfil`. All of them work inside the database: what happens
 //! outside is wanted by an intent and waited for.
 
+use base::id::{HostId, TenantId};
 use base::{Error, Result};
 use commerce::orders::PRODUCT_ORDER;
 use commerce::orders::progress::{self, End};
 use commerce::products;
 use db::Record;
+use drivers::wire::IntentId;
 use durable::{Nothing, Progress, Step, StepCx, Undo};
 use gate::{Granted, Tx};
 use resources::capacity::{self, Ask};
@@ -229,40 +231,8 @@ impl Step for ClaimNetwork {
     fn run(&self, tx: &mut Tx<'_>, cx: &StepCx<'_>, input: &PlacedMachines) -> Result<Progress<Claims>> {
         let mut claimed = Vec::with_capacity(input.machines.len());
         for (machine, placed) in paired(&input.machines, &input.placed)? {
-            let id = machine.intent()?;
-            let tenant = cx.subject.tenant;
-            let net = Holder { machine: &id, slot: "net0", tenant };
-            let mac = claims::mac(tx, net, 0)?.to_string();
-            let pool = hosts::load(tx, placed.host)?.pool;
-            let mut of = Claimed {
-                machine: machine.id.clone(),
-                mac,
-                bridge: String::new(),
-                address: String::new(),
-                gateway: String::new(),
-                forwards: Vec::new(),
-                url: String::new(),
-            };
-            match places::subnets_of(tx, pool)?.first() {
-                Some(subnet) => {
-                    let held = claims::address(tx, net, subnet.id)?;
-                    of.bridge = held.bridge;
-                    of.gateway = held.gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
-                    of.url = url(&bracketed(&held.address), machine.port);
-                    of.address = held.cidr;
-                }
-                None => {
-                    for guest in machine.ports() {
-                        let slot = format!("port{guest}");
-                        let host = claims::port(tx, Holder { machine: &id, slot: &slot, tenant }, placed.host)?;
-                        if guest == machine.port {
-                            of.url = url("127.0.0.1", host);
-                        }
-                        of.forwards.push(Forwarded { host, guest });
-                    }
-                }
-            }
-            claimed.push(of);
+            let (id, ports) = (machine.intent()?, machine.ports());
+            claimed.push(claim_network(tx, &id, cx.subject.tenant, placed.host, machine.port, &ports)?);
         }
         Ok(Progress::Done(Claims { claimed }))
     }
@@ -276,6 +246,70 @@ impl Step for ClaimNetwork {
     ) -> Result<Progress<()>> {
         free(tx, &input.machines)
     }
+}
+
+/// Claims what a machine needs of the network where it stands: an address of its pool's subnet, or
+/// ports of its host that lead to those of the guest. `port` is where its HTTP answers; 0 for none.
+///
+/// # Errors
+/// Those of [`claims`].
+pub fn claim_network(
+    tx: &mut Tx<'_>,
+    id: &IntentId,
+    tenant: TenantId,
+    host: HostId,
+    port: u16,
+    ports: &[u16],
+) -> Result<Claimed> {
+    let pool = hosts::load(tx, host)?.pool;
+    let Some(subnet) = places::subnets_of(tx, pool)?.into_iter().next() else {
+        return claim_ports(tx, id, tenant, host, port, ports);
+    };
+    let mut of = claim_mac(tx, id, tenant)?;
+    let held = claims::address(tx, Holder { machine: id, slot: "net0", tenant }, subnet.id)?;
+    of.bridge = held.bridge;
+    of.gateway = held.gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
+    of.url = url(&bracketed(&held.address), port);
+    of.address = held.cidr;
+    Ok(of)
+}
+
+/// Claims ports of the host's loopback that lead into a guest on the host's own network: nobody
+/// else is on that, and nothing leads out of it.
+///
+/// # Errors
+/// Those of [`claims`].
+pub fn claim_ports(
+    tx: &mut Tx<'_>,
+    id: &IntentId,
+    tenant: TenantId,
+    host: HostId,
+    port: u16,
+    ports: &[u16],
+) -> Result<Claimed> {
+    let mut of = claim_mac(tx, id, tenant)?;
+    for guest in ports.iter().copied() {
+        let slot = format!("port{guest}");
+        let own = claims::port(tx, Holder { machine: id, slot: &slot, tenant }, host)?;
+        if guest == port {
+            of.url = url("127.0.0.1", own);
+        }
+        of.forwards.push(Forwarded { host: own, guest });
+    }
+    Ok(of)
+}
+
+fn claim_mac(tx: &mut Tx<'_>, id: &IntentId, tenant: TenantId) -> Result<Claimed> {
+    let mac = claims::mac(tx, Holder { machine: id, slot: "net0", tenant }, 0)?.to_string();
+    Ok(Claimed {
+        machine: id.to_string(),
+        mac,
+        bridge: String::new(),
+        address: String::new(),
+        gateway: String::new(),
+        forwards: Vec::new(),
+        url: String::new(),
+    })
 }
 
 fn bracketed(address: &std::net::IpAddr) -> String {
@@ -344,12 +378,18 @@ impl Step for WantMachines {
 }
 
 /// Wants these machines not to be there.
-pub(super) fn remove(tx: &mut Tx<'_>, machines: &[String]) -> Result<()> {
+///
+/// # Errors
+/// Those of the database.
+pub fn remove(tx: &mut Tx<'_>, machines: &[String]) -> Result<()> {
     machines.iter().try_for_each(|machine| intents::absent(tx, &intent(machine)?).map(drop))
 }
 
 /// Waits until every machine was seen to be gone; what never was is gone.
-pub(super) fn await_gone(tx: &mut Tx<'_>, machines: &[String]) -> Result<Progress<()>> {
+///
+/// # Errors
+/// Those of the database.
+pub fn await_gone(tx: &mut Tx<'_>, machines: &[String]) -> Result<Progress<()>> {
     for machine in machines {
         let id = intent(machine)?;
         if intents::get(tx, &id)?.is_some_and(|intent| !intent.is_gone()) {
@@ -360,9 +400,9 @@ pub(super) fn await_gone(tx: &mut Tx<'_>, machines: &[String]) -> Result<Progres
 }
 
 /// Waits until every machine is as `good` wants; fails where one never will be.
-fn await_each(tx: &mut Tx<'_>, machines: &[Machine], good: fn(&intents::Intent) -> bool) -> Result<Progress<Nothing>> {
+fn await_each(tx: &mut Tx<'_>, machines: &[Known], good: fn(&intents::Intent) -> bool) -> Result<Progress<Nothing>> {
     for machine in machines {
-        let id = machine.intent()?;
+        let id = intent(&machine.id)?;
         let found = intents::get(tx, &id)?
             .ok_or_else(|| Error::bug("intent.lost", format!("machine {id} is not wanted any more")))?;
         if found.desired.is_none() || found.is_gone() {
@@ -384,6 +424,20 @@ fn await_each(tx: &mut Tx<'_>, machines: &[Machine], good: fn(&intents::Intent) 
     Ok(Progress::Done(Nothing {}))
 }
 
+/// A machine, for steps that only look at it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct Known {
+    /// The id of its intent.
+    pub id: String,
+}
+
+/// Machines to look at.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct KnownMachines {
+    /// The machines.
+    pub machines: Vec<Known>,
+}
+
 /// Waits until every machine runs.
 pub struct AwaitRunning;
 
@@ -391,14 +445,14 @@ impl Step for AwaitRunning {
     const NAME: &'static str = "machine.run";
     const SUMMARY: &'static str = "Waits until every machine is seen to run.";
     const UNDO: Undo = Undo::Nothing;
-    type In = Machines;
+    type In = KnownMachines;
     type Out = Nothing;
 
-    fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &Machines) -> Result<Progress<Nothing>> {
+    fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &KnownMachines) -> Result<Progress<Nothing>> {
         await_each(tx, &input.machines, intents::Intent::is_running)
     }
 
-    fn undo(&self, _: &mut Tx<'_>, _: &StepCx<'_>, _: &Machines, _: Option<&Nothing>) -> Result<Progress<()>> {
+    fn undo(&self, _: &mut Tx<'_>, _: &StepCx<'_>, _: &KnownMachines, _: Option<&Nothing>) -> Result<Progress<()>> {
         Ok(Progress::Done(()))
     }
 }
@@ -410,14 +464,14 @@ impl Step for AwaitAnswer {
     const NAME: &'static str = "machine.answer";
     const SUMMARY: &'static str = "Waits until every machine answers its check.";
     const UNDO: Undo = Undo::Nothing;
-    type In = Machines;
+    type In = KnownMachines;
     type Out = Nothing;
 
-    fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &Machines) -> Result<Progress<Nothing>> {
+    fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &KnownMachines) -> Result<Progress<Nothing>> {
         await_each(tx, &input.machines, intents::Intent::answers)
     }
 
-    fn undo(&self, _: &mut Tx<'_>, _: &StepCx<'_>, _: &Machines, _: Option<&Nothing>) -> Result<Progress<()>> {
+    fn undo(&self, _: &mut Tx<'_>, _: &StepCx<'_>, _: &KnownMachines, _: Option<&Nothing>) -> Result<Progress<()>> {
         Ok(Progress::Done(()))
     }
 }

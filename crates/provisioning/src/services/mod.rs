@@ -26,6 +26,7 @@
 //! **Not here.** What the states of machines are (`resources::intents`).
 
 mod actions;
+mod moved;
 mod observed;
 mod realised;
 
@@ -38,6 +39,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::shapes;
 
 pub use actions::{CAPTURE, CONSOLE, ConsoleAsk, REBOOT, START, STATUS, STOP, ServiceId, TERMINATE, Terminating};
+pub use moved::move_to;
 pub(crate) use observed::follows;
 pub use observed::{MachineSeen, ServiceSeen, observe, status};
 pub use realised::{Realised, realised};

@@ -75,6 +75,14 @@ Examples:
         /// The recovery point's id, or the service's.
         id: String,
     },
+    /// Bring a service back from a recovery point, or a second machine beside it.
+    #[command(after_help = "\
+Examples:
+  yunwei backup restore svc_01m80h6wrtet7rkwawzsgh6gss --plan     what it would do
+  yunwei backup restore svc_01m80h6wrtet7rkwawzsgh6gss
+  yunwei backup restore rpt_01m80h6wrtet7rkwawzsgh6gss --host hst_01m80h6wrtet7rkwawzsgh6gss
+  yunwei backup restore svc_01m80h6wrtet7rkwawzsgh6gss --beside --json")]
+    Restore(Box<super::restore::Restore>),
     /// Show which points of a service its rules would let go, without letting any go.
     #[command(after_help = "\
 Examples:
@@ -286,6 +294,7 @@ pub fn run(command: BackupCommand, json: bool) -> Result<()> {
         BackupCommand::Show { id } => {
             protection(&client.get(&format!("/api/v1/services/{}/protection", known(&id)?))?, json)
         }
+        BackupCommand::Restore(wish) => super::restore::run(&client, &wish, json),
         BackupCommand::Preview { service, keep } => preview(&client, known(&service)?, keep, json),
     }
 }

@@ -14,6 +14,7 @@ mod drills;
 mod evidence;
 mod login;
 mod orders;
+mod restore;
 mod services;
 mod show;
 

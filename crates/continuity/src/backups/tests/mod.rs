@@ -52,6 +52,7 @@ fn react(tx: &mut Tx<'_>, fact: &dyn Fact) -> Result<()> {
     if let Some(durable::Fact::FlowUndone(about) | durable::Fact::FlowGivenUp(about)) = any.downcast_ref() {
         work::ended(tx, about)?;
         crate::drills::closing::ended(tx, about)?;
+        crate::restores::work::ended(tx, about)?;
     }
     match any.downcast_ref::<provisioning::Fact>() {
         Some(provisioning::Fact::ServiceActivated { service, .. }) => protections::activated(tx, service),
@@ -75,7 +76,8 @@ pub fn program() -> PathBuf {
 }
 
 pub fn registry() -> durable::Registry {
-    crate::drills::register(super::register(provisioning::testing::registry(), PathBuf::from("/no/vault/here")))
+    let backups = super::register(provisioning::testing::registry(), PathBuf::from("/no/vault/here"));
+    crate::restores::register(crate::drills::register(backups))
 }
 
 /// A gate over `db` with an operator, and the master key of `folder`.
@@ -95,6 +97,7 @@ pub fn gate(db: Db, folder: &Scratch) -> Gate {
         .actions(super::ACTIONS)
         .actions(crate::control_plane::ACTIONS)
         .actions(crate::drills::ACTIONS)
+        .actions(crate::restores::ACTIONS)
         .actions(&durable::actions());
     let names: Vec<String> = catalogue.names().iter().map(|name| format!("Action::{name:?}")).collect();
     let policies =

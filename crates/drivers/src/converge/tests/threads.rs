@@ -115,6 +115,49 @@ fn a_threaded_agent_makes_a_thousand_machines_and_takes_them_away() {
 }
 
 #[test]
+fn a_host_that_comes_back_asks_before_it_starts_what_may_have_been_replaced() {
+    let desk = Arc::new(Desk::default());
+    desk.reachable.store(true, std::sync::atomic::Ordering::SeqCst);
+    let hypervisor = Arc::new(Memory::default());
+    let folder = std::env::temp_dir().join(format!("yunwei-first-word-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let agent = |first_word: Duration| {
+        let settings = Settings { poll_wait: Duration::from_millis(50), first_word, ..Settings::default() };
+        let store = Store::open(&folder.join("agent.db")).unwrap();
+        Agent::start(settings, hypervisor.clone(), desk.clone(), store, HostClock::system()).unwrap()
+    };
+    let first = agent(Duration::from_secs(60));
+    desk.put(Intent { id: id(1), generation: 1, desired: running(64), lives_known: 0 });
+    desk.put(Intent { id: id(2), generation: 1, desired: running(64), lives_known: 0 });
+    desk.wait_for("two lives", |states| states.len() == 2 && states.values().all(|s| s.converged));
+    let lives = |n: usize, agent: &Agent| {
+        let seen = agent.observations().into_iter().find(|seen| seen.id == id(n));
+        seen.and_then(|seen| seen.lives.iter().map(|life| life.seq).max()).unwrap_or(0)
+    };
+    first.stop();
+
+    // The power was cut; meanwhile one of them was brought back elsewhere.
+    hypervisor.end_all_runs();
+    desk.put(Intent { id: id(1), generation: 2, desired: Desired::Absent, lives_known: 1 });
+    let second = agent(Duration::from_secs(60));
+    desk.wait_for("absence", |states| states[&id(1)].state == MachineState::Absent && states[&id(2)].converged);
+    assert!(lives(1, &second) <= 1, "it did not live again");
+    second.stop();
+
+    // Where nobody speaks, what is there is worth more running.
+    hypervisor.end_all_runs();
+    desk.reachable.store(false, std::sync::atomic::Ordering::SeqCst);
+    let third = agent(Duration::from_millis(50));
+    let until = std::time::Instant::now() + Duration::from_secs(20);
+    while !third.observations().iter().any(|seen| seen.id == id(2) && seen.state == MachineState::Running) {
+        assert!(std::time::Instant::now() < until, "{:?}", third.observations());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    third.stop();
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn an_agent_cut_off_from_its_server_keeps_recording_and_tells_later() {
     let desk = Arc::new(Desk::default());
     desk.reachable.store(true, std::sync::atomic::Ordering::SeqCst);
