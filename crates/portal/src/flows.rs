@@ -81,6 +81,11 @@ fn told(p: &Page, steps: Vec<Step>) -> Steps {
     Steps { steps, spoken, words: &p.t.state }
 }
 
+/// The steps of a run that is shown as part of something else.
+pub(crate) fn progress(p: &Page, detail: &RunDetail) -> Steps {
+    told(p, steps_of(p, detail))
+}
+
 fn steps_of(p: &Page, detail: &RunDetail) -> Vec<Step> {
     detail.steps.iter().map(|step| step_of(p, step)).collect()
 }

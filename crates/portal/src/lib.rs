@@ -14,6 +14,7 @@
 mod account;
 mod assets;
 mod audit;
+mod backups;
 mod bills;
 mod catalog;
 mod customers;
@@ -208,6 +209,12 @@ fn tenant_routes() -> Router<Portal> {
         .route("/drills/{id}/events", get(drills::events))
         .route("/drills/{id}/evidence", get(drills::show_evidence))
         .route("/drills/{id}/evidence.json", get(drills::file))
+        .route("/services/{id}/backups", get(backups::show).post(backups::take))
+        .route("/services/{id}/backups/events", get(backups::events))
+        .route("/services/{id}/restore", get(backups::ask_restore).post(backups::restore))
+        .route("/services/{id}/restores/{restore}", get(backups::show_restore))
+        .route("/services/{id}/restores/{restore}/events", get(backups::restore_events))
+        .route("/services/{id}/restores/{restore}/end", get(backups::ask_end).post(backups::end))
         .route("/bills", get(bills::list))
         .route("/bills/{id}", get(bills::show_bill))
         .route("/bills/{id}/lines/{line}", get(bills::show_line))
@@ -251,6 +258,7 @@ fn operator_routes() -> Router<Portal> {
         .route("/operator/images", get(hosts::image_list))
         .route("/operator/images/new", get(hosts::image_form).post(hosts::image_register))
         .route(uploads::IMAGES, get(uploads::form).post(uploads::receive))
+        .route("/operator/backups", get(backups::operator))
         .route("/operator/jobs", get(jobs::list))
         .route("/operator/jobs/{id}/{verb}", get(jobs::ask).post(jobs::decide))
         .route("/operator/customers", get(customers::list))

@@ -152,6 +152,7 @@ impl Page {
                         link("/operator/hosts", f.hosts, Icon::Hosts),
                         link("/operator/sites", f.sites, Icon::Sites),
                         link("/operator/images", f.images, Icon::Images),
+                        link("/operator/backups", self.t.backups.operator_title, Icon::Undo),
                     ],
                 ),
                 (
@@ -218,7 +219,7 @@ impl Page {
             "/operator/flows" => &["administrator", "auditor", "operations", "support"],
             "/operator/jobs" => &["administrator", "auditor", "operations"],
             "/webhooks" => &["owner", "administrator", "auditor", "operations"],
-            "/operator/hosts" | "/operator/sites" => &["administrator", "auditor", "operations"],
+            "/operator/hosts" | "/operator/sites" | "/operator/backups" => &["administrator", "auditor", "operations"],
             "/operator/images" => &["administrator", "auditor", "operations", "product-manager"],
             _ => return true,
         };

@@ -86,6 +86,8 @@ pub(crate) struct ServicePage<'a> {
     pub delete: Option<Confirm>,
     pub order: Option<(String, String)>,
     pub has_console: bool,
+    /// What of it can be brought back; nothing for those who may not know.
+    pub shelter: Option<crate::backups::Shelter>,
 }
 
 /// What the machine wrote while it started.
@@ -249,6 +251,7 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
     page.refresh = seen.live.then_some(3);
     let (p, t) = (&page, s.t());
     let name = said(p.lang, &seen.record.body, "name");
+    let shelter = crate::backups::shelter(&s, &id).await?;
     let (usage, usage_unknown) = usage(&s, &id).await?;
     let product = product_of(&s, &seen.record).await;
     let of = product.as_ref().map(|product| at(product, "productSpecification.id").to_owned());
@@ -283,6 +286,7 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
         delete,
         order: product.as_ref().and_then(order_of),
         has_console: !seen.status.machines.is_empty() && condition != "ended",
+        shelter,
         name,
     };
     Ok(ok(&view))

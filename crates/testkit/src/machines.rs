@@ -119,6 +119,16 @@ impl Machines {
         self.agent.as_mut().ok_or_else(|| "the agent is not running".into())
     }
 
+    /// Loses the host's machines as a dead disk would: everything on it is killed, and no disk is left.
+    ///
+    /// # Errors
+    /// Where the agent is not running or files cannot be removed.
+    pub fn lose_disks(&mut self) -> Outcome<()> {
+        self.kill_everything()?;
+        std::fs::remove_dir_all(self.agent_data().join("machines"))?;
+        Ok(())
+    }
+
     /// The directories of machines that are on the host's disk.
     pub fn directories(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.agent_data().join("machines")).into_iter().flatten().flatten();

@@ -4,6 +4,7 @@
 
 mod back_office;
 mod drills;
+mod recovery;
 
 use crate::account::*;
 use crate::bills::*;
@@ -448,6 +449,7 @@ fn tenant_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
             delete: Some(ask(p, "delete", false)),
             order: Some(("/orders/1".into(), "官網".into())),
             has_console: true,
+            shelter: Some(recovery::shelter(p)),
         },
     );
     show(out, "console", &Console { p, name: "官網", href: "/services/1", text: "[    0.000000] Linux version 6.1.0-cloud-amd64\n[    0.412331] virtio_blk virtio1: [vda] 20480 512-byte logical blocks\n[    1.204551] EXT4-fs (vda): mounted filesystem\nyunwei: serving HTTP on port 80\n".into() });
@@ -636,6 +638,7 @@ fn all(lang: Lang) -> Vec<(&'static str, String)> {
     drills::drill_pages(lang, &mut out);
     account_pages(lang, &mut out);
     operator_pages(lang, &mut out);
+    recovery::pages(lang, &mut out);
     out
 }
 

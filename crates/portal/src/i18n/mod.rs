@@ -7,6 +7,7 @@
 
 mod account;
 mod actions;
+mod backups;
 mod billing;
 mod codes;
 mod design;
@@ -20,6 +21,7 @@ mod webhooks;
 
 pub(crate) use account::Account;
 pub(crate) use actions::action;
+pub(crate) use backups::Backups;
 pub(crate) use billing::Billing;
 pub(crate) use codes::{said as said_of, words};
 pub(crate) use design::Design;
@@ -66,6 +68,7 @@ pub(crate) struct Messages {
     pub door: Door,
     pub ordering: Ordering,
     pub billing: Billing,
+    pub backups: Backups,
     pub account: Account,
     pub operator: Operator,
     pub design: Design,
@@ -81,6 +84,7 @@ static ZH: Messages = Messages {
     door: Door::ZH,
     ordering: Ordering::ZH,
     billing: Billing::ZH,
+    backups: Backups::ZH,
     account: Account::ZH,
     operator: Operator::ZH,
     design: Design::ZH,
@@ -95,6 +99,7 @@ static EN: Messages = Messages {
     door: Door::EN,
     ordering: Ordering::EN,
     billing: Billing::EN,
+    backups: Backups::EN,
     account: Account::EN,
     operator: Operator::EN,
     design: Design::EN,
@@ -191,6 +196,7 @@ mod tests {
             Door::ALL,
             Ordering::ALL,
             Billing::ALL,
+            Backups::ALL,
             Account::ALL,
             Operator::ALL,
             Design::ALL,

@@ -47,16 +47,25 @@ pub struct Restore {
 #[derive(Debug, Subcommand)]
 enum Other {
     /// List a service's restores, the newest first.
+    #[command(after_help = "\
+Examples:
+  yunwei backup restore ls svc_01m80h6wrtet7rkwawzsgh6gss")]
     Ls {
         /// The service's id.
         service: String,
     },
     /// Show a restore: its steps, and how its disks came back.
+    #[command(after_help = "\
+Examples:
+  yunwei backup restore show rstr_01m80h6wrtet7rkwawzsgh6gss")]
     Show {
         /// Its id.
         id: String,
     },
     /// Let go of the machines that a restore has put beside a service.
+    #[command(after_help = "\
+Examples:
+  yunwei backup restore end rstr_01m80h6wrtet7rkwawzsgh6gss")]
     End {
         /// Its id.
         id: String,

@@ -228,3 +228,114 @@ fn a_service_is_protected_as_the_book_says_and_its_owner_can_leave_with_plain_re
     let theirs = stranger.api.get("/api/v1/backup-repositories").unwrap();
     assert_eq!(theirs["items"], json!([]));
 }
+
+/// Sets up a copy on the host itself and one at a server, and takes a point. Gives the service.
+fn shelter(scratch: &Scratch, house: &Installation, host: &Machines, shelf: &Shelf, customer: &Api) -> String {
+    let services = "/tmf-api/serviceInventory/v4/service?category=CustomerFacingService&state=active";
+    let service = id(&customer.get(services).unwrap()[0]).to_owned();
+    let near = scratch.0.join("near");
+    std::fs::create_dir_all(&near).unwrap();
+    std::fs::set_permissions(&near, PermissionsExt::from_mode(0o777)).unwrap();
+    let folder = format!("{}:{}", host.id, near.display());
+    let staff = house.api.clone();
+    let first = yunwei(&staff, &["backup", "places", "add", "near", "--folder", &folder]);
+    let far = ["backup", "places", "add", "far", "--server", &shelf.url, "--site", "elsewhere"];
+    let second = yunwei(&staff, &[&far[..], &["--immutability", "append-only"]].concat());
+    let file = shelf.folder.join("append");
+    let credential = ["backup", "places", "credential", id(&second), "--role", "append", "--name", "append"];
+    yunwei(&staff, &[&credential[..], &["--secret-file", file.to_str().unwrap()]].concat());
+    let policy = ["backup", "policies", "add", "nightly", "--calendar", "daily 02:00", "--daily", "7"];
+    let policy = yunwei(&staff, &[&policy[..], &["--place", id(&first), "--place", id(&second)]].concat());
+    yunwei(&staff, &["backup", "protect", &service, "--policy", id(&policy)]);
+    let point = yunwei(customer, &["backup", "run", &service]);
+    assert_eq!(point["state"], "available", "{point:#}");
+    service
+}
+
+/// Where a service is reached, as its record says.
+fn address(api: &Api, service: &str) -> String {
+    let status = api.get(&format!("/api/v1/services/{service}/status")).unwrap();
+    status["address"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_service_whose_host_is_lost_answers_again_on_another_host_and_its_record_goes_on() {
+    if !has_hypervisor() {
+        return;
+    }
+    let scratch = Scratch::new("restore");
+    let mut house = Installation::start(&scratch.0, Options::default()).unwrap();
+    let mut first = Machines::start(&house, "h1").unwrap();
+    house.seed().unwrap();
+    let customer = house.customer("Customer", "owner@customer.example").unwrap();
+    let order = customer.order("web-01").unwrap();
+    order.watch(&customer.api).unwrap();
+    let second = Machines::start(&house, "h2").unwrap();
+    assert_ne!(first.id, second.id);
+    let shelf = Shelf::start(&scratch.0.join("shelf"), &customer.tenant);
+    let service = shelter(&scratch, &house, &first, &shelf, &customer.api);
+    let taken = yunwei(&customer.api, &["backup", "show", &service])["newest"]["takenAt"].clone();
+    let taken: Timestamp = taken.as_str().unwrap().parse().unwrap();
+    let (before, api) = (address(&customer.api, &service), &customer.api);
+    let restore = ["backup", "restore", service.as_str()];
+
+    // The host is gone with all its disks; after a while it is known to be silent.
+    first.lose_disks().unwrap();
+    let until = Instant::now() + Duration::from_secs(150);
+    let plan = loop {
+        let plan = yunwei(api, &[&restore[..], &["--plan"]].concat());
+        if plan["alive"] == false {
+            break plan;
+        }
+        assert!(Instant::now() < until, "the service seems to answer still: {plan:#}");
+        std::thread::sleep(Duration::from_secs(1));
+    };
+    assert_eq!((&plan["placeName"], &plan["machines"][0]["host"]), (&json!("far"), &json!(second.id)), "{plan:#}");
+    assert_eq!(plan["estimatedSeconds"], Json::Null, "nothing was ever brought back from there");
+
+    // On its way the server is killed.
+    let begun = yunwei(api, &[&restore[..], &["--no-wait"]].concat());
+    std::thread::sleep(Duration::from_millis(600));
+    house.kill_server().unwrap();
+    house.start_server().unwrap();
+    let until = Instant::now() + Duration::from_secs(180);
+    let done = loop {
+        let now = yunwei(api, &["backup", "restore", "show", id(&begun)]);
+        if now["state"] != "running" {
+            break now;
+        }
+        assert!(Instant::now() < until, "it is still on its way: {now:#}");
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    assert_eq!(done["state"], "done", "{done:#}");
+    assert_eq!(second.domains().unwrap().len(), 1, "one machine, whoever died meanwhile");
+    assert!(done["disks"].as_array().is_some_and(|disks| disks.len() == 2), "{done:#}");
+
+    // The page answers, at the address that the service says, with the data of the point.
+    let now = address(api, &service);
+    assert_ne!(now, before);
+    assert!(order.visit(api).unwrap().ok);
+    let status = Api::new(&now, "").get("/status.json").unwrap();
+    let newest = status["lastSecondBeforeBoot"].as_i64().unwrap();
+    let age = taken.as_second() - newest;
+    assert!((-2..=10).contains(&age), "the newest record inside is {age} s older than the point: {status:#}");
+    let seen = api.get(&format!("/api/v1/services/{service}/status")).unwrap();
+    assert_eq!((&seen["condition"], seen["machines"].as_array().unwrap().len()), (&json!("running"), 1), "{seen:#}");
+
+    // The host comes back: the lost machine is not started again, and what it held is free.
+    first.start_hypervisor().unwrap();
+    first.start_agent().unwrap();
+    let until = Instant::now() + Duration::from_secs(90);
+    loop {
+        let held = house.api.get(&format!("/api/v1/reservations?host={}", first.id)).unwrap();
+        if held["items"] == json!([]) {
+            break;
+        }
+        assert!(Instant::now() < until, "it holds something still: {held:#}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(first.domains().unwrap().is_empty());
+    assert!(order.visit(api).unwrap().ok);
+    house.stop_server().unwrap();
+    assert_eq!(house.run_json(&["audit", "verify"]).unwrap()["ok"], true);
+}

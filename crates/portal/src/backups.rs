@@ -1,0 +1,775 @@
+//! What can be brought back: recovery points of a service, the plan of a restore and its way, and
+//! for operators the places and policies.
+
+use crate::account::{ConfirmPage, correctable};
+use crate::i18n::said_of;
+use crate::live;
+use crate::page::{Page, ok, show as show_page};
+use crate::records::said;
+use crate::ui::{Badge, Choice, Confirm, Field, Notice, Steps, Summary, Tone};
+use crate::visit::{Answer, Signed, done};
+use askama::Template;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use base::time::Timestamp;
+use base::{Kind, Result};
+use continuity::backups::digits::{Name, Standing};
+use continuity::backups::places::{self, Immutability, Location};
+use continuity::backups::points::{self, CopyState, RecoveryPoint, State};
+use continuity::backups::policies;
+use continuity::backups::protections::{self, Protected};
+use continuity::backups::retention::Retention;
+use continuity::restores::actions as restores;
+use continuity::restores::{Ask, Plan, Restore, State as RestoreState};
+use drivers::wire::Consistency;
+use provisioning::services::SERVICE;
+
+/// An answer to one of the questions that matter.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub question: &'static str,
+    pub badge: Badge,
+    pub note: String,
+}
+
+/// A copy of a point: where it lies, how it stands, why.
+#[derive(Clone, Debug)]
+pub(crate) struct CopyView {
+    pub place: String,
+    pub badge: Badge,
+    pub why: String,
+}
+
+/// A recovery point in the list.
+#[derive(Clone, Debug)]
+pub(crate) struct PointView {
+    pub id: String,
+    pub at: Timestamp,
+    pub badge: Badge,
+    pub size: String,
+    pub how: &'static str,
+    pub copies: Vec<CopyView>,
+    pub why: String,
+    pub usable: bool,
+}
+
+/// What hosts are at, in a line each.
+#[derive(Clone, Debug)]
+pub(crate) struct DoingView {
+    pub what: &'static str,
+    pub how_far: String,
+}
+
+/// A digit of the rule.
+#[derive(Clone, Debug)]
+pub(crate) struct DigitView {
+    pub wanted: u32,
+    pub name: &'static str,
+    pub badge: Badge,
+    pub evidence: String,
+}
+
+/// A restore in the list.
+#[derive(Clone, Debug)]
+pub(crate) struct RestoreRow {
+    pub id: String,
+    pub at: Timestamp,
+    pub badge: Badge,
+    pub how: &'static str,
+    pub place: String,
+}
+
+/// The card on a service's page.
+#[derive(Clone, Debug)]
+pub(crate) struct Shelter {
+    pub told: Vec<Told>,
+}
+
+/// What renews itself: the points, and what is done for them.
+#[derive(Template)]
+#[template(path = "backups/points.html")]
+pub(crate) struct Points<'a> {
+    pub p: &'a Page,
+    pub id: String,
+    pub points: Vec<PointView>,
+    pub doing: Vec<DoingView>,
+    pub may_act: bool,
+}
+
+/// A service's backups.
+#[derive(Template)]
+#[template(path = "backups/show.html")]
+pub(crate) struct BackupsPage<'a> {
+    pub p: &'a Page,
+    pub id: String,
+    pub name: String,
+    pub told: Vec<Told>,
+    pub policy: Option<String>,
+    pub next_due: Option<Timestamp>,
+    pub digits: Vec<DigitView>,
+    pub points: Vec<PointView>,
+    pub doing: Vec<DoingView>,
+    pub restores: Vec<RestoreRow>,
+    pub may_act: bool,
+    pub protected: bool,
+    pub live: bool,
+}
+
+/// The plan of a restore, and the question.
+#[derive(Template)]
+#[template(path = "backups/plan.html")]
+pub(crate) struct PlanPage<'a> {
+    pub p: &'a Page,
+    pub id: String,
+    pub name: String,
+    pub summary: Summary,
+    pub choices: Vec<Field>,
+    pub trouble: Option<Notice>,
+    pub alive: Option<Notice>,
+    pub rows: Vec<(&'static str, String)>,
+    pub hidden: Vec<(&'static str, String)>,
+    pub confirm: Option<Field>,
+    pub button: &'static str,
+    pub danger: bool,
+    pub possible: bool,
+}
+
+/// How a restore goes; the part that renews itself.
+#[derive(Template)]
+#[template(path = "backups/progress.html")]
+pub(crate) struct RestoreProgress<'a> {
+    pub p: &'a Page,
+    pub badge: Badge,
+    pub outcome: Option<Notice>,
+    pub steps: Option<Steps>,
+    pub links: Vec<String>,
+    pub disks: Vec<(String, String, String, String, String)>,
+}
+
+/// A restore.
+#[derive(Template)]
+#[template(path = "backups/restore.html")]
+pub(crate) struct RestorePage<'a> {
+    pub p: &'a Page,
+    pub id: String,
+    pub service: String,
+    pub name: String,
+    pub badge: Badge,
+    pub outcome: Option<Notice>,
+    pub steps: Option<Steps>,
+    pub links: Vec<String>,
+    pub disks: Vec<(String, String, String, String, String)>,
+    pub facts: Vec<(&'static str, String)>,
+    pub end: Option<Confirm>,
+    pub live: bool,
+}
+
+/// A place in the operator's list.
+#[derive(Clone, Debug)]
+pub(crate) struct PlaceRow {
+    pub id: String,
+    pub name: String,
+    pub location: String,
+    pub site: String,
+    pub badge: Badge,
+}
+
+/// A policy in the operator's list.
+#[derive(Clone, Debug)]
+pub(crate) struct PolicyRow {
+    pub id: String,
+    pub name: String,
+    pub when: String,
+    pub keeps: String,
+    pub places: String,
+}
+
+/// Places and policies.
+#[derive(Template)]
+#[template(path = "backups/operator.html")]
+pub(crate) struct OperatorBackups<'a> {
+    pub p: &'a Page,
+    pub places: Vec<PlaceRow>,
+    pub policies: Vec<PolicyRow>,
+}
+
+/// The addresses of a service's page and of its backups, for the way back up.
+macro_rules! ways_up {
+    ($($page:ident.$id:ident),*) => {$(
+        impl $page<'_> {
+            fn here(&self) -> String {
+                format!("/services/{}", self.$id)
+            }
+            #[allow(dead_code, reason = "one of the pages is that page")]
+            fn up(&self) -> String {
+                format!("/services/{}/backups", self.$id)
+            }
+        }
+    )*};
+}
+ways_up!(BackupsPage.id, PlanPage.id, RestorePage.service);
+
+// Words.
+
+fn state_badge(p: &Page, state: State) -> Badge {
+    let b = &p.t.backups;
+    match state {
+        State::Taking => Badge::new(Tone::Active, b.taking),
+        State::Available => Badge::new(Tone::Well, b.available),
+        State::Degraded => Badge::new(Tone::Care, b.degraded),
+        State::Failed => Badge::new(Tone::Danger, b.failed),
+        State::Expired => Badge::new(Tone::Neutral, b.expired),
+    }
+}
+
+fn copy_badge(p: &Page, state: CopyState) -> Badge {
+    let b = &p.t.backups;
+    match state {
+        CopyState::Pending => Badge::new(Tone::Info, b.copy_pending),
+        CopyState::Stored => Badge::new(Tone::Info, b.copy_stored),
+        CopyState::Verified => Badge::new(Tone::Well, b.copy_verified),
+        CopyState::Damaged => Badge::new(Tone::Danger, b.copy_damaged),
+        CopyState::Missing => Badge::new(Tone::Danger, b.copy_missing),
+        CopyState::Gone => Badge::new(Tone::Neutral, b.copy_gone),
+    }
+}
+
+fn bytes(number: u64) -> String {
+    crate::fmt::bytes(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// Measured seconds as people read them.
+#[expect(clippy::cast_possible_truncation, reason = "whole milliseconds of an estimate")]
+fn seconds(p: &Page, seconds: f64) -> String {
+    crate::fmt::took((seconds.clamp(0.0, 1e12) * 1_000.0) as i64, p.t)
+}
+
+fn point_view(p: &Page, point: &RecoveryPoint) -> PointView {
+    let b = &p.t.backups;
+    let taken: Vec<_> = point.machines.iter().filter_map(|part| part.taken.as_ref()).collect();
+    let how = match taken.first().map(|taken| taken.consistency) {
+        Some(Consistency::Stopped) => b.stopped,
+        Some(Consistency::CrashConsistent) => b.crash_consistent,
+        Some(Consistency::FilesystemFrozen) => b.frozen,
+        _ => "",
+    };
+    let why = |problem: &drivers::wire::Problem| said_of(p.lang, &problem.code, &problem.message);
+    let copies = point.copies().map(|copy| CopyView {
+        place: copy.place_name.clone(),
+        badge: copy_badge(p, copy.state),
+        why: copy.problem.as_ref().map(why).unwrap_or_default(),
+    });
+    let copies: Vec<CopyView> = copies.collect();
+    PointView {
+        id: point.id.to_string(),
+        at: point.taken_at.unwrap_or(point.requested_at),
+        badge: state_badge(p, point.state),
+        size: if taken.is_empty() { String::new() } else { bytes(taken.iter().map(|taken| taken.bytes).sum()) },
+        how,
+        why: point
+            .problem
+            .as_ref()
+            .filter(|_| copies.iter().all(|copy| copy.why.is_empty()))
+            .map(why)
+            .unwrap_or_default(),
+        copies,
+        usable: point.state.is_restorable(),
+    }
+}
+
+fn doing_view(p: &Page, doing: &points::Doing) -> DoingView {
+    let b = &p.t.backups;
+    let what = match doing.what.as_str() {
+        "backUp" => b.work_back_up,
+        "copy" => b.work_copy,
+        "check" => b.work_check,
+        _ => b.work_other,
+    };
+    let how_far = match doing.progress.as_ref().filter(|progress| progress.bytes) {
+        Some(progress) => match progress.total {
+            Some(total) => p.with2(b.of_total, bytes(progress.done), bytes(total)),
+            None => bytes(progress.done),
+        },
+        None => String::new(),
+    };
+    DoingView { what, how_far }
+}
+
+fn digit_views(p: &Page, protected: &Protected) -> Vec<DigitView> {
+    let b = &p.t.backups;
+    let each = protected.digits.iter().map(|digit| {
+        let name = match digit.name {
+            Name::Copies => b.digit_copies,
+            Name::Media => b.digit_media,
+            Name::OffSite => b.digit_off_site,
+            Name::Immutable => b.digit_immutable,
+            Name::Errors => b.digit_errors,
+        };
+        let badge = match digit.standing {
+            Standing::Met => Badge::new(Tone::Well, b.met),
+            Standing::NotMet => Badge::new(Tone::Care, b.not_met),
+            Standing::NotProven => Badge::new(Tone::Info, b.not_proven),
+        };
+        let evidence = if digit.name == Name::Media { String::new() } else { digit.evidence.join("、") };
+        DigitView { wanted: digit.wanted, name, badge, evidence }
+    });
+    each.collect()
+}
+
+fn restore_badge(p: &Page, one: &Restore) -> Badge {
+    let (b, s) = (&p.t.backups, &p.t.state);
+    match one.state {
+        RestoreState::Running => Badge::new(Tone::Active, s.in_progress),
+        RestoreState::Done => Badge::new(Tone::Well, s.done),
+        RestoreState::Failed => Badge::new(Tone::Danger, b.failed),
+        RestoreState::Ended => Badge::new(Tone::Neutral, s.terminated),
+    }
+}
+
+fn way(p: &Page, beside: bool) -> &'static str {
+    if beside { p.t.backups.beside } else { p.t.backups.in_place }
+}
+
+/// The four answers, of what is known.
+fn answers(p: &Page, protected: &Protected, plan: Option<&Plan>) -> Vec<Told> {
+    let b = &p.t.backups;
+    let newest = protected.newest.as_ref();
+    let when = |at: Timestamp| crate::fmt::date_time(at, p.lang);
+    let (can, can_note) = match newest {
+        Some(point) => {
+            let note = point.taken_at.map(|at| p.with(b.yes_of, when(at))).unwrap_or_default();
+            match point.state {
+                State::Degraded => (Badge::new(Tone::Care, b.partly), note),
+                _ => (Badge::new(Tone::Well, b.yes), note),
+            }
+        }
+        None if protected.policy.is_some() => (Badge::new(Tone::Care, b.not_yet), String::new()),
+        None => (Badge::new(Tone::Danger, b.not_at_all), b.not_at_all_body.to_owned()),
+    };
+    let lost = match protected.age_seconds {
+        Some(age) => Badge::new(Tone::Neutral, p.with(b.last_span, p.span(age))),
+        None => Badge::new(Tone::Danger, b.everything),
+    };
+    let (fast, fast_note) = match plan.map(|plan| (plan, plan.estimated_seconds)) {
+        Some((plan, Some(estimate))) => (
+            Badge::new(Tone::Neutral, p.with(b.about, seconds(p, estimate))),
+            p.with2(b.about_of, &plan.place_name, bytes(plan.bytes)),
+        ),
+        Some((_, None)) => (Badge::new(Tone::Neutral, b.unknown_speed), b.unknown_speed_body.to_owned()),
+        None => (Badge::new(Tone::Neutral, b.unknown_speed), String::new()),
+    };
+    let drilled = newest.and_then(|point| point.copies().filter_map(|copy| copy.drilled_at).max());
+    let (proven, proven_note) = match drilled {
+        Some(at) => (Badge::new(Tone::Well, when(at)), b.proven_body),
+        None => (Badge::new(Tone::Care, b.never), b.never_body),
+    };
+    vec![
+        Told { question: b.can_i, badge: can, note: can_note },
+        Told { question: b.how_much, badge: lost, note: String::new() },
+        Told { question: b.how_fast, badge: fast, note: fast_note },
+        Told { question: b.proven, badge: proven, note: proven_note.to_owned() },
+    ]
+}
+
+// Handlers.
+
+fn this(id: &str) -> points::ServiceRef {
+    points::ServiceRef { id: id.to_owned() }
+}
+
+/// The plan as things stand; nothing where there is none to be had.
+async fn plan_of(s: &Signed, ask: Ask) -> Result<std::result::Result<Plan, base::Error>> {
+    match s.call(&restores::PLAN, ask).await {
+        Ok(plan) => Ok(Ok(plan)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                Kind::Conflict | Kind::Exhausted | Kind::Forbidden | Kind::NotFound | Kind::Invalid
+            ) =>
+        {
+            Ok(Err(error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The four answers on a service's own page; nothing for those who may not see its protection.
+pub(crate) async fn shelter(s: &Signed, id: &str) -> Result<Option<Shelter>> {
+    let protected = match s.call(&protections::GET, this(id)).await {
+        Ok(protected) => protected,
+        Err(error) if matches!(error.kind(), Kind::Forbidden | Kind::NotFound) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let plan = match protected.newest {
+        Some(_) => plan_of(s, Ask { id: id.to_owned(), ..Ask::default() }).await?.ok(),
+        None => None,
+    };
+    Ok(Some(Shelter { told: answers(s.p(), &protected, plan.as_ref()) }))
+}
+
+fn may_act(s: &Signed) -> bool {
+    ["owner", "member", "administrator", "operations"].iter().any(|role| s.cx.has_role(role))
+}
+
+/// The points of a service, and what hosts are at.
+async fn list(s: &Signed, id: &str) -> Result<(Vec<PointView>, Vec<DoingView>)> {
+    let ask = points::ListPoints { id: id.to_owned(), expired: false, after: None, limit: Some(30) };
+    let page = s.call(&points::LIST, ask).await?;
+    let mut doing = Vec::new();
+    for point in page.items.iter().filter(|point| point.state == State::Taking) {
+        let detail = s.call(&points::GET, points::PointRef { id: point.id }).await?;
+        let open = detail
+            .work
+            .iter()
+            .filter(|work| matches!(work.state, resources::tasks::State::Waiting | resources::tasks::State::Running));
+        doing.extend(open.map(|work| doing_view(s.p(), work)));
+    }
+    let points = page.items.iter().map(|point| point_view(s.p(), point)).collect();
+    Ok((points, doing))
+}
+
+/// `GET /services/{id}/backups`
+pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
+    let record = s.get(&SERVICE, &id).await?;
+    let protected = s.call(&protections::GET, this(&id)).await?;
+    let (points, doing) = list(&s, &id).await?;
+    let plan = match protected.newest {
+        Some(_) => plan_of(&s, Ask { id: id.clone(), ..Ask::default() }).await?.ok(),
+        None => None,
+    };
+    let mut page = s.p().clone();
+    page.refresh = protected.taking.is_some().then_some(3);
+    let p = &page;
+    let made = s.call(&restores::LIST, restores::ListRestores { id: id.clone(), limit: Some(10) }).await?.items;
+    let restores = made.iter().map(|one| RestoreRow {
+        id: one.id.to_string(),
+        at: one.requested_at,
+        badge: restore_badge(p, one),
+        how: way(p, one.beside),
+        place: one.place_name.clone().unwrap_or_default(),
+    });
+    let view = BackupsPage {
+        p,
+        name: said(p.lang, &record.body, "name"),
+        told: answers(p, &protected, plan.as_ref()),
+        policy: protected.policy.as_ref().map(|policy| policy.name.clone()),
+        next_due: protected.next_due,
+        digits: if protected.newest.is_some() { digit_views(p, &protected) } else { Vec::new() },
+        points,
+        doing,
+        restores: restores.collect(),
+        may_act: may_act(&s),
+        protected: protected.policy.is_some(),
+        live: protected.taking.is_some(),
+        id,
+    };
+    Ok(ok(&view))
+}
+
+/// `GET /services/{id}/backups/events`
+pub(crate) async fn events(s: Signed, Path(id): Path<String>) -> Answer {
+    s.get(&SERVICE, &id).await?;
+    Ok(live::stream(s, move |s| {
+        let id = id.clone();
+        async move {
+            let taking = s.call(&protections::GET, this(&id)).await?.taking.is_some();
+            let (points, doing) = list(&s, &id).await?;
+            let view = Points { p: s.p(), id, points, doing, may_act: may_act(&s) };
+            Ok((live::fragment(&view)?, !taking))
+        }
+    }))
+}
+
+/// `POST /services/{id}/backups`
+pub(crate) async fn take(s: Signed, Path(id): Path<String>) -> Answer {
+    s.call(&points::TAKE, this(&id)).await?;
+    Ok(done(&s.portal, &format!("/services/{id}/backups"), "backing-up"))
+}
+
+/// What a form or an address asks for.
+fn asked(id: &str, point: &str, beside: bool, even_if_alive: bool) -> Result<Ask> {
+    let point = if point.is_empty() { None } else { Some(point.parse()?) };
+    Ok(Ask { id: id.to_owned(), point, beside, even_if_alive, ..Ask::default() })
+}
+
+async fn plan_page(
+    s: &Signed,
+    id: &str,
+    ask: Ask,
+    unconfirmed: bool,
+) -> Result<(StatusCode, axum::response::Response)> {
+    let (p, b) = (s.p(), &s.t().backups);
+    let record = s.get(&SERVICE, id).await?;
+    let name = said(p.lang, &record.body, "name");
+    let (point, beside) = (ask.point, ask.beside);
+    let plan = plan_of(s, ask).await?;
+    let page = points::ListPoints { id: id.to_owned(), expired: false, after: None, limit: Some(30) };
+    let all = s.call(&points::LIST, page).await?.items;
+    let mut choices = vec![Choice { chosen: point.is_none(), ..Choice::new("", b.newest_point) }];
+    for one in all.iter().filter(|one| one.state.is_restorable()) {
+        let at = crate::fmt::date_time(one.taken_at.unwrap_or(one.requested_at), p.lang);
+        choices.push(Choice { chosen: point == Some(one.id), ..Choice::new(one.id.to_string(), at) });
+    }
+    let ways = vec![
+        Choice { chosen: !beside, ..Choice::new("place", b.in_place).note(b.in_place_note) },
+        Choice { chosen: beside, ..Choice::new("beside", b.beside).note(b.beside_note) },
+    ];
+    let fields = vec![Field::select("point", b.from_point, choices).free(), Field::tiles("how", b.how, ways).free()];
+    let rows = plan.as_ref().map(|plan| plan_rows(p, plan)).unwrap_or_default();
+    let trouble = plan.as_ref().err().map(|error| Notice::new(Tone::Danger, b.no_plan, p.error(error)));
+    let alive = plan.as_ref().is_ok_and(|plan| plan.alive) && !beside;
+    let confirm = alive.then(|| {
+        let field = Field::check("alive", b.alive_label, b.alive_confirm, false);
+        if unconfirmed { field.error(b.alive_missing) } else { field }
+    });
+    let wrong: Vec<&Field> = confirm.iter().filter(|_| unconfirmed).collect();
+    let summary = Summary::gather(s.t().frame.form_wrong, &wrong, "");
+    let settled = plan.as_ref().ok().map(|plan| plan.point.to_string());
+    let status = if unconfirmed { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let view = PlanPage {
+        p,
+        id: id.to_owned(),
+        name,
+        summary,
+        choices: fields,
+        trouble,
+        alive: alive.then(|| Notice::new(Tone::Danger, b.alive_title, b.alive_body)),
+        rows,
+        hidden: vec![
+            ("point", settled.unwrap_or_default()),
+            ("how", if beside { "beside" } else { "place" }.to_owned()),
+        ],
+        confirm,
+        button: if beside { b.start_beside } else { b.start_restore },
+        danger: alive,
+        possible: plan.is_ok() && may_act(s),
+    };
+    Ok((status, show_page(status, &view)))
+}
+
+fn plan_rows(p: &Page, plan: &Plan) -> Vec<(&'static str, String)> {
+    let b = &p.t.backups;
+    let takes = match plan.estimated_seconds {
+        Some(estimate) => p.with(b.about, seconds(p, estimate)),
+        None => format!("{}。{}", b.unknown_speed, b.unknown_speed_body),
+    };
+    let takes = if p.lang == crate::i18n::Lang::En { takes.replace('。', ": ") } else { takes };
+    let hosts: Vec<&str> = plan.machines.iter().map(|machine| machine.host_name.as_str()).collect();
+    let removes = match plan.removes.len() {
+        0 => b.removes_none.to_owned(),
+        number => p.with(b.removes_body, number),
+    };
+    vec![
+        (b.from_point, crate::fmt::date_time(plan.taken_at, p.lang)),
+        (
+            b.loses,
+            if plan.beside { b.removes_none.to_owned() } else { p.with(b.last_span, p.span(plan.loses_seconds)) },
+        ),
+        (b.from_copy, plan.place_name.clone()),
+        (b.how_much_data, bytes(plan.bytes)),
+        (b.takes, takes),
+        (b.onto, hosts.join("、")),
+        (b.removes, removes),
+    ]
+}
+
+/// `GET /services/{id}/restore`
+pub(crate) async fn ask_restore(s: Signed, Path(id): Path<String>) -> Answer {
+    let query = &s.visit.query;
+    let ask = asked(&id, query.get("point"), query.get("how") == "beside", false)?;
+    Ok(plan_page(&s, &id, ask, false).await?.1)
+}
+
+/// `POST /services/{id}/restore`
+pub(crate) async fn restore(s: Signed, Path(id): Path<String>) -> Answer {
+    let form = &s.visit.form;
+    let ask = asked(&id, form.get("point"), form.get("how") == "beside", !form.get("alive").is_empty())?;
+    match s.call(&restores::START, ask.clone()).await {
+        Ok(begun) => Ok(done(&s.portal, &format!("/services/{id}/restores/{}", begun.id), "restoring")),
+        Err(error) if error.code() == "restore.service_alive" => Ok(plan_page(&s, &id, ask, true).await?.1),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What the page and its live part both show.
+struct Seen {
+    detail: restores::RestoreDetail,
+    badge: Badge,
+    outcome: Option<Notice>,
+    steps: Option<Steps>,
+    links: Vec<String>,
+    disks: Vec<(String, String, String, String, String)>,
+    live: bool,
+}
+
+async fn see(s: &Signed, id: &str) -> Result<Seen> {
+    let (p, b) = (s.p(), &s.t().backups);
+    let detail = s.call(&restores::GET, restores::RestoreRef { id: id.parse()? }).await?;
+    let one = &detail.restore;
+    let outcome = match one.state {
+        RestoreState::Running => None,
+        RestoreState::Done if one.beside => Some(Notice::new(Tone::Well, b.beside_done, "")),
+        RestoreState::Done => Some(Notice::new(Tone::Well, b.restore_done, "")),
+        RestoreState::Ended => Some(Notice::new(Tone::Info, b.restore_ended, "")),
+        RestoreState::Failed => {
+            let why = one.problem.as_ref().map(|problem| said_of(p.lang, &problem.code, &problem.message));
+            Some(Notice::new(Tone::Danger, b.restore_failed, why.unwrap_or_default()))
+        }
+    };
+    let links = one.machines.iter().filter(|_| one.state == RestoreState::Done).map(|machine| machine.url.clone());
+    let links = links.filter(|url| url.starts_with("http://") || url.starts_with("https://")).collect();
+    let disks = detail.disks.iter().map(|disk| {
+        let (read, verified) = (seconds(p, disk.seconds), seconds(p, disk.verify_seconds));
+        (disk.disk.clone(), bytes(disk.bytes), read, verified, disk.digest.clone())
+    });
+    Ok(Seen {
+        badge: restore_badge(p, one),
+        outcome,
+        steps: detail.run.as_ref().map(|run| crate::flows::progress(p, run)),
+        links,
+        disks: disks.collect(),
+        live: one.state == RestoreState::Running,
+        detail,
+    })
+}
+
+fn end_question(p: &Page, service: &str, id: &str, page: bool) -> Confirm {
+    let b = &p.t.backups;
+    Confirm {
+        id: "end",
+        action: format!("/services/{service}/restores/{id}/end"),
+        csrf: p.csrf.clone(),
+        title: b.end_title.to_owned(),
+        body: b.end_body.to_owned(),
+        fields: vec![],
+        hidden: vec![],
+        button: b.end_beside.to_owned(),
+        danger: true,
+        cancel: p.t.frame.cancel,
+        back: format!("/services/{service}/restores/{id}"),
+        page,
+    }
+}
+
+/// `GET /services/{id}/restores/{restore}`
+pub(crate) async fn show_restore(s: Signed, Path((service, id)): Path<(String, String)>) -> Answer {
+    let seen = see(&s, &id).await?;
+    let record = s.get(&SERVICE, &service).await?;
+    let mut page = s.p().clone();
+    page.refresh = seen.live.then_some(3);
+    let (p, b) = (&page, &s.t().backups);
+    let one = &seen.detail.restore;
+    let at = |at: Timestamp| crate::fmt::date_time(at, p.lang);
+    let mut facts = vec![(b.how, way(p, one.beside).to_owned()), (b.asked, at(one.requested_at))];
+    facts.extend(one.taken_at.map(|taken| (b.from_point, at(taken))));
+    facts.extend(one.place_name.clone().map(|place| (b.from_copy, place)));
+    let end =
+        (one.beside && one.state == RestoreState::Done && may_act(&s)).then(|| end_question(p, &service, &id, false));
+    let view = RestorePage {
+        p,
+        name: said(p.lang, &record.body, "name"),
+        badge: seen.badge,
+        outcome: seen.outcome,
+        steps: seen.steps,
+        links: seen.links,
+        disks: seen.disks,
+        facts,
+        end,
+        live: seen.live,
+        service,
+        id,
+    };
+    Ok(ok(&view))
+}
+
+/// `GET /services/{id}/restores/{restore}/events`
+pub(crate) async fn restore_events(s: Signed, Path((_, id)): Path<(String, String)>) -> Answer {
+    see(&s, &id).await?;
+    Ok(live::stream(s, move |s| {
+        let id = id.clone();
+        async move {
+            let seen = see(&s, &id).await?;
+            let live = seen.live;
+            let Seen { badge, outcome, steps, links, disks, .. } = seen;
+            let view = RestoreProgress { p: s.p(), badge, outcome, steps, links, disks };
+            Ok((live::fragment(&view)?, !live))
+        }
+    }))
+}
+
+/// `GET /services/{id}/restores/{restore}/end`
+pub(crate) async fn ask_end(s: Signed, Path((service, id)): Path<(String, String)>) -> Answer {
+    see(&s, &id).await?;
+    let confirm = end_question(s.p(), &service, &id, true);
+    Ok(ok(&ConfirmPage { p: s.p(), summary: Summary::default(), confirm }))
+}
+
+/// `POST /services/{id}/restores/{restore}/end`
+pub(crate) async fn end(s: Signed, Path((service, id)): Path<(String, String)>) -> Answer {
+    match s.call(&restores::END, restores::RestoreRef { id: id.parse()? }).await {
+        Ok(_) => Ok(done(&s.portal, &format!("/services/{service}/backups"), "letting-go")),
+        Err(error) if correctable(&error) => {
+            let summary = Summary::gather(s.t().errors.conflict_title, &[], &s.p().error(&error));
+            let view = ConfirmPage { p: s.p(), summary, confirm: end_question(s.p(), &service, &id, true) };
+            Ok(show_page(StatusCode::CONFLICT, &view))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+// The operator's.
+
+fn keeps(p: &Page, retention: &Retention) -> String {
+    let b = &p.t.backups;
+    let rules = [
+        (retention.last, b.last),
+        (retention.hourly, b.hourly),
+        (retention.daily, b.daily),
+        (retention.weekly, b.weekly),
+        (retention.monthly, b.monthly),
+        (retention.yearly, b.yearly),
+    ];
+    let said: Vec<String> =
+        rules.iter().filter(|(number, _)| *number > 0).map(|(number, words)| p.with(words, number)).collect();
+    let between = if p.lang == crate::i18n::Lang::Zh { "、" } else { ", " };
+    if said.is_empty() { b.keeps_all.to_owned() } else { said.join(between) }
+}
+
+/// `GET /operator/backups`
+pub(crate) async fn operator(s: Signed) -> Answer {
+    let (p, b) = (s.p(), &s.t().backups);
+    let places = s.call(&places::LIST, Default::default()).await?.items;
+    let policies = s.call(&policies::LIST, Default::default()).await?.items;
+    let sites = s.call(&resources::places::LIST_SITES, Default::default()).await?;
+    let site = |id: &str| match sites.items.iter().find(|site| site.id.to_string() == id) {
+        Some(site) => site.name.clone(),
+        None => b.elsewhere.to_owned(),
+    };
+    let name = |id: &continuity::BackupPlaceId| {
+        places.iter().find(|place| place.id == *id).map(|place| place.name.clone()).unwrap_or_default()
+    };
+    let rows = places.iter().map(|place| PlaceRow {
+        id: place.id.to_string(),
+        name: place.name.clone(),
+        location: match &place.location {
+            Location::Folder { path, .. } => path.clone(),
+            Location::Server { url, .. } => url.clone(),
+            Location::Bucket { endpoint, bucket, .. } => format!("{endpoint}/{bucket}"),
+        },
+        site: site(&place.site),
+        badge: match place.immutability {
+            Immutability::None => Badge::new(Tone::Neutral, b.immutable_none),
+            Immutability::AppendOnly => Badge::new(Tone::Well, b.immutable_append),
+            Immutability::ObjectLock => Badge::new(Tone::Well, b.immutable_lock),
+        },
+    });
+    let rules = policies.iter().map(|policy| PolicyRow {
+        id: policy.id.to_string(),
+        name: policy.name.clone(),
+        when: format!("{} ({})", policy.terms.schedule.calendar, policy.terms.schedule.time_zone),
+        keeps: keeps(p, &policy.terms.retention),
+        places: policy.terms.places.iter().map(name).collect::<Vec<_>>().join("、"),
+    });
+    let (rows, rules) = (rows.collect(), rules.collect());
+    Ok(ok(&OperatorBackups { p, places: rows, policies: rules }))
+}

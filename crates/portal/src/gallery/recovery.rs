@@ -1,0 +1,194 @@
+//! Backups and restores, with made-up content.
+
+use super::{Badge, Choice, Field, Lang, Notice, Page, Summary, Tone, before, page, show, steps};
+use crate::backups::{
+    BackupsPage, CopyView, DigitView, DoingView, OperatorBackups, PlaceRow, PlanPage, PointView, PolicyRow,
+    RestorePage, RestoreRow, Shelter, Told,
+};
+
+fn told(p: &Page) -> Vec<Told> {
+    let b = &p.t.backups;
+    let told = |question, tone, words: String, note: String| Told { question, badge: Badge::new(tone, words), note };
+    let when = crate::fmt::date_time(before(430), p.lang);
+    vec![
+        told(b.can_i, Tone::Well, b.yes.into(), p.with(b.yes_of, when)),
+        told(b.how_much, Tone::Neutral, p.with(b.last_span, p.span(25_800)), String::new()),
+        told(b.how_fast, Tone::Neutral, p.with(b.about, "95 s"), p.with2(b.about_of, "far", "10 GiB")),
+        told(b.proven, Tone::Care, b.never.into(), b.never_body.into()),
+    ]
+}
+
+pub(super) fn shelter(p: &Page) -> Shelter {
+    Shelter { told: told(p) }
+}
+
+fn points(p: &Page) -> Vec<PointView> {
+    let b = &p.t.backups;
+    let copy = |place: &str, tone, words: &str, why: &str| CopyView {
+        place: place.into(),
+        badge: Badge::new(tone, words),
+        why: why.into(),
+    };
+    let point = |minutes, tone, words: &str, copies| PointView {
+        id: "rpt_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+        at: before(minutes),
+        badge: Badge::new(tone, words),
+        size: "10.2 GiB".into(),
+        how: b.crash_consistent,
+        copies,
+        why: String::new(),
+        usable: tone != Tone::Active,
+    };
+    vec![
+        point(
+            2,
+            Tone::Active,
+            b.taking,
+            vec![copy("near", Tone::Info, b.copy_stored, ""), copy("far", Tone::Info, b.copy_pending, "")],
+        ),
+        point(
+            430,
+            Tone::Well,
+            b.available,
+            vec![copy("near", Tone::Well, b.copy_verified, ""), copy("far", Tone::Well, b.copy_verified, "")],
+        ),
+        point(
+            1_870,
+            Tone::Care,
+            b.degraded,
+            vec![
+                copy("near", Tone::Well, b.copy_verified, ""),
+                copy(
+                    "far",
+                    Tone::Danger,
+                    b.copy_damaged,
+                    "the repository is not whole: a pack is cut; use another copy",
+                ),
+            ],
+        ),
+    ]
+}
+
+pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
+    let p = &page(lang, "tenant", "/services");
+    let b = &p.t.backups;
+    let digit = |wanted, name, tone, words, evidence: &str| DigitView {
+        wanted,
+        name,
+        badge: Badge::new(tone, words),
+        evidence: evidence.into(),
+    };
+    show(
+        out,
+        "backups",
+        &BackupsPage {
+            p,
+            id: "svc_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+            name: "官網".into(),
+            told: told(p),
+            policy: Some("nightly".into()),
+            next_due: Some(before(-700)),
+            digits: vec![
+                digit(3, b.digit_copies, Tone::Well, b.met, "original、near、far"),
+                digit(2, b.digit_media, Tone::Well, b.met, ""),
+                digit(1, b.digit_off_site, Tone::Well, b.met, "far"),
+                digit(1, b.digit_immutable, Tone::Care, b.not_met, ""),
+                digit(0, b.digit_errors, Tone::Info, b.not_proven, ""),
+            ],
+            points: points(p),
+            doing: vec![DoingView { what: b.work_copy, how_far: p.with2(b.of_total, "1.2 GiB", "10.2 GiB") }],
+            restores: vec![RestoreRow {
+                id: "rstr_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+                at: before(9_000),
+                badge: Badge::new(Tone::Well, p.t.state.done),
+                how: b.in_place,
+                place: "far".into(),
+            }],
+            may_act: true,
+            protected: true,
+            live: true,
+        },
+    );
+    for (name, possible) in [("restore-plan", true), ("restore-impossible", false)] {
+        let choices = vec![
+            Field::select("point", b.from_point, vec![Choice { chosen: true, ..Choice::new("", b.newest_point) }])
+                .free(),
+            Field::tiles(
+                "how",
+                b.how,
+                vec![
+                    Choice { chosen: true, ..Choice::new("place", b.in_place).note(b.in_place_note) },
+                    Choice::new("beside", b.beside).note(b.beside_note),
+                ],
+            )
+            .free(),
+        ];
+        let rows = [
+            (b.from_point, crate::fmt::date_time(before(430), lang)),
+            (b.loses, p.with(b.last_span, p.span(25_800))),
+            (b.from_copy, "far".into()),
+            (b.how_much_data, "10.2 GiB".into()),
+            (b.takes, p.with(b.about, "95 s")),
+            (b.onto, "taipei-2".into()),
+            (b.removes, p.with(b.removes_body, 1)),
+        ];
+        show(
+            out,
+            name,
+            &PlanPage {
+                p,
+                id: "svc_1".into(),
+                name: "官網".into(),
+                summary: Summary::default(),
+                choices,
+                trouble: (!possible).then(|| Notice::new(Tone::Danger, b.no_plan, "no copy will do: far is damaged")),
+                alive: possible.then(|| Notice::new(Tone::Danger, b.alive_title, b.alive_body)),
+                rows: if possible { rows.to_vec() } else { vec![] },
+                hidden: vec![("point", "rpt_1".into())],
+                confirm: possible.then(|| Field::check("alive", b.alive_label, b.alive_confirm, false)),
+                button: b.start_restore,
+                danger: true,
+                possible,
+            },
+        );
+    }
+    show(
+        out,
+        "restore",
+        &RestorePage {
+            p,
+            id: "rstr_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+            service: "svc_1".into(),
+            name: "官網".into(),
+            badge: Badge::new(Tone::Active, p.t.state.in_progress),
+            outcome: None,
+            steps: Some(steps(p, 4, false)),
+            links: vec![],
+            disks: vec![("system".into(), "10 GiB".into(), "81.2 s".into(), "12.9 s".into(), "ab".repeat(32))],
+            facts: vec![(b.how, b.in_place.into()), (b.from_copy, "far".into())],
+            end: None,
+            live: true,
+        },
+    );
+    let p = &page(lang, "operator", "/operator/backups");
+    let b = &p.t.backups;
+    let place = |name: &str, location: &str, site: &str, tone, words| PlaceRow {
+        id: "bkpl_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+        name: name.into(),
+        location: location.into(),
+        site: site.into(),
+        badge: Badge::new(tone, words),
+    };
+    let places = vec![
+        place("near", "/srv/backups", "Taipei", Tone::Neutral, b.immutable_none),
+        place("far", "https://backup.example.com:8430", b.elsewhere, Tone::Well, b.immutable_append),
+    ];
+    let policies = vec![PolicyRow {
+        id: "bkpo_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+        name: "nightly".into(),
+        when: "daily 02:00 (Asia/Taipei)".into(),
+        keeps: p.with(b.daily, 7),
+        places: "near、far".into(),
+    }];
+    show(out, "operator-backups", &OperatorBackups { p, places, policies });
+}
