@@ -2,7 +2,7 @@
 //! for operators the places and policies.
 
 use crate::account::{ConfirmPage, correctable};
-use crate::i18n::said_of;
+use crate::i18n::{Lang, said_of};
 use crate::live;
 use crate::page::{Page, ok, show as show_page};
 use crate::records::said;
@@ -28,8 +28,21 @@ use provisioning::services::SERVICE;
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
     pub question: &'static str,
-    pub badge: Badge,
+    /// A judgement, with its sign and tone; nothing where the answer is a plain value.
+    pub badge: Option<Badge>,
+    pub plain: String,
     pub note: String,
+}
+
+impl Told {
+    /// An answer that judges.
+    pub(crate) fn judged(question: &'static str, tone: Tone, words: impl std::fmt::Display, note: String) -> Self {
+        Told { question, badge: Some(Badge::new(tone, words)), plain: String::new(), note }
+    }
+    /// An answer that is a value.
+    pub(crate) fn plain(question: &'static str, plain: String, note: String) -> Self {
+        Told { question, badge: None, plain, note }
+    }
 }
 
 /// A copy of a point: where it lies, how it stands, why.
@@ -244,6 +257,11 @@ fn seconds(p: &Page, seconds: f64) -> String {
     crate::fmt::took((seconds.clamp(0.0, 1e12) * 1_000.0) as i64, p.t)
 }
 
+/// A list of names as the language writes it.
+fn listed(p: &Page, names: &[String]) -> String {
+    names.join(if p.lang == Lang::Zh { "、" } else { ", " })
+}
+
 fn point_view(p: &Page, point: &RecoveryPoint) -> PointView {
     let b = &p.t.backups;
     let taken: Vec<_> = point.machines.iter().filter_map(|part| part.taken.as_ref()).collect();
@@ -310,7 +328,9 @@ fn digit_views(p: &Page, protected: &Protected) -> Vec<DigitView> {
             Standing::NotMet => Badge::new(Tone::Care, b.not_met),
             Standing::NotProven => Badge::new(Tone::Info, b.not_proven),
         };
-        let evidence = if digit.name == Name::Media { String::new() } else { digit.evidence.join("、") };
+        let original = |one: &String| if one == "original" { b.original.to_owned() } else { one.clone() };
+        let evidence: Vec<String> = digit.evidence.iter().map(original).collect();
+        let evidence = if digit.name == Name::Media { String::new() } else { listed(p, &evidence) };
         DigitView { wanted: digit.wanted, name, badge, evidence }
     });
     each.collect()
@@ -335,40 +355,35 @@ fn answers(p: &Page, protected: &Protected, plan: Option<&Plan>) -> Vec<Told> {
     let b = &p.t.backups;
     let newest = protected.newest.as_ref();
     let when = |at: Timestamp| crate::fmt::date_time(at, p.lang);
-    let (can, can_note) = match newest {
+    let can = match newest {
         Some(point) => {
             let note = point.taken_at.map(|at| p.with(b.yes_of, when(at))).unwrap_or_default();
             match point.state {
-                State::Degraded => (Badge::new(Tone::Care, b.partly), note),
-                _ => (Badge::new(Tone::Well, b.yes), note),
+                State::Degraded => Told::judged(b.can_i, Tone::Care, b.partly, note),
+                _ => Told::judged(b.can_i, Tone::Well, b.yes, note),
             }
         }
-        None if protected.policy.is_some() => (Badge::new(Tone::Care, b.not_yet), String::new()),
-        None => (Badge::new(Tone::Danger, b.not_at_all), b.not_at_all_body.to_owned()),
+        None if protected.policy.is_some() => Told::judged(b.can_i, Tone::Care, b.not_yet, String::new()),
+        None => Told::judged(b.can_i, Tone::Danger, b.not_at_all, b.not_at_all_body.to_owned()),
     };
     let lost = match protected.age_seconds {
-        Some(age) => Badge::new(Tone::Neutral, p.with(b.last_span, p.span(age))),
-        None => Badge::new(Tone::Danger, b.everything),
+        Some(age) => Told::plain(b.how_much, p.with(b.last_span, p.span(age)), String::new()),
+        None => Told::judged(b.how_much, Tone::Danger, b.everything, String::new()),
     };
-    let (fast, fast_note) = match plan.map(|plan| (plan, plan.estimated_seconds)) {
-        Some((plan, Some(estimate))) => (
-            Badge::new(Tone::Neutral, p.with(b.about, seconds(p, estimate))),
-            p.with2(b.about_of, &plan.place_name, bytes(plan.bytes)),
-        ),
-        Some((_, None)) => (Badge::new(Tone::Neutral, b.unknown_speed), b.unknown_speed_body.to_owned()),
-        None => (Badge::new(Tone::Neutral, b.unknown_speed), String::new()),
+    let fast = match plan.map(|plan| (plan, plan.estimated_seconds)) {
+        Some((plan, Some(estimate))) => {
+            let note = p.with2(b.about_of, &plan.place_name, bytes(plan.bytes));
+            Told::plain(b.how_fast, p.with(b.about, seconds(p, estimate)), note)
+        }
+        Some((_, None)) => Told::plain(b.how_fast, b.unknown_speed.to_owned(), b.unknown_speed_body.to_owned()),
+        None => Told::plain(b.how_fast, b.unknown_speed.to_owned(), String::new()),
     };
     let drilled = newest.and_then(|point| point.copies().filter_map(|copy| copy.drilled_at).max());
-    let (proven, proven_note) = match drilled {
-        Some(at) => (Badge::new(Tone::Well, when(at)), b.proven_body),
-        None => (Badge::new(Tone::Care, b.never), b.never_body),
+    let proven = match drilled {
+        Some(at) => Told::judged(b.proven, Tone::Well, when(at), b.proven_body.to_owned()),
+        None => Told::judged(b.proven, Tone::Care, b.never, b.never_body.to_owned()),
     };
-    vec![
-        Told { question: b.can_i, badge: can, note: can_note },
-        Told { question: b.how_much, badge: lost, note: String::new() },
-        Told { question: b.how_fast, badge: fast, note: fast_note },
-        Told { question: b.proven, badge: proven, note: proven_note.to_owned() },
-    ]
+    vec![can, lost, fast, proven]
 }
 
 // Handlers.
@@ -551,10 +566,9 @@ fn plan_rows(p: &Page, plan: &Plan) -> Vec<(&'static str, String)> {
     let b = &p.t.backups;
     let takes = match plan.estimated_seconds {
         Some(estimate) => p.with(b.about, seconds(p, estimate)),
-        None => format!("{}。{}", b.unknown_speed, b.unknown_speed_body),
+        None => p.with2(b.unknown_because, b.unknown_speed, b.unknown_speed_body),
     };
-    let takes = if p.lang == crate::i18n::Lang::En { takes.replace('。', ": ") } else { takes };
-    let hosts: Vec<&str> = plan.machines.iter().map(|machine| machine.host_name.as_str()).collect();
+    let hosts: Vec<String> = plan.machines.iter().map(|machine| machine.host_name.clone()).collect();
     let removes = match plan.removes.len() {
         0 => b.removes_none.to_owned(),
         number => p.with(b.removes_body, number),
@@ -568,7 +582,7 @@ fn plan_rows(p: &Page, plan: &Plan) -> Vec<(&'static str, String)> {
         (b.from_copy, plan.place_name.clone()),
         (b.how_much_data, bytes(plan.bytes)),
         (b.takes, takes),
-        (b.onto, hosts.join("、")),
+        (b.onto, listed(p, &hosts)),
         (b.removes, removes),
     ]
 }
@@ -731,8 +745,7 @@ fn keeps(p: &Page, retention: &Retention) -> String {
     ];
     let said: Vec<String> =
         rules.iter().filter(|(number, _)| *number > 0).map(|(number, words)| p.with(words, number)).collect();
-    let between = if p.lang == crate::i18n::Lang::Zh { "、" } else { ", " };
-    if said.is_empty() { b.keeps_all.to_owned() } else { said.join(between) }
+    if said.is_empty() { b.keeps_all.to_owned() } else { listed(p, &said) }
 }
 
 /// `GET /operator/backups`
@@ -768,7 +781,7 @@ pub(crate) async fn operator(s: Signed) -> Answer {
         name: policy.name.clone(),
         when: format!("{} ({})", policy.terms.schedule.calendar, policy.terms.schedule.time_zone),
         keeps: keeps(p, &policy.terms.retention),
-        places: policy.terms.places.iter().map(name).collect::<Vec<_>>().join("、"),
+        places: listed(p, &policy.terms.places.iter().map(name).collect::<Vec<_>>()),
     });
     let (rows, rules) = (rows.collect(), rules.collect());
     Ok(ok(&OperatorBackups { p, places: rows, policies: rules }))

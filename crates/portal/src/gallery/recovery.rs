@@ -8,13 +8,12 @@ use crate::backups::{
 
 fn told(p: &Page) -> Vec<Told> {
     let b = &p.t.backups;
-    let told = |question, tone, words: String, note: String| Told { question, badge: Badge::new(tone, words), note };
     let when = crate::fmt::date_time(before(430), p.lang);
     vec![
-        told(b.can_i, Tone::Well, b.yes.into(), p.with(b.yes_of, when)),
-        told(b.how_much, Tone::Neutral, p.with(b.last_span, p.span(25_800)), String::new()),
-        told(b.how_fast, Tone::Neutral, p.with(b.about, "95 s"), p.with2(b.about_of, "far", "10 GiB")),
-        told(b.proven, Tone::Care, b.never.into(), b.never_body.into()),
+        Told::judged(b.can_i, Tone::Well, b.yes, p.with(b.yes_of, when)),
+        Told::plain(b.how_much, p.with(b.last_span, p.span(25_800)), String::new()),
+        Told::plain(b.how_fast, p.with(b.about, "95 s"), p.with2(b.about_of, "far", "10 GiB")),
+        Told::judged(b.proven, Tone::Care, b.never, b.never_body.into()),
     ]
 }
 

@@ -22,6 +22,8 @@ super::messages! {
         about_of: "從「{}」讀取並驗證 {}，依實測速度", "from {}, to read and verify {}, by measured speed";
         unknown_speed: "不知道", "Not known";
         unknown_speed_body: "還沒有從那裡還原過，沒有實測的速度。", "Nothing was ever brought back from there, so nothing was measured.";
+        unknown_because: "{}：{}", "{}: {}";
+        original: "原件", "the original";
         never: "從未", "Never";
         never_body: "還沒有人真的還原過這些備份。", "Nobody has really restored these copies yet.";
         proven_body: "當時真的還原並有回應", "it was really restored then, and answered";
