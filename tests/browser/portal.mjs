@@ -340,7 +340,7 @@ async function drills(page) {
   const file = await page.request.get(`${page.url()}.json`);
   hold((await file.json()).document.run.verdict === "impossible", "the signed file says what the page does");
   await visit(page, "/drills", "drills-after");
-  hold(await page.getByText("found by 1 drills").isVisible(), "what was missed is work for somebody");
+  hold(await page.getByText("seen 1 times").isVisible(), "what was missed is work for somebody");
   await inChinese(page, ["/drills", "/drills/plans/new", new URL(page.url()).pathname]);
   await page.goto(`${portal}/?lang=en`);
   say("a plan was made, drilled, and its evidence printed");

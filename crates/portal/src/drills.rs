@@ -332,7 +332,7 @@ pub(crate) async fn plan(s: Signed, Path(id): Path<String>) -> Answer {
         (d.next, plan.next_due.map_or_else(|| d.by_hand.to_owned(), |next| p.exact(&next))),
         (d.negative, terms.negative_every.to_string()),
         (d.owner, terms.owner.clone()),
-        (d.services, terms.services.join("、")),
+        (d.services, names(&s, &terms.services).await.join("、")),
     ];
     let view = PlanPage {
         p,
@@ -344,6 +344,16 @@ pub(crate) async fn plan(s: Signed, Path(id): Path<String>) -> Answer {
         may_run: plan.ended_at.is_none() && may(&s, true),
     };
     Ok(ok(&view))
+}
+
+/// What services are called; by their ids where the visitor may not read them.
+async fn names(s: &Signed, ids: &[String]) -> Vec<String> {
+    let mut names = Vec::with_capacity(ids.len());
+    for id in ids {
+        let found = s.get(&services::SERVICE, id).await;
+        names.push(found.map_or_else(|_| id.clone(), |record| crate::records::said(s.p().lang, &record.body, "name")));
+    }
+    names
 }
 
 async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {

@@ -119,6 +119,9 @@ fn close(tx: &mut Tx<'_>, mut run: DrillRun, reached: Phase) -> Result<()> {
     if run.state != State::Running {
         return Ok(());
     }
+    if let (Control::Due, Some(failure)) = (&run.body.control, &run.body.failure) {
+        run.body.control = Control::NotMade { code: failure.code.clone() };
+    }
     let (verdict, misses) = run.judge(reached);
     run.state = verdict.into();
     run.body.misses = misses;

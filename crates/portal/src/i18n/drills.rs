@@ -18,7 +18,7 @@ super::messages! {
         owner: "負責人", "Owner";
         due: "期限", "Due";
         overdue: "已逾期", "overdue";
-        times: "{} 次演練發現", "found by {} drills";
+        times: "{} 次演練發現", "seen {} times";
         name: "名稱", "Name";
         scenario: "情境", "Scenario";
         machine_lost: "機器毀損", "Machine lost";

@@ -162,5 +162,9 @@ fn a_service_is_brought_back_on_a_second_host_measured_and_proven_and_a_rotten_c
 
     // The drills were nobody's usage.
     let machines = customer.api.get("/api/v1/usage-summary").unwrap();
-    assert!(!machines.to_string().contains(again["services"][0]["machines"][0]["made"].as_str().unwrap()));
+    let used = customer.api.get("/tmf-api/usageManagement/v4/usage?limit=100").unwrap();
+    for drill in [&run, &again] {
+        let made = drill["services"][0]["machines"][0]["made"].as_str().unwrap();
+        assert!(!machines.to_string().contains(made) && !used.to_string().contains(made), "{made} is metered");
+    }
 }
