@@ -199,6 +199,22 @@ mod tests {
     }
 
     #[test]
+    fn what_a_second_path_answers_is_told_along_as_far_as_it_may() {
+        let asked = |answer: String| {
+            let mut spec = machine(serve(0, Box::leak(answer.into_boxed_str())));
+            spec.check = Some(Check::Http { port: 80, path: "/".into(), tell: Some("/status.json".into()) });
+            try_out(&spec, Duration::from_millis(500))
+        };
+        let told = asked("HTTP/1.1 200 OK\r\nServer: x\r\n\r\n{\"newest\":5}".into());
+        assert_eq!((told.ok, told.body.as_deref()), (true, Some("{\"newest\":5}")));
+        let long = asked(format!("HTTP/1.1 200 OK\r\n\r\n{}", "雲".repeat(5_000)));
+        assert!(long.ok && long.body.unwrap().len() <= limits::CHECK_BODY_BYTES_MAX + 3);
+        assert_eq!(try_out(&machine(serve(0, "HTTP/1.1 200 OK\r\n\r\nx")), Duration::from_millis(500)).body, None);
+        let busy = asked("HTTP/1.1 503 Busy\r\n\r\nno".into());
+        assert_eq!((busy.ok, busy.body), (false, None));
+    }
+
+    #[test]
     fn a_port_that_nothing_leads_to_says_so_at_once() {
         let mut spec = machine(1);
         spec.networks.clear();

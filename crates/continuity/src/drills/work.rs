@@ -134,7 +134,8 @@ fn lost(tx: &mut Tx<'_>, run: &DrillRun) -> Result<Lost> {
         Scenario::HostLost => Lost { hosts: all.into_iter().collect(), ..Lost::default() },
         Scenario::BackupServerLost { place } => Lost { places: vec![*place], ..Lost::default() },
         Scenario::SiteLost => {
-            let Some(host) = all.first() else { return Ok(Lost::default()) };
+            let first = terms.services.first().map_or(Ok(BTreeSet::new()), |service| stands_on(tx, service))?;
+            let Some(host) = first.first() else { return Ok(Lost::default()) };
             let pool = hosts::load(tx, *host)?.pool;
             let site = sites::pool(tx, pool)?.site;
             Lost { hosts: hosts::at_site(tx, site)?, site: Some(site), places: Vec::new() }
