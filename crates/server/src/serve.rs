@@ -130,7 +130,7 @@ async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> 
     });
     let (hub, gate) = (house.hub.clone(), house.gate.clone());
     let notices = tokio::spawn(async move { hub.deliver(gate).await });
-    tell_ready();
+    web::serve::tell_ready();
     asked_to_stop().await;
     tracing::info!("stopping");
     let _ = stop.send(true);
@@ -148,23 +148,6 @@ async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> 
     })
     .await;
     stopped.map_err(|e| Error::bug("server.task", "stopping stopped on a broken invariant").because(e))
-}
-
-/// Tells whoever started us, where that is systemd, that the server answers: the
-/// unit counts as started then and not before (sd_notify(3)).
-fn tell_ready() {
-    use std::os::linux::net::SocketAddrExt as _;
-    use std::os::unix::ffi::OsStrExt as _;
-    use std::os::unix::net::{SocketAddr, UnixDatagram};
-    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let address = match name.as_bytes().strip_prefix(b"@") {
-        Some(name) => SocketAddr::from_abstract_name(name),
-        None => SocketAddr::from_pathname(&name),
-    };
-    let told = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(b"READY=1", &address));
-    if let Err(error) = told {
-        tracing::warn!(%error, "systemd could not be told that the server is ready");
-    }
 }
 
 fn load_tls(args: &ServeArgs) -> Result<Option<Arc<rustls::ServerConfig>>> {

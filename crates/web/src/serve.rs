@@ -205,3 +205,20 @@ async fn http(
         tracing::debug!(%peer, error = %e, "a connection broke off");
     }
 }
+
+/// Tells whoever started us, where that is systemd, that the server answers: the
+/// unit counts as started then and not before (sd_notify(3)).
+pub fn tell_ready() {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let address = match name.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&name),
+    };
+    let told = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(b"READY=1", &address));
+    if let Err(error) = told {
+        tracing::warn!(%error, "systemd could not be told that the server is ready");
+    }
+}
