@@ -5,11 +5,13 @@
 
 mod api;
 mod machines;
+mod places;
 mod process;
 mod story;
 
 pub use api::{Answer, Api};
 pub use machines::Machines;
+pub use places::{Bucket, Shelf, credential, settled};
 pub use process::{Binaries, Daemon, Installation, Options, free_port};
 pub use story::{Customer, Guest, Order, mailed_token, sign_in};
 

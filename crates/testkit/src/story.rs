@@ -251,6 +251,15 @@ impl Order {
         }
     }
 
+    /// The service that the order has brought.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn service(&self, api: &Api) -> Outcome<String> {
+        let services = api.get(&format!("{SERVICES}?state=active&category=CustomerFacingService&limit=100"))?;
+        word(services.get(0).ok_or("there is no active service")?, "/id")
+    }
+
     /// Visits the machine's own page.
     ///
     /// # Errors

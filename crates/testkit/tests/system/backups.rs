@@ -2,13 +2,13 @@
 //! restic as the judge of what lies in the places.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use base::time::Timestamp;
 use serde_json::{Value as Json, json};
-use testkit::{Api, Binaries, Daemon, Installation, Machines, Options, free_port};
+use testkit::{Api, Binaries, Customer, Installation, Machines, Options, Shelf, credential};
 
 use crate::{Scratch, has_hypervisor};
 
@@ -33,49 +33,6 @@ pub fn yunwei(api: &Api, words: &[&str]) -> Json {
 
 pub fn id(made: &Json) -> &str {
     made["id"].as_str().unwrap()
-}
-
-/// A repository server with credentials for one customer.
-pub struct Shelf {
-    pub folder: PathBuf,
-    pub url: String,
-    at: String,
-    server: Option<Daemon>,
-}
-
-impl Shelf {
-    /// A server with one repository of that name, and what lets one in there in each role.
-    pub fn start(folder: &Path, repository: &str) -> Shelf {
-        let program = Binaries::find().unwrap().folder.join("yunwei-repository");
-        std::fs::create_dir_all(folder.join("data")).unwrap();
-        for role in ["append", "maintain"] {
-            let mut command = Command::new(&program);
-            command.args(["credential", "add", role, "--repository", repository, "--role", role, "--data"]);
-            let output = command.arg(folder.join("data")).output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            std::fs::write(folder.join(role), output.stdout).unwrap();
-        }
-        let at = format!("127.0.0.1:{}", free_port().unwrap());
-        let mut shelf = Shelf { folder: folder.to_owned(), url: format!("http://{at}"), at, server: None };
-        shelf.serve();
-        shelf
-    }
-
-    /// Serves what it holds.
-    pub fn serve(&mut self) {
-        let mut command = Command::new(Binaries::find().unwrap().folder.join("yunwei-repository"));
-        command.args(["serve", "--listen", &self.at, "--data"]).arg(self.folder.join("data"));
-        self.server = Some(Daemon::start("yunwei-repository", command, &self.folder.join("log")).unwrap());
-    }
-
-    /// Is away.
-    pub fn stop(&mut self) {
-        self.server.take().unwrap().stop().unwrap();
-    }
-
-    pub fn secret(&self, role: &str) -> String {
-        std::fs::read_to_string(self.folder.join(role)).unwrap().trim().to_owned()
-    }
 }
 
 /// Debian's restic, on one of the customer's repositories.
@@ -159,7 +116,7 @@ fn a_service_is_protected_as_the_book_says_and_its_owner_can_leave_with_plain_re
     let services = "/tmf-api/serviceInventory/v4/service?category=CustomerFacingService&state=active";
     let service = id(&customer.api.get(services).unwrap()[0]).to_owned();
 
-    let (near, shelf) = (scratch.0.join("near"), Shelf::start(&scratch.0.join("shelf"), &customer.tenant));
+    let (near, shelf) = (scratch.0.join("near"), Shelf::start(&scratch.0.join("shelf"), &[&customer.tenant]).unwrap());
     std::fs::create_dir_all(&near).unwrap();
     std::fs::set_permissions(&near, PermissionsExt::from_mode(0o777)).unwrap();
     let staff = house.api.clone();
@@ -168,8 +125,8 @@ fn a_service_is_protected_as_the_book_says_and_its_owner_can_leave_with_plain_re
     let far = ["backup", "places", "add", "far", "--server", &shelf.url, "--site", "elsewhere"];
     let second = yunwei(&staff, &[&far[..], &["--immutability", "append-only"]].concat());
     for role in ["append", "maintain"] {
-        let file = shelf.folder.join(role);
-        let credential = ["backup", "places", "credential", id(&second), "--role", role, "--name", role];
+        let (file, name) = (shelf.secret_file(&customer.tenant, role), credential(&customer.tenant, role));
+        let credential = ["backup", "places", "credential", id(&second), "--role", role, "--name", &name];
         let whose = ["--tenant", &customer.tenant, "--secret-file", file.to_str().unwrap()];
         yunwei(&staff, &[&credential[..], &whose].concat());
     }
@@ -199,8 +156,7 @@ fn a_service_is_protected_as_the_book_says_and_its_owner_can_leave_with_plain_re
     let again = settled(&customer.api, id(&begun));
     assert_eq!(again["state"], "available", "{again:#}");
 
-    let host_of = |url: &str| url.trim_start_matches("http://").to_owned();
-    let far = format!("rest:http://append:{}@{}/{}/", shelf.secret("append"), host_of(&shelf.url), customer.tenant);
+    let far = shelf.for_restic(&customer.tenant).unwrap();
     let near = near.join(&customer.tenant).display().to_string();
     for (place, repository) in [("near", near), ("far", far)] {
         let restic = leave(&customer.api, place, repository);
@@ -230,24 +186,18 @@ fn a_service_is_protected_as_the_book_says_and_its_owner_can_leave_with_plain_re
 }
 
 /// Sets up a copy on the host itself and one at a server, and takes a point. Gives the service.
-fn shelter(scratch: &Scratch, house: &Installation, host: &Machines, shelf: &Shelf, customer: &Api) -> String {
+fn shelter(scratch: &Scratch, house: &Installation, host: &Machines, shelf: &Shelf, customer: &Customer) -> String {
     let services = "/tmf-api/serviceInventory/v4/service?category=CustomerFacingService&state=active";
-    let service = id(&customer.get(services).unwrap()[0]).to_owned();
+    let service = id(&customer.api.get(services).unwrap()[0]).to_owned();
     let near = scratch.0.join("near");
     std::fs::create_dir_all(&near).unwrap();
     std::fs::set_permissions(&near, PermissionsExt::from_mode(0o777)).unwrap();
-    let folder = format!("{}:{}", host.id, near.display());
-    let staff = house.api.clone();
-    let first = yunwei(&staff, &["backup", "places", "add", "near", "--folder", &folder]);
-    let far = ["backup", "places", "add", "far", "--server", &shelf.url, "--site", "elsewhere"];
-    let second = yunwei(&staff, &[&far[..], &["--immutability", "append-only"]].concat());
-    let file = shelf.folder.join("append");
-    let credential = ["backup", "places", "credential", id(&second), "--role", "append", "--name", "append"];
-    yunwei(&staff, &[&credential[..], &["--secret-file", file.to_str().unwrap()]].concat());
-    let policy = ["backup", "policies", "add", "nightly", "--calendar", "daily 02:00", "--daily", "7"];
-    let policy = yunwei(&staff, &[&policy[..], &["--place", id(&first), "--place", id(&second)]].concat());
-    yunwei(&staff, &["backup", "protect", &service, "--policy", id(&policy)]);
-    let point = yunwei(customer, &["backup", "run", &service]);
+    let folder = json!({ "type": "folder", "host": host.id, "path": near });
+    let near = house.place("near", &folder, "none").unwrap();
+    let far = house.place_at("far", shelf, &[&customer.tenant]).unwrap();
+    let policy = house.backup_policy("nightly", "daily 02:00", &[near, far]).unwrap();
+    yunwei(&house.api, &["backup", "protect", &service, "--policy", &policy]);
+    let point = yunwei(&customer.api, &["backup", "run", &service]);
     assert_eq!(point["state"], "available", "{point:#}");
     service
 }
@@ -272,8 +222,8 @@ fn a_service_whose_host_is_lost_answers_again_on_another_host_and_its_record_goe
     order.watch(&customer.api).unwrap();
     let second = Machines::start(&house, "h2").unwrap();
     assert_ne!(first.id, second.id);
-    let shelf = Shelf::start(&scratch.0.join("shelf"), &customer.tenant);
-    let service = shelter(&scratch, &house, &first, &shelf, &customer.api);
+    let shelf = Shelf::start(&scratch.0.join("shelf"), &[&customer.tenant]).unwrap();
+    let service = shelter(&scratch, &house, &first, &shelf, &customer);
     let taken = yunwei(&customer.api, &["backup", "show", &service])["newest"]["takenAt"].clone();
     let taken: Timestamp = taken.as_str().unwrap().parse().unwrap();
     let (before, api) = (address(&customer.api, &service), &customer.api);

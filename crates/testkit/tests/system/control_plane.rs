@@ -6,9 +6,9 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
-use testkit::{Customer, Installation, Machines, Options};
+use testkit::{Customer, Installation, Machines, Options, Shelf, credential};
 
-use crate::backups::{Shelf, id, yunwei};
+use crate::backups::{id, yunwei};
 use crate::{Scratch, has_hypervisor};
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -21,14 +21,14 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Two places for copies of the platform, the policy of both, and the platform under it.
 fn protected(house: &Installation, scratch: &Path) -> [Shelf; 2] {
-    let shelves = ["one", "two"].map(|name| Shelf::start(&scratch.join(name), "control-plane"));
+    let shelves = ["one", "two"].map(|name| Shelf::start(&scratch.join(name), &["control-plane"]).unwrap());
     let mut places = Vec::new();
     for (name, shelf) in ["one", "two"].iter().zip(&shelves) {
         let place = ["backup", "places", "add", name, "--server", &shelf.url, "--site", "elsewhere"];
         let place = yunwei(&house.api, &[&place[..], &["--immutability", "append-only"]].concat());
         for role in ["append", "maintain"] {
-            let file = shelf.folder.join(role);
-            let credential = ["backup", "places", "credential", id(&place), "--role", role, "--name", role];
+            let (file, name) = (shelf.secret_file("control-plane", role), credential("control-plane", role));
+            let credential = ["backup", "places", "credential", id(&place), "--role", role, "--name", &name];
             let whose = ["--control-plane", "--secret-file", file.to_str().unwrap()];
             yunwei(&house.api, &[&credential[..], &whose].concat());
         }
@@ -90,7 +90,10 @@ fn a_platform_that_is_lost_with_its_machine_comes_back_and_finds_its_hosts() {
         .unwrap();
     let share = |number: u8| folder.join(format!("share-{number}.txt"));
     let text = std::fs::read_to_string(&kit).unwrap();
-    assert!(shelves.iter().all(|shelf| !text.contains(&shelf.secret("append"))), "what opens the places is sealed");
+    assert!(
+        shelves.iter().all(|shelf| !text.contains(&shelf.secret("control-plane", "append").unwrap())),
+        "what opens the places is sealed"
+    );
 
     // What the copy does not know: one machine goes, another comes.
     customer.api.post(&format!("/api/v1/services/{ended}/terminate"), &json!({})).unwrap();
@@ -102,7 +105,7 @@ fn a_platform_that_is_lost_with_its_machine_comes_back_and_finds_its_hosts() {
     // Everything on its machine is lost, and one of the two places with it.
     house.kill_server().unwrap();
     std::fs::remove_dir_all(house.data()).unwrap();
-    shelves[0].stop();
+    shelves[0].stop().unwrap();
 
     assert_eq!(code(&recover(&house, &kit, &[share(1)])), "share.too_few");
     assert_eq!(code(&recover(&house, &kit, &[share(1), share(1)])), "share.repeated");
@@ -132,7 +135,7 @@ fn a_platform_that_is_lost_with_its_machine_comes_back_and_finds_its_hosts() {
     assert_eq!((&point["id"], &point["state"]), (&told["point"], &json!("degraded")), "{point:#}");
 
     // And it is kept again, now that both places are there.
-    shelves[0].serve();
+    shelves[0].serve().unwrap();
     let again = yunwei(&house.api, &["control-plane", "backup"]);
     assert_eq!(again["state"], "available", "{again:#}");
 

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use base::time::Timestamp;
 use serde_json::Value as Json;
-use testkit::{Api, Binaries, Installation, Machines, Options};
+use testkit::{Api, Binaries, Installation, Machines, Options, Shelf, credential};
 
-use crate::backups::{Shelf, id, yunwei};
+use crate::backups::{id, yunwei};
 use crate::{Scratch, has_hypervisor};
 
 /// `yunwei` where it may fail: whether it did well, and what it printed.
@@ -65,7 +65,7 @@ fn a_service_is_brought_back_on_a_second_host_measured_and_proven_and_a_rotten_c
     let services = "/tmf-api/serviceInventory/v4/service?category=CustomerFacingService&state=active";
     let service = id(&customer.api.get(services).unwrap()[0]).to_owned();
 
-    let (near, shelf) = (scratch.0.join("near"), Shelf::start(&scratch.0.join("shelf"), &customer.tenant));
+    let (near, shelf) = (scratch.0.join("near"), Shelf::start(&scratch.0.join("shelf"), &[&customer.tenant]).unwrap());
     std::fs::create_dir_all(&near).unwrap();
     std::fs::set_permissions(&near, PermissionsExt::from_mode(0o777)).unwrap();
     let staff = house.api.clone();
@@ -73,8 +73,8 @@ fn a_service_is_brought_back_on_a_second_host_measured_and_proven_and_a_rotten_c
     let first = yunwei(&staff, &["backup", "places", "add", "near", "--folder", &folder]);
     let far = ["backup", "places", "add", "far", "--server", &shelf.url, "--site", "elsewhere"];
     let second = yunwei(&staff, &[&far[..], &["--immutability", "append-only"]].concat());
-    let file = shelf.folder.join("append");
-    let credential = ["backup", "places", "credential", id(&second), "--role", "append", "--name", "append"];
+    let (file, name) = (shelf.secret_file(&customer.tenant, "append"), credential(&customer.tenant, "append"));
+    let credential = ["backup", "places", "credential", id(&second), "--role", "append", "--name", &name];
     let whose = ["--tenant", &customer.tenant, "--secret-file", file.to_str().unwrap()];
     yunwei(&staff, &[&credential[..], &whose].concat());
     let policy = ["backup", "policies", "add", "nightly", "--calendar", "daily 02:00", "--daily", "7"];

@@ -1,5 +1,7 @@
 //! `yunwei-demo`: the main job, shown from outside. See `script/demo`.
 
+mod back;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use back::{Places, Platform};
 use clap::Parser;
 use serde_json::{Value as Json, json};
 use testkit::{Api, Customer, Installation, Machines, Options, Outcome};
@@ -65,9 +68,10 @@ fn show(args: &Args) -> Outcome<()> {
     let mut script = Script::default();
     println!("\nYunwei 雲維: an order becomes a running machine and a bill\n");
     let listen = if args.once { None } else { Some(args.listen.clone()) };
-    let house = script
+    let mut house = script
         .step("operator and server", || Installation::start(&scratch.0, Options { listen, ..Options::default() }))?;
-    let host = script.step("hypervisor, and the agent that makes it a host", || Machines::start(&house, "host1"))?;
+    let mut host =
+        script.step("hypervisor, and the agent that makes it a host", || Machines::start(&house, "host1"))?;
     script.step("images and catalog", || house.seed())?;
     let (first, second) = script.step("two customers", || {
         Ok((
@@ -86,20 +90,58 @@ fn show(args: &Args) -> Outcome<()> {
     })?;
     let bill = script.step("the bill", || house.bill(&first))?;
     script.step("the other customer sees none of it", || unseen(&second.api, &order.id, &bill))?;
-    let audit = script.step("the audit log, recomputed", || house.run_json(&["audit", "verify"]))?;
     print_bill(&bill);
+
+    println!("  What was sold is kept, lost on purpose, and brought back\n");
+    let service = order.service(&first.api)?;
+    let other = script.step("a second host", || Machines::start(&house, "host2"))?;
+    let places = script.step("three places for copies, and a policy", || {
+        let places = Places::set_up(&house, &host, &first)?;
+        places.protect(&house, &service).map(|()| places)
+    })?;
+    script.step("a recovery point, looked at in three places", || back::take(&first, &service))?;
+    let point = script.step("another one", || back::take(&first, &service))?;
+    script.step("restic reads every byte of every copy", || places.judged_by_restic(&first))?;
+    script.step("the first host dies, and its disks with it", || host.lose_disks())?;
+    let drill =
+        script.step("a drill on the second host, and one on a damaged copy", || back::drill(&first, &service))?;
+    let (rto, rpo) =
+        (seconds(&drill["services"][0]["rtoMilliseconds"]), seconds(&drill["services"][0]["rpoMilliseconds"]));
+    println!(
+        "      back in {rto:.1} s of {} · {rpo:.1} s of data lost of {}",
+        drill["terms"]["objectives"]["rtoSeconds"], drill["terms"]["objectives"]["rpoSeconds"]
+    );
+    let proven = script.step("its evidence, verified without a server", || back::evidence(&house, &first, &drill))?;
+    script.step("the service itself is brought back", || back::restore(&first, &service))?;
+    let again = script.step("the machine's own page", || order.visit(&first.api))?;
+    println!("      {}", again.url);
+    let platform = script.step("the platform is kept, its key in three shares", || Platform::keep(&house, &places))?;
+    let platform_rto = script.step("the platform is lost, and recovered with two of them", || {
+        platform.lose_and_recover(&mut house, &other)
+    })?;
+    let audit = script.step("the audit log, recomputed", || house.run_json(&["audit", "verify"]))?;
+
+    let copies = point["machines"][0]["copies"].as_array().map_or(0, Vec::len);
+    let control = drill["control"]["state"] == "damageFound";
     let report = json!({
         "steps": script.steps,
         "order": { "id": order.id, "state": done["state"] },
         "guest": { "url_ok": guest.ok, "url": guest.url, "boot_seconds": guest.boot_seconds, "accelerator": host.accelerator },
         "bill": bill,
+        "backup": { "copies": copies, "restic_verified": true },
+        "drill": { "rto_seconds": rto, "rpo_seconds": rpo, "objectives_met": drill["state"] == "passed", "negative_control_failed": control },
+        "evidence": { "verified": proven },
+        "restore": { "url_ok": again.ok, "url": again.url },
+        "control_plane": { "recovered": true, "rto_seconds": platform_rto },
         "audit": { "entries": audit["entries"], "verified": audit["ok"] },
         "portal_url": house.api.url,
     });
     if let Some(file) = &args.json {
         std::fs::write(file, format!("{report:#}\n"))?;
     }
-    let truly = done["state"] == "completed" && guest.ok && audit["ok"] == true && adds_up(&bill);
+    let sold = done["state"] == "completed" && guest.ok && audit["ok"] == true && adds_up(&bill);
+    let kept = copies == 3 && control && proven && again.ok;
+    let truly = sold && kept;
     if !truly {
         return Err(format!("not everything happened: {report:#}").into());
     }
@@ -107,6 +149,8 @@ fn show(args: &Args) -> Outcome<()> {
         stay(&house, &[&first, &second], &stop);
     }
     println!("\nremoving everything …");
+    drop(places);
+    drop(other);
     drop(host);
     drop(house);
     Ok(())
@@ -171,6 +215,11 @@ fn unseen(api: &Api, order: &str, bill: &Json) -> Outcome<()> {
         }
     }
     Ok(())
+}
+
+/// Milliseconds as seconds.
+fn seconds(milliseconds: &Json) -> f64 {
+    milliseconds.as_f64().unwrap_or(f64::NAN) / 1000.0
 }
 
 /// Whether there are lines, and they and the tax make the total.

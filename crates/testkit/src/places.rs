@@ -1,0 +1,229 @@
+//! Places for copies, as an operator would run them: a repository server, and object storage.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+
+use crate::{Api, Binaries, Daemon, Installation, Outcome, free_port};
+
+/// A repository server with credentials for each of its repositories.
+pub struct Shelf {
+    /// Where it keeps everything.
+    pub folder: PathBuf,
+    /// Its address.
+    pub url: String,
+    at: String,
+    program: PathBuf,
+    server: Option<Daemon>,
+}
+
+impl Shelf {
+    /// A server with repositories of those names.
+    ///
+    /// # Errors
+    /// Where it cannot be set up.
+    pub fn start(folder: &Path, repositories: &[&str]) -> Outcome<Shelf> {
+        let program = Binaries::find()?.folder.join("yunwei-repository");
+        std::fs::create_dir_all(folder.join("data"))?;
+        let at = format!("127.0.0.1:{}", free_port()?);
+        let url = format!("http://{at}");
+        let mut shelf = Shelf { folder: folder.to_owned(), url, at, program, server: None };
+        for repository in repositories {
+            for role in ROLES {
+                shelf.admit(repository, role)?;
+            }
+        }
+        shelf.serve()?;
+        Ok(shelf)
+    }
+
+    /// Makes a credential, and keeps its secret.
+    fn admit(&self, repository: &str, role: &str) -> Outcome<()> {
+        let name = credential(repository, role);
+        let mut command = Command::new(&self.program);
+        command.args(["credential", "add", &name, "--repository", repository, "--role", role, "--data"]);
+        let output = command.arg(self.folder.join("data")).output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+        }
+        Ok(std::fs::write(self.folder.join(name), output.stdout)?)
+    }
+
+    /// Serves what it holds.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn serve(&mut self) -> Outcome<()> {
+        let mut command = Command::new(&self.program);
+        command.args(["serve", "--listen", &self.at, "--data"]).arg(self.folder.join("data"));
+        self.server = Some(Daemon::start("yunwei-repository", command, &self.folder.join("log"))?);
+        let until = Instant::now() + Duration::from_secs(20);
+        while std::net::TcpStream::connect(&self.at).is_err() {
+            if Instant::now() > until {
+                return Err("the repository server does not answer".into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// Is away.
+    ///
+    /// # Errors
+    /// Where it does not end.
+    pub fn stop(&mut self) -> Outcome<()> {
+        self.server.take().map_or(Ok(()), Daemon::stop)
+    }
+
+    /// The file with the secret of a credential.
+    pub fn secret_file(&self, repository: &str, role: &str) -> PathBuf {
+        self.folder.join(credential(repository, role))
+    }
+
+    /// The secret of a credential.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn secret(&self, repository: &str, role: &str) -> Outcome<String> {
+        Ok(std::fs::read_to_string(self.secret_file(repository, role))?.trim().to_owned())
+    }
+
+    /// A repository's address as restic wants it, with what lets one in.
+    ///
+    /// # Errors
+    /// Where there is no such repository.
+    pub fn for_restic(&self, repository: &str) -> Outcome<String> {
+        let (name, secret) = (credential(repository, "append"), self.secret(repository, "append")?);
+        Ok(format!("rest:http://{name}:{secret}@{}/{repository}/", self.at))
+    }
+}
+
+/// What a credential of a place lets one do.
+pub const ROLES: [&str; 2] = ["append", "maintain"];
+
+/// The name of a credential.
+pub fn credential(repository: &str, role: &str) -> String {
+    format!("{role}-{repository}")
+}
+
+/// Object storage that speaks S3, with one bucket.
+pub struct Bucket {
+    /// Its address.
+    pub url: String,
+    _server: Daemon,
+}
+
+impl Bucket {
+    /// The bucket's name.
+    pub const NAME: &str = "copies";
+
+    /// A server with an empty bucket.
+    ///
+    /// # Errors
+    /// Where it cannot be installed or does not answer.
+    pub fn start(log: &Path) -> Outcome<Bucket> {
+        let (port, python) = (free_port()?.to_string(), Binaries::find()?.checkout.join("tests/python"));
+        let mut command = Command::new(python);
+        command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port]);
+        let mut server = Daemon::start("object storage", command, log)?;
+        let nobody = Api::new(&format!("http://127.0.0.1:{port}"), "");
+        let until = Instant::now() + Duration::from_secs(180);
+        loop {
+            let made = nobody.send("PUT", &format!("/{}", Self::NAME), &[], Some(b""));
+            if made.is_ok_and(|answer| answer.status == 200) {
+                return Ok(Bucket { url: nobody.url, _server: server });
+            }
+            server.expect_alive()?;
+            if Instant::now() > until {
+                return Err("the object storage does not answer".into());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Installation {
+    /// Makes a place for copies on a repository server, and keeps what lets one in there for each
+    /// repository: a tenant's id, or `control-plane`.
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub fn place_at(&self, name: &str, shelf: &Shelf, repositories: &[&str]) -> Outcome<String> {
+        let location = json!({ "type": "server", "url": shelf.url });
+        let id = self.place(name, &location, "appendOnly")?;
+        for repository in repositories {
+            for role in ROLES {
+                let whose = match *repository {
+                    "control-plane" => json!({ "controlPlane": true }),
+                    tenant => json!({ "tenant": tenant }),
+                };
+                self.let_in(&id, role, &credential(repository, role), &shelf.secret(repository, role)?, whose)?;
+            }
+        }
+        Ok(id)
+    }
+
+    /// Makes a place for copies in a bucket.
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub fn place_in(&self, name: &str, bucket: &Bucket) -> Outcome<String> {
+        let location = json!({
+            "type": "bucket", "endpoint": bucket.url, "bucket": Bucket::NAME, "region": "us-east-1",
+        });
+        let id = self.place(name, &location, "none")?;
+        for role in ROLES {
+            self.let_in(&id, role, "key", "secret", json!({}))?;
+        }
+        Ok(id)
+    }
+
+    /// Makes a place for copies.
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub fn place(&self, name: &str, location: &Json, immutability: &str) -> Outcome<String> {
+        let site = if location["type"] == "folder" { Json::Null } else { json!("elsewhere") };
+        let asked = json!({ "name": name, "location": location, "site": site, "immutability": immutability });
+        let made = self.api.post("/api/v1/backup-places", &asked)?;
+        Ok(made["id"].as_str().unwrap_or_default().to_owned())
+    }
+
+    fn let_in(&self, place: &str, role: &str, name: &str, secret: &str, whose: Json) -> Outcome<()> {
+        let mut asked = whose;
+        (asked["role"], asked["name"], asked["secret"]) = (role.into(), name.into(), secret.into());
+        self.api.post(&format!("/api/v1/backup-places/{place}/credential"), &asked).map(drop)
+    }
+
+    /// Makes a policy that copies to these places.
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub fn backup_policy(&self, name: &str, calendar: &str, places: &[String]) -> Outcome<String> {
+        let asked = json!({
+            "name": name, "places": places, "pruneDelayHours": 72,
+            "schedule": { "calendar": calendar, "timeZone": "Asia/Taipei" },
+            "retention": { "last": 3, "daily": 7 },
+        });
+        let made = self.api.post("/api/v1/backup-policies", &asked)?;
+        Ok(made["id"].as_str().unwrap_or_default().to_owned())
+    }
+}
+
+/// Waits until a recovery point, of a service or of the platform, is no longer being taken.
+///
+/// # Errors
+/// Where it did not come about in every place.
+pub fn settled(api: &Api, path: &str) -> Outcome<Json> {
+    let until = Instant::now() + Duration::from_secs(300);
+    loop {
+        let point = api.get(path)?;
+        match point["state"].as_str() {
+            Some("available") => return Ok(point),
+            Some("taking") if Instant::now() < until => std::thread::sleep(Duration::from_millis(100)),
+            _ => return Err(format!("the recovery point did not come about in every place: {point:#}").into()),
+        }
+    }
+}
