@@ -125,7 +125,8 @@ impl Machines {
     /// Where the agent is not running or files cannot be removed.
     pub fn lose_disks(&mut self) -> Outcome<()> {
         self.kill_everything()?;
-        std::fs::remove_dir_all(self.agent_data().join("machines"))?;
+        let machines = self.agent_data().join("machines");
+        std::fs::remove_dir_all(&machines).map_err(|e| format!("cannot remove {}: {e}", machines.display()))?;
         Ok(())
     }
 
