@@ -169,6 +169,27 @@ async function service(page) {
   await page.keyboard.press("Escape");
 }
 
+// What can be brought back, with the keyboard alone. Nothing protects the service here: the pages must
+// say so, and offer no button that would come to nothing.
+async function backups(page) {
+  const service = new URL(page.url()).pathname;
+  hold(await page.getByText("Can I get it back?").isVisible(), "a service says whether it can be brought back");
+  await page.getByRole("link", { name: "See backups" }).focus();
+  await page.keyboard.press("Enter");
+  await page.waitForURL("**/backups");
+  hold(await page.getByText("No: this service is not backed up").isVisible(), "what is not backed up is said to be so");
+  await look(page, "backups");
+  await page.getByRole("link", { name: "Bring it back" }).focus();
+  await page.keyboard.press("Enter");
+  await page.waitForURL("**/restore");
+  hold(await page.getByText("It cannot be brought back as things stand").isVisible(), "a plan that cannot be is said to be none");
+  hold((await page.locator("form[method=post][action$='/restore']").count()) === 0, "no button without a plan");
+  await look(page, "restore-plan");
+  await inChinese(page, [`${service}/backups`, `${service}/restore`]);
+  await page.goto(`${portal}${service}?lang=en`);
+  say("backups of a service were looked at");
+}
+
 async function bill(page) {
   await visit(page, "/bills", "bills");
   const first = page.locator("table.list tbody th a").first();
@@ -290,10 +311,10 @@ async function operator(credentials) {
   for (const [path, name] of [
     ["/", "op-overview"], ["/operator/orders", "op-orders"], ["/operator/flows?show=all", "op-flows"], ["/operator/hosts", "op-hosts"], ["/operator/sites", "op-sites"],
     ["/operator/images", "op-images"], ["/operator/customers", "op-customers"], ["/operator/customers/new", "op-customer-new"], ["/operator/offerings", "op-offerings"],
-    ["/operator/jobs", "op-jobs"], ["/operator/jobs?show=all", "op-jobs-all"], ["/operator/images/new", "op-image-new"], ["/operator/images/upload", "op-image-upload"], ["/operator/audit", "op-audit"], ["/webhooks", "op-webhooks"],
+    ["/operator/jobs", "op-jobs"], ["/operator/jobs?show=all", "op-jobs-all"], ["/operator/images/new", "op-image-new"], ["/operator/images/upload", "op-image-upload"], ["/operator/backups", "op-backups"], ["/operator/audit", "op-audit"], ["/webhooks", "op-webhooks"],
     ["/search?q=a", "op-search"], ["/drills", "op-drills"], ["/account", "op-account"],
   ]) await visit(page, path, name);
-  await inChinese(page, ["/", "/operator/flows?show=all", "/operator/jobs", "/operator/hosts", "/operator/sites", "/operator/customers", "/operator/offerings", "/operator/audit", "/webhooks"]);
+  await inChinese(page, ["/", "/operator/flows?show=all", "/operator/jobs", "/operator/backups", "/operator/hosts", "/operator/sites", "/operator/customers", "/operator/offerings", "/operator/audit", "/webhooks"]);
   await page.goto(`${portal}/?lang=en`);
   for (const [list, name] of [["/operator/flows?show=all", "op-flow"], ["/operator/hosts", "op-host"], ["/operator/customers", "op-customer"], ["/operator/offerings", "op-offering"]]) {
     await page.goto(portal + list);
@@ -355,7 +376,10 @@ try {
     await signIn(page, credentials);
     say("signed in as a tenant");
     await order(page);
-    if (await page.locator('a[href^="/services/"].btn.main').count()) await service(page);
+    if (await page.locator('a[href^="/services/"].btn.main').count()) {
+      await service(page);
+      await backups(page);
+    }
     await bill(page);
     await drills(page);
     await rest(page);
