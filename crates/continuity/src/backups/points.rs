@@ -134,7 +134,7 @@ pub struct RecoveryCopy {
     /// When a restore from it was made last and its data was right.
     #[schemars(with = "Option<String>")]
     pub drilled_at: Option<Timestamp>,
-    /// Which of the policy's places, from 0: the first is written, the others are copied from it.
+    /// Which of the point's places, from 0: the first is written, the others are copied from it.
     pub position: i64,
     #[serde(skip)]
     pub(crate) machine: String,

@@ -148,10 +148,10 @@ impl Step for Open {
         let all = intents::of_service(tx, &point.service)?.into_iter();
         let living: Vec<_> =
             all.filter_map(|machine| Some((machine.id.to_string(), machine.host, machine.desired?))).collect();
-        let mut there = Vec::with_capacity(policy.terms.places.len());
-        for place in &policy.terms.places {
-            there.push(repositories::at(tx, point.tenant, *place)?.id);
-        }
+        let there = within_reach_first(tx, &policy.terms.places, living.first().map(|(_, host, _)| *host))?;
+        let there: Result<Vec<_>> =
+            there.into_iter().map(|place| Ok(repositories::at(tx, point.tenant, place)?.id)).collect();
+        let there = there?;
         let first_time = point.machines.is_empty();
         if first_time && living.is_empty() {
             return Err(Error::conflict("service.no_machine", "the service has no machine to take disks of"));
@@ -169,6 +169,22 @@ impl Step for Open {
         stop(tx, &input.point.to_string())?;
         Ok(Progress::Done(()))
     }
+}
+
+/// The policy's places in its order, but for directories of other hosts, which come last: the machine
+/// may have been brought back elsewhere since, and the first place is written by its host.
+fn within_reach_first(
+    tx: &mut Tx<'_>,
+    all: &[crate::BackupPlaceId],
+    host: Option<HostId>,
+) -> Result<Vec<crate::BackupPlaceId>> {
+    let (mut near, mut far) = (Vec::with_capacity(all.len()), Vec::new());
+    for place in all {
+        let own = places::load(tx, *place)?.location.host();
+        if own.is_some() && host.is_some() && own != host { far.push(*place) } else { near.push(*place) }
+    }
+    near.append(&mut far);
+    Ok(near)
 }
 
 /// Hosts stop working for a point.
