@@ -224,7 +224,7 @@ ways_up!(BackupsPage.id, PlanPage.id, RestorePage.service);
 
 // Words.
 
-fn state_badge(p: &Page, state: State) -> Badge {
+pub(crate) fn state_badge(p: &Page, state: State) -> Badge {
     let b = &p.t.backups;
     match state {
         State::Taking => Badge::new(Tone::Active, b.taking),
@@ -235,7 +235,7 @@ fn state_badge(p: &Page, state: State) -> Badge {
     }
 }
 
-fn copy_badge(p: &Page, state: CopyState) -> Badge {
+pub(crate) fn copy_badge(p: &Page, state: CopyState) -> Badge {
     let b = &p.t.backups;
     match state {
         CopyState::Pending => Badge::new(Tone::Info, b.copy_pending),

@@ -34,6 +34,7 @@ mod offerings;
 mod operator;
 mod orders;
 mod page;
+mod platform;
 mod preferences;
 mod profile;
 mod records;
@@ -259,6 +260,9 @@ fn operator_routes() -> Router<Portal> {
         .route("/operator/images/new", get(hosts::image_form).post(hosts::image_register))
         .route(uploads::IMAGES, get(uploads::form).post(uploads::receive))
         .route("/operator/backups", get(backups::operator))
+        .route("/operator/platform", get(platform::page).post(platform::protect))
+        .route("/operator/platform/backup", post(platform::take))
+        .route("/operator/platform/kit", post(platform::kit))
         .route("/operator/jobs", get(jobs::list))
         .route("/operator/jobs/{id}/{verb}", get(jobs::ask).post(jobs::decide))
         .route("/operator/customers", get(customers::list))

@@ -167,6 +167,7 @@ impl Page {
                     f.group_guard,
                     vec![
                         link("/operator/audit", f.audit, Icon::Audit),
+                        link("/operator/platform", f.platform, Icon::Key),
                         link("/webhooks", f.webhooks, Icon::Out),
                         link("/members", f.members, Icon::Person),
                     ],
@@ -217,7 +218,7 @@ impl Page {
             "/members" => &["owner", "support", "administrator", "auditor"],
             "/activity" | "/operator/audit" => &["owner", "administrator", "auditor"],
             "/operator/flows" => &["administrator", "auditor", "operations", "support"],
-            "/operator/jobs" => &["administrator", "auditor", "operations"],
+            "/operator/jobs" | "/operator/platform" => &["administrator", "auditor", "operations"],
             "/webhooks" => &["owner", "administrator", "auditor", "operations"],
             "/operator/hosts" | "/operator/sites" | "/operator/backups" => &["administrator", "auditor", "operations"],
             "/operator/images" => &["administrator", "auditor", "operations", "product-manager"],

@@ -339,6 +339,8 @@ fn flash(t: &'static Messages, code: &str) -> Option<Notice> {
         "order-cancelling" => t.ordering.order_cancelling,
         "drill-planned" => t.drills.plan_made,
         "drill-begun" => t.drills.run_started,
+        "platform-kept" => t.platform.kept,
+        "platform-copy" => t.platform.taken,
         "starting" => t.ordering.starting_now,
         "stopping" => t.ordering.stopping_now,
         "restarting" => t.ordering.restarting_now,

@@ -639,6 +639,7 @@ fn all(lang: Lang) -> Vec<(&'static str, String)> {
     account_pages(lang, &mut out);
     operator_pages(lang, &mut out);
     recovery::pages(lang, &mut out);
+    recovery::platform(lang, &mut out);
     out
 }
 

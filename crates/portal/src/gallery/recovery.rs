@@ -5,6 +5,7 @@ use crate::backups::{
     BackupsPage, CopyView, DigitView, DoingView, OperatorBackups, PlaceRow, PlanPage, PointView, PolicyRow,
     RestorePage, RestoreRow, Shelter, Told,
 };
+use crate::platform::{PlatformPage, PointRow};
 
 fn told(p: &Page) -> Vec<Told> {
     let b = &p.t.backups;
@@ -190,4 +191,44 @@ pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
         places: "near、far".into(),
     }];
     show(out, "operator-backups", &OperatorBackups { p, places, policies });
+}
+
+/// How the platform itself is kept, and that it is not.
+pub(super) fn platform(lang: Lang, out: &mut Vec<(&'static str, String)>) {
+    let p = &page(lang, "operator", "/operator/platform");
+    let b = &p.t.backups;
+    let point = |minutes, tone, words: &str, far: Badge, why: &str| PointRow {
+        of: Some(before(minutes)),
+        state: Badge::new(tone, words),
+        copies: vec![
+            ("taichung".into(), Badge::new(Tone::Well, b.copy_verified), String::new()),
+            ("object storage".into(), far, why.into()),
+        ],
+        problem: why.into(),
+    };
+    let away = Badge::new(Tone::Danger, b.copy_missing);
+    let kept = PlatformPage {
+        p,
+        kept: true,
+        policy: "platform".into(),
+        places: "taichung · object storage".into(),
+        age: Some(p.span(1_140)),
+        next: Some(before(-41)),
+        kit_made: Some(before(9_000)),
+        kit_is_old: true,
+        taking: false,
+        points: vec![
+            point(19, Tone::Well, b.available, Badge::new(Tone::Well, b.copy_verified), ""),
+            point(79, Tone::Care, b.degraded, away, "object storage did not answer"),
+        ],
+        may_change: true,
+        may_take: true,
+        choose: None,
+    };
+    show(out, "platform", &kept);
+    let choices = vec![Choice::new("bkpo_01jd8q2v7k3x5w9m0n4r6t8y2z", "platform")];
+    let choose = Field::select("policy", p.t.platform.policy, choices).hint(p.t.platform.policy_hint);
+    let bare =
+        PlatformPage { kept: false, points: Vec::new(), age: None, choose: Some(choose), kit_made: None, ..kept };
+    show(out, "platform-none", &bare);
 }

@@ -29,6 +29,7 @@ super::messages! {
         all_orders: "所有訂單", "All orders";
         offerings: "銷售方案", "Offerings";
         audit: "稽核紀錄", "Audit log";
+        platform: "平台本身", "Platform";
         jobs: "工作", "Jobs";
         webhooks: "Webhook 通知", "Webhooks";
         drills: "還原演練", "Drills";

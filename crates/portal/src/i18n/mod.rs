@@ -16,6 +16,7 @@ mod drills;
 mod frame;
 mod operator;
 mod ordering;
+mod platform;
 mod steps;
 mod webhooks;
 
@@ -30,6 +31,7 @@ pub(crate) use drills::Drills;
 pub(crate) use frame::{Errors, Frame, State};
 pub(crate) use operator::Operator;
 pub(crate) use ordering::Ordering;
+pub(crate) use platform::Platform;
 pub(crate) use steps::Steps;
 pub(crate) use webhooks::Webhooks;
 
@@ -75,6 +77,7 @@ pub(crate) struct Messages {
     pub steps: Steps,
     pub webhooks: Webhooks,
     pub drills: Drills,
+    pub platform: Platform,
 }
 
 static ZH: Messages = Messages {
@@ -91,6 +94,7 @@ static ZH: Messages = Messages {
     steps: Steps::ZH,
     webhooks: Webhooks::ZH,
     drills: Drills::ZH,
+    platform: Platform::ZH,
 };
 static EN: Messages = Messages {
     frame: Frame::EN,
@@ -106,6 +110,7 @@ static EN: Messages = Messages {
     steps: Steps::EN,
     webhooks: Webhooks::EN,
     drills: Drills::EN,
+    platform: Platform::EN,
 };
 
 impl Lang {
@@ -203,6 +208,7 @@ mod tests {
             Steps::ALL,
             Webhooks::ALL,
             Drills::ALL,
+            Platform::ALL,
         ]
         .concat()
     }
