@@ -21,7 +21,8 @@ use base64::prelude::BASE64_STANDARD;
 use benches::median;
 use vault::client::{Cancel, Worker};
 use vault::request::{
-    Answer, Backup, Changed, Key, Limits, Place, Read as Reading, Repository, Restore, Secret, Source, Task, Unreadable,
+    Answer, Backup, Changed, Image, Key, Limits, Place, Read as Reading, Repository, Restore, Secret, Source, Task,
+    Unreadable,
 };
 
 const FILES: usize = 10_000;
@@ -131,6 +132,13 @@ enum What<'a> {
     Told(&'a [(u64, u64)]),
 }
 
+/// A disk alone, under its own name.
+fn disk_alone(path: PathBuf, changed: Option<Changed>) -> Source {
+    let named = path.parent().unwrap_or(&path).to_owned();
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Source::Images { named, images: vec![Image { path, name, changed }] }
+}
+
 /// A program that backs up into a repository below a directory.
 trait Program {
     fn name(&self) -> &'static str;
@@ -183,10 +191,10 @@ impl Program for Ours {
         let path = data.to_owned();
         let source = match what {
             What::Files => Source::Path { path, named: None, except: Vec::new() },
-            What::Image => Source::Image { path, named: None, changed: None },
+            What::Image => disk_alone(path, None),
             What::Told(ranges) => {
                 let changed = Changed { since: self.last.clone(), ranges: ranges.to_vec() };
-                Source::Image { path, named: None, changed: Some(changed) }
+                disk_alone(path, Some(changed))
             }
         };
         let (host, label) = ("bench".to_owned(), "bench".to_owned());

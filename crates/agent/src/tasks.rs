@@ -19,7 +19,8 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use vault::client;
 use vault::fault;
 use vault::request::{
-    Answer, Backup, Checked, Entry, Key, Place, Progress, Read, Repository, Restore, Snapshot, Source, Task, Unreadable,
+    Answer, Backup, Checked, Entry, Image, Key, Place, Progress, Read, Repository, Restore, Snapshot, Source, Task,
+    Unreadable,
 };
 
 use crate::files::{self, failed};
@@ -146,8 +147,13 @@ impl Job<'_> {
             format!("{TAKEN}{}", copied.taken_at),
             format!("{CONSISTENCY}{}", word(copied.consistency)),
         ];
+        let image = |path: PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Image { path, name, changed: None }
+        };
+        let images = copied.files.into_iter().map(image).collect();
         let backup = Backup {
-            source: Source::Path { path: scratch.0.clone(), named: Some(folder(machine).into()), except: vec![] },
+            source: Source::Images { named: folder(machine).into(), images },
             host: machine.to_string(),
             tags,
             label: "disks".to_owned(),

@@ -173,24 +173,32 @@ pub enum Source {
         #[serde(default)]
         except: Vec<String>,
     },
-    /// A disk: an image file or a block device. It is cut into pieces of one size, so that what
-    /// changes is stored and little else; holes are not read. Restored, it is a file.
-    Image {
-        /// Where it is now.
-        path: PathBuf,
-        /// The name it has in the snapshot, the same each time, where `path` is a passing one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        named: Option<PathBuf>,
-        /// What changed since an earlier snapshot, where that is known. Without it all of a disk
-        /// is read, unless its file system says that nothing was written.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        changed: Option<Changed>,
+    /// Disks: image files or block devices. They are cut into pieces of one size, so that what
+    /// changes is stored and little else; holes are not read. Restored, they are files.
+    Images {
+        /// The directory that they lie in, in the snapshot: the same each time.
+        named: PathBuf,
+        /// The disks; one at the least.
+        images: Vec<Image>,
     },
     /// A stream, such as a database's dump: [`crate::client::Worker::run`] is given it.
     Stream {
         /// The name of the file that it becomes.
         named: PathBuf,
     },
+}
+
+/// A disk that is backed up.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Image {
+    /// Where it is now.
+    pub path: PathBuf,
+    /// The name of the file that it is in the snapshot; each once.
+    pub name: String,
+    /// What changed since an earlier snapshot, where that is known. Without it all of a disk
+    /// is read, unless its file system says that nothing was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Changed>,
 }
 
 /// What changed of a disk, as a hypervisor's dirty bitmap tells it.

@@ -38,6 +38,8 @@ pub struct Copied {
     pub taken_at: Timestamp,
     /// What was done for that.
     pub consistency: Consistency,
+    /// Each disk, as a raw file named after it.
+    pub files: Vec<PathBuf>,
 }
 
 /// One disk as it is found.
@@ -68,7 +70,8 @@ impl Libvirt {
                 Shown::Running | Shown::Paused(_) => self.copy_living(id, &disks, into, cancel, told)?,
             };
             if let Some(consistency) = copied {
-                return Ok(Copied { taken_at, consistency });
+                let files = disks.iter().map(|disk| raw(into, disk)).collect();
+                return Ok(Copied { taken_at, consistency, files });
             }
             for disk in &disks {
                 for file in [raw(into, disk), draft(into, disk)] {

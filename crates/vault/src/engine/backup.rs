@@ -15,7 +15,7 @@ use rustic_core::{
 };
 
 use super::bridge::Watch;
-use super::image::{self, Image};
+use super::image;
 use super::{Done, Failure, Notes, Opened, hex, snapshot};
 use crate::fault;
 use crate::request::{Answer, Backup, Source, Unreadable};
@@ -40,11 +40,12 @@ pub(super) fn run(
             })
         }
         Source::Stream { named } => by_engine(open, notes, |open| stream(open, named, input, form)),
-        Source::Image { path, named, changed } => {
-            look(path)?;
-            let image = Image { path, named: named.as_ref().unwrap_or(path), changed: changed.as_ref() };
+        Source::Images { named, images } => {
+            for image in images {
+                look(&image.path)?;
+            }
             let open = open.for_images()?;
-            let taken = image::run(&open, &image, form)?;
+            let taken = image::run(&open, named, images, form)?;
             answer(&open, &taken, notes)
         }
     }

@@ -1,4 +1,4 @@
-//! Taking a snapshot of a disk image.
+//! Taking a snapshot of disk images: those of a machine together, as they are of one instant.
 //!
 //! The engine cuts a file where its contents suggest it, into pieces of about 1 MiB: 4 KiB written
 //! to a disk store one or two of these again. It also reads and hashes every byte of a file that
@@ -7,6 +7,7 @@
 //! unchanged is taken from the snapshot before. In the repository it is a file like any other, and
 //! comes out of plain restic as the image it was.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path};
@@ -27,7 +28,7 @@ use super::pack::{Added, Kind, Name, Packer, Press};
 use super::{Done, Failure, Opened};
 use crate::fault;
 use crate::place;
-use crate::request::Changed;
+use crate::request::{Changed, Image};
 
 /// Smallest size of a piece, in bytes.
 const PIECE_MIN: u64 = 64 << 10;
@@ -40,15 +41,6 @@ const TURN: u64 = 4 << 20;
 /// Threads that read, hash and compress.
 const THREADS: usize = 4;
 
-/// An image to be kept.
-pub(super) struct Image<'a> {
-    pub(super) path: &'a Path,
-    /// The name it has in the snapshot.
-    pub(super) named: &'a Path,
-    /// What is known to have changed.
-    pub(super) changed: Option<&'a Changed>,
-}
-
 /// The size of the pieces of an image.
 fn piece_size(image: u64) -> u64 {
     let mut size = PIECE_MIN;
@@ -60,41 +52,54 @@ fn piece_size(image: u64) -> u64 {
 
 /// The image in an earlier snapshot.
 struct Before {
-    snapshot: SnapshotFile,
     about: Metadata,
     pieces: Vec<DataId>,
     /// The size of its pieces.
     size: u64,
 }
 
-pub(super) fn run(open: &Opened<IndexedFullStatus>, image: &Image<'_>, form: SnapshotFile) -> Done<SnapshotFile> {
+/// What became of one image.
+struct Kept {
+    node: Node,
+    size: u64,
+    was_there: bool,
+    is_same: bool,
+}
+
+pub(super) fn run(
+    open: &Opened<IndexedFullStatus>,
+    named: &Path,
+    images: &[Image],
+    form: SnapshotFile,
+) -> Done<SnapshotFile> {
     let begun = Instant::now();
-    let file = File::open(image.path).map_err(|e| unreadable(image.path, &e))?;
-    let about = about(&file).map_err(|e| unreadable(image.path, &e))?;
-    let form = named(form, image.named)?;
-    let before = before(open, image, &form);
+    let form = particulars(form, named, images)?;
+    let last = last(open, &form);
     let packer = Packer::new(&open.engine, Bridge::new(open.store.clone(), open.watch.clone()))?;
     let progress = open.engine.progress_bytes("backing up...");
-    progress.set_length(about.size);
-    let cut = Cut::new(image, &about, before.as_ref());
-    let pieces = match &before {
-        Some(before) if image.changed.is_none() && is_same(&about, before) => before.pieces.clone(),
-        _ => cut.pieces(&packer, &progress)?,
-    };
-    let same = before.as_ref().is_some_and(|before| before.pieces == pieces);
-    let size = about.size;
-    let mut node = Node::new_node(image.named.file_name().unwrap_or_default(), NodeType::File, about);
-    node.content = Some(pieces);
-    let mut snapshot = SnapshotFile { tree: trees(&packer, image.named, node)?, ..form };
+    let sizes =
+        images.iter().map(|image| Ok(about(&File::open(&image.path)?)?.size)).collect::<std::io::Result<Vec<_>>>();
+    progress.set_length(sizes.unwrap_or_default().iter().sum());
+    let mut kept = Vec::with_capacity(images.len());
+    for image in images {
+        kept.push(keep(open, &packer, &progress, (named, image), last.as_ref())?);
+    }
+    let counts = |wanted: fn(&Kept) -> bool| kept.iter().filter(|one| wanted(one)).count() as u64;
+    let mut counted = SnapshotSummary::default();
+    counted.total_bytes_processed = kept.iter().map(|one| one.size).sum();
+    counted.total_files_processed = images.len() as u64;
+    counted.files_new = counts(|one| !one.was_there);
+    counted.files_changed = counts(|one| one.was_there && !one.is_same);
+    counted.files_unmodified = counts(|one| one.is_same);
+    let mut nodes: Vec<Node> = kept.into_iter().map(|one| one.node).collect();
+    // As the format wants them.
+    nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut snapshot = SnapshotFile { tree: trees(&packer, named, nodes)?, ..form };
     let [data, trees] = packer.finish()?;
-    snapshot.parent = before.as_ref().map(|before| before.snapshot.id);
+    snapshot.parent = last.as_ref().map(|last| last.id);
     snapshot.parents = snapshot.parent.into_iter().collect();
-    let mut summary = summary(&snapshot, data, trees, begun);
-    summary.total_bytes_processed = size;
-    summary.files_new = u64::from(before.is_none());
-    summary.files_changed = u64::from(before.is_some() && !same);
-    summary.files_unmodified = u64::from(same);
-    snapshot.summary = Some(summary);
+    sum_up(&mut counted, &snapshot, data, trees, begun);
+    snapshot.summary = Some(counted);
     if let Some(refusal) = open.watch.refusal() {
         return Err(refusal.into());
     }
@@ -104,31 +109,68 @@ pub(super) fn run(open: &Opened<IndexedFullStatus>, image: &Image<'_>, form: Sna
     Ok(snapshot)
 }
 
+/// Keeps one image.
+fn keep(
+    open: &Opened<IndexedFullStatus>,
+    packer: &Packer<'_, IndexedFullStatus>,
+    progress: &Progress,
+    (named, image): (&Path, &Image),
+    last: Option<&SnapshotFile>,
+) -> Done<Kept> {
+    let file = File::open(&image.path).map_err(|e| unreadable(&image.path, &e))?;
+    let about = about(&file).map_err(|e| unreadable(&image.path, &e))?;
+    let before = before(open, &named.join(&image.name), image.changed.as_ref(), last);
+    let cut = Cut::new(image, &about, before.as_ref());
+    let pieces = match &before {
+        Some(before) if image.changed.is_none() && is_same(&about, before) => before.pieces.clone(),
+        _ => cut.pieces(packer, progress)?,
+    };
+    let is_same = before.as_ref().is_some_and(|before| before.pieces == pieces);
+    let size = about.size;
+    let mut node = Node::new_node(std::ffi::OsStr::new(&image.name), NodeType::File, about);
+    node.content = Some(pieces);
+    Ok(Kept { node, size, was_there: before.is_some(), is_same })
+}
+
 /// The snapshot's particulars with its path.
-fn named(mut form: SnapshotFile, named: &Path) -> Done<SnapshotFile> {
-    let path = named.to_str().filter(|_| named.is_absolute() && named.file_name().is_some());
-    let path =
-        path.ok_or_else(|| fault::error(fault::REQUEST_INVALID, "an image is named by a whole path in UTF-8"))?;
+fn particulars(mut form: SnapshotFile, named: &Path, images: &[Image]) -> Done<SnapshotFile> {
+    let invalid = |message: &str| fault::error(fault::REQUEST_INVALID, message);
+    let path = named.to_str().filter(|_| named.is_absolute());
+    let path = path.ok_or_else(|| invalid("images are named by the whole path of their directory, in UTF-8"))?;
+    let plain = |name: &str| !name.is_empty() && Path::new(name).file_name() == Some(std::ffi::OsStr::new(name));
+    let names: BTreeSet<&str> = images.iter().map(|image| image.name.as_str()).collect();
+    if names.is_empty() || names.len() < images.len() || !names.iter().all(|name| plain(name)) {
+        return Err(
+            invalid("each image has a file name of its own, without a path, and there is one at the least").into()
+        );
+    }
     form.paths.add(path.to_owned());
     Ok(form)
 }
 
-/// The image in the snapshot that the caller names, else in the last of the same host, label and
-/// path. Where it cannot be used all is read, which costs time and nothing else.
-fn before(open: &Opened<IndexedFullStatus>, image: &Image<'_>, form: &SnapshotFile) -> Option<Before> {
-    let snapshot = match image.changed {
-        Some(changed) => open.snapshot(&changed.since).ok()?,
-        None => {
-            let all = open.engine.get_all_snapshots().ok()?;
-            let alike =
-                |s: &SnapshotFile| s.hostname == form.hostname && s.label == form.label && s.paths == form.paths;
-            all.into_iter().filter(alike).max_by_key(|snapshot| snapshot.time.timestamp())?
-        }
+/// The last snapshot of the same host, label and path.
+fn last(open: &Opened<IndexedFullStatus>, form: &SnapshotFile) -> Option<SnapshotFile> {
+    let all = open.engine.get_all_snapshots().ok()?;
+    let alike = |s: &SnapshotFile| s.hostname == form.hostname && s.label == form.label && s.paths == form.paths;
+    all.into_iter().filter(alike).max_by_key(|snapshot| snapshot.time.timestamp())
+}
+
+/// The image in the snapshot that the caller names, else in the last one. Where it cannot be used
+/// all is read, which costs time and nothing else.
+fn before(
+    open: &Opened<IndexedFullStatus>,
+    at: &Path,
+    changed: Option<&Changed>,
+    last: Option<&SnapshotFile>,
+) -> Option<Before> {
+    let tree = match changed {
+        Some(changed) => open.snapshot(&changed.since).ok()?.tree,
+        None => last?.tree,
     };
-    let node = open.engine.node_from_path(snapshot.tree, image.named.strip_prefix("/").ok()?).ok()?;
+    let node = open.engine.node_from_path(tree, at.strip_prefix("/").ok()?).ok()?;
     let pieces = node.content?;
     let size = regular(&open.engine, &pieces, node.meta.size)?;
-    Some(Before { snapshot, about: node.meta, pieces, size })
+    Some(Before { about: node.meta, pieces, size })
 }
 
 /// The size of pieces that are all of one size but the last, and all there.
@@ -168,15 +210,15 @@ struct Cut<'a> {
 }
 
 impl<'a> Cut<'a> {
-    fn new(image: &Image<'a>, about: &Metadata, before: Option<&'a Before>) -> Self {
+    fn new(image: &'a Image, about: &Metadata, before: Option<&'a Before>) -> Self {
         // An image that grew a little keeps its pieces.
         let fits = |before: &&Before| about.size.div_ceil(before.size) <= 2 * PIECES;
         let size = before.filter(fits).map_or_else(|| piece_size(about.size), |before| before.size);
-        let known = image.changed.zip(before).filter(|(_, before)| before.size == size);
+        let known = image.changed.as_ref().zip(before).filter(|(_, before)| before.size == size);
         let known = known.map(|(told, before)| Known { pieces: &before.pieces, changed: ranges(&told.ranges) });
         let zeros = vec![0; usize::try_from(size).unwrap_or_default()];
         let zero = Name::of(&zeros);
-        Cut { path: image.path, length: about.size, size, known, zeros, zero }
+        Cut { path: &image.path, length: about.size, size, known, zeros, zero }
     }
 
     /// The names of all pieces, stored where they were not.
@@ -283,27 +325,24 @@ fn is_hole(file: &File, from: u64, to: u64) -> bool {
     }
 }
 
-/// Stores the directories that lead to a node: the root of them.
-fn trees<S: IndexedFull>(packer: &Packer<'_, S>, named: &Path, node: Node) -> Done<rustic_core::TreeId> {
+/// Stores the directories that lead to these nodes: the root of them.
+fn trees<S: IndexedFull>(packer: &Packer<'_, S>, named: &Path, nodes: Vec<Node>) -> Done<rustic_core::TreeId> {
     let unwritable = |e: String| fault::error(fault::ENGINE, format!("a directory cannot be written: {e}"));
     let mut press = packer.press()?;
-    let mut store = |node: Node| -> Done<rustic_core::TreeId> {
-        let (text, _) = Tree { nodes: vec![node] }.serialize().map_err(|e| unwritable(e.to_string()))?;
+    let mut store = |nodes: Vec<Node>| -> Done<rustic_core::TreeId> {
+        let (text, _) = Tree { nodes }.serialize().map_err(|e| unwritable(e.to_string()))?;
         Ok(packer.add(&mut press, Kind::Tree, Name::of(&text), &text)?.into())
     };
-    let mut node = node;
-    let folders = named.parent().into_iter().flat_map(Path::components).rev();
-    for folder in folders.filter(|part| matches!(part, Component::Normal(_))) {
-        let subtree = store(node)?;
-        node = Node::new_node(folder.as_os_str(), NodeType::Dir, Metadata::default());
-        node.subtree = Some(subtree);
+    let mut tree = store(nodes)?;
+    for folder in named.components().rev().filter(|part| matches!(part, Component::Normal(_))) {
+        let mut node = Node::new_node(folder.as_os_str(), NodeType::Dir, Metadata::default());
+        node.subtree = Some(tree);
+        tree = store(vec![node])?;
     }
-    store(node)
+    Ok(tree)
 }
 
-fn summary(snapshot: &SnapshotFile, data: Added, trees: Added, begun: Instant) -> SnapshotSummary {
-    let mut summary = SnapshotSummary::default();
-    summary.total_files_processed = 1;
+fn sum_up(summary: &mut SnapshotSummary, snapshot: &SnapshotFile, data: Added, trees: Added, begun: Instant) {
     summary.data_blobs = data.pieces;
     summary.tree_blobs = trees.pieces;
     summary.data_added_files = data.bytes;
@@ -315,7 +354,6 @@ fn summary(snapshot: &SnapshotFile, data: Added, trees: Added, begun: Instant) -
     summary.backup_start = snapshot.time.clone();
     summary.total_duration = begun.elapsed().as_secs_f64();
     summary.backup_duration = summary.total_duration;
-    summary
 }
 
 #[cfg(test)]

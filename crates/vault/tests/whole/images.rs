@@ -9,12 +9,13 @@ use base::Result;
 use vault::client::Cancel;
 use vault::fault;
 use vault::request::{
-    Answer, Backup, Changed, Limits, Read, Repository, Restore, Restored, Snapshot, Source, Task, Unreadable,
+    Answer, Backup, Changed, Image, Limits, Read, Repository, Restore, Restored, Snapshot, Source, Task, Unreadable,
 };
 
 use crate::judge::{self, Restic};
 use crate::support::*;
 
+const FOLDER: &str = "/disks";
 const NAMED: &str = "/disks/vm.raw";
 const MIB: u64 = 1 << 20;
 /// What a change of one byte may cost: its piece.
@@ -36,9 +37,15 @@ fn write(at: &Path, seed: u64, length: usize, offset: u64) {
     file.write_all_at(&noise(seed, length), offset).unwrap();
 }
 
+/// A disk alone.
+fn one(path: &Path, changed: Option<Changed>) -> Source {
+    let image = Image { path: path.to_owned(), name: "vm.raw".to_owned(), changed };
+    Source::Images { named: FOLDER.into(), images: vec![image] }
+}
+
 fn task(path: &Path, changed: Option<Changed>) -> Task {
     Task::Backup(Backup {
-        source: Source::Image { path: path.to_owned(), named: Some(NAMED.into()), changed },
+        source: one(path, changed),
         host: "host-1".to_owned(),
         tags: vec!["service=srv_1".to_owned()],
         label: "disks".to_owned(),
@@ -83,7 +90,7 @@ fn an_image_comes_back_with_its_holes_and_restic_agrees() {
     disk(&image);
     let repository = make(&folder.join("repository"));
     let taken = take(&repository, &image, None).unwrap();
-    assert_eq!(taken.paths, [NAMED]);
+    assert_eq!(taken.paths, [FOLDER]);
     assert_eq!(taken.figures.unwrap().bytes, 200 * MIB + 12_345);
     let restored = bring(&repository, &taken, &folder.join("back")).unwrap();
     assert_eq!((restored.files, restored.bytes), (1, 200 * MIB + 12_345));
@@ -97,6 +104,58 @@ fn an_image_comes_back_with_its_holes_and_restic_agrees() {
         restic.check();
         restic.run(["restore", &taken.id, "--target", folder.join("theirs").to_str().unwrap()]);
         assert!(is_same(&image, &folder.join("theirs/disks/vm.raw")));
+    }
+}
+
+#[test]
+fn the_disks_of_a_machine_are_one_snapshot() {
+    let folder = Folder::new("images");
+    let repository = make(&folder.join("repository"));
+    for (name, seed) in [("system", 41), ("data", 42)] {
+        let file = File::create(folder.join(name)).unwrap();
+        file.set_len(40 * MIB + 512).unwrap();
+        file.write_all_at(&noise(seed, 2 << 20), 7 * MIB).unwrap();
+    }
+    let image = |name: &str, changed| Image { path: folder.join(name), name: format!("{name}.raw"), changed };
+    let take = |images: Vec<Image>| {
+        let task = task(&folder.join("unused"), None);
+        let Task::Backup(backup) = task else { unreachable!() };
+        let source = Source::Images { named: "/machines/vm_1".into(), images };
+        match run(&repository, &Task::Backup(Backup { source, ..backup }))? {
+            Answer::Taken { snapshot, .. } => Ok(snapshot),
+            other => panic!("{other:?}"),
+        }
+    };
+    let both = || vec![image("system", None), image("data", None)];
+    let first: Snapshot = take(both()).unwrap();
+    assert_eq!(
+        first.figures.map(|told| (told.files, told.files_changed, told.bytes)),
+        Some((2, 2, 2 * (40 * MIB + 512)))
+    );
+    write(&folder.join("data"), 43, 4_096, 20 * MIB);
+    let second = take(both()).unwrap();
+    assert!(added(&second) < 4 * PIECE, "{}", added(&second));
+    assert_eq!(second.figures.unwrap().files_changed, 1);
+    // What is known of one disk says nothing of the other.
+    write(&folder.join("system"), 44, 4_096, 30 * MIB);
+    let told = Changed { since: second.id.clone(), ranges: vec![(30 * MIB, 4_096)] };
+    let third = take(vec![image("system", Some(told)), image("data", None)]).unwrap();
+    for (name, to) in [("system", "one"), ("data", "two")] {
+        restore(&repository, &third.id, &format!("/machines/vm_1/{name}.raw"), &folder.join(to)).unwrap();
+        assert!(is_same(&folder.join(name), &folder.join(to).join(format!("{name}.raw"))));
+    }
+    if judge::there() {
+        let restic = Restic::at(&folder.join("repository"), ESCROW);
+        restic.check();
+        restic.run(["restore", &third.id, "--target", folder.join("theirs").to_str().unwrap()]);
+        assert!(is_same(&folder.join("data"), &folder.join("theirs/machines/vm_1/data.raw")));
+    }
+    for images in [
+        vec![],
+        vec![image("data", None), image("data", None)],
+        vec![Image { name: "../x".into(), ..image("data", None) }],
+    ] {
+        assert_eq!(code(take(images)), fault::REQUEST_INVALID);
     }
 }
 
