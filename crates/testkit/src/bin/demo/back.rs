@@ -163,6 +163,12 @@ pub fn restore(customer: &Customer, service: &str) -> Outcome<Json> {
     Ok(done)
 }
 
+/// The operator says that a host will not come back: what it held is free, and nothing is put there.
+pub fn retire(house: &Installation, host: &Machines) -> Outcome<()> {
+    let path = format!("/api/v1/hosts/{}/retire", host.id);
+    house.api.post(&path, &json!({ "machinesAreGone": true })).map(drop)
+}
+
 /// Waits until something is in another state than `while_in`.
 fn followed(api: &Api, path: &str, while_in: &str) -> Outcome<Json> {
     let until = Instant::now() + Duration::from_secs(300);

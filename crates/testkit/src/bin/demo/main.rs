@@ -115,6 +115,7 @@ fn show(args: &Args) -> Outcome<()> {
     script.step("the service itself is brought back", || back::restore(&first, &service))?;
     let again = script.step("the machine's own page", || order.visit(&first.api))?;
     println!("      {}", again.url);
+    script.step("somebody answers for the first host being gone", || back::retire(&house, &host))?;
     let platform = script.step("the platform is kept, its key in three shares", || Platform::keep(&house, &places))?;
     let platform_rto = script.step("the platform is lost, and recovered with two of them", || {
         platform.lose_and_recover(&mut house, &other)
