@@ -62,7 +62,8 @@ CREATE TABLE control_plane (
     place    BIGINT PRIMARY KEY CHECK (place = 1),
     policy   TEXT NOT NULL REFERENCES backup_policies (id),
     next_due BIGINT NOT NULL,
-    kit_at   BIGINT
+    kit_at   BIGINT,
+    kit_of   TEXT
 );
 CREATE TABLE control_plane_points (
     id           TEXT PRIMARY KEY,

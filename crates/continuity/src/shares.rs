@@ -9,7 +9,8 @@
 //! ```text
 //!   ABCD-EFGH-…      base 32 without I, L, O and U (Crockford), groups of four
 //!     1 byte   form, 1
-//!     6 bytes  set: the beginning of SHA-256("yunwei master key" ‖ key)
+//!     6 bytes  set: two random ones of this printing, then the beginning of
+//!              SHA-256("yunwei master key" ‖ these two ‖ key)
 //!     1 byte   threshold
 //!     1 byte   x
 //!    32 bytes  y, a byte for each of the key's
@@ -78,9 +79,11 @@ pub fn split(key: &Key, threshold: u8, number: u8) -> Result<Vec<Share>> {
     }
     let failed = |e| Error::bug("share.split", format!("the key could not be split: {e}"));
     let parts = Gf256::split_bytes(threshold.into(), number.into(), key, Chance).map_err(failed)?;
+    let [a, b] = Chance.pair();
+    let set = set(key, [a, b]);
     let share = |part: Vec<u8>| {
         let (x, y) = part.split_first()?;
-        Some(Share { set: set(key), threshold, x: *x, y: y.try_into().ok()? })
+        Some(Share { set, threshold, x: *x, y: y.try_into().ok()? })
     };
     let shares: Option<Vec<Share>> = parts.into_iter().map(share).collect();
     shares.ok_or_else(|| Error::bug("share.split", "the key was split into something else"))
@@ -98,7 +101,8 @@ pub fn join(shares: &[Share]) -> Result<Key> {
     };
     let first = shares.first().ok_or_else(|| few(2))?;
     if shares.iter().any(|share| (share.set, share.threshold) != (first.set, first.threshold)) {
-        let message = "these shares are of different keys; those of one key name the same set";
+        let message =
+            "these shares are of different keys, or of different printings; those that go together name the same set";
         return Err(Error::invalid("share.other_set", message));
     }
     let different: BTreeSet<u8> = shares.iter().map(|share| share.x).collect();
@@ -111,7 +115,8 @@ pub fn join(shares: &[Share]) -> Result<Key> {
     let wrong = || Error::invalid("share.wrong", "these shares do not give the key that they name");
     let parts: Vec<Vec<u8>> = shares.iter().map(|share| [&[share.x][..], &share.y].concat()).collect();
     let key: Key = Gf256::combine_bytes(parts).ok().and_then(|key| key.try_into().ok()).ok_or_else(wrong)?;
-    if set(&key) == first.set { Ok(key) } else { Err(wrong()) }
+    let [a, b, ..] = first.set;
+    if set(&key, [a, b]) == first.set { Ok(key) } else { Err(wrong()) }
 }
 
 impl Share {
@@ -179,8 +184,11 @@ impl Share {
     }
 }
 
-fn set(key: &Key) -> [u8; SET] {
-    first(&[&b"yunwei master key"[..], key].concat())
+/// Names one printing of the shares of one key.
+fn set(key: &Key, printing: [u8; 2]) -> [u8; SET] {
+    let [a, b] = printing;
+    let [c, d, e, f] = first(&[&b"yunwei master key"[..], &printing, key].concat());
+    [a, b, c, d, e, f]
 }
 
 fn sum(body: &[u8]) -> [u8; SUM] {
@@ -221,6 +229,15 @@ impl rand_core::TryRng for Chance {
 }
 
 impl rand_core::TryCryptoRng for Chance {}
+
+impl Chance {
+    /// What tells one printing from another.
+    fn pair(mut self) -> [u8; 2] {
+        let mut bytes = [0; 2];
+        let Ok(()) = rand_core::TryRng::try_fill_bytes(&mut self, &mut bytes);
+        bytes
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -281,9 +298,12 @@ mod tests {
         assert_eq!(code(&[one[0].clone(), other[1].clone()]), "share.other_set");
         assert_eq!(code(&[one[0].clone(), one[0].clone()]), "share.repeated");
         assert_eq!(code(&[]), "share.too_few");
-        // Split twice: shares of the same key that lie on different lines.
-        let again = split(&[1; 32], 2, 3).unwrap();
-        assert_eq!(code(&[one[0].clone(), again[1].clone()]), "share.wrong");
+        // Split twice: shares of the same key that lie on different lines. Of 65,536 printings two have one name.
+        let mut printings = (0..64).map(|_| split(&[1; 32], 2, 3).unwrap());
+        let again = printings.find(|again| again[0].set != one[0].set).unwrap();
+        assert_eq!(code(&[one[0].clone(), again[1].clone()]), "share.other_set");
+        let wrong = Share { set: one[1].set, ..again[1].clone() };
+        assert_eq!(code(&[one[0].clone(), wrong]), "share.wrong");
         for (threshold, number) in [(0, 3), (1, 3), (4, 3), (2, 17)] {
             assert_eq!(split(&[1; 32], threshold, number).unwrap_err().code(), "share.numbers");
         }

@@ -306,6 +306,16 @@ fn start(tx: &mut Tx<'_>, id: RecoveryPointId, tenant: TenantId) -> Result<RunId
     flows::start(tx, BACKUP, input, Subject::new(KIND, id.to_string(), tenant))
 }
 
+/// What a failure to use a copy says of it; nothing where it says nothing.
+pub(crate) fn damage(code: &str) -> Option<CopyState> {
+    use vault::fault::{REPOSITORY_DAMAGED, REPOSITORY_INCOMPLETE, REPOSITORY_MISSING, SNAPSHOT_MISSING};
+    match code {
+        REPOSITORY_DAMAGED | REPOSITORY_INCOMPLETE => Some(CopyState::Damaged),
+        REPOSITORY_MISSING | SNAPSHOT_MISSING => Some(CopyState::Missing),
+        _ => None,
+    }
+}
+
 /// Somebody who used a machine's copy found it not to be as it should: that is written on it, and
 /// the point is what its copies are now.
 pub(crate) fn found(

@@ -289,6 +289,10 @@ pub static UPDATE: Action<ChangePolicy, BackupPolicy> = Action {
             prune_delay_hours: input.prune_delay_hours.unwrap_or(found.terms.prune_delay_hours),
         };
         terms.check(tx)?;
+        let platforms = crate::control_plane::is_kept_by(tx, input.id)?;
+        if platforms {
+            crate::control_plane::check_places(tx, &terms.places)?;
+        }
         tx.execute(
             "UPDATE backup_policies SET name = $2, revision = $3 WHERE id = $1",
             args![input.id, called, found.revision + 1],
@@ -297,6 +301,9 @@ pub static UPDATE: Action<ChangePolicy, BackupPolicy> = Action {
         write(tx, input.id, found.revision + 1, &terms)?;
         if terms.schedule != found.terms.schedule {
             store::reschedule(tx, input.id, &terms.schedule)?;
+            if platforms {
+                crate::control_plane::reschedule(tx, &terms.schedule)?;
+            }
         }
         load(tx, input.id)
     },

@@ -393,8 +393,13 @@ fn worker(tx: &mut Tx<'_>, used: &[&RecoveryCopy], host: HostId) -> Result<std::
         }
     }
     let host = own.unwrap_or(host);
-    Ok(match hosts::load(tx, host)?.state {
+    let known = hosts::load(tx, host)?;
+    Ok(match known.state {
         hosts::State::Retired => Err(problem("task.host_gone", "the host that could do this was retired")),
+        // A backup does not wait a day for a host that may never come back: its copy there is made later.
+        _ if !known.reachable => {
+            Err(problem("task.host_silent", "the host that could do this is silent; it is tried again by itself"))
+        }
         _ => Ok(host),
     })
 }

@@ -117,14 +117,15 @@ fn make(tx: &mut Tx<'_>) -> Result<Kit> {
     })?;
     let keys = crate::backups::keys(tx)?;
     let mut sealed = Vec::new();
-    for id in policies::load(tx, settings.policy)?.terms.places {
+    let wanted = policies::load(tx, settings.policy)?.terms.places;
+    for id in wanted.iter().copied() {
         let place = places::load(tx, id)?;
         let lies = repositories::lies(tx, &place, REPOSITORY, Role::Append)?;
         let text = crate::backups::text(&lies)?;
         let access = keys.seal(purpose(&place.name), &text)?;
         sealed.push(KitPlace { address: address(&place), access, name: place.name });
     }
-    store::set_kit(tx)?;
+    store::set_kit(tx, &wanted)?;
     let tenant = tx.cx().tenant();
     let installation = tx.query_one("SELECT name FROM tenants WHERE id = $1", db::args![tenant], |row| row.get(0))?;
     Ok(Kit { form: FORM.to_owned(), installation, master_key: keys.name().to_owned(), made_at: tx.now, places: sealed })

@@ -42,9 +42,10 @@ use gate::{Action, AnyAction, Effect, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::BackupPolicyId;
 use crate::backups::places;
 use crate::backups::policies::{self, BackupPolicy};
+use crate::backups::schedule::Schedule;
+use crate::{BackupPlaceId, BackupPolicyId};
 use points::Point;
 
 /// The name of the platform's own repository at each place.
@@ -107,9 +108,11 @@ fn shown(tx: &mut Tx<'_>) -> Result<ControlPlane> {
         place_names.push(places::load(tx, place)?.name);
     }
     let points = store::points(tx, 50)?;
-    let newest = points.iter().filter(|point| point.state.is_restorable()).filter_map(|point| point.taken_at).max();
+    let newest = store::newest(tx)?;
     let kit_made_at = settings.as_ref().and_then(|known| known.kit_at);
     let changed = store::access_changed_at(tx)?;
+    let places = policy.as_ref().map(|policy| crate::backups::text(&policy.terms.places)).transpose()?;
+    let other_places = settings.as_ref().is_some_and(|known| known.kit_of != places);
     Ok(ControlPlane {
         policy,
         place_names,
@@ -117,8 +120,34 @@ fn shown(tx: &mut Tx<'_>) -> Result<ControlPlane> {
         age_seconds: newest.map(|at| tx.now.duration_since(at).as_secs()),
         points,
         kit_made_at,
-        kit_is_old: kit_made_at.is_none_or(|made| changed.is_some_and(|changed| changed > made)),
+        kit_is_old: other_places || kit_made_at.is_none_or(|made| changed.is_some_and(|changed| changed > made)),
     })
+}
+
+/// Whether the platform itself is kept by that policy.
+pub(crate) fn is_kept_by(tx: &mut Tx<'_>, policy: BackupPolicyId) -> Result<bool> {
+    Ok(store::settings(tx)?.is_some_and(|known| known.policy == policy))
+}
+
+/// The platform's copies go where they can be had without it.
+pub(crate) fn check_places(tx: &mut Tx<'_>, all: &[BackupPlaceId]) -> Result<()> {
+    for id in all {
+        let place = places::load(tx, *id)?;
+        if place.location.host().is_some() {
+            let message = format!(
+                "{} is a directory of a host: on the day the platform is gone nobody can ask that host for it; name repository servers and buckets",
+                place.name
+            );
+            return Err(Error::conflict("controlPlane.place", message).at("places"));
+        }
+    }
+    Ok(())
+}
+
+/// Its policy says another time.
+pub(crate) fn reschedule(tx: &mut Tx<'_>, schedule: &Schedule) -> Result<()> {
+    let due = schedule.next(tx.now, REPOSITORY)?;
+    store::set_due(tx, due)
 }
 
 /// Nothing to say.
@@ -156,16 +185,7 @@ pub static PROTECT: Action<Protect, ControlPlane> = Action {
         let absent = || Error::dangling("backupPolicy.absent", format!("there is no backup policy {}", input.policy));
         let policy = policies::load(tx, input.policy).ok().filter(|policy| policy.tenant == here);
         let policy = policy.ok_or_else(|| absent().at("policy"))?;
-        for id in &policy.terms.places {
-            let place = places::load(tx, *id)?;
-            if place.location.host().is_some() {
-                let message = format!(
-                    "{} is a directory of a host: on the day the platform is gone nobody can ask that host for it; name repository servers and buckets",
-                    place.name
-                );
-                return Err(Error::conflict("controlPlane.place", message).at("policy"));
-            }
-        }
+        check_places(tx, &policy.terms.places)?;
         let due = policy.terms.schedule.next(tx.now, REPOSITORY)?;
         store::protect(tx, policy.id, due)?;
         shown(tx)

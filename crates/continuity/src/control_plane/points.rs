@@ -20,6 +20,9 @@ use crate::backups::points::State;
 use crate::backups::{policies, retention};
 use crate::{BackupPlaceId, BackupPolicyId, ControlPlanePointId};
 
+/// How long a point may be taken, in hours: longer than its job may work on it.
+const TAKING_HOURS_MAX: i64 = 27;
+
 /// How a copy of the platform stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -123,6 +126,7 @@ pub(crate) fn begin(tx: &mut Tx<'_>) -> Result<Point> {
         let message = "the platform itself has no backup policy: `yunwei control-plane protect` gives it one";
         Error::conflict("controlPlane.unprotected", message)
     })?;
+    give_up_stale(tx)?;
     if store::taking(tx)?.is_some() {
         let message = "a point of the platform is being taken just now; wait for it";
         return Err(Error::conflict("backup.running", message));
@@ -222,10 +226,22 @@ fn due(tx: &mut Tx<'_>) -> Result<()> {
     let policy = policies::load(tx, known.policy)?;
     let next = policy.terms.schedule.next(tx.now, super::REPOSITORY)?;
     store::set_due(tx, next)?;
+    give_up_stale(tx)?;
     match store::taking(tx)? {
         Some(_) => Ok(()),
         None => begin(tx).map(drop),
     }
+}
+
+/// A point that nobody works on any more must not keep the next ones from being taken.
+fn give_up_stale(tx: &mut Tx<'_>) -> Result<()> {
+    let Some(id) = store::taking(tx)? else { return Ok(()) };
+    let point = load(tx, id)?;
+    if tx.now.duration_since(point.requested_at).as_secs() < TAKING_HOURS_MAX * 3_600 {
+        return Ok(());
+    }
+    let late = crate::backups::work::problem("backup.deadline", "it was not taken in time; see Jobs for why");
+    close(tx, id, None, 0, Some(&late))
 }
 
 /// Says what a point is, from its copies.

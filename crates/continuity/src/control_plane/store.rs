@@ -19,11 +19,13 @@ pub(crate) struct Settings {
     pub policy: BackupPolicyId,
     pub next_due: Timestamp,
     pub kit_at: Option<Timestamp>,
+    /// The places that the kit knows, as their ids.
+    pub kit_of: Option<String>,
 }
 
 pub(crate) fn settings(conn: &mut Conn<'_>) -> Result<Option<Settings>> {
-    conn.query_opt("SELECT policy, next_due, kit_at FROM control_plane WHERE place = 1", &[], |row| {
-        Ok(Settings { policy: row.get(0)?, next_due: row.get(1)?, kit_at: row.get(2)? })
+    conn.query_opt("SELECT policy, next_due, kit_at, kit_of FROM control_plane WHERE place = 1", &[], |row| {
+        Ok(Settings { policy: row.get(0)?, next_due: row.get(1)?, kit_at: row.get(2)?, kit_of: row.get(3)? })
     })
 }
 
@@ -40,9 +42,15 @@ pub(crate) fn set_due(tx: &mut Tx<'_>, due: Timestamp) -> Result<()> {
     tx.execute("UPDATE control_plane SET next_due = $1", args![due]).map(drop)
 }
 
-pub(crate) fn set_kit(tx: &mut Tx<'_>) -> Result<()> {
-    let now = tx.now;
-    tx.execute("UPDATE control_plane SET kit_at = $1", args![now]).map(drop)
+pub(crate) fn set_kit(tx: &mut Tx<'_>, places: &[BackupPlaceId]) -> Result<()> {
+    let (now, places) = (tx.now, text(&places)?);
+    tx.execute("UPDATE control_plane SET kit_at = $1, kit_of = $2", args![now, places]).map(drop)
+}
+
+/// The instant of the newest point that something can be restored from.
+pub(crate) fn newest(conn: &mut Conn<'_>) -> Result<Option<Timestamp>> {
+    let sql = "SELECT MAX(taken_at) FROM control_plane_points WHERE state IN ('available', 'degraded')";
+    conn.query_one(sql, &[], |row| row.get(0))
 }
 
 /// When it last changed where the platform's copies lie or what opens the places.

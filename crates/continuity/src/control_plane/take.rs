@@ -6,6 +6,7 @@
 //! go when the next point is whole.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -129,6 +130,8 @@ fn take(gate: &Gate, cx: &JobCx, here: &Installation, id: ControlPlanePointId) -
             }
         }
     } else if let Err(e) = gathered {
+        // First: the disk may be full of it, and then nothing can be written down.
+        clear(&scratch)?;
         write(Turn::Closed { point: id, taken_at: None, bytes: 0, problem: Some(told(&e)) })?;
     }
     clear(&scratch)
@@ -178,7 +181,9 @@ fn carry(from: &Path, to: &Path, link: bool) -> Result<()> {
             continue;
         }
         let target = to.join(name);
-        let carried = if link { fs::hard_link(&source, &target) } else { fs::copy(&source, &target).map(drop) };
+        let linked = if link { fs::hard_link(&source, &target) } else { Err(io::ErrorKind::Unsupported.into()) };
+        // Images may lie on a disk of their own.
+        let carried = linked.or_else(|_| fs::copy(&source, &target).map(drop));
         match carried {
             // An image that was removed meanwhile is wanted by nobody.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base::Result;
 use base::id::HostId;
-use drivers::wire::{Outcome, Work};
+use drivers::wire::{Outcome, Problem, Work};
 use durable::{About, Nothing, Progress, Step, StepCx, Undo, flows};
 use gate::Tx;
 use resources::intents;
@@ -14,7 +14,7 @@ use super::rules::{Control, Failure, Phase, Verdict};
 use super::runs::{self, DrillRun, State};
 use super::work::{OfRun, Stepped, ask, done, end_recoveries, is_late, load, made, recovery, stop_tasks, task};
 use super::{Fact, KIND, corrective};
-use crate::backups::text;
+use crate::backups::{points, text};
 use crate::{evidence, recoveries};
 
 /// How long the negative control may take.
@@ -161,6 +161,18 @@ fn phase_of(step: &str) -> Phase {
     }
 }
 
+/// What a drill saw of a copy is written on it: the next restore takes another one.
+fn note_damage(tx: &mut Tx<'_>, run: &DrillRun, failure: &Failure) -> Result<()> {
+    let Some(state) = points::damage(&failure.code) else { return Ok(()) };
+    let tried = run.body.services.iter().find(|one| !one.ends.contains_key(&Phase::Restore));
+    let Some((one, point)) = tried.and_then(|one| Some((one, one.point?))) else { return Ok(()) };
+    let problem = Problem { code: failure.code.clone(), message: failure.message.clone(), retrying: false };
+    for machine in &one.machines {
+        points::found(tx, point, one.place, &machine.saved, state, &problem)?;
+    }
+    Ok(())
+}
+
 /// A run was undone, or a person ended it where it stood: what it came to is written down.
 ///
 /// # Errors
@@ -190,6 +202,7 @@ pub fn ended(tx: &mut Tx<'_>, about: &About) -> Result<()> {
             (Failure { code: "drill.given_up".to_owned(), message }, Phase::Verify)
         }
     };
+    note_damage(tx, &run, &failure)?;
     run.body.failure = Some(failure);
     close(tx, run, reached)
 }

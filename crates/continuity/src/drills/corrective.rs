@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::plans::listed;
-use super::rules::Miss;
+use super::rules::{CONTROL_NOT_MADE, CONTROL_PASSED, Control, Miss};
 use super::runs::DrillRun;
 use super::{Fact, plans};
 use crate::{CorrectiveActionId, DrillPlanId, DrillRunId};
@@ -122,12 +122,28 @@ pub(crate) fn found(tx: &mut Tx<'_>, run: &DrillRun, miss: &Miss) -> Result<()> 
     tx.fact(Fact::CorrectiveActionOpened { action: id.to_string() }, run.tenant)
 }
 
+/// What only a run with a negative control can put right.
+const CONTROLS: [&str; 2] = [CONTROL_PASSED, CONTROL_NOT_MADE];
+
+/// Whether a plan waits for a negative control to be made as it should.
+pub(crate) fn wants_control(tx: &mut Tx<'_>, plan: DrillPlanId) -> Result<bool> {
+    let sql = "SELECT COUNT(*) FROM corrective_actions WHERE plan = $1 AND state = 'open' AND code IN ($2, $3)";
+    let [passed, not_made] = CONTROLS;
+    Ok(tx.query_one(sql, args![plan, passed, not_made], |row| row.get::<i64>(0))? > 0)
+}
+
 /// A run has passed: what its plan had found is put right.
 pub(crate) fn passed(tx: &mut Tx<'_>, run: &DrillRun) -> Result<()> {
-    let sql = "SELECT id FROM corrective_actions WHERE plan = $1 AND state = 'open' ORDER BY id";
-    let open: Vec<CorrectiveActionId> = tx.query(sql, args![run.plan], |row| row.get(0))?;
+    let sql = "SELECT id, code FROM corrective_actions WHERE plan = $1 AND state = 'open' ORDER BY id";
+    let open: Vec<(CorrectiveActionId, String)> =
+        tx.query(sql, args![run.plan], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // A run without a control says nothing of what a control had found.
+    let controlled = matches!(run.body.control, Control::DamageFound { .. });
     let now = tx.now;
-    for id in open {
+    for (id, code) in open {
+        if !controlled && CONTROLS.contains(&code.as_str()) {
+            continue;
+        }
         tx.execute(
             "UPDATE corrective_actions SET state = 'closed', closed_by = $2, closed_at = $3 WHERE id = $1",
             args![id, run.id, now],

@@ -343,7 +343,9 @@ pub(crate) fn begin(
     }
     let sql = "SELECT COALESCE(MAX(number), 0) + 1 FROM drill_runs WHERE plan = $1";
     let number: i64 = tx.query_one(sql, args![plan.id], |row| row.get(0))?;
-    let due = rules::control_is_due(plan.terms.negative_every, number);
+    // What a control had found is put right by a control alone.
+    let wanted = super::corrective::wants_control(tx, plan.id)?;
+    let due = wanted || rules::control_is_due(plan.terms.negative_every, number);
     let body = Body {
         plan_name: plan.name.clone(),
         plan_revision: plan.revision,

@@ -66,6 +66,16 @@ fn what_was_changed_is_named() {
 }
 
 #[test]
+fn nothing_is_said_twice() {
+    let (file, key) = evidence();
+    // One who reads the first of them would be told something else than who reads the last.
+    for (there, more) in [("\"verdict\"", "\"verdict\": \"failed\", "), ("\"document\"", "\"document\": {}, ")] {
+        let twice = file.replacen(there, &format!("{more}{there}"), 1);
+        assert_eq!(verify(&twice, Some(&key)).unwrap_err().code(), "evidence.unread", "{there}");
+    }
+}
+
+#[test]
 fn every_byte_of_the_file_counts() {
     let (file, key) = evidence();
     for at in (0..file.len()).step_by(7) {

@@ -3,9 +3,12 @@
 //! The file says everything twice: once to be read, once as the text that was signed. So what
 //! was changed can be named: which member of the document, what it says, and what was signed.
 
+use std::collections::BTreeSet;
+
 use base::{Error, Result};
 use gate::audit::VerifyingKey;
 use serde::Serialize;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value as Json;
 
 use super::canonical::canonical;
@@ -42,6 +45,7 @@ pub fn verify(text: &str, pin: Option<&str>) -> Result<Report> {
         let message = format!("this is no evidence: line {}, column {}: {e}", e.line(), e.column());
         Error::invalid("evidence.unread", message)
     };
+    once(text).map_err(unread)?;
     let file: File = serde_json::from_str(text).map_err(unread)?;
     let named = VerifyingKey::read(&file.key)?;
     let mut problems = Vec::new();
@@ -64,6 +68,57 @@ pub fn verify(text: &str, pin: Option<&str>) -> Result<Report> {
         verdict: told("/run/verdict"),
         problems,
     })
+}
+
+/// That no object has a name twice: readers differ in which of the two they show.
+fn once(text: &str) -> serde_json::Result<()> {
+    struct Once;
+    impl<'de> DeserializeSeed<'de> for Once {
+        type Value = ();
+        fn deserialize<D: Deserializer<'de>>(self, from: D) -> std::result::Result<(), D::Error> {
+            from.deserialize_any(self)
+        }
+    }
+    impl<'de> Visitor<'de> for Once {
+        type Value = ();
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("JSON")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
+            let mut names = BTreeSet::new();
+            while let Some(name) = map.next_key::<String>()? {
+                map.next_value_seed(Once)?;
+                if let Some(twice) = names.replace(name) {
+                    return Err(serde::de::Error::custom(format!("the name {twice:?} is there twice")));
+                }
+            }
+            Ok(())
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> std::result::Result<(), A::Error> {
+            while all.next_element_seed(Once)?.is_some() {}
+            Ok(())
+        }
+        fn visit_unit<E>(self) -> std::result::Result<(), E> {
+            Ok(())
+        }
+        fn visit_bool<E>(self, _: bool) -> std::result::Result<(), E> {
+            Ok(())
+        }
+        fn visit_i64<E>(self, _: i64) -> std::result::Result<(), E> {
+            Ok(())
+        }
+        fn visit_u64<E>(self, _: u64) -> std::result::Result<(), E> {
+            Ok(())
+        }
+        fn visit_f64<E>(self, _: f64) -> std::result::Result<(), E> {
+            Ok(())
+        }
+        fn visit_str<E>(self, _: &str) -> std::result::Result<(), E> {
+            Ok(())
+        }
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    Once.deserialize(&mut reader)
 }
 
 /// Whether the key signed the note, and the note says what the document does.

@@ -327,6 +327,24 @@ fn a_service_that_ends_meanwhile_takes_its_restore_with_it() {
 }
 
 #[test]
+fn a_service_that_answers_again_meanwhile_is_left_as_it_is() {
+    each(|engine, house| {
+        let ((host, old), onto, gate) = (house.machine(), other(&house), house.gate());
+        die(&house, host);
+        let begun = start(&house, ask(&house)).unwrap();
+        // It was only cut off: what its customers write is there.
+        let now = gate.now();
+        let back = "UPDATE hosts SET seen_at = $2, reachable = 1 WHERE id = $1";
+        gate.db().write(move |conn| conn.execute(back, db::args![host, now])).unwrap();
+        settle(&house, &[host, onto], Mood::Willing);
+        let told = look(gate, begun.id).restore;
+        let why = told.problem.map(|problem| problem.code);
+        assert_eq!((told.state, why.as_deref()), (State::Failed, Some("restore.service_alive")), "{engine}");
+        as_before(gate, &house.service, &old);
+    });
+}
+
+#[test]
 fn a_backup_that_waits_for_the_lost_host_does_not_hold_up_the_next_one() {
     each(|engine, house| {
         let ((host, _), onto) = (house.machine(), other(&house));

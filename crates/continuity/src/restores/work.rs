@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{KIND, Restore, RestoredMachine, State, load, plan, store};
 use crate::RestoreId;
-use crate::backups::points::{self, CopyState};
+use crate::backups::points;
 use crate::recoveries::{self, Attached, Purpose, Recovery, Saved, rules};
 
 /// Which restore.
@@ -222,16 +222,11 @@ impl Step for WantAgain {
 
 /// What hosts found wrong with the copy is written on it: the next restore takes another one.
 fn note_damage(tx: &mut Tx<'_>, restore: &Restore) -> Result<()> {
-    use vault::fault::{REPOSITORY_DAMAGED, REPOSITORY_INCOMPLETE, REPOSITORY_MISSING, SNAPSHOT_MISSING};
     let Some(point) = restore.point else { return Ok(()) };
     for machine in &restore.machines {
         let found = intents::get(tx, &made(machine)?)?;
         let Some(problem) = found.as_ref().and_then(intents::Intent::failure) else { continue };
-        let state = match problem.code.as_str() {
-            REPOSITORY_DAMAGED | REPOSITORY_INCOMPLETE => CopyState::Damaged,
-            REPOSITORY_MISSING | SNAPSHOT_MISSING => CopyState::Missing,
-            _ => continue,
-        };
+        let Some(state) = points::damage(&problem.code) else { continue };
         points::found(tx, point, restore.place, &machine.machine, state, problem)?;
     }
     Ok(())
@@ -254,6 +249,12 @@ impl Step for Switch {
             return Ok(Progress::Done(Nothing {}));
         }
         let restore = running(tx, input.restore)?;
+        let serving = intents::of_service(tx, &restore.service)?;
+        if !restore.beside && !restore.wish.even_if_alive && super::plan::is_alive(&serving) {
+            // Its host was silent when this began, and has come back: what was written since is there.
+            let message = "the service answers again by itself and was left as it is; say evenIfAlive to replace it";
+            return Err(Error::conflict("restore.service_alive", message));
+        }
         if !restore.beside {
             stop_backup(tx, &restore.service)?;
             let pairs: Result<Vec<_>> = restore.machines.iter().map(|one| Ok((old(one)?, made(one)?))).collect();

@@ -187,13 +187,21 @@ fn keep(path: &Path, text: &str) -> Result<()> {
 }
 
 fn kit(client: &Client, out: Option<&Path>, json: bool) -> Result<()> {
-    let kit = client.post(&format!("{ADDRESS}/kit"), &json!({}))?;
-    let text = serde_json::to_string_pretty(&kit).unwrap_or_default() + "\n";
+    let made = || {
+        let kit = client.post(&format!("{ADDRESS}/kit"), &json!({}))?;
+        Ok::<_, Error>(serde_json::to_string_pretty(&kit).unwrap_or_default() + "\n")
+    };
     let Some(path) = out else {
-        print!("{text}");
+        print!("{}", made()?);
         return Ok(());
     };
-    keep(path, &text)?;
+    // The file first: a kit counts as made once the server has given it.
+    keep(path, "")?;
+    let fault = |e| Error::unavailable("file.unwritable", format!("cannot write {}: {e}", path.display()));
+    if let Err(e) = made().and_then(|text| fs::write(path, text).map_err(fault)) {
+        let _ = fs::remove_file(path);
+        return Err(e);
+    }
     match json {
         true => show::json(&json!({ "file": path })),
         false => println!("The kit is in {}. Keep it where this machine's fate does not reach.", path.display()),

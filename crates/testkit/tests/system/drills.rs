@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use base::time::Timestamp;
-use serde_json::Value as Json;
-use testkit::{Api, Binaries, Installation, Machines, Options, Shelf, credential};
+use serde_json::{Value as Json, json};
+use testkit::{Api, Binaries, Installation, Machines, Options, Shelf, credential, settled};
 
 use crate::backups::{id, yunwei};
 use crate::{Scratch, has_hypervisor};
@@ -156,7 +156,13 @@ fn a_service_is_brought_back_on_a_second_host_measured_and_proven_and_a_rotten_c
     assert_eq!((host.domains().unwrap(), other.domains().unwrap()), before, "nothing of it is left");
     let open = yunwei(&customer.api, &["drill", "actions"]);
     assert_eq!((open.as_array().unwrap().len(), &open[0]["owner"]), (1, &"Operations".into()), "{open:#}");
+    // It is known of the copy now; somebody puts its place right and has it looked at.
+    let path = format!("/api/v1/recovery-points/{}", id(&point));
+    let copies = customer.api.get(&path).unwrap()["machines"][0]["copies"].clone();
+    assert!(copies.as_array().unwrap().iter().any(|copy| copy["state"] == "damaged"), "{copies:#}");
     rot(&packs);
+    customer.api.post(&format!("{path}/check"), &json!({})).unwrap();
+    settled(&customer.api, &path).unwrap();
     assert_eq!(drilled(&customer.api, id(&plan)).1["state"], "passed");
     assert_eq!(yunwei(&customer.api, &["drill", "actions"]).as_array().unwrap().len(), 0, "a passing drill closes it");
 
