@@ -19,6 +19,8 @@ use crate::{Location, migrate, postgres, sqlite};
 
 /// The file of an SQLite database, in a data directory and in a copy.
 const SQLITE: &str = "yunwei.db";
+/// What an SQLite database is called while it is put into its place.
+pub const PART: &str = "yunwei.db.part";
 /// The file of a copy of a PostgreSQL database.
 const POSTGRES: &str = "database.pgdump";
 
@@ -78,7 +80,10 @@ pub fn bring(location: &Location, from: &Path) -> Result<()> {
                 return Err(occupied());
             }
             examine(&from.join(SQLITE))?;
-            fs::copy(from.join(SQLITE), &to).and_then(|_| File::open(&to)?.sync_all()).map_err(failed("no room"))
+            // Under its name only when all of it is there.
+            let part = data.join(PART);
+            let copied = fs::copy(from.join(SQLITE), &part).and_then(|_| File::open(&part)?.sync_all());
+            copied.and_then(|()| fs::rename(&part, &to)).map_err(failed("the database cannot be put in its place"))
         }
         Location::Postgres(url) => {
             if !migrate::is_empty(url)? {

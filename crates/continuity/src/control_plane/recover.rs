@@ -1,16 +1,18 @@
 //! A data directory made from a copy: on an empty machine, with the kit and the shares.
 //!
-//! Everything is put together beside the place and given its name in the end: a recovery that is
-//! cut off has made nothing, and is begun again.
+//! Everything is brought into [`DRAFT`], inside the data directory: it may be a disk of its own,
+//! and what is above it somebody else's. The database is made last. A recovery that is cut off
+//! before that is begun again; afterwards it is complete.
 //!
 //! What happened after the copy was taken is lost from the database and not from the world. Hosts
 //! sort it out by what they hold (`resources::observe`): generations go above what they have seen,
 //! machines that nobody here knows are shown as found, and machines that they were told to remove
 //! are not made again.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use base::time::Timestamp;
@@ -27,6 +29,9 @@ use super::take::{MANIFEST, Manifest, root};
 use super::{REPOSITORY, granted, points, store};
 use crate::ControlPlanePointId;
 use crate::keys::{Keys, MasterKey};
+
+/// What is brought lies here until it has its place.
+const DRAFT: &str = ".recovering";
 
 /// What is to be recovered, from where.
 pub struct Wanted<'a> {
@@ -97,7 +102,8 @@ pub fn recover(wanted: &Wanted<'_>, listener: &mut dyn FnMut(Stage)) -> Result<R
     let worker = Worker::new(wanted.program);
     let (place, repository, snapshot) = choose(wanted, &keys, &worker, listener)?;
     listener(Stage::Bringing(snapshot.time.clone(), place.clone()));
-    let draft = draft(wanted.data);
+    private(wanted.data)?;
+    let draft = wanted.data.join(DRAFT);
     let brought = draft.join("brought");
     clear(&draft)?;
     private(&draft)?;
@@ -122,7 +128,8 @@ pub fn recover(wanted: &Wanted<'_>, listener: &mut dyn FnMut(Stage)) -> Result<R
         return Err(Error::conflict("recover.key", "this copy was sealed with another master key: take another one"));
     }
     listener(Stage::Database);
-    assemble(wanted, &draft, &brought)?;
+    assemble(wanted, &brought)?;
+    clear(&draft)?;
     Ok(Recovered {
         point: manifest.point,
         taken_at: manifest.taken_at,
@@ -135,13 +142,18 @@ pub fn recover(wanted: &Wanted<'_>, listener: &mut dyn FnMut(Stage)) -> Result<R
     })
 }
 
-/// Nothing is put in the place of what is there.
+/// Nothing is put in the place of what is there, but for what a recovery left that was cut off.
 fn expect_empty(data: &Path) -> Result<()> {
-    let empty = match fs::read_dir(data) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(e) => e.kind() == io::ErrorKind::NotFound,
+    let names = match fs::read_dir(data) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(e),
     };
-    if empty {
+    let names = names.map_err(|e| unwritable(data, e))?;
+    let begun = names.iter().any(|name| name == DRAFT);
+    let ours = |name: &&OsString| begun && [DRAFT, "keys", "images", copies::PART].iter().any(|one| *name == one);
+    // The root of a file system of its own has this one.
+    if names.iter().filter(|name| *name != "lost+found").all(|name| ours(&name)) {
         return Ok(());
     }
     let message =
@@ -189,13 +201,6 @@ fn unwritable(path: &Path, e: io::Error) -> Error {
     Error::unavailable("recover.write", format!("cannot write {}: {e}", path.display())).because(e)
 }
 
-/// What a directory is called while it is put together.
-fn draft(data: &Path) -> PathBuf {
-    let mut name = data.file_name().unwrap_or_default().to_owned();
-    name.push(".recovering");
-    data.with_file_name(name)
-}
-
 fn clear(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(unwritable(folder, e)),
@@ -215,25 +220,16 @@ fn manifest(brought: &Path) -> Result<Manifest> {
     serde_json::from_slice(&text).map_err(|_| strange())
 }
 
-/// Puts files, keys and database together, and gives the directory its name.
-fn assemble(wanted: &Wanted<'_>, draft: &Path, brought: &Path) -> Result<()> {
+/// Gives files and keys their places, and makes the database of its copy.
+fn assemble(wanted: &Wanted<'_>, brought: &Path) -> Result<()> {
     for name in ["keys", "images"] {
-        let (from, to) = (brought.join(name), draft.join(name));
+        let (from, to) = (brought.join(name), wanted.data.join(name));
+        clear(&to)?;
         fs::rename(&from, &to).map_err(|e| unwritable(&to, e))?;
     }
-    Keys::put(&draft.join("keys"), wanted.master)?;
-    let database = match wanted.database {
-        Location::Directory(_) => Location::Directory(draft.to_owned()),
-        Location::Postgres(url) => Location::Postgres(url.clone()),
-    };
-    copies::bring(&database, &brought.join("database"))?;
-    clear(brought)?;
-    if wanted.data.exists() {
-        fs::remove_dir(wanted.data).map_err(|e| unwritable(wanted.data, e))?;
-    }
-    fs::rename(draft, wanted.data).map_err(|e| unwritable(wanted.data, e))?;
-    let parent = wanted.data.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(|e| unwritable(parent, e))
+    Keys::put(&wanted.data.join("keys"), wanted.master)?;
+    copies::bring(wanted.database, &brought.join("database"))?;
+    fs::File::open(wanted.data).and_then(|data| data.sync_all()).map_err(|e| unwritable(wanted.data, e))
 }
 
 /// Writes on the record that this database is one of the past.
@@ -251,3 +247,30 @@ pub static RECOVERED: Action<Recovered, ()> = Action {
         points::close(tx, point.id, Some(input.taken_at), input.bytes, None)
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use db::testing::Scratch;
+
+    use super::*;
+
+    #[test]
+    fn what_is_there_stays_and_what_a_recovery_left_is_begun_again() {
+        let folder = Scratch::new();
+        let data = folder.path().join("data");
+        expect_empty(&data).unwrap();
+        for name in ["lost+found", DRAFT, "keys", "images"] {
+            fs::create_dir_all(data.join(name)).unwrap();
+            expect_empty(&data).unwrap();
+        }
+        fs::write(data.join(copies::PART), "half").unwrap();
+        expect_empty(&data).unwrap();
+        // A database has its name only when it is whole: then the recovery is over.
+        fs::write(data.join("yunwei.db"), "whole").unwrap();
+        assert_eq!(expect_empty(&data).unwrap_err().code(), "recover.occupied");
+        fs::remove_file(data.join("yunwei.db")).unwrap();
+        // Keys without a recovery under way are somebody's.
+        fs::remove_dir(data.join(DRAFT)).unwrap();
+        assert_eq!(expect_empty(&data).unwrap_err().code(), "recover.occupied");
+    }
+}

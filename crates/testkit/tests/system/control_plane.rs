@@ -109,7 +109,7 @@ fn a_platform_that_is_lost_with_its_machine_comes_back_and_finds_its_hosts() {
 
     assert_eq!(code(&recover(&house, &kit, &[share(1)])), "share.too_few");
     assert_eq!(code(&recover(&house, &kit, &[share(1), share(1)])), "share.repeated");
-    assert!(!house.data().exists(), "what did not succeed has left nothing");
+    assert!(!house.data().join("yunwei.db").exists(), "what did not succeed has made nothing");
     let output = recover(&house, &kit, &[share(3), share(1)]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let told: Json = serde_json::from_slice(&output.stdout).unwrap();
