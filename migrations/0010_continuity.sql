@@ -12,6 +12,8 @@ CREATE TABLE backup_places (
     name         TEXT NOT NULL,
     location     TEXT NOT NULL,
     site         TEXT NOT NULL,
+    -- The host that it is lost with, where that is one of ours.
+    host         TEXT REFERENCES hosts (id),
     immutability TEXT NOT NULL CHECK (immutability IN ('none', 'appendOnly', 'objectLock')),
     revision     BIGINT NOT NULL,
     created_at   BIGINT NOT NULL,
@@ -251,7 +253,7 @@ CREATE TABLE corrective_actions (
     message       TEXT NOT NULL,
     owner         TEXT NOT NULL,
     due_at        BIGINT NOT NULL,
-    state         TEXT NOT NULL CHECK (state IN ('open', 'closed')),
+    state         TEXT NOT NULL CHECK (state IN ('open', 'closed', 'withdrawn')),
     found_by      TEXT NOT NULL REFERENCES drill_runs (id),
     last_found_by TEXT NOT NULL REFERENCES drill_runs (id),
     times         BIGINT NOT NULL,
@@ -274,9 +276,12 @@ CREATE TABLE restores (
     recovery     TEXT REFERENCES recoveries (id),
     requested_at BIGINT NOT NULL,
     answered_at  BIGINT,
-    closed_at    BIGINT
+    closed_at    BIGINT,
+    -- Of what stands beside a service: when it is let go.
+    keep_until   BIGINT
 );
 CREATE INDEX restores_by_service ON restores (service, id);
+CREATE INDEX restores_over ON restores (keep_until) WHERE state = 'done' AND keep_until IS NOT NULL;
 -- One at a time.
 CREATE UNIQUE INDEX restores_running ON restores (service) WHERE state = 'running';
 

@@ -3,6 +3,8 @@
 //! The engine runs in child processes of its own (`yunwei-vault`); what opens a repository goes to it
 //! through a pipe and is kept nowhere. Copies of disks lie in `DATA/backups/<task>` while they are read.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -244,7 +246,9 @@ impl Job<'_> {
         let (source, folder) = (self.repository(0)?.clone(), scratch.0.join("copy"));
         // A key that nobody needs to remember: the copy does not outlive this task.
         let key = Key::Password(password()?);
-        let copy = Repository { place: Place::Folder(folder.clone()), key, cache: None };
+        // The engine keeps directories and indexes in its cache, and no data.
+        let cache = scratch.0.join("cache");
+        let copy = Repository { place: Place::Folder(folder.clone()), key, cache: Some(cache.clone()) };
         self.access.push(copy.clone());
         let last = self.access.len() - 1;
         let make = Task::Make { escrow: password()?, alike: Some(Box::new(source)) };
@@ -253,7 +257,7 @@ impl Job<'_> {
             return Err(strange());
         };
         let copied = ids.get(snapshot).cloned().ok_or_else(strange)?;
-        let damaged = damage(&folder.join("data"))?;
+        let damaged = damage(&folder.join("data"), &names(&cache)?)?;
         if damaged == 0 {
             return Err(Error::conflict("control.nothing_to_damage", "the copy holds no data that could be damaged"));
         }
@@ -313,13 +317,30 @@ fn password() -> Result<Secret> {
     Ok(Secret::new(base::hex::encode(&bytes)))
 }
 
-/// Flips a byte in the middle of every pack, as a disk does that rots. Gives how many there were.
-fn damage(dir: &Path) -> Result<u32> {
+/// The names of all files of a directory, however deep.
+fn names(dir: &Path) -> Result<HashSet<OsString>> {
+    let mut all = HashSet::new();
+    for entry in fs::read_dir(dir).map_err(|e| failed("list", dir, e))?.flatten() {
+        if entry.path().is_dir() {
+            all.extend(names(&entry.path())?);
+        } else {
+            all.insert(entry.file_name());
+        }
+    }
+    Ok(all)
+}
+
+/// Flips a byte in the middle of every pack of data, as a disk does that rots: the directories, in
+/// `spared`, are left to lead there. Gives how many there were.
+fn damage(dir: &Path, spared: &HashSet<OsString>) -> Result<u32> {
     let mut damaged = 0;
     for entry in fs::read_dir(dir).map_err(|e| failed("list", dir, e))?.flatten() {
         let path = entry.path();
         if path.is_dir() {
-            damaged += damage(&path)?;
+            damaged += damage(&path, spared)?;
+            continue;
+        }
+        if spared.contains(&entry.file_name()) {
             continue;
         }
         let flip = || -> std::io::Result<()> {

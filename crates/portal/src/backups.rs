@@ -258,7 +258,7 @@ fn seconds(p: &Page, seconds: f64) -> String {
 }
 
 /// A list of names as the language writes it.
-fn listed(p: &Page, names: &[String]) -> String {
+pub(crate) fn listed(p: &Page, names: &[String]) -> String {
     names.join(if p.lang == Lang::Zh { "、" } else { ", " })
 }
 
@@ -677,8 +677,9 @@ pub(crate) async fn show_restore(s: Signed, Path((service, id)): Path<(String, S
     let mut facts = vec![(b.how, way(p, one.beside).to_owned()), (b.asked, at(one.requested_at))];
     facts.extend(one.taken_at.map(|taken| (b.from_point, at(taken))));
     facts.extend(one.place_name.clone().map(|place| (b.from_copy, place)));
-    let end =
-        (one.beside && one.state == RestoreState::Done && may_act(&s)).then(|| end_question(p, &service, &id, false));
+    let stands = one.state == RestoreState::Done;
+    facts.extend(one.keep_until.filter(|_| stands).map(|until| (b.kept_until, at(until))));
+    let end = (one.beside && stands && may_act(&s)).then(|| end_question(p, &service, &id, false));
     let view = RestorePage {
         p,
         name: said(p.lang, &record.body, "name"),
@@ -716,6 +717,15 @@ pub(crate) async fn ask_end(s: Signed, Path((service, id)): Path<(String, String
     see(&s, &id).await?;
     let confirm = end_question(s.p(), &service, &id, true);
     Ok(ok(&ConfirmPage { p: s.p(), summary: Summary::default(), confirm }))
+}
+
+/// How much longer what stands beside is kept where somebody asks for it.
+const WEEK_HOURS: u32 = 7 * 24;
+
+/// `POST /services/{id}/restores/{restore}/keep`
+pub(crate) async fn keep(s: Signed, Path((service, id)): Path<(String, String)>) -> Answer {
+    s.call(&restores::KEEP, restores::Keep { id: id.parse()?, hours: WEEK_HOURS }).await?;
+    Ok(done(&s.portal, &format!("/services/{service}/restores/{id}"), "saved"))
 }
 
 /// `POST /services/{id}/restores/{restore}/end`

@@ -1,11 +1,12 @@
 //! Drills: what is promised, what was seen of it, what must be put right, and the evidence.
 
-use crate::account::{correctable, said};
+use crate::account::{ConfirmPage, correctable, said};
+use crate::backups::listed;
 use crate::i18n::{Drills, said_of};
 use crate::live;
 use crate::page::{Page, ok, show};
 use crate::records::Ask;
-use crate::ui::{Choice, Control, Field, Summary};
+use crate::ui::{Choice, Confirm, Control, Field, Summary};
 use crate::visit::{Answer, Signed, done};
 use askama::Template;
 use axum::extract::Path;
@@ -91,6 +92,8 @@ pub(crate) struct PlanPage<'a> {
     pub runs: Vec<RunRow>,
     pub actions: Vec<ActionRow>,
     pub may_run: bool,
+    pub end: Option<Confirm>,
+    pub ended: Option<String>,
 }
 
 /// The form that makes a plan.
@@ -332,7 +335,8 @@ pub(crate) async fn plan(s: Signed, Path(id): Path<String>) -> Answer {
         (d.next, plan.next_due.map_or_else(|| d.by_hand.to_owned(), |next| p.exact(&next))),
         (d.negative, terms.negative_every.to_string()),
         (d.owner, terms.owner.clone()),
-        (d.services, names(&s, &terms.services).await.join("、")),
+        (d.services, listed(p, &names(&s, &terms.services).await)),
+        (d.record_path, format!("{} {}", terms.record.path, terms.record.pointer)),
     ];
     let view = PlanPage {
         p,
@@ -342,8 +346,41 @@ pub(crate) async fn plan(s: Signed, Path(id): Path<String>) -> Answer {
         runs: runs.iter().map(|run| run_row(p, run)).collect(),
         actions: actions.iter().map(|action| action_row(p, action)).collect(),
         may_run: plan.ended_at.is_none() && may(&s, true),
+        end: (plan.ended_at.is_none() && may(&s, false)).then(|| end_question(p, &id, false)),
+        ended: plan.ended_at.map(|at| p.with(d.ended_at, p.exact(&at))),
     };
     Ok(ok(&view))
+}
+
+fn end_question(p: &Page, id: &str, page: bool) -> Confirm {
+    let d = &p.t.drills;
+    Confirm {
+        id: "end",
+        action: format!("/drills/plans/{id}/end"),
+        csrf: p.csrf.clone(),
+        title: d.end_title.to_owned(),
+        body: d.end_body.to_owned(),
+        fields: vec![],
+        hidden: vec![],
+        button: d.end_plan.to_owned(),
+        danger: true,
+        cancel: p.t.frame.cancel,
+        back: format!("/drills/plans/{id}"),
+        page,
+    }
+}
+
+/// `GET /drills/plans/{id}/end`
+pub(crate) async fn ask_end(s: Signed, Path(id): Path<String>) -> Answer {
+    s.call(&plans::GET, PlanRef { id: id.parse()? }).await?;
+    let confirm = end_question(s.p(), &id, true);
+    Ok(ok(&ConfirmPage { p: s.p(), summary: Summary::default(), confirm }))
+}
+
+/// `POST /drills/plans/{id}/end`
+pub(crate) async fn end(s: Signed, Path(id): Path<String>) -> Answer {
+    let plan = s.call(&plans::END, PlanRef { id: id.parse()? }).await?;
+    Ok(done(&s.portal, &format!("/drills/plans/{}", plan.id), "saved"))
 }
 
 /// What services are called; by their ids where the visitor may not read them.
@@ -355,6 +392,9 @@ async fn names(s: &Signed, ids: &[String]) -> Vec<String> {
     }
     names
 }
+
+/// The time zone that a schedule is read in, unless somebody says another.
+const TIME_ZONE: &str = "Asia/Taipei";
 
 async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
     let (t, d, form) = (s.t(), &s.t().drills, &s.visit.form);
@@ -379,6 +419,7 @@ async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
         choice.chosen = value == now;
         choice
     });
+    let record = plans::RecordAt::default();
     let number = |name: &'static str, label: &'static str, or: &str, unit: &str| {
         let (min, max) = (Some("0".to_owned()), None);
         let (value, unit) = (kept(name, or), unit.to_owned());
@@ -394,7 +435,12 @@ async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
             .optional(t.frame.optional),
         number("rto", d.rto_long, "60", d.minutes).hint(d.rto_hint),
         number("rpo", d.rpo_long, "1440", d.minutes).hint(d.rpo_hint),
+        Field::line("place", d.place, kept("place", "")).hint(d.place_hint).optional(t.frame.optional),
+        Field::line("recordPath", d.record_path, kept("recordPath", &record.path)).hint(d.record_path_hint),
+        Field::line("recordPointer", d.record_pointer, kept("recordPointer", &record.pointer))
+            .hint(d.record_pointer_hint),
         Field::line("calendar", d.schedule, kept("calendar", "")).hint(d.schedule_hint).optional(t.frame.optional),
+        Field::line("timeZone", d.time_zone, kept("timeZone", TIME_ZONE)),
         number("negative", d.negative, "3", "").hint(d.negative_hint),
         Field::line("owner", d.owner, kept("owner", "")).hint(d.owner_hint),
     ];
@@ -430,15 +476,15 @@ fn terms(s: &Signed) -> std::result::Result<NewPlan, &'static str> {
         "backupServerLost" => Scenario::BackupServerLost { place: place("lostPlace")? },
         _ => Scenario::HostLost,
     };
-    let calendar = form.get("calendar").to_owned();
-    let schedule =
-        (!calendar.is_empty()).then(|| Schedule { calendar, jitter_minutes: 0, time_zone: "Asia/Taipei".to_owned() });
+    let text = |name: &'static str| form.get(name).to_owned();
+    let (calendar, time_zone) = (text("calendar"), text("timeZone"));
+    let schedule = (!calendar.is_empty()).then_some(Schedule { calendar, jitter_minutes: 0, time_zone });
     Ok(NewPlan {
         name: form.get("name").to_owned(),
         terms: Terms {
             services: form.all("services").into_iter().map(str::to_owned).collect(),
             scenario,
-            place: None,
+            place: if form.get("place").is_empty() { None } else { Some(place("place")?) },
             objectives: Objectives {
                 rto_seconds: number("rto")?.saturating_mul(60),
                 rpo_seconds: number("rpo")?.saturating_mul(60),
@@ -446,7 +492,7 @@ fn terms(s: &Signed) -> std::result::Result<NewPlan, &'static str> {
             schedule,
             negative_every: u32::try_from(number("negative")?).map_err(|_| "negative")?,
             owner: form.get("owner").to_owned(),
-            record: plans::RecordAt::default(),
+            record: plans::RecordAt { path: text("recordPath"), pointer: text("recordPointer") },
             action_days: 14,
         },
     })
@@ -467,9 +513,10 @@ pub(crate) async fn create(s: Signed) -> Answer {
 async fn refuse(s: &Signed, error: Error) -> Answer {
     let words = said(s, &error);
     let attribute = error.attribute().unwrap_or_default().to_owned();
-    let field = ["name", "services", "owner", "lostPlace"].into_iter().find(|field| *field == attribute);
+    let field = ["name", "services", "owner", "lostPlace", "place"].into_iter().find(|field| *field == attribute);
     let field = field.or_else(|| attribute.starts_with("schedule").then_some("calendar"));
     let field = field.or_else(|| attribute.starts_with("objectives").then_some("rto"));
+    let field = field.or_else(|| attribute.starts_with("record").then_some("recordPath"));
     match field {
         Some(field) => form(s, &[(field, words)], "").await,
         None if correctable(&error) => form(s, &[], &words).await,

@@ -199,8 +199,16 @@ pub fn resource_of(conn: &mut Conn<'_>, id: &IntentId) -> Result<String> {
 /// # Errors
 /// Those of the database.
 pub fn ids_of_service(conn: &mut Conn<'_>, service: &str) -> Result<Vec<String>> {
-    let sql = "SELECT id FROM intents WHERE service = $1 ORDER BY id LIMIT $2";
-    conn.query(sql, args![service, limits::PAGE_MAX], |row| row.get(0))
+    conn.query("SELECT id FROM intents WHERE service = $1 ORDER BY id", args![service], |row| row.get(0))
+}
+
+/// The ids of the machines of a service that are still wanted, whether they serve it or stand beside it.
+///
+/// # Errors
+/// Those of the database.
+pub fn wanted_of_service(conn: &mut Conn<'_>, service: &str) -> Result<Vec<String>> {
+    let sql = "SELECT id FROM intents WHERE service = $1 AND desired IS NOT NULL ORDER BY id";
+    conn.query(sql, args![service], |row| row.get(0))
 }
 
 /// The intents of the machines that serve a service, oldest id first.

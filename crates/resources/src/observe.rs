@@ -184,17 +184,33 @@ fn withheld() -> Problem {
     Problem { code: intents::WITHHELD.to_owned(), message: message.to_owned(), retrying: false }
 }
 
+/// What is kept of an observation: no longer than it may be, and no figure larger than JSON carries
+/// exactly (RFC 8259, 6): a host that reckons wrongly must not be able to spoil what is made of it.
+fn bounded(seen: &Observation) -> Observation {
+    const NUMBER_MAX: u64 = (1 << 53) - 1;
+    let mut kept = seen.clone();
+    kept.lives.clear();
+    if let Some(check) = &mut kept.check {
+        check.boot_ms = check.boot_ms.map(|boot| boot.min(NUMBER_MAX));
+        if let Some(body) = &mut check.body {
+            body.truncate(body.floor_char_boundary(limits::CHECK_BODY_BYTES_MAX));
+        }
+    }
+    for disk in &mut kept.recovered {
+        disk.bytes = disk.bytes.min(NUMBER_MAX);
+        disk.seconds = disk.seconds.clamp(0.0, 1e9);
+        disk.verify_seconds = disk.verify_seconds.clamp(0.0, 1e9);
+    }
+    kept
+}
+
 fn machine(tx: &mut Tx<'_>, intent: Intent, seen: &Observation) -> Result<()> {
     let held = intent.observed.as_ref();
     if held.is_some_and(|held| seen.revision <= held.revision) || intent.freed_at.is_some() {
         return Ok(());
     }
     let id = intent.id.as_str();
-    let mut kept = seen.clone();
-    kept.lives.clear();
-    if let Some(body) = kept.check.as_mut().and_then(|check| check.body.as_mut()) {
-        body.truncate(body.floor_char_boundary(limits::CHECK_BODY_BYTES_MAX));
-    }
+    let mut kept = bounded(seen);
     let now = tx.now;
     let removed_meanwhile =
         seen.generation > intent.generation && seen.state == MachineState::Absent && intent.desired.is_some();

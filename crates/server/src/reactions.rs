@@ -9,7 +9,7 @@ use std::any::Any;
 use base::id::TenantId;
 use base::{Error, Result};
 use billing::{accounts, usage};
-use continuity::{backups, drills};
+use continuity::{backups, drills, restores};
 use durable::flows;
 use gate::{Fact, RecordFact, Tx};
 use provisioning::{fulfilment, services};
@@ -110,9 +110,13 @@ fn of_provisioning(tx: &mut Tx<'_>, fact: &provisioning::Fact) -> Result<()> {
         F::ServiceMoved { service, .. } => usage::service_moved(tx, service),
         F::ServiceReleased { service, .. } => {
             let now = tx.now;
-            usage::end(tx, service, now)
+            usage::end(tx, service, now)?;
+            restores::work::service_released(tx, service)
         }
-        F::ServiceTerminated { service, .. } => backups::protections::terminated(tx, service),
+        F::ServiceTerminated { service, .. } => {
+            backups::protections::terminated(tx, service)?;
+            drills::plans::service_terminated(tx, service)
+        }
     }
 }
 
@@ -137,6 +141,7 @@ fn of_drills(fact: &drills::Fact) -> Result<()> {
     match fact {
         F::DrillPassed { .. } | F::DrillFailed { .. } | F::DrillImpossible { .. } => Ok(()),
         F::CorrectiveActionOpened { .. } | F::CorrectiveActionClosed { .. } => Ok(()),
+        F::CorrectiveActionWithdrawn { .. } => Ok(()),
     }
 }
 
@@ -146,7 +151,7 @@ fn of_durable(tx: &mut Tx<'_>, fact: &durable::Fact) -> Result<()> {
         F::FlowUndone(about) | F::FlowGivenUp(about) => {
             backups::work::ended(tx, about)?;
             drills::closing::ended(tx, about)?;
-            continuity::restores::work::ended(tx, about)?;
+            restores::work::ended(tx, about)?;
             fulfilment::ended(tx, fact)
         }
         F::FlowStuck(about) => fulfilment::stuck(tx, about),

@@ -142,6 +142,7 @@ pub static ROUTES: &[Route] = &[
     Route::post("/services/{id}/restore", &restores::START),
     Route::get("/services/{id}/restores", &restores::LIST),
     Route::get("/restores/{id}", &restores::GET),
+    Route::act("/restores/{id}/keep", &restores::KEEP),
     Route::act("/restores/{id}/end", &restores::END),
     // Flows and other lasting work.
     Route::get("/flows", &flows::actions::LIST),

@@ -9,7 +9,7 @@ use db::{Class, Conn, Row, args};
 use gate::{Action, Effect, Tx};
 use resources::{SiteId, hosts, places};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::keys;
 use crate::BackupPlaceId;
@@ -59,8 +59,8 @@ pub enum Location {
 }
 
 impl Location {
-    /// What it shares its fate with.
-    pub fn medium(&self) -> String {
+    /// What it shares its fate with, where it is on no host of ours.
+    fn medium(&self) -> String {
         match self {
             Location::Folder { host, .. } => medium_of(*host),
             Location::Server { url, .. } => format!("server:{}", origin(url)),
@@ -157,6 +157,9 @@ pub struct BackupPlace {
     pub location: Location,
     /// The site that it stands at, or `elsewhere`.
     pub site: String,
+    /// The host of ours that it stands on and is lost with: a directory's own, or the one that the
+    /// server runs on.
+    pub host: Option<HostId>,
     /// What keeps copies there from being changed.
     pub immutability: Immutability,
     /// Counts its changes.
@@ -168,7 +171,15 @@ pub struct BackupPlace {
     pub(crate) tenant: TenantId,
 }
 
-const SELECT: &str = "SELECT id, name, location, site, immutability, revision, created_at, tenant FROM backup_places";
+impl BackupPlace {
+    /// What it shares its fate with.
+    pub fn medium(&self) -> String {
+        self.host.map_or_else(|| self.location.medium(), medium_of)
+    }
+}
+
+const SELECT: &str =
+    "SELECT id, name, location, site, immutability, revision, created_at, tenant, host FROM backup_places";
 
 fn read(row: &Row) -> Result<BackupPlace> {
     let damaged = || Error::bug("place.damaged", "a stored place for copies does not read");
@@ -182,6 +193,7 @@ fn read(row: &Row) -> Result<BackupPlace> {
         revision: row.get(5)?,
         created_at: row.get(6)?,
         tenant: row.get(7)?,
+        host: row.get(8)?,
     })
 }
 
@@ -221,19 +233,33 @@ pub struct NewPlace {
     pub name: String,
     /// Where copies lie.
     pub location: Location,
-    /// The site that it stands at, or `elsewhere`. A directory stands where its host does.
+    /// The site that it stands at, or `elsewhere`. What stands on a host of ours stands where that does.
     #[serde(default)]
     pub site: Option<String>,
+    /// The host of ours that the server or the storage runs on, where there is one: what is lost with
+    /// that host cannot bring its machines back. A directory names its host itself.
+    #[serde(default)]
+    pub host: Option<HostId>,
     /// What keeps copies there from being changed; nothing unless said otherwise.
     #[serde(default)]
     pub immutability: Option<Immutability>,
 }
 
+/// The host that a place stands on.
+fn stands_on(location: &Location, named: Option<HostId>) -> Result<Option<HostId>> {
+    match (location.host(), named) {
+        (Some(own), Some(other)) if own != other => {
+            Err(Error::invalid("place.host", "a directory stands on the host that it is of").at("host"))
+        }
+        (own, named) => Ok(own.or(named)),
+    }
+}
+
 /// The site that a place stands at: its host's, or the one that was named.
-fn site(tx: &mut Tx<'_>, location: &Location, named: Option<&str>) -> Result<String> {
-    if let Some(host) = location.host() {
+fn site(tx: &mut Tx<'_>, host: Option<HostId>, named: Option<&str>) -> Result<String> {
+    if let Some(host) = host {
         let host = hosts::load(tx, host)
-            .map_err(|_| Error::dangling("host.absent", format!("there is no host {host}")).at("location.host"))?;
+            .map_err(|_| Error::dangling("host.absent", format!("there is no host {host}")).at("host"))?;
         return places::pool(tx, host.pool).map(|pool| pool.site.to_string());
     }
     match named {
@@ -269,14 +295,15 @@ pub static CREATE: Action<NewPlace, BackupPlace> = Action {
     run: |tx, input| {
         name(&input.name)?;
         input.location.check()?;
-        let site = site(tx, &input.location, input.site.as_deref())?;
+        let host = stands_on(&input.location, input.host)?;
+        let site = site(tx, host, input.site.as_deref())?;
         let immutability = immutable(&input.location, input.immutability)?;
         let (id, now, tenant) = (BackupPlaceId::fresh(tx.ids(), tx.now), tx.now, tx.cx().tenant());
         tx.touch("backupPlace", &id.to_string(), tenant, 1);
         let location = super::text(&input.location)?;
         tx.execute(
-            "INSERT INTO backup_places (id, tenant, name, location, site, immutability, revision, created_at) VALUES ($1, $2, $3, $4, $5, $6, 1, $7)",
-            args![id, tenant, input.name, location, site, immutability.word(), now],
+            "INSERT INTO backup_places (id, tenant, name, location, site, host, immutability, revision, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8)",
+            args![id, tenant, input.name, location, site, host, immutability.word(), now],
         )
         .map_err(taken("backupPlace.name_taken", &input.name))?;
         load(tx, id)
@@ -323,6 +350,11 @@ pub static GET: Action<PlaceRef, BackupPlace> = Action {
     run: |tx, input| granted(tx, "backupPlace.get", input.id),
 };
 
+/// A member that is there, be it `null`.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Option<HostId>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
 /// What changes of a place. Where it is stays: copies lie there.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -338,6 +370,10 @@ pub struct ChangePlace {
     /// The site that it stands at now, or `elsewhere`.
     #[serde(default)]
     pub site: Option<String>,
+    /// The host of ours that it stands on now; `null` for none of ours.
+    #[serde(default, deserialize_with = "said")]
+    #[schemars(with = "Option<HostId>")]
+    pub host: Option<Option<HostId>>,
     /// What keeps copies there from being changed now.
     #[serde(default)]
     pub immutability: Option<Immutability>,
@@ -346,7 +382,7 @@ pub struct ChangePlace {
 /// Changes a place for copies.
 pub static UPDATE: Action<ChangePlace, BackupPlace> = Action {
     name: "backupPlace.update",
-    summary: "Renames a place for copies, or changes its site or what protects copies there.",
+    summary: "Renames a place for copies, or changes its site, the host it stands on, or what protects copies there.",
     effect: Effect::Change,
     run: |tx, input| {
         let found = granted(tx, "backupPlace.update", input.id)?;
@@ -356,11 +392,12 @@ pub static UPDATE: Action<ChangePlace, BackupPlace> = Action {
         }
         let called = input.name.as_ref().unwrap_or(&found.name);
         name(called)?;
-        let site = site(tx, &found.location, Some(input.site.as_deref().unwrap_or(&found.site)))?;
+        let host = stands_on(&found.location, input.host.unwrap_or(found.host))?;
+        let site = site(tx, host, Some(input.site.as_deref().unwrap_or(&found.site)))?;
         let immutability = immutable(&found.location, input.immutability.or(Some(found.immutability)))?;
         tx.execute(
-            "UPDATE backup_places SET name = $2, site = $3, immutability = $4, revision = revision + 1 WHERE id = $1",
-            args![input.id, called, site, immutability.word()],
+            "UPDATE backup_places SET name = $2, site = $3, host = $4, immutability = $5, revision = revision + 1 WHERE id = $1",
+            args![input.id, called, site, host, immutability.word()],
         )
         .map_err(taken("backupPlace.name_taken", called))?;
         load(tx, input.id)

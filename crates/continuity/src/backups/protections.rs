@@ -77,7 +77,7 @@ fn seen(tx: &mut Tx<'_>, point: &RecoveryPoint) -> Result<Vec<Seen>> {
         let whole = same.len() == point.machines.len() && same.iter().all(|copy| copy.state == CopyState::Verified);
         let drilled = same.iter().map(|copy| copy.drilled_at).min().flatten();
         all.push(Seen {
-            medium: place.location.medium(),
+            medium: place.medium(),
             site: place.site,
             immutable: place.immutability != Immutability::None,
             verified: whole,

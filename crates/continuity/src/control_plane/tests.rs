@@ -19,7 +19,9 @@ use crate::{BackupPlaceId, ControlPlanePointId};
 
 fn place(gate: &Gate, name: &str, location: Where) -> BackupPlaceId {
     let site = location.host().is_none().then(|| "elsewhere".to_owned());
-    gate.run(&manager(), &CREATE, NewPlace { name: name.into(), location, site, immutability: None }).unwrap().id
+    gate.run(&manager(), &CREATE, NewPlace { name: name.into(), location, site, host: None, immutability: None })
+        .unwrap()
+        .id
 }
 
 fn server(gate: &Gate, name: &str) -> BackupPlaceId {

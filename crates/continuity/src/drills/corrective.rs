@@ -2,9 +2,11 @@
 //!
 //! ```text
 //!   a miss ──► open ──(the same miss again: counted)──► open ──(a run of the same plan passes)──► closed
+//!                                                         └──(its plan or service is no more)──► withdrawn
 //! ```
 //!
-//! Nobody closes one by saying so: only a drill that passes does.
+//! Nobody closes one by saying so: only a drill that passes does. What no drill can close any more is
+//! withdrawn, and stays to be read as that.
 
 use base::id::TenantId;
 use base::time::Timestamp;
@@ -48,6 +50,8 @@ pub struct CorrectiveAction {
     pub due_at: Timestamp,
     /// Whether it is still to be done.
     pub open: bool,
+    /// Whether it was given up with its plan or its service: nothing shows that it was put right.
+    pub withdrawn: bool,
     /// Whether its time has passed and it is open.
     pub overdue: bool,
     /// The run that found it first.
@@ -71,7 +75,7 @@ const SELECT: &str = "SELECT c.id, c.tenant, c.plan, p.name, c.service, c.code, 
 
 fn read(row: &Row, now: Timestamp) -> Result<CorrectiveAction> {
     let (service, due_at): (String, Timestamp) = (row.get(4)?, row.get(8)?);
-    let open = row.text(9)? == "open";
+    let (open, withdrawn) = (row.text(9)? == "open", row.text(9)? == "withdrawn");
     Ok(CorrectiveAction {
         id: row.get(0)?,
         tenant: row.get(1)?,
@@ -83,6 +87,7 @@ fn read(row: &Row, now: Timestamp) -> Result<CorrectiveAction> {
         owner: row.get(7)?,
         due_at,
         open,
+        withdrawn,
         overdue: open && due_at < now,
         found_by: row.get(10)?,
         last_found_by: row.get(11)?,
@@ -111,7 +116,12 @@ pub(crate) fn found(tx: &mut Tx<'_>, run: &DrillRun, miss: &Miss) -> Result<()> 
     }
     let (id, now) = (CorrectiveActionId::fresh(tx.ids(), tx.now), tx.now);
     // The plan's of now: whoever took it over since the run began sees to it.
-    let owner = plans::load(tx, run.plan)?.terms.owner;
+    let plan = plans::load(tx, run.plan)?;
+    let is_gone = miss.service.as_ref().is_some_and(|service| !plan.terms.services.contains(service));
+    if plan.ended_at.is_some() || is_gone {
+        return Ok(());
+    }
+    let owner = plan.terms.owner;
     let days = u64::from(run.body.terms.action_days);
     let due = now + std::time::Duration::from_secs(days * 86_400);
     tx.execute(
@@ -153,6 +163,21 @@ pub(crate) fn passed(tx: &mut Tx<'_>, run: &DrillRun) -> Result<()> {
     Ok(())
 }
 
+/// A plan has ended, or goes on without a service: no run will close what is open of it.
+pub(crate) fn withdraw(tx: &mut Tx<'_>, plan: DrillPlanId, service: Option<&str>) -> Result<()> {
+    let sql = "SELECT id, tenant FROM corrective_actions
+         WHERE plan = $1 AND service = COALESCE($2, service) AND state = 'open' ORDER BY id";
+    let open: Vec<(CorrectiveActionId, TenantId)> =
+        tx.query(sql, args![plan, service], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let now = tx.now;
+    for (id, tenant) in open {
+        let sql = "UPDATE corrective_actions SET state = 'withdrawn', closed_at = $2 WHERE id = $1";
+        tx.execute(sql, args![id, now])?;
+        tx.fact(Fact::CorrectiveActionWithdrawn { action: id.to_string() }, tenant)?;
+    }
+    Ok(())
+}
+
 /// Which actions.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -161,7 +186,7 @@ pub struct ListActions {
     pub tenant: Option<TenantId>,
     /// Only of this plan.
     pub plan: Option<DrillPlanId>,
-    /// Also those that are closed.
+    /// Also those that are closed or withdrawn.
     pub closed: bool,
 }
 
@@ -182,7 +207,7 @@ pub static LIST: Action<ListActions, ActionPage> = Action {
         let now = tx.now;
         let sql = format!(
             "{SELECT} WHERE c.tenant = COALESCE($1, c.tenant) AND c.plan = COALESCE($2, c.plan) AND ($3 = 1 OR c.state = 'open')
-             ORDER BY c.state DESC, c.due_at, c.id LIMIT $4"
+             ORDER BY CASE c.state WHEN 'open' THEN 0 ELSE 1 END, c.due_at, c.id LIMIT $4"
         );
         let items = tx.query(&sql, args![whose, input.plan, input.closed, limits::PAGE_MAX], |row| read(row, now))?;
         Ok(ActionPage { items })
@@ -216,7 +241,8 @@ pub static UPDATE: Action<ChangeAction, CorrectiveAction> = Action {
             .grant("correctiveAction.update", KIND, &input.id.to_string(), tenant, Class::Internal, found)
             .map(Granted::into_inner)?;
         if !found.open {
-            return Err(Error::conflict("correctiveAction.closed", "the action is closed: a drill has passed since"));
+            let message = "the action is open no more: a drill has passed since, or its plan or service has ended";
+            return Err(Error::conflict("correctiveAction.closed", message));
         }
         let owner = input.owner.as_deref().map_or(found.owner.as_str(), str::trim);
         if owner.is_empty() || owner.len() > limits::TEXT_INDEXED_MAX || owner.chars().any(char::is_control) {

@@ -20,7 +20,8 @@
 //!   scenario left; what was not measured is missed, never passed;
 //! - a drill's machines stand beside their services on a network without a way out, are never part
 //!   of a bill, and are gone with all that they held before a run is closed, however it ended;
-//! - what a miss opened, only a passing run of the same plan closes.
+//! - what a miss opened, only a passing run of the same plan closes; what no run can close any more is
+//!   withdrawn, not closed.
 //!
 //! **Not here.** Choosing a copy and making machines of it (`recoveries`), what evidence is and how
 //! it is looked at (`evidence`).
@@ -91,6 +92,11 @@ pub enum Fact {
         /// The action.
         action: String,
     },
+    /// Its plan or its service is no more: nothing will show that it was put right.
+    CorrectiveActionWithdrawn {
+        /// The action.
+        action: String,
+    },
 }
 
 impl gate::Fact for Fact {
@@ -101,14 +107,15 @@ impl gate::Fact for Fact {
             Fact::DrillImpossible { .. } => "DrillImpossible",
             Fact::CorrectiveActionOpened { .. } => "CorrectiveActionOpened",
             Fact::CorrectiveActionClosed { .. } => "CorrectiveActionClosed",
+            Fact::CorrectiveActionWithdrawn { .. } => "CorrectiveActionWithdrawn",
         }
     }
     fn object(&self) -> (&str, &str) {
         match self {
             Fact::DrillPassed { run } | Fact::DrillFailed { run } | Fact::DrillImpossible { run } => (KIND, run),
-            Fact::CorrectiveActionOpened { action } | Fact::CorrectiveActionClosed { action } => {
-                (corrective::KIND, action)
-            }
+            Fact::CorrectiveActionOpened { action }
+            | Fact::CorrectiveActionClosed { action }
+            | Fact::CorrectiveActionWithdrawn { action } => (corrective::KIND, action),
         }
     }
 }

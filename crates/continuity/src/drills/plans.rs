@@ -13,6 +13,7 @@ use provisioning::services::SERVICE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::corrective;
 use super::rules::Objectives;
 use crate::backups::schedule::Schedule;
 use crate::backups::{places, text};
@@ -435,13 +436,42 @@ pub static UPDATE: Action<ChangePlan, DrillPlan> = Action {
 /// Ends a plan: it is drilled no more, and what it found stays to be read.
 pub static END: Action<PlanRef, DrillPlan> = Action {
     name: "drillPlan.end",
-    summary: "Ends a drill plan. Its runs, their evidence and its open corrective actions stay.",
+    summary: "Ends a drill plan. Its runs and their evidence stay; its open corrective actions are withdrawn, since no run can close them any more.",
     effect: Effect::Change,
     run: |tx, input| {
         granted(tx, "drillPlan.end", input.id)?;
-        let now = tx.now;
-        let sql = "UPDATE drill_plans SET ended_at = COALESCE(ended_at, $2), next_due = NULL WHERE id = $1";
-        tx.execute(sql, args![input.id, now])?;
+        end(tx, input.id)?;
         load(tx, input.id)
     },
 };
+
+fn end(tx: &mut Tx<'_>, id: DrillPlanId) -> Result<()> {
+    let now = tx.now;
+    let sql = "UPDATE drill_plans SET ended_at = COALESCE(ended_at, $2), next_due = NULL WHERE id = $1";
+    tx.execute(sql, args![id, now])?;
+    corrective::withdraw(tx, id, None)
+}
+
+/// A service is no more: plans go on without it, and end where it was their only one. The reaction to
+/// provisioning's `ServiceTerminated`.
+///
+/// # Errors
+/// Those of the database.
+pub fn service_terminated(tx: &mut Tx<'_>, service: &str) -> Result<()> {
+    let tenant = tx.peek(&SERVICE, service)?.tenant;
+    let sql = format!("{SELECT} WHERE tenant = $1 AND ended_at IS NULL ORDER BY id");
+    let open = tx.query(&sql, args![tenant], read)?;
+    for mut plan in open.into_iter().filter(|plan| plan.terms.services.iter().any(|one| one == service)) {
+        plan.terms.services.retain(|one| one != service);
+        if plan.terms.services.is_empty() {
+            end(tx, plan.id)?;
+            continue;
+        }
+        let (now, by, body) = (tx.now, tx.cx().actor().to_string(), text(&plan.terms)?);
+        let sql =
+            "UPDATE drill_plans SET revision = revision + 1, body = $2, changed_by = $3, changed_at = $4 WHERE id = $1";
+        tx.execute(sql, args![plan.id, body, by, now])?;
+        corrective::withdraw(tx, plan.id, Some(service))?;
+    }
+    Ok(())
+}

@@ -211,10 +211,13 @@ fn unfit(tx: &mut Tx<'_>, wanted: &Wanted, point: &RecoveryPoint, place: &Backup
     if let Some(why) = point.machines.iter().find_map(|part| lacking(part, place.id)) {
         return Ok(Some(why));
     }
+    if place.host.is_some_and(|host| wanted.without_hosts.contains(&host)) {
+        return Ok(Some("is lost with its host"));
+    }
+    // Others reach a server themselves; a directory only its host.
     let Some(host) = place.location.host() else { return Ok(None) };
     let known = hosts::load(tx, host)?;
     Ok(match () {
-        () if wanted.without_hosts.contains(&host) => Some("is lost with its host"),
         () if wanted.onto.is_some_and(|onto| onto != host) => {
             Some("is a directory of another host than the machine is wanted on")
         }

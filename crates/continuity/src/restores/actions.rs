@@ -31,6 +31,7 @@ pub static PLAN: Action<Ask, Plan> = Action {
     effect: Effect::Read,
     run: |tx, input| {
         granted(tx, "service.plan_restore", input)?;
+        input.check()?;
         plan::plan(tx, input)
     },
 };
@@ -42,6 +43,7 @@ pub static START: Action<Ask, Restore> = Action {
     effect: Effect::Create,
     run: |tx, input| {
         let tenant = granted(tx, "service.restore", input)?;
+        input.check()?;
         if store::running(tx, &input.id)?.is_some() {
             let message = "the service is being brought back just now; wait for it";
             return Err(Error::conflict("restore.running", message));
@@ -67,6 +69,7 @@ pub static START: Action<Ask, Restore> = Action {
             requested_at: tx.now,
             answered_at: None,
             closed_at: None,
+            keep_until: None,
             machines: Vec::new(),
             wish,
             recovery: None,
@@ -155,6 +158,35 @@ pub static GET: Action<RestoreRef, RestoreDetail> = Action {
             None => Vec::new(),
         };
         Ok(RestoreDetail { restore, run, disks })
+    },
+};
+
+/// Until when what stands beside is kept.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Keep {
+    /// The restore.
+    pub id: RestoreId,
+    /// So many hours from now on.
+    pub hours: u32,
+}
+
+/// Keeps what stands beside for longer, or not so long.
+pub static KEEP: Action<Keep, Restore> = Action {
+    name: "restore.keep",
+    summary: "Sets how long the machines beside a service are kept, in hours from now: at most 30 days.",
+    effect: Effect::Change,
+    run: |tx, input| {
+        let found = known(tx, "restore.keep", input.id)?;
+        let wish = Ask { beside: found.beside, keep_hours: Some(input.hours), ..Ask::default() };
+        wish.check()?;
+        if found.state != State::Done {
+            let message = "only what stands beside a service can be kept";
+            return Err(Error::conflict("restore.not_beside", message));
+        }
+        let until = tx.now + wish.keep();
+        store::keep(tx, input.id, until)?;
+        super::load(tx, input.id)
     },
 };
 

@@ -2,7 +2,7 @@
 //! machines stand *beside* it, to be looked at.
 //!
 //! ```text
-//!   running ──its machines answer──► done ──(beside: end)──► ended
+//!   running ──its machines answer──► done ──(beside: let go, or its time is over)──► ended
 //!      └──anything fails──► failed        the service is as it was, nothing is held
 //! ```
 //!
@@ -23,9 +23,11 @@ mod store;
 mod tests;
 pub mod work;
 
-use base::Result;
+use std::time::Duration;
+
 use base::id::{HostId, TenantId};
 use base::time::Timestamp;
+use base::{Error, Result};
 use drivers::wire::Problem;
 use gate::{AnyAction, Tx};
 use provisioning::fulfilment::Claimed;
@@ -44,7 +46,7 @@ pub const KIND: &str = "restore";
 
 /// Every action of this capability.
 pub static ACTIONS: &[&dyn AnyAction] =
-    &[&actions::PLAN, &actions::START, &actions::LIST, &actions::GET, &actions::END];
+    &[&actions::PLAN, &actions::START, &actions::LIST, &actions::GET, &actions::KEEP, &actions::END];
 
 /// Adds the steps and the flow.
 #[must_use]
@@ -77,9 +79,36 @@ pub struct Ask {
     /// A second machine, for looking at: on no network but its own, and the service goes on.
     #[serde(default)]
     pub beside: bool,
+    /// How long that one is kept, in hours: a week unless said otherwise, at most 30 days.
+    #[serde(default)]
+    pub keep_hours: Option<u32>,
     /// Replace the service though it answers.
     #[serde(default)]
     pub even_if_alive: bool,
+}
+
+/// How long what stands beside a service is kept, in hours, unless said otherwise.
+const KEEP_HOURS: u32 = 7 * 24;
+/// How long at most: it holds capacity that nobody is billed for.
+const KEEP_HOURS_MAX: u32 = 30 * 24;
+
+impl Ask {
+    /// How long what stands beside the service is kept.
+    fn keep(&self) -> Duration {
+        Duration::from_secs(u64::from(self.keep_hours.unwrap_or(KEEP_HOURS)) * 3_600)
+    }
+
+    /// What can be said without looking anything up.
+    fn check(&self) -> Result<()> {
+        let message = match self.keep_hours {
+            Some(_) if !self.beside => "only a machine beside the service is kept for a time",
+            Some(hours) if !(1..=KEEP_HOURS_MAX).contains(&hours) => {
+                "a machine beside the service is kept from 1 to 720 hours"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::invalid("restore.keep", message).at("keepHours"))
+    }
 }
 
 /// How a restore stands.
@@ -160,6 +189,9 @@ pub struct Restore {
     /// When it ended, one way or the other.
     #[schemars(with = "Option<String>")]
     pub closed_at: Option<Timestamp>,
+    /// Until when the machines stand beside the service; then they are let go, with their disks.
+    #[schemars(with = "Option<String>")]
+    pub keep_until: Option<Timestamp>,
     /// Its machines.
     pub machines: Vec<RestoredMachine>,
     #[serde(skip)]
@@ -173,5 +205,5 @@ pub struct Restore {
 /// # Errors
 /// `NotFound`.
 pub(crate) fn load(tx: &mut Tx<'_>, id: RestoreId) -> Result<Restore> {
-    store::load(tx, id)?.ok_or_else(|| base::Error::not_found("restore.not_found", format!("there is no restore {id}")))
+    store::load(tx, id)?.ok_or_else(|| Error::not_found("restore.not_found", format!("there is no restore {id}")))
 }

@@ -116,7 +116,7 @@ fn lost(serving: &[Intent], asked: Option<HostId>) -> Vec<HostId> {
 }
 
 /// The machines of a service that can be brought back.
-fn there(tx: &mut Tx<'_>, service: &str) -> Result<Vec<Intent>> {
+pub(super) fn there(tx: &mut Tx<'_>, service: &str) -> Result<Vec<Intent>> {
     let record = tx.peek(&SERVICE, service)?;
     if !matches!(record.state.as_deref(), Some("active" | "inactive")) {
         let state = record.state.as_deref().unwrap_or("unknown");
@@ -129,6 +129,10 @@ fn there(tx: &mut Tx<'_>, service: &str) -> Result<Vec<Intent>> {
     if serving.is_empty() {
         let message = "the service has no machine of its own; bring back the customer-facing service";
         return Err(Error::conflict("service.no_machine", message));
+    }
+    if serving.iter().all(|machine| machine.desired.is_none()) {
+        let message = "the service is being ended: there is nothing to bring back";
+        return Err(Error::conflict("service.not_there", message));
     }
     Ok(serving)
 }

@@ -1,6 +1,7 @@
 //! Rows of restores.
 
-use base::id::HostId;
+use base::id::{HostId, TenantId};
+use base::time::Timestamp;
 use base::{Error, Result, limits};
 use db::{Conn, Row, args};
 use drivers::wire::Problem;
@@ -16,7 +17,7 @@ fn json<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|e| Error::bug("restore.damaged", "a stored restore does not read").because(e))
 }
 
-const SELECT: &str = "SELECT s.id, s.tenant, s.service, s.beside, s.wish, s.state, s.problem, s.recovery, s.requested_at, s.answered_at, s.closed_at,
+const SELECT: &str = "SELECT s.id, s.tenant, s.service, s.beside, s.wish, s.state, s.problem, s.recovery, s.requested_at, s.answered_at, s.closed_at, s.keep_until,
      r.point, r.place, p.name, q.taken_at FROM restores s LEFT JOIN recoveries r ON r.id = s.recovery
      LEFT JOIN backup_places p ON p.id = r.place LEFT JOIN recovery_points q ON q.id = r.point";
 
@@ -35,10 +36,11 @@ fn read(row: &Row) -> Result<Restore> {
         requested_at: row.get(8)?,
         answered_at: row.get(9)?,
         closed_at: row.get(10)?,
-        point: row.get(11)?,
-        place: row.get(12)?,
-        place_name: row.get(13)?,
-        taken_at: row.get(14)?,
+        keep_until: row.get(11)?,
+        point: row.get(12)?,
+        place: row.get(13)?,
+        place_name: row.get(14)?,
+        taken_at: row.get(15)?,
         machines: Vec::new(),
     })
 }
@@ -100,12 +102,30 @@ pub(super) fn set_claimed(tx: &mut Tx<'_>, id: RestoreId, machine: &str, claimed
     tx.execute(sql, args![id, machine, text(claimed)?]).map(drop)
 }
 
-/// Its machines answered.
-pub(super) fn answered(tx: &mut Tx<'_>, id: RestoreId) -> Result<()> {
+/// Its machines answered: what stands beside is kept for as long as was asked for, from now on.
+pub(super) fn answered(tx: &mut Tx<'_>, one: &Restore) -> Result<()> {
     let now = tx.now;
-    let sql =
-        "UPDATE restores SET answered_at = $2, closed_at = $2, state = 'done' WHERE id = $1 AND state = 'running'";
-    tx.execute(sql, args![id, now]).map(drop)
+    let until = one.beside.then(|| now + one.wish.keep());
+    let sql = "UPDATE restores SET answered_at = $2, closed_at = $2, keep_until = $3, state = 'done' WHERE id = $1 AND state = 'running'";
+    tx.execute(sql, args![one.id, now, until]).map(drop)
+}
+
+/// What stands beside is kept until then.
+pub(super) fn keep(tx: &mut Tx<'_>, id: RestoreId, until: Timestamp) -> Result<()> {
+    tx.execute("UPDATE restores SET keep_until = $2 WHERE id = $1", args![id, until]).map(drop)
+}
+
+/// What has stood beside its service for as long as it was asked for, at most a page.
+pub(super) fn over(conn: &mut Conn<'_>, now: Timestamp) -> Result<Vec<(RestoreId, TenantId)>> {
+    let sql = "SELECT id, tenant FROM restores WHERE state = 'done' AND keep_until <= $1 ORDER BY keep_until LIMIT $2";
+    conn.query(sql, args![now, limits::PAGE_MAX], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// The service is being ended, and what stands beside it.
+pub(super) fn released(tx: &mut Tx<'_>, service: &str) -> Result<()> {
+    let now = tx.now;
+    let sql = "UPDATE restores SET closed_at = $2, state = 'ended' WHERE service = $1 AND state = 'done' AND keep_until IS NOT NULL";
+    tx.execute(sql, args![service, now]).map(drop)
 }
 
 /// It came to nothing. Says whether it was still on its way.

@@ -14,7 +14,7 @@ use resources::capacity;
 use resources::intents::{self, Intent, Standing};
 use resources::testing::{Mood, play};
 
-use super::actions::{END, GET, LIST, ListRestores, PLAN, RestoreDetail, RestoreRef, START};
+use super::actions::{END, GET, KEEP, Keep, LIST, ListRestores, PLAN, RestoreDetail, RestoreRef, START};
 use super::*;
 use crate::backups::points::{CopyState, State as PointState};
 use crate::backups::tests::{Behaviour, CUSTOMER, House, registry, work_once};
@@ -327,6 +327,47 @@ fn a_service_that_ends_meanwhile_takes_its_restore_with_it() {
 }
 
 #[test]
+fn what_stands_beside_goes_when_its_time_is_over() {
+    each(|engine, house| {
+        let ((host, old), onto, gate) = (house.machine(), other(&house), house.gate());
+        let wrong = start(&house, Ask { keep_hours: Some(2), ..ask(&house) }).unwrap_err();
+        assert_eq!(wrong.code(), "restore.keep", "{engine}");
+        let begun = start(&house, Ask { beside: true, keep_hours: Some(2), ..ask(&house) }).unwrap();
+        let early = gate.run(&member(CUSTOMER), &KEEP, Keep { id: begun.id, hours: 1 }).unwrap_err();
+        assert_eq!(early.code(), "restore.not_beside", "{engine}: it does not stand there yet");
+        settle(&house, &[host, onto], Mood::Willing);
+        let far = gate.run(&member(CUSTOMER), &KEEP, Keep { id: begun.id, hours: 721 }).unwrap_err();
+        assert_eq!(far.code(), "restore.keep", "{engine}");
+        let kept = gate.run(&member(CUSTOMER), &KEEP, Keep { id: begun.id, hours: 3 }).unwrap();
+        let hours = |hours: u64| Duration::from_secs(hours * 3_600);
+        assert_eq!(kept.keep_until, Some(gate.now() + hours(3)), "{engine}");
+
+        gate.clock().advance(hours(3) - Duration::from_secs(1));
+        work::look_for_over(gate).unwrap();
+        assert_eq!(look(gate, begun.id).restore.state, State::Done, "{engine}");
+        gate.clock().advance(Duration::from_secs(1));
+        work::look_for_over(gate).unwrap();
+        settle(&house, &[host, onto], Mood::Willing);
+        assert_eq!(look(gate, begun.id).restore.state, State::Ended, "{engine}");
+        as_before(gate, &house.service, &old);
+    });
+}
+
+#[test]
+fn what_stands_beside_a_service_goes_with_it() {
+    each(|engine, house| {
+        let ((host, _), onto, gate) = (house.machine(), other(&house), house.gate());
+        let begun = start(&house, Ask { beside: true, ..ask(&house) }).unwrap();
+        settle(&house, &[host, onto], Mood::Willing);
+        let this = provisioning::services::ServiceId { id: house.service.clone() };
+        gate.run(&member(CUSTOMER), &TERMINATE, this).unwrap();
+        settle(&house, &[host, onto], Mood::Willing);
+        assert_eq!(look(gate, begun.id).restore.state, State::Ended, "{engine}");
+        house.town.assert_nothing_is_held();
+    });
+}
+
+#[test]
 fn a_service_that_answers_again_meanwhile_is_left_as_it_is() {
     each(|engine, house| {
         let ((host, old), onto, gate) = (house.machine(), other(&house), house.gate());
@@ -378,6 +419,7 @@ fn nobody_else_sees_restores_or_starts_one() {
             gate.run(&stranger, &START, ask(&house)).map(drop),
             gate.run(&stranger, &LIST, ListRestores { id: house.service.clone(), limit: None }).map(drop),
             gate.run(&stranger, &GET, RestoreRef { id: begun.id }).map(drop),
+            gate.run(&stranger, &KEEP, Keep { id: begun.id, hours: 1 }).map(drop),
             gate.run(&stranger, &END, RestoreRef { id: begun.id }).map(drop),
         ] {
             assert_eq!(refused.unwrap_err().kind(), Kind::NotFound, "{engine}");

@@ -1,10 +1,12 @@
 //! The steps of the flow `restore`. All of them work inside the database: machines are wanted by
 //! intents and waited for (`machine.run`, `machine.answer`, the steps of orders).
 
+use std::time::Duration;
+
 use base::{Error, Result};
 use drivers::wire::{IntentId, NetworkSpec, Problem};
 use durable::{About, Nothing, Progress, Registry, Step, StepCx, Undo, flows};
-use gate::Tx;
+use gate::{Cx, Gate, Tx};
 use provisioning::fulfilment;
 use provisioning::services;
 use resources::capacity::{self, Ask as Reserve};
@@ -13,6 +15,7 @@ use resources::placement::Policy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::actions::{self, RestoreRef};
 use super::{KIND, Restore, RestoredMachine, State, load, plan, store};
 use crate::RestoreId;
 use crate::backups::points;
@@ -249,8 +252,9 @@ impl Step for Switch {
             return Ok(Progress::Done(Nothing {}));
         }
         let restore = running(tx, input.restore)?;
-        let serving = intents::of_service(tx, &restore.service)?;
-        if !restore.beside && !restore.wish.even_if_alive && super::plan::is_alive(&serving) {
+        // It may have been ended meanwhile: nothing is put beside what is not there.
+        let serving = plan::there(tx, &restore.service)?;
+        if !restore.beside && !restore.wish.even_if_alive && plan::is_alive(&serving) {
             // Its host was silent when this began, and has come back: what was written since is there.
             let message = "the service answers again by itself and was left as it is; say evenIfAlive to replace it";
             return Err(Error::conflict("restore.service_alive", message));
@@ -264,7 +268,7 @@ impl Step for Switch {
         let recovery = recovery(tx, &restore)?;
         recoveries::proven(tx, &recovery)?;
         recoveries::end(tx, &recovery)?;
-        store::answered(tx, restore.id)?;
+        store::answered(tx, &restore)?;
         Ok(Progress::Done(Nothing {}))
     }
 
@@ -283,11 +287,39 @@ fn old(machine: &RestoredMachine) -> Result<IntentId> {
 /// A backup that waits for a host that may never come back would keep the next one from beginning.
 fn stop_backup(tx: &mut Tx<'_>, service: &str) -> Result<()> {
     let Some(point) = crate::backups::store::taking(tx, service)? else { return Ok(()) };
-    let runs = flows::of_subject(tx, points::KIND, &point.to_string())?;
+    unwind(tx, points::KIND, &point.to_string(), "the service moves to other machines")
+}
+
+/// Undoes what runs about that, unless it is past undoing.
+fn unwind(tx: &mut Tx<'_>, kind: &str, id: &str, why: &str) -> Result<()> {
+    let runs = flows::of_subject(tx, kind, id)?;
     for run in runs.iter().filter(|run| !run.state.is_final()) {
-        match flows::unwind(tx, run.id, "the service moves to other machines") {
+        match flows::unwind(tx, run.id, why) {
             Err(e) if matches!(e.code(), "flow.past_return" | "flow.ended") => {}
             other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// A service ends: what is being brought back of it is not any more, and what stands beside it goes
+/// with its machines. The reaction to provisioning's `ServiceReleased`.
+///
+/// # Errors
+/// Those of the database.
+pub fn service_released(tx: &mut Tx<'_>, service: &str) -> Result<()> {
+    if let Some(running) = store::running(tx, service)? {
+        unwind(tx, KIND, &running.to_string(), "the service is being ended")?;
+    }
+    store::released(tx, service)
+}
+
+/// What stood beside its service for as long as it was asked for.
+pub(super) fn look_for_over(gate: &Gate) -> Result<()> {
+    let now = gate.now();
+    for (id, tenant) in gate.db().read(move |conn| store::over(conn, now))? {
+        if let Err(e) = gate.run(&Cx::system("restores", tenant), &actions::END, RestoreRef { id }) {
+            tracing::warn!(%id, code = e.code(), "what stands beside a service could not be let go: {e}");
         }
     }
     Ok(())
@@ -328,4 +360,5 @@ pub(super) fn register(registry: Registry) -> Registry {
         .step(WantAgain)
         .step(Switch)
         .definition(include_str!("../../flows/restore.yaml"))
+        .reconciler("restores.over", Duration::from_secs(60), look_for_over)
 }

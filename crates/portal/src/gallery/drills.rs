@@ -87,7 +87,17 @@ pub(super) fn drill_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
     let facts = vec![(d.scenario, d.host_lost.to_owned()), (d.owner, "維運組".to_owned())];
     let (id, name) = ("drpl_01jd8q2v7k3x5w9m0n4r6t8y2z", "每季主機毀損");
     let runs = runs();
-    let view_of = PlanPage { p, id: id.into(), name: name.into(), facts, runs, actions: actions(p), may_run: true };
+    let view_of = PlanPage {
+        p,
+        id: id.into(),
+        name: name.into(),
+        facts,
+        runs,
+        actions: actions(p),
+        may_run: true,
+        end: None,
+        ended: None,
+    };
     show(out, "drill-plan", &view_of);
     let fields = vec![
         Field::line("name", d.name, "").error(p.t.errors.field_required),

@@ -113,6 +113,8 @@ super::messages! {
         verified_in: "驗證", "Verified in";
         digest: "內容雜湊", "Digest";
         asked: "開始時間", "Asked for";
+        kept_until: "保留到", "Kept until";
+        keep_week: "從現在起再保留一週", "Keep it for a week from now";
         end_beside: "移除旁邊的機器", "Let it go";
         end_title: "移除旁邊的機器？", "Let go of the machine beside the service?";
         end_body: "這台機器與它的磁碟會刪除；服務不受影響。", "The machine and its disks are removed. The service is not touched.";

@@ -51,6 +51,17 @@ super::messages! {
         schedule: "時程", "Schedule";
         schedule_hint: "例如 weekly sun 03:00 或 monthly 1 03:00；留空則只手動演練。", "Such as weekly sun 03:00 or monthly 1 03:00; empty for by hand only.";
         by_hand: "只手動", "by hand only";
+        time_zone: "時程的時區", "Time zone of the schedule";
+        place: "必須使用的副本", "Copy that must serve";
+        place_hint: "存放處的編號（bkpl_…）；留空則使用情境中仍在的任何一份。", "The id of its place, bkpl_…; empty for any that the scenario leaves.";
+        record_path: "最新紀錄的路徑", "Where it tells of its newest record";
+        record_path_hint: "還原後的服務在這個路徑以 JSON 回答最新一筆資料的時間。", "The restored service answers there with JSON that holds the instant of its newest record.";
+        record_pointer: "在 JSON 中的位置", "Where in that JSON";
+        record_pointer_hint: "JSON Pointer（RFC 6901），例如 /newest。", "A JSON pointer (RFC 6901) such as /newest.";
+        end_plan: "停止這份計畫", "End this plan";
+        end_title: "停止這份演練計畫？", "End this drill plan?";
+        end_body: "以後不再演練。已完成的演練與證明會保留；尚未完成的矯正措施會撤回，因為沒有演練能再證明它們已改善。", "It is drilled no more. Its runs and their evidence stay; its open corrective actions are withdrawn, since no drill can show any more that they were put right.";
+        ended_at: "已於 {} 停止。", "Ended {}.";
         negative: "反向驗證", "Negative control";
         negative_hint: "每幾次演練就用一份故意損毀的副本試一次，它必須失敗；0 表示不做。", "Every so many drills a copy that was damaged on purpose is tried, which must fail; 0 for never.";
         owner_hint: "誰來處理演練發現的問題。", "Who sees to what it finds.";

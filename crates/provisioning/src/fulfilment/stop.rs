@@ -98,6 +98,9 @@ impl Step for RemoveMachines {
     fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &Released) -> Result<Progress<Nothing>> {
         remove(tx, &input.machines)?;
         for id in &input.services {
+            // Also what was brought back since the machines were counted.
+            let left = intents::wanted_of_service(tx, id)?;
+            remove(tx, &left)?;
             let service = tx.peek(&SERVICE, id)?;
             tx.fact(Fact::ServiceReleased { service: id.clone(), revision: service.revision }, service.tenant)?;
         }

@@ -109,6 +109,7 @@ Examples:
 Examples:
   yunwei backup places add near --folder hst_01m80h6wrtet7rkwawzsgh6gss:/srv/backups
   yunwei backup places add far --server https://backup.example.com:8430 --site elsewhere --immutability append-only
+  yunwei backup places add next --server https://10.0.0.8:8430 --on hst_01m80h6wrtet7rkwawzsgh6gss --immutability append-only
   yunwei backup places add cloud --endpoint https://s3.example.com --bucket copies --region tw-1 --site elsewhere")]
     Add(Box<NewPlace>),
     /// Keep what lets one in at a server or bucket; the secret is read from a file.
@@ -187,9 +188,12 @@ pub struct NewPlace {
     /// The authority that the server's certificate comes from, where it is your own (PEM).
     #[arg(long, value_name = "FILE")]
     authority: Option<PathBuf>,
-    /// The site that it stands at, or `elsewhere`. A directory stands where its host does.
+    /// The site that it stands at, or `elsewhere`. What stands on a host of ours stands where that does.
     #[arg(long)]
     site: Option<String>,
+    /// The host that the server runs on, where it is one of ours: copies there are lost with it.
+    #[arg(long, value_name = "HOST", conflicts_with = "folder")]
+    on: Option<String>,
     /// What keeps copies there from being changed.
     #[arg(long, value_enum)]
     immutability: Option<Immutability>,
@@ -343,7 +347,9 @@ fn place(new: &NewPlace) -> Result<Json> {
         Immutability::AppendOnly => "appendOnly",
         Immutability::ObjectLock => "objectLock",
     });
-    Ok(json!({ "name": new.name, "location": location, "site": new.site, "immutability": immutability }))
+    Ok(json!({
+        "name": new.name, "location": location, "site": new.site, "host": new.on, "immutability": immutability,
+    }))
 }
 
 fn policy(new: &NewPolicy) -> Json {

@@ -112,6 +112,11 @@ impl Client {
         answer(request.send_json(body))
     }
 
+    /// PATCH with the members that change.
+    pub fn patch(&self, path: &str, body: &Json) -> Result<Json> {
+        answer(self.agent.patch(self.url(path)).header("authorization", self.bearer()).send_json(body))
+    }
+
     /// Every entry of a collection, page after page, up to `most`.
     pub fn list(&self, path: &str, most: usize) -> Result<Vec<Json>> {
         let mut all = Vec::new();

@@ -92,6 +92,53 @@ Examples:
   yunwei drill plans create other-copy --service svc_01m80h6wrtet7rkwawzsgh6gss --scenario backup-server-lost \\
       --lost-place bkpl_01m80h6wrtet7rkwawzsgh6gss --rto 1h --rpo 1d --owner 'Operations'")]
     Create(Box<NewPlan>),
+    /// Change what a plan promises, when it runs, who sees to it, or where the newest record is read.
+    #[command(after_help = "\
+Examples:
+  yunwei drill plans update drpl_01m80h6wrtet7rkwawzsgh6gss --rto 30m --rpo 4h
+  yunwei drill plans update drpl_01m80h6wrtet7rkwawzsgh6gss --calendar 'weekly sun 03:00' --time-zone Asia/Taipei")]
+    Update(ChangePlan),
+    /// End a plan: its runs and their evidence stay, its open corrective actions are withdrawn.
+    #[command(after_help = "\
+Examples:
+  yunwei drill plans end drpl_01m80h6wrtet7rkwawzsgh6gss")]
+    End {
+        /// The plan's id.
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct ChangePlan {
+    /// The plan's id.
+    id: String,
+    /// Its new name.
+    #[arg(long)]
+    name: Option<String>,
+    /// Longest time from the incident until every service answers: 90s, 15m, 4h, 2d.
+    #[arg(long, value_name = "SPAN", value_parser = span, requires = "rpo")]
+    rto: Option<u64>,
+    /// Longest age of the newest record that comes back.
+    #[arg(long, value_name = "SPAN", value_parser = span, requires = "rto")]
+    rpo: Option<u64>,
+    /// Who sees to what it finds.
+    #[arg(long)]
+    owner: Option<String>,
+    /// When it is drilled by itself: `weekly sun 03:00`.
+    #[arg(long)]
+    calendar: Option<String>,
+    /// The time zone that the calendar is read in.
+    #[arg(long, default_value = "UTC", value_name = "NAME", requires = "calendar")]
+    time_zone: String,
+    /// Every so many runs with a negative control; 0 for never.
+    #[arg(long, value_name = "N")]
+    negative_every: Option<u32>,
+    /// The path at which a restored service tells of its newest record.
+    #[arg(long, requires = "record_pointer")]
+    record_path: Option<String>,
+    /// Where in the JSON of its answer (RFC 6901).
+    #[arg(long, requires = "record_path")]
+    record_pointer: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -180,6 +227,14 @@ pub fn run(command: DrillCommand, json: bool) -> Result<()> {
             plan(&client.post(PLANS, &terms(&new))?, json);
             Ok(())
         }
+        DrillCommand::Plans(PlansCommand::Update(change)) => {
+            plan(&client.patch(&format!("{PLANS}/{}", known(&change.id)?), &changes(&change))?, json);
+            Ok(())
+        }
+        DrillCommand::Plans(PlansCommand::End { id }) => {
+            plan(&client.post(&format!("{PLANS}/{}/end", known(&id)?), &json!({}))?, json);
+            Ok(())
+        }
         DrillCommand::Run { plan, bad_after, no_wait } => {
             let body = json!({ "badAfter": bad_after });
             let begun = client.post(&format!("{PLANS}/{}/run", known(&plan)?), &body)?;
@@ -215,6 +270,20 @@ fn terms(new: &NewPlan) -> Json {
         "owner": new.owner,
         "record": { "path": new.record_path, "pointer": new.record_pointer },
         "actionDays": new.action_days,
+    })
+}
+
+fn changes(change: &ChangePlan) -> Json {
+    let both = |(rto, rpo)| json!({ "rtoSeconds": rto, "rpoSeconds": rpo });
+    let schedule = |calendar| json!({ "calendar": calendar, "timeZone": change.time_zone });
+    let record = |(path, pointer)| json!({ "path": path, "pointer": pointer });
+    json!({
+        "name": change.name,
+        "objectives": change.rto.zip(change.rpo).map(both),
+        "schedule": change.calendar.as_ref().map(schedule),
+        "negativeEvery": change.negative_every,
+        "owner": change.owner,
+        "record": change.record_path.as_ref().zip(change.record_pointer.as_ref()).map(record),
     })
 }
 

@@ -33,6 +33,9 @@ pub struct Restore {
     /// A second machine, for looking at; the service goes on.
     #[arg(long)]
     beside: bool,
+    /// How long that one is kept: a week unless said otherwise, at most 720 hours.
+    #[arg(long, value_name = "HOURS", requires = "beside")]
+    keep: Option<u32>,
     /// Replace the service though it answers.
     #[arg(long, conflicts_with = "beside")]
     even_if_alive: bool,
@@ -62,6 +65,17 @@ Examples:
         /// Its id.
         id: String,
     },
+    /// Set how long the machines that a restore has put beside a service are kept.
+    #[command(after_help = "\
+Examples:
+  yunwei backup restore keep rstr_01m80h6wrtet7rkwawzsgh6gss --hours 48")]
+    Keep {
+        /// Its id.
+        id: String,
+        /// So many hours from now on, at most 720.
+        #[arg(long)]
+        hours: u32,
+    },
     /// Let go of the machines that a restore has put beside a service.
     #[command(after_help = "\
 Examples:
@@ -76,6 +90,9 @@ pub fn run(client: &Client, wish: &Restore, json: bool) -> Result<()> {
     match &wish.other {
         Some(Other::Ls { service }) => list(client, known(service)?, json),
         Some(Other::Show { id }) => told(&client.get(&path(id)?)?, json),
+        Some(Other::Keep { id, hours }) => {
+            told(&client.post(&format!("{}/keep", path(id)?), &json!({ "hours": hours }))?, json)
+        }
         Some(Other::End { id }) => told(&client.post(&format!("{}/end", path(id)?), &json!({}))?, json),
         None => start(client, wish, json),
     }
@@ -97,7 +114,7 @@ fn start(client: &Client, wish: &Restore, json: bool) -> Result<()> {
     let at = format!("/api/v1/services/{}/restore", known(&service)?);
     let mut body = json!({
         "point": point, "place": wish.place, "host": wish.host, "site": wish.site,
-        "notAfter": wish.not_after, "beside": wish.beside, "evenIfAlive": wish.even_if_alive,
+        "notAfter": wish.not_after, "beside": wish.beside, "keepHours": wish.keep, "evenIfAlive": wish.even_if_alive,
     });
     let plan = client.post(&format!("{at}/plan"), &body)?;
     if wish.plan {
@@ -202,6 +219,9 @@ fn told(restore: &Json, json: bool) -> Result<()> {
     }
     for machine in restore["machines"].as_array().into_iter().flatten() {
         println!("machine {}  {}", show::text(machine, "made"), show::text(machine, "url"));
+    }
+    if restore["keepUntil"].is_string() && restore["state"] == "done" {
+        println!("kept    until {}", show::time(restore, "keepUntil"));
     }
     for disk in restore["disks"].as_array().into_iter().flatten() {
         let (read, hashed) = (disk["seconds"].as_f64().unwrap_or(0.0), disk["verifySeconds"].as_f64().unwrap_or(0.0));

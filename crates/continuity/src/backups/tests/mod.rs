@@ -56,7 +56,13 @@ fn react(tx: &mut Tx<'_>, fact: &dyn Fact) -> Result<()> {
     }
     match any.downcast_ref::<provisioning::Fact>() {
         Some(provisioning::Fact::ServiceActivated { service, .. }) => protections::activated(tx, service),
-        Some(provisioning::Fact::ServiceTerminated { service, .. }) => protections::terminated(tx, service),
+        Some(provisioning::Fact::ServiceReleased { service, .. }) => {
+            crate::restores::work::service_released(tx, service)
+        }
+        Some(provisioning::Fact::ServiceTerminated { service, .. }) => {
+            protections::terminated(tx, service)?;
+            crate::drills::plans::service_terminated(tx, service)
+        }
         _ => Ok(()),
     }
 }
@@ -150,8 +156,13 @@ impl House {
     /// A directory of a host.
     pub fn folder(&self, name: &str, host: HostId) -> BackupPlace {
         let path = self.keep.path().join(name).display().to_string();
-        let new =
-            NewPlace { name: name.into(), location: Location::Folder { host, path }, site: None, immutability: None };
+        let new = NewPlace {
+            name: name.into(),
+            location: Location::Folder { host, path },
+            site: None,
+            host: None,
+            immutability: None,
+        };
         self.gate().run(&manager(), &CREATE, new).unwrap()
     }
 
@@ -198,7 +209,11 @@ impl House {
         let location = Location::Server { url: format!("https://{name}.example.com"), authority: None };
         let site = Some(super::places::ELSEWHERE.into());
         let immutability = Some(super::places::Immutability::AppendOnly);
-        let made = self.gate().run(&manager(), &CREATE, NewPlace { name: name.into(), location, site, immutability });
+        let made = self.gate().run(
+            &manager(),
+            &CREATE,
+            NewPlace { name: name.into(), location, site, host: None, immutability },
+        );
         let (id, role) = (made.unwrap().id, super::places::Role::Append);
         let credential = super::places::SetCredential {
             id,

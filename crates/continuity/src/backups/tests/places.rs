@@ -9,6 +9,7 @@ fn server(url: &str) -> NewPlace {
     NewPlace {
         name: "far".into(),
         location: Location::Server { url: url.into(), authority: None },
+        host: None,
         site: Some(ELSEWHERE.into()),
         immutability: Some(Immutability::AppendOnly),
     }

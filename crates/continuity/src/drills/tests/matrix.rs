@@ -5,6 +5,7 @@ use resources::testing::{facts, host};
 
 use super::*;
 use crate::RecoveryPointId;
+use crate::backups::places;
 use crate::backups::points::{self, CopyState};
 use crate::backups::store;
 use crate::drills::runs::State::{Failed, Impossible, Passed};
@@ -146,6 +147,24 @@ fn the_place_that_must_serve_does_or_the_drill_says_that_it_cannot() {
         found(&house, point.id, near, CopyState::Missing);
         assert_eq!(drilled(&house, &world, &plan(&house, must(near))).state, Impossible, "{engine}");
     });
+}
+
+#[test]
+fn a_server_that_runs_on_the_lost_host_is_lost_with_it() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let (house, world, _, [_, far]) = one(db);
+    let (own, _) = house.machine();
+    let change =
+        |host| places::ChangePlace { id: far, revision: None, name: None, site: None, host, immutability: None };
+    let stands = house.gate().run(&manager(), &places::UPDATE, change(Some(Some(own)))).unwrap();
+    assert_eq!(stands.host, Some(own));
+    let plan = plan(&house, terms(&house, Scenario::HostLost));
+    let run = drilled(&house, &world, &plan);
+    assert_eq!((run.state, codes(&run)), (Impossible, vec!["recovery.no_copy"]));
+    house.gate().run(&manager(), &places::UPDATE, change(None)).unwrap();
+    assert_eq!(drilled(&house, &world, &plan).state, Impossible, "what is not said does not change");
+    house.gate().run(&manager(), &places::UPDATE, change(Some(None))).unwrap();
+    assert_eq!(drilled(&house, &world, &plan).state, Passed);
 }
 
 #[test]

@@ -230,6 +230,35 @@ fn a_plan_that_is_due_is_drilled_once_however_much_was_missed() {
 }
 
 #[test]
+fn a_plan_goes_on_without_a_service_that_has_ended_and_ends_with_its_last_one() {
+    each(|engine, house, mut world, _, _| {
+        let order = house.town.order(CUSTOMER);
+        house.town.settle(resources::testing::Mood::Willing);
+        let second = house.town.services(&order.id)[0].id.clone();
+        let of = |services: &[&String]| Terms {
+            services: services.iter().map(|id| (*id).clone()).collect(),
+            ..terms(&house, Scenario::MachineLost)
+        };
+        let (both, own) = (plan(&house, of(&[&second, &house.service])), plan(&house, of(&[&house.service])));
+        world.restoring = Duration::from_secs(3_601);
+        drilled(&house, &world, &own);
+        assert_eq!(actions(&house, false).len(), 1, "{engine}");
+        let this = provisioning::services::ServiceId { id: house.service.clone() };
+        house.gate().run(&member(CUSTOMER), &provisioning::services::TERMINATE, this).unwrap();
+        house.town.settle(resources::testing::Mood::Willing);
+
+        let now = |plan: &DrillPlan| {
+            house.gate().run(&member(CUSTOMER), &plans::GET, plans::PlanRef { id: plan.id }).unwrap()
+        };
+        assert_eq!((now(&both).terms.services, now(&both).ended_at), (vec![second], None), "{engine}");
+        assert_eq!((now(&both).revision, now(&own).ended_at.is_some()), (2, true), "{engine}");
+        assert_eq!(actions(&house, false), [], "{engine}");
+        let left = &actions(&house, true)[0];
+        assert_eq!((left.withdrawn, left.closed_by), (true, None), "{engine}: nothing was put right");
+    });
+}
+
+#[test]
 fn strangers_see_neither_plans_nor_runs_nor_evidence() {
     each(|engine, house, world, _, _| {
         let plan = plan(&house, terms(&house, Scenario::MachineLost));
