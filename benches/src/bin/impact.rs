@@ -64,7 +64,7 @@ fn firm() -> Vec<Node> {
     for (number, (site, host)) in hosts.iter().enumerate() {
         for _ in 0..MACHINES {
             let others: Vec<_> = sites.iter().filter(|other| *other != site).collect();
-            let copies = [0, 1].map(|next| Copy { place: *others[(number + next) % others.len()], age_seconds: 3_600 });
+            let copies = [0, 1].map(|next| Copy { place: *others[(number + next) % others.len()], age_seconds: 3_600, only: None });
             let demand = Demand { vcpu: 2, memory_mib: 4_096, disk_mib: 20_480 };
             let data = Data { demand, pool: 0, bytes: 20 << 30, copies: copies.to_vec() };
             let machine =

@@ -11,17 +11,23 @@
 //! | [`drills`] | plans, runs, corrective actions: services really brought back, and measured |
 //! | [`evidence`] | what drills found, signed; looked at without anybody's help |
 //! | [`restores`] | a service is brought back, or a second machine beside it |
+//! | [`inventory`] | what a firm does and what that depends on: known by the platform, completed by people |
+//! | [`bia`] | what it would mean to be without an activity, and what everything below inherits |
 //! | [`impact`] | what stops, for how long, and what is lost: a pure function over the graph of dependencies |
+//! | [`studies`] | that graph made of a tenant's inventory and what was measured; what-if, and every single failure ranked |
 
 pub mod backups;
+pub mod bia;
 pub mod control_plane;
 pub mod drills;
 pub mod evidence;
 pub mod impact;
+pub mod inventory;
 pub mod keys;
 pub mod recoveries;
 pub mod restores;
 pub mod shares;
+pub mod studies;
 
 base::ids! {
     /// Where copies lie.
@@ -44,6 +50,8 @@ base::ids! {
     pub struct CorrectiveActionId = "capa";
     /// A service that is brought back.
     pub struct RestoreId = "rstr";
+    /// What somebody added to an inventory.
+    pub struct InventoryId = "inv";
 }
 db::id_columns!(
     BackupPlaceId,

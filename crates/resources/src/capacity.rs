@@ -426,7 +426,10 @@ pub fn fill(conn: &mut Conn<'_>, host: HostId) -> Result<Fill> {
 }
 
 /// How full every host is, in two walks over the accounts.
-fn fill_of_all(conn: &mut Conn<'_>) -> Result<BTreeMap<HostId, Fill>> {
+///
+/// # Errors
+/// Those of the database.
+pub fn fill_of_all(conn: &mut Conn<'_>) -> Result<BTreeMap<HostId, Fill>> {
     let mut walk = |prefix: &str| -> Result<BTreeMap<(HostId, usize), ledger::Account>> {
         let (mut found, mut after) = (BTreeMap::new(), String::new());
         loop {

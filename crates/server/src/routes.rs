@@ -12,10 +12,13 @@ use axum::response::{IntoResponse as _, Response};
 use base::Result;
 use billing::bills;
 use continuity::backups::{places as backup_places, points, policies, protections, repositories};
+use continuity::bia;
 use continuity::control_plane;
 use continuity::drills::{corrective, plans, runs};
 use continuity::evidence;
+use continuity::inventory;
 use continuity::restores::actions as restores;
+use continuity::studies;
 use durable::{flows, jobs};
 use gate::audit::actions as log;
 use portal::Portal;
@@ -144,6 +147,23 @@ pub static ROUTES: &[Route] = &[
     Route::get("/restores/{id}", &restores::GET),
     Route::act("/restores/{id}/keep", &restores::KEEP),
     Route::act("/restores/{id}/end", &restores::END),
+    // Inventory: what a firm does, what that depends on, and how urgent it is.
+    Route::get("/inventory", &inventory::actions::LIST),
+    Route::post("/inventory", &inventory::actions::ADD),
+    Route::get("/inventory/export", &inventory::import::EXPORT),
+    Route::act("/inventory/preview", &inventory::import::PREVIEW),
+    Route::act("/inventory/import", &inventory::import::IMPORT),
+    Route::get("/inventory/{id}", &inventory::actions::GET),
+    Route::put("/inventory/{id}", &inventory::actions::PUT),
+    Route::act("/inventory/{id}/remove", &inventory::actions::REMOVE),
+    Route::get("/inventory/{id}/assessment", &bia::GET),
+    Route::put("/inventory/{id}/assessment", &bia::ASSESS),
+    Route::get("/assessments", &bia::LIST),
+    Route::get("/harm-scale", &bia::GET_SCALE),
+    Route::put("/harm-scale", &bia::SET_SCALE),
+    Route::get("/objectives", &bia::OBJECTIVES),
+    Route::act("/impact", &studies::STUDY),
+    Route::get("/impact/ranking", &studies::RANK),
     // Flows and other lasting work.
     Route::get("/flows", &flows::actions::LIST),
     Route::get("/flows/{id}", &flows::actions::GET),

@@ -183,7 +183,8 @@ fn indexed(nodes: &[Node]) -> impl Iterator<Item = (NodeIx, &Node)> {
 }
 
 fn check(node: &Node, count: usize) -> Result<()> {
-    let copies = node.data.iter().flat_map(|data| data.copies.iter().map(|copy| copy.place));
+    let copies =
+        node.data.iter().flat_map(|data| data.copies.iter().flat_map(|copy| copy.only.into_iter().chain([copy.place])));
     let named = node.needs.iter().flat_map(|need| need.of.iter().copied());
     if let Some(lost) = node.within.into_iter().chain(named).chain(copies).find(|ix| ix.at() >= count) {
         return Err(Error::dangling("impact.dangling", format!("there is no node {}", lost.0)));

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use super::graph::Graph;
-use super::types::{Back, Data, Loss, Move, NodeIx, Outcome, Source, Stop, Why};
+use super::types::{Back, Copy, Data, Loss, Move, NodeIx, Outcome, Source, Stop, Why};
 
 /// A node, by how much its loss alone harms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -314,21 +314,25 @@ impl<'g> Study<'g> {
         }
         let best = copies
             .iter()
-            .flat_map(|copy| room.iter().map(move |host| (copy, *host)))
-            .filter_map(|(copy, host)| {
-                let (start, end) = self.restore_time(data, copy.0, copy.1, host, yard)?;
-                let left: i64 = yard.free(self.graph, host).iter().sum();
-                Some((copy.2, end, left, host, copy.0, start))
-            })
-            .min()
-            .ok_or(Why::NotMeasured)?;
+            .flat_map(|(copy, readable)| room.iter().map(move |host| (copy, *readable, *host)))
+            .filter(|(copy, _, host)| copy.only.is_none_or(|only| only == *host));
+        let mut best = best.peekable();
+        if best.peek().is_none() {
+            return Err(Why::NoRoom);
+        }
+        let best = best.filter_map(|(copy, readable, host)| {
+            let (start, end) = self.restore_time(data, copy.place, readable, host, yard)?;
+            let left: i64 = yard.free(self.graph, host).iter().sum();
+            Some((copy.age_seconds, end, left, host, copy.place, start))
+        });
+        let best = best.min().ok_or(Why::NotMeasured)?;
         let (age_seconds, end_seconds, _, to, from, start_seconds) = best;
         yard.take(self.graph, data, from, to, end_seconds);
         Ok(Move { node: ix, from, to, start_seconds, end_seconds, age_seconds })
     }
 
-    /// Copies whose place is not lost and comes back, each with that moment and its age.
-    fn readable(&self, data: &Data) -> Vec<(NodeIx, u64, u64)> {
+    /// Copies whose place is not lost and comes back, each with that moment.
+    fn readable<'d>(&self, data: &'d Data) -> Vec<(&'d Copy, u64)> {
         let moment = |place: NodeIx| match self.state(place) {
             None => Some(0),
             Some(state) if state.lost => None,
@@ -337,7 +341,7 @@ impl<'g> Study<'g> {
                 _ => None,
             },
         };
-        data.copies.iter().filter_map(|copy| Some((copy.place, moment(copy.place)?, copy.age_seconds))).collect()
+        data.copies.iter().filter_map(|copy| Some((copy, moment(copy.place)?))).collect()
     }
 
     /// What is missing of lost data that nobody restores: the copies are there.

@@ -26,7 +26,8 @@ fn host(free: i64) -> Node {
 }
 
 fn machine(within: u32, copies: &[(u32, u64)]) -> Node {
-    let copies = copies.iter().map(|(place, age)| Copy { place: NodeIx(*place), age_seconds: *age }).collect();
+    let copies =
+        copies.iter().map(|(place, age)| Copy { place: NodeIx(*place), age_seconds: *age, only: None }).collect();
     let data = Data { demand: demand(1), pool: 0, bytes: 1_000, copies };
     Node { within: Some(NodeIx(within)), start_seconds: 5, data: Some(data), ..node(Kind::Resource) }
 }
@@ -96,6 +97,17 @@ fn what_was_never_measured_is_not_promised() {
     target.host.as_mut().unwrap().restores.bytes_per_second = None;
     let outcome = lose(vec![host(4), target, machine(0, &[(1, 0)])], 0);
     assert_eq!(outcome.stopped[1], (NodeIx(2), Back::Never(Why::NotMeasured)));
+}
+
+#[test]
+fn a_copy_in_a_directory_is_restored_onto_its_own_host_only() {
+    let nodes = |free| {
+        let mut nodes = vec![host(4), host(free), host(9), machine(0, &[(1, 0)])];
+        nodes[3].data.as_mut().unwrap().copies[0].only = Some(NodeIx(1));
+        nodes
+    };
+    assert_eq!(lose(nodes(1), 0).moves[0].to, NodeIx(1));
+    assert_eq!(lose(nodes(0), 0).stopped[1], (NodeIx(3), Back::Never(Why::NoRoom)));
 }
 
 #[test]
@@ -237,6 +249,9 @@ fn check_moves(graph: &Graph, lost: &[bool], still: &[bool], waits: &[Option<u64
             let Some(readable) = waits[copy.place.0 as usize] else { continue };
             for (to, target) in graph.nodes().filter(|(to, _)| !still[to.0 as usize]) {
                 let Some(room) = target.host.as_ref().filter(|room| room.pool == data.pool) else { continue };
+                if copy.only.is_some_and(|only| only != to) {
+                    continue;
+                }
                 let used: i64 = done
                     .iter()
                     .filter(|one| one.to == to)
@@ -289,9 +304,12 @@ fn any_node(count: u32) -> impl Strategy<Value = Node> {
     let need = proptest::collection::btree_set(ix(), 1..4)
         .prop_flat_map(|of| (1..=of.len() as u32, Just(of.into_iter().collect::<Vec<_>>())))
         .prop_map(|(at_least, of)| Need { at_least, of });
-    let copies = proptest::collection::vec((ix(), 0u64..500), 0..4);
-    let copies = copies
-        .prop_map(|all| all.into_iter().map(|(place, age_seconds)| Copy { place, age_seconds }).collect::<Vec<_>>());
+    let copy = (ix(), 0u64..500, proptest::option::weighted(0.2, ix())).prop_map(|(place, age_seconds, only)| Copy {
+        place,
+        age_seconds,
+        only,
+    });
+    let copies = proptest::collection::vec(copy, 0..4);
     let data = (1i64..3, 0u32..2, 0u64..5_000, copies).prop_map(|(vcpu, pool, bytes, copies)| Data {
         demand: demand(vcpu),
         pool,

@@ -1,6 +1,7 @@
 //! The nouns of a study of impact. Times are seconds from the incident.
 
 use resources::placement::Demand;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The place of a node in its [`Graph`](super::Graph).
@@ -16,7 +17,7 @@ impl NodeIx {
 
 /// What a node is (the inventory of ISO 22301, 8.2: activities and the resources
 /// that they need). The engine treats all alike; people sort by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
     /// What the organisation does, and is harmed by not doing.
@@ -41,6 +42,53 @@ pub enum Kind {
     Supplier,
     /// Somebody without whom it does not go.
     Person,
+    /// A service of somebody else that is used as it is.
+    Outside,
+    /// A place where copies lie.
+    BackupPlace,
+}
+
+impl Kind {
+    /// All of them, in the order in which people read them: from what is done to what it stands on.
+    pub const ALL: [Kind; 13] = [
+        Kind::Activity,
+        Kind::Service,
+        Kind::Outside,
+        Kind::Resource,
+        Kind::Host,
+        Kind::Rack,
+        Kind::Site,
+        Kind::Power,
+        Kind::Cooling,
+        Kind::Route,
+        Kind::BackupPlace,
+        Kind::Supplier,
+        Kind::Person,
+    ];
+
+    /// The word in JSON, in files and in the database.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Activity => "activity",
+            Kind::Service => "service",
+            Kind::Resource => "resource",
+            Kind::Host => "host",
+            Kind::Rack => "rack",
+            Kind::Site => "site",
+            Kind::Power => "power",
+            Kind::Cooling => "cooling",
+            Kind::Route => "route",
+            Kind::Supplier => "supplier",
+            Kind::Person => "person",
+            Kind::Outside => "outside",
+            Kind::BackupPlace => "backupPlace",
+        }
+    }
+
+    /// The kind of that word.
+    pub fn of(word: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
 }
 
 /// One thing that can be lost or stopped.
@@ -116,6 +164,8 @@ pub struct Copy {
     pub place: NodeIx,
     /// How old its newest record is at the incident, in seconds.
     pub age_seconds: u64,
+    /// The host that alone reaches it, where it is a directory there.
+    pub only: Option<NodeIx>,
 }
 
 /// What a host can take.

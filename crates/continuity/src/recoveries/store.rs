@@ -103,13 +103,19 @@ pub(super) fn digests(conn: &mut Conn<'_>, point: RecoveryPointId, machine: &str
     conn.query(sql, args![point, machine, disk], |row| row.get(0))
 }
 
-/// How long so many bytes take from a place, in seconds, by the last disks that came from there;
-/// `None` where none ever did, or none took any time.
+/// How long so many bytes take from a place, in seconds; `None` where its speed was never seen.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
 pub(super) fn seconds(conn: &mut Conn<'_>, place: BackupPlaceId, bytes: u64) -> Result<Option<f64>> {
+    Ok(speed(conn, place)?.map(|speed| bytes as f64 / speed))
+}
+
+/// Bytes in a second from a place until they are hashed where they came to, by the last disks that
+/// came from there; `None` where none ever did, or none took any time.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+pub(crate) fn speed(conn: &mut Conn<'_>, place: BackupPlaceId) -> Result<Option<f64>> {
     let sql = "SELECT d.bytes, d.ms + d.verify_ms FROM recovery_disks d JOIN recoveries r ON r.id = d.recovery
          WHERE r.place = $1 ORDER BY r.ended_at DESC, d.recovery, d.machine, d.disk LIMIT $2";
     let all: Vec<(i64, i64)> = conn.query(sql, args![place, SPEED_FROM], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (came, took) = all.iter().fold((0.0, 0.0), |(b, t), (bytes, ms)| (b + *bytes as f64, t + *ms as f64 / 1_000.0));
-    Ok((came > 0.0 && took > 0.0).then(|| bytes as f64 * took / came))
+    Ok((came > 0.0 && took > 0.0).then(|| came / took))
 }

@@ -61,6 +61,11 @@ const NOUNS: &[(&str, &str, &str)] = &[
     ("correctiveAction", "改善措施", "Corrective action"),
     ("evidence", "演練證據", "Evidence"),
     ("restore", "還原", "Restore"),
+    ("inventory", "盤點項目", "Inventory"),
+    ("assessment", "衝擊評估", "Impact assessment"),
+    ("harmScale", "損害尺度", "Harm scale"),
+    ("objective", "復原目標", "Objectives"),
+    ("impact", "衝擊分析", "Impact"),
 ];
 
 /// (verb of an action, Chinese, English)
@@ -129,6 +134,9 @@ const VERBS: &[(&str, &str, &str)] = &[
     ("recover", "取得還原資料", "fetched a recovery"),
     ("restore", "還原", "brought back"),
     ("plan_restore", "規劃還原", "restore planned"),
+    ("add", "新增", "added"),
+    ("rank", "排序", "ranked"),
+    ("study", "分析", "studied"),
 ];
 
 /// An action in words; empty where there are none for it.

@@ -104,6 +104,9 @@ pub fn gate(db: Db, folder: &Scratch) -> Gate {
         .actions(crate::control_plane::ACTIONS)
         .actions(crate::drills::ACTIONS)
         .actions(crate::restores::ACTIONS)
+        .actions(crate::inventory::ACTIONS)
+        .actions(crate::bia::ACTIONS)
+        .actions(crate::studies::ACTIONS)
         .actions(&durable::actions());
     let names: Vec<String> = catalogue.names().iter().map(|name| format!("Action::{name:?}")).collect();
     let policies =

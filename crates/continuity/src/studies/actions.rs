@@ -1,0 +1,330 @@
+//! The use cases as values.
+
+use base::id::TenantId;
+use base::{Error, Result, limits};
+use gate::{Action, Effect};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::load::{Loaded, load};
+use crate::impact::{Back, Kind, Loss, NodeIx, Stop, Study, Why};
+use crate::inventory::whose;
+
+/// Most things that fail at once.
+const FAILED_MAX: usize = 10;
+
+/// What is lost.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct WhatIf {
+    /// In whose inventory; the acting tenant's unless said otherwise.
+    pub tenant: Option<TenantId>,
+    /// The things that are lost at one moment: ids, or keys.
+    pub failed: Vec<String>,
+    /// How long people take to decide, in seconds, beside what the platform takes.
+    pub decide_seconds: u64,
+}
+
+/// A thing, by its id and its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Named {
+    /// Its id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Whose it is.
+    pub tenant: TenantId,
+}
+
+/// When something runs again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Again {
+    /// So many seconds after the incident; absent where it does not come back by anything that is known.
+    pub after_seconds: Option<u64>,
+    /// Why not.
+    pub never: Option<WhyNot>,
+}
+
+/// Why something does not come back by anything that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum WhyNot {
+    /// Nobody said how long its repair takes.
+    NoRepair,
+    /// No copy of it is left that can be read.
+    NoCopy,
+    /// No host has room for it.
+    NoRoom,
+    /// There are copies and room, and no restore from there was ever measured.
+    NeverMeasured,
+    /// What it needs does not come back.
+    Needs,
+    /// It waits for something that waits for it.
+    Circular,
+}
+
+impl From<Back> for Again {
+    fn from(back: Back) -> Self {
+        let why = |why: Why| match why {
+            Why::NoRepair => WhyNot::NoRepair,
+            Why::NoCopy => WhyNot::NoCopy,
+            Why::NoRoom => WhyNot::NoRoom,
+            Why::NotMeasured => WhyNot::NeverMeasured,
+            Why::Needs => WhyNot::Needs,
+            Why::Circular => WhyNot::Circular,
+        };
+        match back {
+            Back::At(seconds) => Again { after_seconds: Some(seconds), never: None },
+            Back::Never(reason) => Again { after_seconds: None, never: Some(why(reason)) },
+        }
+    }
+}
+
+/// What of data is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Lost {
+    /// The last so many seconds.
+    pub seconds: Option<u64>,
+    /// Whether it is all of it.
+    pub everything: bool,
+}
+
+impl From<Loss> for Lost {
+    fn from(loss: Loss) -> Self {
+        match loss {
+            Loss::Seconds(seconds) => Lost { seconds: Some(seconds), everything: false },
+            Loss::All => Lost { seconds: None, everything: true },
+        }
+    }
+}
+
+/// An activity that stops, or a service that no activity needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Stopped {
+    /// What stops.
+    #[serde(flatten)]
+    pub what: Named,
+    /// When it runs again.
+    pub back: Again,
+    /// What of its data is gone; nothing where none is.
+    pub loss: Option<Lost>,
+    /// What that harms, in the unit of the scale.
+    pub harm: u64,
+    /// Its recovery time objective, in seconds.
+    pub rto_seconds: Option<u64>,
+    /// Its recovery point objective, in seconds.
+    pub rpo_seconds: Option<u64>,
+    /// For how long it can be borne, in seconds.
+    pub mtpd_seconds: Option<u64>,
+    /// It is back later than its recovery time objective.
+    pub rto_missed: bool,
+    /// It is back later than can be borne.
+    pub mtpd_missed: bool,
+    /// More is gone than its recovery point objective allows.
+    pub rpo_missed: bool,
+}
+
+/// Something that stands still meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Still {
+    /// What.
+    #[serde(flatten)]
+    pub what: Named,
+    /// When it runs again.
+    pub back: Again,
+    /// What of its own data is gone; nothing where none is.
+    pub loss: Option<Lost>,
+}
+
+/// A machine that is restored elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Moved {
+    /// Which.
+    #[serde(flatten)]
+    pub what: Named,
+    /// From the copy at this place.
+    pub from: String,
+    /// Onto this host.
+    pub to: String,
+    /// The restore begins so many seconds after the incident.
+    pub start_seconds: u64,
+    /// The data is there.
+    pub end_seconds: u64,
+    /// How much of the newest data it lacks, in seconds.
+    pub loses_seconds: u64,
+}
+
+/// What a loss leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// What is lost.
+    pub failed: Vec<Named>,
+    /// Activities that stop, and services that no activity needs: the most harmful first.
+    pub activities: Vec<Stopped>,
+    /// Everything that stands still meanwhile.
+    pub stopped: Vec<Still>,
+    /// What is restored elsewhere, in this order.
+    pub moves: Vec<Moved>,
+    /// The harm of all.
+    pub harm: u64,
+    /// What harm is in.
+    pub unit: String,
+    /// When the first restore begins, in seconds after the incident.
+    pub react_seconds: u64,
+    /// What drills measured of that: choosing a copy, reserving a host, fetching the key. Absent where
+    /// it was never measured.
+    pub measured_seconds: Option<u64>,
+}
+
+fn named(loaded: &Loaded, ix: NodeIx) -> Named {
+    let one = loaded.thing(ix);
+    Named { id: one.id.clone(), name: one.name.clone(), kind: one.kind, tenant: one.tenant }
+}
+
+fn stopped(loaded: &Loaded, stop: &Stop) -> Stopped {
+    let activity = loaded.graph.node(stop.activity).activity.clone().unwrap_or_default();
+    Stopped {
+        what: named(loaded, stop.activity),
+        back: stop.back.into(),
+        loss: stop.loss.map(Lost::from),
+        harm: stop.harm,
+        rto_seconds: activity.rto_seconds,
+        rpo_seconds: activity.rpo_seconds,
+        mtpd_seconds: activity.mtpd_seconds,
+        rto_missed: stop.rto_missed,
+        mtpd_missed: stop.mtpd_missed,
+        rpo_missed: stop.rpo_missed,
+    }
+}
+
+fn study(loaded: &Loaded, failed: &[NodeIx]) -> Outcome {
+    let found = Study::new(&loaded.graph, loaded.react.seconds).lose(failed);
+    let loss = |ix: NodeIx| found.losses.iter().find(|(of, _)| *of == ix).map(|(_, loss)| Lost::from(*loss));
+    let mut activities: Vec<_> = found.activities.iter().collect();
+    activities.sort_by_key(|stop| (std::cmp::Reverse((stop.harm, stop.back)), stop.activity));
+    Outcome {
+        failed: failed.iter().map(|ix| named(loaded, *ix)).collect(),
+        activities: activities.into_iter().map(|stop| stopped(loaded, stop)).collect(),
+        stopped: found
+            .stopped
+            .iter()
+            .filter(|(ix, _)| loaded.in_sight(*ix))
+            .map(|(ix, back)| Still { what: named(loaded, *ix), back: (*back).into(), loss: loss(*ix) })
+            .collect(),
+        moves: found
+            .moves
+            .iter()
+            .map(|one| Moved {
+                what: named(loaded, one.node),
+                from: loaded.thing(one.from).name.clone(),
+                to: loaded.thing(one.to).name.clone(),
+                start_seconds: one.start_seconds,
+                end_seconds: one.end_seconds,
+                loses_seconds: one.age_seconds,
+            })
+            .collect(),
+        harm: found.harm,
+        unit: loaded.unit.clone(),
+        react_seconds: loaded.react.seconds,
+        measured_seconds: loaded.react.measured,
+    }
+}
+
+/// Says what a loss would lead to. Nothing is touched.
+pub static STUDY: Action<WhatIf, Outcome> = Action {
+    name: "impact.study",
+    summary: "Says what the loss of these things leads to: which activities stop, for how long, what data is lost, what is restored where. Touches nothing.",
+    effect: Effect::Read,
+    run: |tx, input| {
+        let view = whose(tx, "impact.study", input.tenant)?;
+        if input.failed.is_empty() || input.failed.len() > FAILED_MAX {
+            let message = format!("name from 1 to {FAILED_MAX} things that are lost");
+            return Err(Error::invalid("impact.failed", message).at("failed"));
+        }
+        let loaded = load(tx, view, input.decide_seconds)?;
+        let failed: Result<Vec<NodeIx>> = input.failed.iter().map(|id| loaded.node(id)).collect();
+        let mut failed = failed.map_err(|e| e.at("failed"))?;
+        failed.sort_unstable();
+        failed.dedup();
+        Ok(study(&loaded, &failed))
+    },
+};
+
+/// Which single failures.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct RankAsk {
+    /// In whose inventory; the acting tenant's unless said otherwise.
+    pub tenant: Option<TenantId>,
+    /// How many, the worst first.
+    pub limit: Option<u32>,
+}
+
+/// What the loss of one thing alone means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Single {
+    /// What.
+    #[serde(flatten)]
+    pub what: Named,
+    /// The harm of losing it, in the unit of the scale.
+    pub harm: u64,
+    /// How many activities stop, and services that no activity needs.
+    pub activities: u32,
+    /// How many of them do not come back by anything that is known.
+    pub never: u32,
+    /// How many miss an objective.
+    pub missed: u32,
+}
+
+/// Single failures, ranked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Ranking {
+    /// Everything whose loss alone stops something, the worst first.
+    pub items: Vec<Single>,
+    /// How many such things there are.
+    pub total: usize,
+    /// How many things were tried.
+    pub tried: usize,
+    /// What harm is in.
+    pub unit: String,
+}
+
+/// Ranks every single failure.
+pub static RANK: Action<RankAsk, Ranking> = Action {
+    name: "impact.rank",
+    summary: "Ranks every single failure of an inventory by the harm that it would do: single points of failure first.",
+    effect: Effect::Read,
+    run: |tx, input| {
+        let view = whose(tx, "impact.rank", input.tenant)?;
+        let loaded = load(tx, view, 0)?;
+        let limit = input.limit.unwrap_or(limits::PAGE_DEFAULT).clamp(1, limits::PAGE_MAX) as usize;
+        let mut ranks = Study::new(&loaded.graph, loaded.react.seconds).single_points();
+        // An activity does not fail by itself; hosts beyond the inventory are nobody's question.
+        ranks.retain(|rank| loaded.in_sight(rank.node) && loaded.graph.node(rank.node).kind != Kind::Activity);
+        ranks.sort_by_key(|rank| std::cmp::Reverse((rank.harm, rank.never, rank.missed, rank.activities)));
+        let single = |rank: &crate::impact::Rank| Single {
+            what: named(&loaded, rank.node),
+            harm: rank.harm,
+            activities: rank.activities,
+            never: rank.never,
+            missed: rank.missed,
+        };
+        Ok(Ranking {
+            items: ranks.iter().take(limit).map(single).collect(),
+            total: ranks.len(),
+            tried: loaded.there.things.len(),
+            unit: loaded.unit.clone(),
+        })
+    },
+};
