@@ -120,12 +120,13 @@ fn places(conn: &mut Conn<'_>, whose: Option<TenantId>) -> Result<Vec<PlaceSeen>
         Some(_) => "p.id IN (SELECT place FROM backup_repositories WHERE tenant = $1)",
         None => "$1 = ''",
     };
-    let sql = format!("SELECT p.id, p.name, p.location, p.site FROM backup_places p WHERE {only} ORDER BY p.id");
+    let sql = format!("SELECT p.id, p.name, p.location, p.site, p.host FROM backup_places p WHERE {only} ORDER BY p.id");
     conn.query(&sql, args![named(whose)], |row| {
         let location: Location = serde_json::from_str(row.text(2)?).map_err(|_| damaged("place"))?;
-        let (host, site) = (location.host().map(|host| host.to_string()), row.get::<String>(3)?);
+        let (only, site) = (location.host().map(|host| host.to_string()), row.get::<String>(3)?);
         let site = Some(site).filter(|site| site != crate::backups::places::ELSEWHERE);
-        Ok(PlaceSeen { id: row.get(0)?, name: row.get(1)?, host, site })
+        let host = only.clone().or(row.get(4)?);
+        Ok(PlaceSeen { id: row.get(0)?, name: row.get(1)?, only, host, site })
     })
 }
 

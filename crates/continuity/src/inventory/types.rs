@@ -125,6 +125,8 @@ pub(crate) struct PlaceSeen {
     pub id: crate::BackupPlaceId,
     pub name: String,
     /// The host that alone reaches it, where it is a directory.
+    pub only: Option<String>,
+    /// The host that it is lost with, where that is one of ours.
     pub host: Option<String>,
     /// The site that it is at, where it is at one of ours.
     pub site: Option<String>,

@@ -173,7 +173,7 @@ fn data(machine: &str, demand: Demand, known: &Known, figures: &Figures, at: &im
     let copy = |(place, taken): &(crate::BackupPlaceId, Timestamp)| {
         let seen = known.places.iter().find(|one| one.id == *place)?;
         let age = figures.now.duration_since(*taken).as_secs();
-        let only = match &seen.host {
+        let only = match &seen.only {
             Some(host) => Some(at(host)?),
             None => None,
         };

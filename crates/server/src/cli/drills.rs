@@ -204,7 +204,7 @@ pub struct NewPlan {
 }
 
 /// `90`, `90s`, `15m`, `4h`, `2d` in seconds.
-fn span(text: &str) -> std::result::Result<u64, String> {
+pub(super) fn span(text: &str) -> std::result::Result<u64, String> {
     let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
     let unit = units.iter().find(|(unit, _)| text.ends_with(*unit));
     let (number, factor) = unit.map_or((text, 1), |(_, factor)| (&text[..text.len() - 1], *factor));
@@ -326,7 +326,7 @@ fn plan(one: &Json, json: bool) {
 }
 
 /// `4 h 0 min`, `90 s`.
-fn seconds(value: &Json) -> String {
+pub(super) fn seconds(value: &Json) -> String {
     match value.as_u64() {
         None => "–".to_owned(),
         Some(seconds) if seconds < 120 => format!("{seconds} s"),

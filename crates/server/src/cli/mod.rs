@@ -12,6 +12,7 @@ mod client;
 mod control_plane;
 mod drills;
 mod evidence;
+mod inventory;
 mod login;
 mod orders;
 mod restore;
@@ -157,6 +158,25 @@ Examples:
   yunwei evidence verify evidence.json --key audit.pub"
     )]
     Evidence(evidence::EvidenceCommand),
+    /// The inventory: what you do, and what that depends on.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei inventory ls --kind activity
+  yunwei inventory import --nodes nodes.csv --dependencies dependencies.csv --dry-run
+  yunwei inventory objectives"
+    )]
+    Inventory(inventory::InventoryCommand),
+    /// Impact: what a loss would stop, for how long, and what it would cost.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei impact ranking
+  yunwei impact what-if host_01m80h6wrtet7rkwawzsgh6gss"
+    )]
+    Impact(inventory::ImpactCommand),
     /// Bills.
     #[command(
         subcommand,
@@ -290,6 +310,8 @@ pub fn main() -> ExitCode {
         Command::Recover(args) => control_plane::recover(&args, json),
         Command::Drill(command) => drills::run(command, json),
         Command::Evidence(command) => return evidence::run(command, json),
+        Command::Inventory(command) => inventory::run(command, json),
+        Command::Impact(command) => inventory::impact(command, json),
         Command::Bill(command) => bills::run(command, json),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "yunwei", &mut std::io::stdout());
