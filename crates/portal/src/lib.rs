@@ -12,6 +12,7 @@
 //! Not here: business rules (the capabilities' actions), JSON APIs (`web`).
 
 mod account;
+mod assessments;
 mod assets;
 mod audit;
 mod backups;
@@ -28,6 +29,8 @@ mod home;
 mod hosts;
 mod http;
 mod i18n;
+mod impact;
+mod inventory;
 mod jobs;
 mod live;
 mod offerings;
@@ -211,6 +214,21 @@ fn tenant_routes() -> Router<Portal> {
         .route("/drills/{id}/events", get(drills::events))
         .route("/drills/{id}/evidence", get(drills::show_evidence))
         .route("/drills/{id}/evidence.json", get(drills::file))
+        .route("/inventory", get(inventory::list))
+        .route("/inventory/new", get(inventory::new_form).post(inventory::create))
+        .route("/inventory/import", get(inventory::import_form).post(inventory::import))
+        .route("/inventory/nodes.csv", get(inventory::nodes_file))
+        .route("/inventory/dependencies.csv", get(inventory::dependencies_file))
+        .route("/inventory/assessments", get(assessments::list))
+        .route("/inventory/scale", get(assessments::scale_form).post(assessments::set_scale))
+        .route("/inventory/{id}", get(inventory::show_one))
+        .route("/inventory/{id}/edit", get(inventory::edit_form).post(inventory::edit))
+        .route("/inventory/{id}/needs", get(inventory::needs_form).post(inventory::add_need))
+        .route("/inventory/{id}/needs/{n}/remove", post(inventory::remove_need))
+        .route("/inventory/{id}/assessment", get(assessments::form).post(assessments::assess))
+        .route("/inventory/{id}/remove", get(inventory::ask_remove).post(inventory::remove))
+        .route("/impact", get(impact::ranking))
+        .route("/impact/what-if", get(impact::what_if))
         .route("/services/{id}/backups", get(backups::show).post(backups::take))
         .route("/services/{id}/backups/events", get(backups::events))
         .route("/services/{id}/restore", get(backups::ask_restore).post(backups::restore))

@@ -4,6 +4,7 @@
 
 mod back_office;
 mod drills;
+mod inventory;
 mod recovery;
 
 use crate::account::*;
@@ -636,6 +637,7 @@ fn all(lang: Lang) -> Vec<(&'static str, String)> {
     door_pages(lang, &mut out);
     tenant_pages(lang, &mut out);
     drills::drill_pages(lang, &mut out);
+    inventory::pages(lang, &mut out);
     account_pages(lang, &mut out);
     operator_pages(lang, &mut out);
     recovery::pages(lang, &mut out);

@@ -121,7 +121,10 @@ const CODES: &[(&str, &str)] = &[
     ("console.machine_gone", "機器已經不在了。"),
     ("console.not_asked", "還沒有人要求過這台機器的主控台紀錄。"),
     ("control.nothing_to_damage", "副本裡沒有可以損毀的資料，無法做反向驗證。"),
-    ("controlPlane.place", "這個存放處是某台主機的目錄；平台不在時沒有人能向那台主機取回。請改用儲存庫伺服器或物件儲存。"),
+    (
+        "controlPlane.place",
+        "這個存放處是某台主機的目錄；平台不在時沒有人能向那台主機取回。請改用儲存庫伺服器或物件儲存。",
+    ),
     ("controlPlane.point_not_found", "沒有這個平台復原點。"),
     ("controlPlane.scratch", "資料目錄無法寫入，請查看磁碟空間與權限。"),
     ("controlPlane.unprotected", "平台本身還沒有備份政策。"),

@@ -14,6 +14,7 @@ mod design;
 mod door;
 mod drills;
 mod frame;
+mod inventory;
 mod operator;
 mod ordering;
 mod platform;
@@ -29,6 +30,7 @@ pub(crate) use design::Design;
 pub(crate) use door::Door;
 pub(crate) use drills::Drills;
 pub(crate) use frame::{Errors, Frame, State};
+pub(crate) use inventory::Inventory;
 pub(crate) use operator::Operator;
 pub(crate) use ordering::Ordering;
 pub(crate) use platform::Platform;
@@ -77,6 +79,7 @@ pub(crate) struct Messages {
     pub steps: Steps,
     pub webhooks: Webhooks,
     pub drills: Drills,
+    pub inventory: Inventory,
     pub platform: Platform,
 }
 
@@ -94,6 +97,7 @@ static ZH: Messages = Messages {
     steps: Steps::ZH,
     webhooks: Webhooks::ZH,
     drills: Drills::ZH,
+    inventory: Inventory::ZH,
     platform: Platform::ZH,
 };
 static EN: Messages = Messages {
@@ -110,6 +114,7 @@ static EN: Messages = Messages {
     steps: Steps::EN,
     webhooks: Webhooks::EN,
     drills: Drills::EN,
+    inventory: Inventory::EN,
     platform: Platform::EN,
 };
 
@@ -208,6 +213,7 @@ mod tests {
             Steps::ALL,
             Webhooks::ALL,
             Drills::ALL,
+            Inventory::ALL,
             Platform::ALL,
         ]
         .concat()

@@ -2,6 +2,7 @@
 //! and catalog, and a browser that is played.
 
 mod closed;
+mod inventory;
 mod unanswered;
 mod uploads;
 

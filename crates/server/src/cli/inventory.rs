@@ -120,7 +120,9 @@ pub fn impact(command: ImpactCommand, json: bool) -> Result<()> {
             outcome(&client.post("/api/v1/impact", &body)?, json);
             Ok(())
         }
-        ImpactCommand::Ranking { limit } => ranking(&client.get(&format!("/api/v1/impact/ranking?limit={limit}"))?, json),
+        ImpactCommand::Ranking { limit } => {
+            ranking(&client.get(&format!("/api/v1/impact/ranking?limit={limit}"))?, json)
+        }
     }
 }
 
@@ -218,9 +220,8 @@ fn import(client: &Client, args: &ImportArgs, json: bool) -> Result<()> {
         show::json(&done);
     } else {
         let lines = done["lines"].as_array().cloned().unwrap_or_default();
-        let row = |line: &Json| {
-            ["file", "line", "about", "change", "problem"].map(|field| show::text(line, field)).to_vec()
-        };
+        let row =
+            |line: &Json| ["file", "line", "about", "change", "problem"].map(|field| show::text(line, field)).to_vec();
         let told = lines.iter().filter(|line| line["change"] != "same").map(row).collect();
         show::table(&["table", "line", "about", "", "why not"], told, "Everything is so already.");
         println!("{} added, {} changed, {} wrong", done["added"], done["changed"], done["wrong"]);
@@ -252,9 +253,19 @@ fn objectives(client: &Client, json: bool) -> Result<()> {
     let row = |one: &Json| {
         let because = one["because"].as_array().into_iter().flatten().map(|one| show::text(one, "name"));
         let because = because.collect::<Vec<_>>().join(", ");
-        vec![show::text(one, "service"), show::text(one, "name"), seconds(&one["rtoSeconds"]), seconds(&one["rpoSeconds"]), because]
+        vec![
+            show::text(one, "service"),
+            show::text(one, "name"),
+            seconds(&one["rtoSeconds"]),
+            seconds(&one["rpoSeconds"]),
+            because,
+        ]
     };
-    show::table(&["service", "name", "RTO", "RPO", "because of"], all.iter().map(row).collect(), "There are no services.");
+    show::table(
+        &["service", "name", "RTO", "RPO", "because of"],
+        all.iter().map(row).collect(),
+        "There are no services.",
+    );
     Ok(())
 }
 
