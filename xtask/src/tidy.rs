@@ -20,7 +20,7 @@ const ARROWS: [(&str, &str); 20] = [
     ("resources", "base db gate ledger durable drivers"),
     ("provisioning", "base db gate ledger durable drivers resources commerce"),
     ("billing", "base db gate ledger durable commerce provisioning resources"),
-    ("continuity", "base db gate ledger durable drivers vault commerce provisioning resources"),
+    ("continuity", "base db gate ledger durable drivers vault access commerce provisioning resources"),
     ("agent", "base drivers vault"),
     ("portal", "*"),
     ("server", "*"),

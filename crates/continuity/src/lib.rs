@@ -13,6 +13,9 @@
 //! | [`restores`] | a service is brought back, or a second machine beside it |
 //! | [`inventory`] | what a firm does and what that depends on: known by the platform, completed by people |
 //! | [`bia`] | what it would mean to be without an activity, and what everything below inherits |
+//! | [`plan`] | the nine steps, held against what is really there; team, reviews, versions, paper |
+//! | [`exercises`] | people try the plan, and what they find |
+//! | [`runbooks`] | what to do, step by step; every edit kept |
 //! | [`impact`] | what stops, for how long, and what is lost: a pure function over the graph of dependencies |
 //! | [`studies`] | that graph made of a tenant's inventory and what was measured; what-if, and every single failure ranked |
 
@@ -21,11 +24,14 @@ pub mod bia;
 pub mod control_plane;
 pub mod drills;
 pub mod evidence;
+pub mod exercises;
 pub mod impact;
 pub mod inventory;
 pub mod keys;
+pub mod plan;
 pub mod recoveries;
 pub mod restores;
+pub mod runbooks;
 pub mod shares;
 pub mod studies;
 
@@ -52,6 +58,16 @@ base::ids! {
     pub struct RestoreId = "rstr";
     /// What somebody added to an inventory.
     pub struct InventoryId = "inv";
+    /// Somebody who is called when something has happened.
+    pub struct ContactId = "cont";
+    /// Somebody has looked at the whole plan.
+    pub struct ReviewId = "prev";
+    /// What a review or an exercise found.
+    pub struct FindingId = "find";
+    /// People try the plan.
+    pub struct ExerciseId = "exer";
+    /// What to do, step by step.
+    pub struct RunbookId = "rnbk";
 }
 db::id_columns!(
     BackupPlaceId,
@@ -63,5 +79,10 @@ db::id_columns!(
     DrillRunId,
     CorrectiveActionId,
     ControlPlanePointId,
-    RestoreId
+    RestoreId,
+    ContactId,
+    ReviewId,
+    FindingId,
+    ExerciseId,
+    RunbookId
 );

@@ -168,7 +168,7 @@ pub(crate) struct EvidencePage<'a> {
 
 // From what is known to what is shown.
 
-fn scenario(d: &'static Drills, scenario: &Scenario) -> &'static str {
+pub(crate) fn scenario(d: &'static Drills, scenario: &Scenario) -> &'static str {
     match scenario {
         Scenario::MachineLost => d.machine_lost,
         Scenario::HostLost => d.host_lost,
@@ -447,7 +447,7 @@ async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
     Ok(fields.into_iter().map(|field| crate::ui::told(wrong, field)).collect())
 }
 
-fn living() -> Vec<(&'static str, Vec<String>)> {
+pub(crate) fn living() -> Vec<(&'static str, Vec<String>)> {
     let states = ["active", "inactive"].map(str::to_owned).to_vec();
     vec![("category", vec![services::CUSTOMER_FACING.to_owned()]), ("state", states)]
 }

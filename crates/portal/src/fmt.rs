@@ -120,6 +120,21 @@ pub(crate) fn date(at: Timestamp, lang: Lang) -> String {
     local.strftime(form).to_string()
 }
 
+/// The day, as a date field holds it.
+pub(crate) fn day(at: Timestamp) -> String {
+    at.to_zoned(taipei()).strftime("%Y-%m-%d").to_string()
+}
+
+/// The last second of the day that a date field holds; nothing where it is empty.
+pub(crate) fn end_of_day(text: &str) -> Result<Option<Timestamp>, ()> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let day: jiff::civil::Date = text.parse().map_err(|_| ())?;
+    let zoned = day.at(23, 59, 59, 0).to_zoned(taipei()).map_err(|_| ())?;
+    Ok(Some(zoned.timestamp()))
+}
+
 /// How long: the two largest units.
 pub(crate) fn span(seconds: i64, t: &Messages) -> String {
     let s = seconds.max(0);

@@ -15,6 +15,9 @@ pub(crate) fn encode(text: &str) -> String {
     out
 }
 
+/// Most pairs of a form: a runbook of 100 steps has five a step.
+const PAIRS_MAX: usize = 600;
+
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Decodes percent-encoding; `+` is a space. Broken sequences stay as they are.
@@ -56,7 +59,7 @@ impl Form {
         Self(
             text.split('&')
                 .filter(|pair| !pair.is_empty())
-                .take(200)
+                .take(PAIRS_MAX)
                 .map(|pair| {
                     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
                     (decode(name), decode(value))

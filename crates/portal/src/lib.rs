@@ -37,6 +37,7 @@ mod offerings;
 mod operator;
 mod orders;
 mod page;
+mod plan;
 mod platform;
 mod preferences;
 mod profile;
@@ -229,6 +230,28 @@ fn tenant_routes() -> Router<Portal> {
         .route("/inventory/{id}/remove", get(inventory::ask_remove).post(inventory::remove))
         .route("/impact", get(impact::ranking))
         .route("/impact/what-if", get(impact::what_if))
+        .route("/plan", get(plan::page))
+        .route("/plan/steps/{number}", get(plan::step).post(plan::change))
+        .route("/plan/versions", get(plan::versions::page).post(plan::versions::ask))
+        .route("/plan/versions/{number}", get(plan::versions::show_one).post(plan::versions::decide))
+        .route("/plan/print", get(plan::paper::page))
+        .route("/plan/team", get(plan::team::page))
+        .route("/plan/team/new", get(plan::team::new).post(plan::team::create))
+        .route("/plan/team/{id}", get(plan::team::edit).post(plan::team::change))
+        .route("/plan/team/{id}/remove", get(plan::team::ask_remove).post(plan::team::remove))
+        .route("/plan/reviews", get(plan::reviews::page))
+        .route("/plan/reviews/new", get(plan::reviews::new).post(plan::reviews::record))
+        .route("/plan/findings/{id}/close", get(plan::reviews::ask_close).post(plan::reviews::close))
+        .route("/plan/exercises", get(plan::exercises::page))
+        .route("/plan/exercises/new", get(plan::exercises::new).post(plan::exercises::create))
+        .route("/plan/exercises/{id}", get(plan::exercises::show_one).post(plan::exercises::conclude))
+        .route("/plan/exercises/{id}/edit", get(plan::exercises::edit).post(plan::exercises::change))
+        .route("/plan/exercises/{id}/cancel", get(plan::exercises::ask_cancel).post(plan::exercises::cancel))
+        .route("/plan/runbooks", get(plan::runbooks::page))
+        .route("/plan/runbooks/new", get(plan::runbooks::new).post(plan::runbooks::create))
+        .route("/plan/runbooks/{id}", get(plan::runbooks::show_one))
+        .route("/plan/runbooks/{id}/edit", get(plan::runbooks::edit).post(plan::runbooks::change))
+        .route("/plan/runbooks/{id}/end", get(plan::runbooks::ask_end).post(plan::runbooks::end))
         .route("/services/{id}/backups", get(backups::show).post(backups::take))
         .route("/services/{id}/backups/events", get(backups::events))
         .route("/services/{id}/restore", get(backups::ask_restore).post(backups::restore))

@@ -289,6 +289,13 @@ impl Field {
     pub(crate) fn area(name: impl Into<String>, label: impl Into<String>, value: impl Into<String>) -> Self {
         Self::of(name, label, Control::Area { value: value.into(), placeholder: String::new(), rows: 3 })
     }
+    /// How many lines of an area are seen at once.
+    pub(crate) fn rows(mut self, many: u8) -> Self {
+        if let Control::Area { rows, .. } = &mut self.control {
+            *rows = many;
+        }
+        self
+    }
     pub(crate) fn select(name: impl Into<String>, label: impl Into<String>, choices: Vec<Choice>) -> Self {
         Self::of(name, label, Control::Select(choices))
     }

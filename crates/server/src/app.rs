@@ -33,6 +33,7 @@ pub fn catalogue() -> Catalogue {
         .actions(continuity::inventory::ACTIONS)
         .actions(continuity::studies::ACTIONS)
         .actions(continuity::restores::ACTIONS)
+        .actions(continuity::plan::ACTIONS)
         .actions(gate::audit::actions::ACTIONS)
         .actions(&web::hub::actions())
         .kinds(commerce::KINDS)

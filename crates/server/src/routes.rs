@@ -15,10 +15,9 @@ use continuity::backups::{places as backup_places, points, policies, protections
 use continuity::bia;
 use continuity::control_plane;
 use continuity::drills::{corrective, plans, runs};
-use continuity::evidence;
-use continuity::inventory;
+use continuity::plan::{contacts, findings, paper, reviews, steps, versions};
 use continuity::restores::actions as restores;
-use continuity::studies;
+use continuity::{evidence, exercises, inventory, runbooks, studies};
 use durable::{flows, jobs};
 use gate::audit::actions as log;
 use portal::Portal;
@@ -164,6 +163,36 @@ pub static ROUTES: &[Route] = &[
     Route::get("/objectives", &bia::OBJECTIVES),
     Route::act("/impact", &studies::STUDY),
     Route::get("/impact/ranking", &studies::RANK),
+    // The continuity plan: nine steps, team, versions, reviews; exercises and runbooks.
+    Route::get("/plan", &steps::GET),
+    Route::patch("/plan/steps/{number}", &steps::UPDATE),
+    Route::get("/plan/paper", &paper::PRINT),
+    Route::get("/plan/contacts", &contacts::LIST),
+    Route::post("/plan/contacts", &contacts::CREATE),
+    Route::put("/plan/contacts/{id}", &contacts::UPDATE),
+    Route::delete("/plan/contacts/{id}", &contacts::REMOVE),
+    Route::get("/plan/versions", &versions::LIST),
+    Route::post("/plan/versions", &versions::ASK),
+    Route::get("/plan/versions/{number}", &versions::GET),
+    Route::act("/plan/versions/{number}/decide", &versions::DECIDE),
+    Route::get("/plan/reviews", &reviews::LIST),
+    Route::post("/plan/reviews", &reviews::RECORD),
+    Route::get("/plan/findings", &findings::LIST),
+    Route::post("/plan/findings", &findings::ADD),
+    Route::act("/plan/findings/{id}/close", &findings::CLOSE),
+    Route::get("/exercises", &exercises::LIST),
+    Route::post("/exercises", &exercises::CREATE),
+    Route::get("/exercises/{id}", &exercises::GET),
+    Route::put("/exercises/{id}", &exercises::UPDATE),
+    Route::act("/exercises/{id}/cancel", &exercises::CANCEL),
+    Route::act("/exercises/{id}/conclude", &exercises::CONCLUDE),
+    Route::get("/runbooks", &runbooks::LIST),
+    Route::post("/runbooks", &runbooks::CREATE),
+    Route::get("/runbooks/{id}", &runbooks::GET),
+    Route::put("/runbooks/{id}", &runbooks::UPDATE),
+    Route::act("/runbooks/{id}/end", &runbooks::END),
+    Route::get("/runbooks/{id}/versions", &runbooks::VERSIONS),
+    Route::act("/services/{id}/runbook/draft", &runbooks::draft::DRAFT),
     // Flows and other lasting work.
     Route::get("/flows", &flows::actions::LIST),
     Route::get("/flows/{id}", &flows::actions::GET),

@@ -22,8 +22,10 @@ pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 
+use base::Result;
 use base::id::{AccountId, TenantId};
 use base::time::Timestamp;
+use db::Conn;
 use serde::{Deserialize, Serialize};
 
 use crate::words::words;
@@ -61,6 +63,15 @@ pub struct Account {
     /// When they last signed in with a password.
     #[schemars(with = "Option<String>")]
     pub signed_in_at: Option<Timestamp>,
+}
+
+/// What the account of that id is called, if it is one and is known.
+///
+/// # Errors
+/// Those of the database.
+pub fn called(conn: &mut Conn<'_>, id: &str) -> Result<Option<String>> {
+    let Ok(id) = id.parse::<AccountId>() else { return Ok(None) };
+    Ok(store::find(conn, id)?.map(|account| account.name))
 }
 
 /// An account and the roles it holds in one tenant.

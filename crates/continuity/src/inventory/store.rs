@@ -120,7 +120,8 @@ fn places(conn: &mut Conn<'_>, whose: Option<TenantId>) -> Result<Vec<PlaceSeen>
         Some(_) => "p.id IN (SELECT place FROM backup_repositories WHERE tenant = $1)",
         None => "$1 = ''",
     };
-    let sql = format!("SELECT p.id, p.name, p.location, p.site, p.host FROM backup_places p WHERE {only} ORDER BY p.id");
+    let sql =
+        format!("SELECT p.id, p.name, p.location, p.site, p.host FROM backup_places p WHERE {only} ORDER BY p.id");
     conn.query(&sql, args![named(whose)], |row| {
         let location: Location = serde_json::from_str(row.text(2)?).map_err(|_| damaged("place"))?;
         let (only, site) = (location.host().map(|host| host.to_string()), row.get::<String>(3)?);

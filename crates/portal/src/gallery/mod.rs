@@ -5,6 +5,7 @@
 mod back_office;
 mod drills;
 mod inventory;
+mod plan;
 mod recovery;
 
 use crate::account::*;
@@ -638,6 +639,7 @@ fn all(lang: Lang) -> Vec<(&'static str, String)> {
     tenant_pages(lang, &mut out);
     drills::drill_pages(lang, &mut out);
     inventory::pages(lang, &mut out);
+    plan::plan_pages(lang, &mut out);
     account_pages(lang, &mut out);
     operator_pages(lang, &mut out);
     recovery::pages(lang, &mut out);

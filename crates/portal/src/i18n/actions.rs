@@ -66,6 +66,14 @@ const NOUNS: &[(&str, &str, &str)] = &[
     ("harmScale", "損害尺度", "Harm scale"),
     ("objective", "復原目標", "Objectives"),
     ("impact", "衝擊分析", "Impact"),
+    ("plan", "持續計畫", "Continuity plan"),
+    ("planStep", "計畫步驟", "Step of the plan"),
+    ("planVersion", "計畫版本", "Version of the plan"),
+    ("planReview", "計畫檢討", "Review of the plan"),
+    ("contact", "聯絡人", "Contact"),
+    ("finding", "發現", "Finding"),
+    ("exercise", "演習", "Exercise"),
+    ("runbook", "處理手冊", "Runbook"),
 ];
 
 /// (verb of an action, Chinese, English)
@@ -137,6 +145,12 @@ const VERBS: &[(&str, &str, &str)] = &[
     ("add", "新增", "added"),
     ("rank", "排序", "ranked"),
     ("study", "分析", "studied"),
+    ("decide", "決定", "decided"),
+    ("print", "列印", "printed"),
+    ("cancel", "取消", "cancelled"),
+    ("conclude", "記錄結果：", "concluded"),
+    ("draft", "草擬", "drafted"),
+    ("versions", "查看版本：", "versions looked at"),
 ];
 
 /// An action in words; empty where there are none for it.

@@ -33,6 +33,7 @@ super::messages! {
         jobs: "工作", "Jobs";
         webhooks: "Webhook 通知", "Webhooks";
         drills: "還原演練", "Drills";
+        plan: "營運持續計畫", "Continuity plan";
         people: "人員", "People";
         services_found: "服務", "Services";
         hosts_found: "主機", "Hosts";
@@ -142,6 +143,11 @@ super::messages! {
         given_up: "已放棄", "Given up";
         passed: "通過", "Passed";
         impossible: "無法演練", "Impossible";
+        not_started: "尚未開始", "Not started";
+        planned: "已排定", "Planned";
+        not_passed: "未通過", "Not passed";
+        approved: "已核准", "Approved";
+        declined: "已退回", "Declined";
         queued: "等待執行", "Queued";
         host_retired: "已除役", "Retired";
         unwound: "已復原", "Undone";

@@ -17,6 +17,7 @@ mod frame;
 mod inventory;
 mod operator;
 mod ordering;
+mod plan;
 mod platform;
 mod steps;
 mod webhooks;
@@ -33,6 +34,7 @@ pub(crate) use frame::{Errors, Frame, State};
 pub(crate) use inventory::Inventory;
 pub(crate) use operator::Operator;
 pub(crate) use ordering::Ordering;
+pub(crate) use plan::Plan;
 pub(crate) use platform::Platform;
 pub(crate) use steps::Steps;
 pub(crate) use webhooks::Webhooks;
@@ -80,6 +82,7 @@ pub(crate) struct Messages {
     pub webhooks: Webhooks,
     pub drills: Drills,
     pub inventory: Inventory,
+    pub plan: Plan,
     pub platform: Platform,
 }
 
@@ -98,6 +101,7 @@ static ZH: Messages = Messages {
     webhooks: Webhooks::ZH,
     drills: Drills::ZH,
     inventory: Inventory::ZH,
+    plan: Plan::ZH,
     platform: Platform::ZH,
 };
 static EN: Messages = Messages {
@@ -115,6 +119,7 @@ static EN: Messages = Messages {
     webhooks: Webhooks::EN,
     drills: Drills::EN,
     inventory: Inventory::EN,
+    plan: Plan::EN,
     platform: Platform::EN,
 };
 
@@ -214,6 +219,7 @@ mod tests {
             Webhooks::ALL,
             Drills::ALL,
             Inventory::ALL,
+            Plan::ALL,
             Platform::ALL,
         ]
         .concat()

@@ -47,9 +47,15 @@ fn filled(path: &str) -> String {
         "hosts" => of("hst"),
         "customers" => of("ten"),
         "webhooks" => of("hub"),
+        "plan" => match path.split('/').nth(2).unwrap_or_default() {
+            "team" => of("cont"),
+            "findings" => of("find"),
+            "exercises" => of("exer"),
+            _ => of("rnbk"),
+        },
         _ => path.replace("tokens/{id}", &format!("tokens/tok_{id}")).replace("{id}", &format!("ses_{id}")),
     };
-    path.replace("{verb}", "retry").replace("{line}", "acbr_1").replace("{delivery}", "dlv_1")
+    path.replace("{number}", "1").replace("{verb}", "retry").replace("{line}", "acbr_1").replace("{delivery}", "dlv_1")
 }
 
 #[tokio::test(flavor = "multi_thread")]

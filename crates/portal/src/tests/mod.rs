@@ -64,6 +64,7 @@ fn catalogue() -> Catalogue {
         .actions(continuity::inventory::ACTIONS)
         .actions(continuity::bia::ACTIONS)
         .actions(continuity::studies::ACTIONS)
+        .actions(continuity::plan::ACTIONS)
         .actions(&web::hub::actions())
         .actions(gate::audit::actions::ACTIONS)
         .kinds(commerce::KINDS)

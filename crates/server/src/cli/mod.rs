@@ -15,6 +15,7 @@ mod evidence;
 mod inventory;
 mod login;
 mod orders;
+mod plan;
 mod restore;
 mod services;
 mod show;
@@ -149,6 +150,15 @@ Examples:
   yunwei drill run drpl_01m80h6wrtet7rkwawzsgh6gss      see whether it is kept"
     )]
     Drill(drills::DrillCommand),
+    /// The continuity plan: nine steps beside what is really there, versions, and all of it on paper.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei plan show                how it stands
+  yunwei plan print > plan.txt    what is needed when all systems are down"
+    )]
+    Plan(plan::PlanCommand),
     /// Evidence: what drills found, signed; look at it offline.
     #[command(
         subcommand,
@@ -309,6 +319,7 @@ pub fn main() -> ExitCode {
         Command::ControlPlane(command) => control_plane::run(command, json),
         Command::Recover(args) => control_plane::recover(&args, json),
         Command::Drill(command) => drills::run(command, json),
+        Command::Plan(command) => plan::run(command, json),
         Command::Evidence(command) => return evidence::run(command, json),
         Command::Inventory(command) => inventory::run(command, json),
         Command::Impact(command) => inventory::impact(command, json),

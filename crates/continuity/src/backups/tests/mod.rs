@@ -107,6 +107,7 @@ pub fn gate(db: Db, folder: &Scratch) -> Gate {
         .actions(crate::inventory::ACTIONS)
         .actions(crate::bia::ACTIONS)
         .actions(crate::studies::ACTIONS)
+        .actions(crate::plan::ACTIONS)
         .actions(&durable::actions());
     let names: Vec<String> = catalogue.names().iter().map(|name| format!("Action::{name:?}")).collect();
     let policies =

@@ -1,0 +1,275 @@
+//! What is really there for each step: looked up whenever the plan is shown, kept nowhere.
+//!
+//! One function for each step. What a step is held against is *met*, *not met*, or *not proven*
+//! where nobody has tried; what only informs is *told*.
+
+use std::collections::BTreeSet;
+
+use base::Result;
+use base::id::TenantId;
+use base::time::Timestamp;
+use db::args;
+use db::records::{Condition, Op, Query, Scope};
+use gate::Tx;
+use provisioning::services::{CUSTOMER_FACING, SERVICE};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::contacts::{self, Contact};
+use super::findings::{self, Finding};
+use super::steps::Said;
+use super::{reviews, versions};
+use crate::backups::digits::Standing as DigitStanding;
+use crate::backups::points::ServiceRef;
+use crate::backups::protections;
+use crate::drills::corrective::{self, ListActions};
+use crate::drills::plans::{self, DrillPlan, ListPlans};
+use crate::drills::runs;
+use crate::{DrillPlanId, exercises, runbooks};
+
+/// Most services that are looked at one by one.
+const SERVICES_MAX: u32 = 500;
+/// How long an exercise counts, in seconds: a year.
+const EXERCISE_SECONDS: i64 = 366 * 86_400;
+/// Most names in one link.
+const NAMES_MAX: usize = 10;
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum What {
+    /// Purpose, scope and goals are written down.
+    Scope,
+    /// People of the team; two at least.
+    People,
+    /// People of the team with a telephone.
+    Telephones,
+    /// People who call others and have a deputy.
+    Deputies,
+    /// Services that run.
+    Services,
+    /// Services that a drill plan promises objectives for.
+    Objectives,
+    /// Services that are backed up.
+    Protected,
+    /// Protected services whose newest recovery point keeps all of 3-2-1-1-0.
+    Copies,
+    /// Services with a runbook.
+    Runbooks,
+    /// Drill plans whose last drill passed.
+    Drills,
+    /// Exercises of the last year that passed.
+    Exercises,
+    /// Open corrective actions; those whose time has passed are named.
+    CorrectiveActions,
+    /// Open findings; those whose time has passed are named.
+    Findings,
+    /// A review, the next of which is not due yet.
+    Review,
+    /// An approved version.
+    Version,
+}
+
+/// How it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Standing {
+    /// As it should be.
+    Met,
+    /// Not as it should be.
+    NotMet,
+    /// Nobody has tried.
+    NotProven,
+    /// Only told.
+    Told,
+}
+
+/// Something that is really there, or is not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Link {
+    /// What was looked at.
+    pub what: What,
+    /// How it stands.
+    pub standing: Standing,
+    /// How many were found as they should be.
+    pub found: usize,
+    /// Of how many.
+    pub of: Option<usize>,
+    /// What is not as it should be, by name; the first few.
+    pub names: Vec<String>,
+    /// Since when, or until when.
+    #[schemars(with = "Option<String>")]
+    pub at: Option<Timestamp>,
+}
+
+impl Link {
+    /// Whether a step that says *done* is contradicted by it.
+    pub fn fails(&self) -> bool {
+        matches!(self.standing, Standing::NotMet | Standing::NotProven)
+    }
+
+    fn new(what: What, standing: Standing, found: usize) -> Link {
+        Link { what, standing, found, of: None, names: Vec::new(), at: None }
+    }
+
+    fn check(what: What, kept: bool, found: usize) -> Link {
+        Link::new(what, if kept { Standing::Met } else { Standing::NotMet }, found)
+    }
+
+    /// All of these must be as they should be, and there must be one: (name, whether it is).
+    fn each(what: What, all: impl IntoIterator<Item = (String, bool)>) -> Link {
+        let (good, bad): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, kept)| *kept);
+        let of = good.len() + bad.len();
+        let standing = match (of, bad.is_empty()) {
+            (0, _) => Standing::NotProven,
+            (_, true) => Standing::Met,
+            (_, false) => Standing::NotMet,
+        };
+        let names = bad.into_iter().map(|(name, _)| name).take(NAMES_MAX).collect();
+        Link { of: Some(of), names, ..Link::new(what, standing, good.len()) }
+    }
+
+    /// Open work: as it should be while nothing of it is late.
+    fn open(what: What, all: impl IntoIterator<Item = (String, bool)>) -> Link {
+        let all: Vec<_> = all.into_iter().collect();
+        let late: Vec<_> = all.iter().filter(|(_, late)| *late).map(|(name, _)| name.clone()).collect();
+        let link = Link::check(what, late.is_empty(), all.len());
+        Link { names: late.into_iter().take(NAMES_MAX).collect(), ..link }
+    }
+}
+
+/// A service that runs or could.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Service {
+    pub id: String,
+    pub name: String,
+}
+
+/// A tenant's customer-facing services that have not ended.
+pub(crate) fn services(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Vec<Service>> {
+    let of = |path: &str, values: &[&str]| Condition {
+        path: path.to_owned(),
+        op: Op::Eq,
+        values: values.iter().map(|value| (*value).to_owned()).collect(),
+    };
+    let query = Query {
+        kind: SERVICE.name,
+        scope: &Scope::Tenants { own: vec![tenant], above: vec![] },
+        conditions: vec![of("category", &[CUSTOMER_FACING]), of("state", &["active", "inactive"])],
+        sort: None,
+        descending: false,
+        after: None,
+        offset: 0,
+        limit: SERVICES_MAX,
+    };
+    let name = |record: &db::Record| record.body.get("name").and_then(Json::as_str).unwrap_or(&record.id).to_owned();
+    let found = db::records::list(tx, &query)?;
+    Ok(found.into_iter().map(|(record, _)| Service { name: name(&record), id: record.id }).collect())
+}
+
+/// What there is for each of the nine steps, in order.
+pub(crate) fn gather(tx: &mut Tx<'_>, tenant: TenantId, said: &[Said]) -> Result<Vec<Vec<Link>>> {
+    let services = services(tx, tenant)?;
+    let list = ListPlans { tenant: Some(tenant), ..ListPlans::default() };
+    let drills = (plans::LIST.run)(tx, &list)?.items;
+    Ok(vec![
+        scope(said),
+        team(&contacts::all(tx, tenant)?),
+        operations(&services),
+        objectives(&services, &drills),
+        Vec::new(),
+        measures(tx, &services)?,
+        recovery(&services, &runbooks::services(tx, tenant)?),
+        trials(tx, tenant, &drills)?,
+        improvement(tx, tenant)?,
+    ])
+}
+
+fn scope(said: &[Said]) -> Vec<Link> {
+    let written = said.first().is_some_and(|said| !said.text.is_empty());
+    vec![Link::check(What::Scope, written, usize::from(written))]
+}
+
+fn team(contacts: &[Contact]) -> Vec<Link> {
+    let callers: BTreeSet<_> = contacts.iter().filter_map(|contact| contact.called_by).collect();
+    let leads = contacts.iter().filter(|contact| contact.called_by.is_none() || callers.contains(&contact.id));
+    vec![
+        Link::check(What::People, contacts.len() >= 2, contacts.len()),
+        Link::each(What::Telephones, contacts.iter().map(|one| (one.name.clone(), !one.phone.is_empty()))),
+        Link::each(What::Deputies, leads.map(|one| (one.name.clone(), one.deputy.is_some()))),
+    ]
+}
+
+fn operations(services: &[Service]) -> Vec<Link> {
+    vec![Link::new(What::Services, Standing::Told, services.len())]
+}
+
+fn objectives(services: &[Service], drills: &[DrillPlan]) -> Vec<Link> {
+    let promised: BTreeSet<&String> = drills.iter().flat_map(|plan| &plan.terms.services).collect();
+    vec![Link::each(What::Objectives, services.iter().map(|one| (one.name.clone(), promised.contains(&one.id))))]
+}
+
+fn measures(tx: &mut Tx<'_>, services: &[Service]) -> Result<Vec<Link>> {
+    let (mut protected, mut copies) = (Vec::new(), Vec::new());
+    for service in services {
+        let seen = (protections::GET.run)(tx, &ServiceRef { id: service.id.clone() })?;
+        protected.push((service.name.clone(), seen.policy.is_some()));
+        if seen.policy.is_some() {
+            let kept = seen.digits.iter().all(|digit| digit.standing == DigitStanding::Met);
+            copies.push((service.name.clone(), kept));
+        }
+    }
+    Ok(vec![Link::each(What::Protected, protected), Link::each(What::Copies, copies)])
+}
+
+fn recovery(services: &[Service], described: &BTreeSet<String>) -> Vec<Link> {
+    vec![Link::each(What::Runbooks, services.iter().map(|one| (one.name.clone(), described.contains(&one.id))))]
+}
+
+/// Whether the last drill of a plan that has ended passed, and when it was.
+pub(crate) fn last(tx: &mut Tx<'_>, plan: DrillPlanId) -> Result<Option<(bool, Timestamp)>> {
+    let sql =
+        "SELECT state, incident_at FROM drill_runs WHERE plan = $1 AND state <> 'running' ORDER BY id DESC LIMIT 1";
+    let passed = runs::State::Passed.word();
+    tx.query_opt(sql, args![plan], |row| Ok((row.text(0)? == passed, row.get(1)?)))
+}
+
+fn trials(tx: &mut Tx<'_>, tenant: TenantId, drills: &[DrillPlan]) -> Result<Vec<Link>> {
+    let (mut passed, mut newest) = (Vec::new(), None);
+    for plan in drills {
+        let seen = last(tx, plan.id)?;
+        newest = newest.max(seen.map(|(_, at)| at));
+        passed.push((plan.name.clone(), seen.is_some_and(|(passed, _)| passed)));
+    }
+    let since = tx.now - jiff::SignedDuration::from_secs(EXERCISE_SECONDS);
+    let exercised = exercises::passed_since(tx, tenant, since)?;
+    let list = ListActions { tenant: Some(tenant), ..ListActions::default() };
+    let actions = (corrective::LIST.run)(tx, &list)?.items;
+    let exercise = if exercised > 0 { Standing::Met } else { Standing::NotProven };
+    Ok(vec![
+        Link { at: newest, ..Link::each(What::Drills, passed) },
+        Link::new(What::Exercises, exercise, exercised),
+        Link::open(What::CorrectiveActions, actions.into_iter().map(|one| (one.message, one.overdue))),
+    ])
+}
+
+fn improvement(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Vec<Link>> {
+    let now = tx.now;
+    let review = reviews::newest(tx, tenant)?;
+    let standing = match &review {
+        None => Standing::NotProven,
+        Some(review) if review.next_due < now => Standing::NotMet,
+        Some(_) => Standing::Met,
+    };
+    let reviewed = Link::new(What::Review, standing, usize::from(review.is_some()));
+    let open = findings::open(tx, tenant)?;
+    let version = versions::newest(tx, tenant, versions::State::Approved)?;
+    let approved = Link::check(What::Version, version.is_some(), usize::from(version.is_some()));
+    Ok(vec![
+        Link { at: review.map(|review| review.next_due), ..reviewed },
+        Link::open(What::Findings, open.into_iter().map(|Finding { text, overdue, .. }| (text, overdue))),
+        Link { at: version.and_then(|version| version.decided_at), ..approved },
+    ])
+}

@@ -1,0 +1,249 @@
+//! Pages of the continuity plan with made-up content.
+
+use super::{before, now, page, show};
+use crate::i18n::Lang;
+use crate::plan::exercises::{ExercisePage, ExerciseRow, ExercisesPage, mode};
+use crate::plan::paper::{PaperPage, view};
+use crate::plan::reviews::ReviewsPage;
+use crate::plan::runbooks::{RunbookForm, RunbookPage, RunbooksPage};
+use crate::plan::team::TeamPage;
+use crate::plan::versions::{VersionPage, VersionsPage};
+use crate::plan::{PlanPage, StepPage, row, standing, tabs};
+use crate::ui::{Field, Summary};
+use continuity::exercises::Exercise;
+use continuity::plan::contacts::Call;
+use continuity::plan::findings::Finding;
+use continuity::plan::paper::Paper;
+use continuity::plan::steps::{Plan, definitions};
+use continuity::plan::versions::{Difference, Version};
+use continuity::runbooks::Runbook;
+use serde_json::{Value as Json, json};
+
+fn read<T: serde::de::DeserializeOwned>(json: Json) -> T {
+    serde_json::from_value(json).unwrap()
+}
+
+fn link(what: &str, standing: &str, found: usize, of: Option<usize>, names: &[&str]) -> Json {
+    json!({ "what": what, "standing": standing, "found": found, "of": of, "names": names, "at": null })
+}
+
+fn links(number: i64) -> Vec<Json> {
+    match number {
+        1 => vec![link("scope", "met", 1, None, &[])],
+        2 => vec![
+            link("people", "met", 4, None, &[]),
+            link("telephones", "met", 4, Some(4), &[]),
+            link("deputies", "notMet", 1, Some(2), &["陳冠宇"]),
+        ],
+        3 => vec![link("services", "told", 3, None, &[])],
+        4 => vec![link("objectives", "notMet", 2, Some(3), &["測試機"])],
+        6 => vec![link("protected", "met", 3, Some(3), &[]), link("copies", "notMet", 1, Some(3), &["官網", "測試機"])],
+        7 => vec![link("runbooks", "notMet", 1, Some(3), &["官網", "測試機"])],
+        8 => vec![
+            link("drills", "met", 2, Some(2), &[]),
+            link("exercises", "notProven", 0, None, &[]),
+            link("correctiveActions", "notMet", 2, None, &["the service was back after 62 minutes"]),
+        ],
+        9 => vec![link("review", "notProven", 0, None, &[]), link("version", "notMet", 0, None, &[])],
+        _ => vec![],
+    }
+}
+
+fn version(number: i64, state: &str) -> Version {
+    let decided = state != "waiting";
+    read(json!({
+        "tenant": "ten_01jd8q2v7k3x5w9m0n4r6t8y2z", "number": number, "digest": "ab".repeat(32), "note": "新的電話",
+        "state": state, "askedBy": "acc_01jd8q2v7k3x5w9m0n4r6t8y2z", "askedAt": before(600), "reason": "",
+        "decidedBy": decided.then_some("acc_01jd8q2v7k3x5w9m0n4r6t8y2y"), "decidedAt": decided.then(|| before(300)),
+    }))
+}
+
+fn plan(approved: bool) -> Plan {
+    let step = |definition: &continuity::plan::steps::Definition| {
+        let number = definition.number;
+        let state = if number == 6 {
+            "done"
+        } else {
+            ["done", "inProgress", "notStarted"][usize::try_from(number % 3).unwrap()]
+        };
+        let mut json = serde_json::to_value(definition).unwrap();
+        let said = json!({
+            "owner": if number < 8 { "維運組 林怡君" } else { "" }, "dueAt": (number < 8).then(|| before(-20_000)),
+            "state": state,
+            "ownText": if number == 1 { "我們賣鞋，並且必須能繼續賣。\n範圍：官網、訂單與倉儲。" } else { "" },
+            "revision": 2, "overdue": number == 4, "contradicted": number == 6, "links": links(number),
+        });
+        json.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+        json
+    };
+    let steps: Vec<Json> = definitions().unwrap().iter().map(step).collect();
+    let (approved, waiting) = (approved.then(|| version(3, "approved")), approved.then(|| version(4, "waiting")));
+    read(
+        json!({ "tenant": "ten_01jd8q2v7k3x5w9m0n4r6t8y2z", "steps": steps, "approved": approved, "waiting": waiting, "isDraft": true }),
+    )
+}
+
+fn calls() -> Vec<Call> {
+    let one = |depth: u32, name: &str, duty: &str, deputy: Option<&str>| {
+        json!({
+            "depth": depth, "id": "cont_01jd8q2v7k3x5w9m0n4r6t8y2z", "tenant": "ten_01jd8q2v7k3x5w9m0n4r6t8y2z",
+            "name": name, "duty": duty, "phone": "0912-345-678", "email": "x@brightwater.example",
+            "deputy": null, "calledBy": null, "deputyName": deputy,
+        })
+    };
+    vec![
+        read(one(0, "林怡君", "總指揮", Some("陳冠宇"))),
+        read(one(1, "陳冠宇", "技術", None)),
+        read(one(2, "王小明", "還原與檢查資料", None)),
+        read(one(1, "張美玲", "對外發言", Some("林怡君"))),
+    ]
+}
+
+fn runbook() -> Runbook {
+    let step = |text: &str, begins: Json| {
+        let shows = "服務像平常一樣回應客戶。";
+        json!({ "text": text, "who": "技術人員", "minutes": 30, "shows": shows, "begins": begins })
+    };
+    read(json!({
+        "id": "rnbk_01jd8q2v7k3x5w9m0n4r6t8y2z", "tenant": "ten_01jd8q2v7k3x5w9m0n4r6t8y2z", "version": 2, "isNewest": true,
+        "title": "恢復「官網」", "service": "svc_1", "purpose": "官網毀損或無法使用。", "note": "補上電話", "changedBy": "acc_1",
+        "changedAt": before(4_000), "endedAt": null,
+        "steps": [
+            step("依聯絡網由上而下通知團隊；沒有人接就打給代理人。", Json::Null),
+            step("還原。入口網站：服務 → 官網 → 還原。", json!({ "type": "restore", "service": "svc_1" })),
+        ],
+    }))
+}
+
+fn exercise(state: &str) -> Exercise {
+    let outcome =
+        json!({ "heldAt": before(100), "record": "09:00 通知\n09:20 開始還原", "drills": [], "recordedBy": "acc_1" });
+    read(json!({
+        "id": "exer_01jd8q2v7k3x5w9m0n4r6t8y2z", "tenant": "ten_01jd8q2v7k3x5w9m0n4r6t8y2z", "state": state,
+        "plannedAt": before(100), "overdue": state == "planned", "name": "春季演習", "mode": "technical",
+        "scenario": "機房停電，主任在國外。", "lead": "林怡君", "participants": ["陳冠宇", "王小明"],
+        "outcome": (state == "passed").then_some(outcome),
+    }))
+}
+
+fn finding(open: bool) -> Finding {
+    read(json!({
+        "id": "find_01jd8q2v7k3x5w9m0n4r6t8y2z", "tenant": "ten_01jd8q2v7k3x5w9m0n4r6t8y2z", "source": "exercise", "sourceId": "x",
+        "text": "沒有人知道機房的門禁密碼", "owner": "陳冠宇", "dueAt": before(60), "open": open, "overdue": open, "note": "已放進保險箱",
+        "closedBy": null, "openedAt": before(600), "closedAt": null,
+    }))
+}
+
+fn paper(approved: bool) -> Paper {
+    let promise = json!({
+        "name": "每季主機毀損", "services": ["資料庫", "官網"], "scenario": { "type": "hostLost" }, "owner": "維運組",
+        "objectives": { "rtoSeconds": 3_600, "rpoSeconds": 86_400 }, "last": { "passed": false, "at": before(3_000) },
+    });
+    read(json!({
+        "printedAt": now(), "plan": plan(approved), "people": { "acc_01jd8q2v7k3x5w9m0n4r6t8y2y": "張美玲" }, "calls": calls(),
+        "promises": [promise], "runbooks": [runbook()], "exercises": [exercise("planned")], "findings": [finding(true)],
+    }))
+}
+
+pub(super) fn plan_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
+    let p = &page(lang, "tenant", "/plan");
+    let whole = plan(true);
+    let view_of = PlanPage {
+        p,
+        tabs: tabs(p, "/plan"),
+        steps: whole.steps.iter().map(|step| row(p, step)).collect(),
+        standing: standing(p, &whole),
+        waiting: Some(4),
+        is_draft: true,
+        may_edit: true,
+        may_print: true,
+    };
+    show(out, "plan", &view_of);
+    let sixth = &whole.steps[5];
+    let fields = vec![Field::line("owner", p.t.plan.owner, "").error(p.t.errors.field_required)];
+    let summary = Summary::gather(p.t.frame.form_wrong, &fields.iter().collect::<Vec<_>>(), "");
+    let (lead, clauses) = (crate::plan::both(p, &sixth.definition.text), "8.3.2、8.3.3".to_owned());
+    let step = StepPage {
+        p,
+        row: row(p, sixth),
+        lead,
+        clauses,
+        text: String::new(),
+        summary,
+        fields,
+        revision: 2,
+        may_edit: true,
+    };
+    show(out, "plan-step", &step);
+    show(out, "plan-team", &TeamPage { p, tabs: tabs(p, "/plan/team"), calls: calls(), may_edit: true });
+    let paper_of = |approved| -> PaperPage<'_> { view(p, paper(approved)) };
+    show(out, "plan-paper", &paper_of(true));
+    show(out, "plan-paper-draft", &paper_of(false));
+    versions(p, out);
+    runbooks(p, out);
+    exercises(p, out);
+}
+
+fn versions(p: &crate::page::Page, out: &mut Vec<(&'static str, String)>) {
+    let all = vec![version(4, "waiting"), version(3, "approved"), version(2, "declined")];
+    let ask = Some(Field::area("note", p.t.plan.note, ""));
+    let list = VersionsPage { p, tabs: tabs(p, "/plan/versions"), versions: all, summary: Summary::default(), ask };
+    show(out, "plan-versions", &list);
+    let difference = Difference { at: "steps.3.owner".into(), was: Some("維運組".into()), is: None };
+    let decide = Some(Field::area("reason", p.t.plan.reason, "").hint(p.t.plan.reason_hint));
+    let one = VersionPage {
+        p,
+        version: version(4, "waiting"),
+        since: Some(3),
+        differences: vec![difference],
+        summary: Summary::default(),
+        decide,
+        own: false,
+    };
+    show(out, "plan-version", &one);
+}
+
+fn runbooks(p: &crate::page::Page, out: &mut Vec<(&'static str, String)>) {
+    let undescribed = vec![("svc_2".to_owned(), "測試機".to_owned())];
+    let list =
+        RunbooksPage { p, tabs: tabs(p, "/plan/runbooks"), runbooks: vec![runbook()], undescribed, may_write: true };
+    show(out, "runbooks", &list);
+    let one = RunbookPage { p, runbook: runbook(), versions: vec![runbook()], may_write: true, may_end: true };
+    show(out, "runbook", &one);
+    let form = RunbookForm {
+        p,
+        title: p.t.plan.new_runbook.to_owned(),
+        action: "/plan/runbooks/new".into(),
+        back: "/plan/runbooks".into(),
+        version: 0,
+        summary: Summary::default(),
+        head: vec![Field::line("title", p.t.plan.title, "")],
+        steps: vec![vec![Field::area("text-0", p.with(p.t.plan.step_of, 1), "")]],
+    };
+    show(out, "runbook-form", &form);
+}
+
+fn exercises(p: &crate::page::Page, out: &mut Vec<(&'static str, String)>) {
+    let row = |state: &str| {
+        let exercise = exercise(state);
+        ExerciseRow { mode: mode(&p.t.plan, exercise.terms.mode), exercise }
+    };
+    let all = ["planned", "passed", "notPassed", "cancelled"].map(row).to_vec();
+    show(out, "exercises", &ExercisesPage { p, tabs: tabs(p, "/plan/exercises"), exercises: all, may_edit: true });
+    for (name, state) in [("exercise-planned", "planned"), ("exercise-passed", "passed")] {
+        let conclude = vec![Field::area("record", p.t.plan.record, "").hint(p.t.plan.record_hint)];
+        let (may_edit, may_close) = (state == "planned", true);
+        let conclude = if may_edit { conclude } else { vec![] };
+        let findings = vec![finding(true), finding(false)];
+        let one =
+            ExercisePage { p, row: row(state), findings, summary: Summary::default(), conclude, may_edit, may_close };
+        show(out, name, &one);
+    }
+    let review = json!({
+        "id": "prev_01jd8q2v7k3x5w9m0n4r6t8y2z", "tenant": "ten_01jd8q2v7k3x5w9m0n4r6t8y2z", "heldAt": before(600),
+        "heldBy": "林怡君、陳冠宇", "conclusion": "仍然適用。", "nextDue": before(-90_000), "recordedBy": "acc_1",
+    });
+    let (reviews, findings) = (vec![read(review)], vec![finding(true), finding(false)]);
+    let view_of = ReviewsPage { p, tabs: tabs(p, "/plan/reviews"), reviews, findings, may_edit: true, may_close: true };
+    show(out, "plan-reviews", &view_of);
+}
