@@ -109,3 +109,25 @@ CREATE TABLE runbook_versions (
     changed_at BIGINT NOT NULL,
     PRIMARY KEY (runbook, version)
 );
+
+-- What everyone concerned is told, and who has read it.
+CREATE TABLE announcements (
+    id        TEXT PRIMARY KEY,
+    tenant    TEXT NOT NULL,
+    audience  TEXT NOT NULL CHECK (audience IN ('own', 'customers')),
+    title     TEXT NOT NULL,
+    text      TEXT NOT NULL,
+    made_by   TEXT NOT NULL,
+    made_at   BIGINT NOT NULL,
+    ended_at  BIGINT
+);
+CREATE INDEX announcements_by_tenant ON announcements (tenant, id);
+
+CREATE TABLE announcement_readers (
+    announcement TEXT NOT NULL REFERENCES announcements (id),
+    account      TEXT NOT NULL,
+    tenant       TEXT NOT NULL,
+    read_at      BIGINT,
+    PRIMARY KEY (announcement, account)
+);
+CREATE INDEX announcement_readers_unread ON announcement_readers (account) WHERE read_at IS NULL;

@@ -14,6 +14,7 @@
 //! show certificates (`resources`), limits on requests (`web`).
 
 pub mod accounts;
+pub mod announcements;
 pub mod invitations;
 pub mod mail;
 pub mod operator;
@@ -51,6 +52,7 @@ pub fn actions() -> Vec<&'static dyn AnyAction> {
         operator::ACTIONS,
         tenants::actions::ACTIONS,
         accounts::actions::ACTIONS,
+        announcements::actions::ACTIONS,
         invitations::actions::ACTIONS,
         roles::actions::ACTIONS,
         passwords::actions::ACTIONS,

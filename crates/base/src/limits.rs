@@ -299,3 +299,10 @@ pub const INVENTORY_ENTRIES_MAX: usize = 20_000;
 pub const INVENTORY_NEEDS_MAX: usize = 200;
 /// Members of all needs of one study of impact.
 pub const IMPACT_NEEDS_MAX: usize = 1_000_000;
+
+/// Announcements that a list shows, the newest first.
+pub const ANNOUNCEMENTS_SHOWN_MAX: u32 = 100;
+/// Most people that one announcement is addressed to.
+pub const ANNOUNCEMENT_READERS_MAX: usize = 5_000;
+/// Longest text of an announcement.
+pub const ANNOUNCEMENT_BYTES_MAX: usize = 10_000;

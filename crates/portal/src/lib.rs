@@ -12,6 +12,7 @@
 //! Not here: business rules (the capabilities' actions), JSON APIs (`web`).
 
 mod account;
+mod announcements;
 mod assessments;
 mod assets;
 mod audit;
@@ -59,6 +60,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use access::Authenticator;
+use access::announcements::actions as inbox;
 use access::roles::actions::Nothing;
 use access::sessions::actions as sessions;
 use access::tenants::TenantKind;
@@ -121,6 +123,8 @@ impl Portal {
         let cx = visitor.cx.for_request(request, address);
         let me = self.gate.call(&cx, &sessions::DESCRIBE, Nothing {}).await;
         let me = me.inspect_err(|error| tracing::warn!(?error, "who has signed in could not be read")).ok()?;
+        let unread = self.gate.call(&cx, &inbox::INBOX, inbox::InboxAsk { unread: true }).await;
+        let unread = unread.map(|inbox| inbox.items).unwrap_or_default();
         let inside = me.acting.kind != TenantKind::Operator && me.reaches_customers;
         let home = me.places.iter().find(|place| inside && place.tenant == me.account.home);
         let who = page::Who {
@@ -130,6 +134,7 @@ impl Portal {
             tenant: me.acting.name,
             operator: me.acting.kind == TenantKind::Operator,
             roles: me.acting.roles,
+            unread,
             home: home
                 .filter(|place| place.tenant != me.acting.tenant)
                 .map(|place| (place.tenant.to_string(), place.name.clone())),
@@ -230,6 +235,11 @@ fn tenant_routes() -> Router<Portal> {
         .route("/inventory/{id}/remove", get(inventory::ask_remove).post(inventory::remove))
         .route("/impact", get(impact::ranking))
         .route("/impact/what-if", get(impact::what_if))
+        .route("/announcements", get(announcements::page))
+        .route("/announcements/new", get(announcements::new).post(announcements::create))
+        .route("/announcements/{id}", get(announcements::show_one))
+        .route("/announcements/{id}/read", post(announcements::read))
+        .route("/announcements/{id}/end", get(announcements::ask_end).post(announcements::end))
         .route("/plan", get(plan::page))
         .route("/plan/steps/{number}", get(plan::step).post(plan::change))
         .route("/plan/versions", get(plan::versions::page).post(plan::versions::ask))

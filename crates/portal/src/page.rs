@@ -48,6 +48,8 @@ pub(crate) struct Who {
     pub roles: Vec<String>,
     /// The account's own language.
     pub locale: String,
+    /// What they are told and have not read yet, the newest first.
+    pub unread: Vec<access::announcements::Received>,
     /// Acting in the operator's own tenant: another navigation.
     pub operator: bool,
     /// (id, name) of the account's own tenant, where operator staff act inside a customer.
@@ -171,6 +173,7 @@ impl Page {
                     vec![
                         link("/operator/audit", f.audit, Icon::Audit),
                         link("/operator/platform", f.platform, Icon::Key),
+                        link("/announcements", f.announcements, Icon::Mail),
                         link("/webhooks", f.webhooks, Icon::Out),
                         link("/members", f.members, Icon::Person),
                     ],
@@ -196,6 +199,7 @@ impl Page {
                     vec![
                         link("/members", f.members, Icon::People),
                         link("/activity", f.activity, Icon::Activity),
+                        link("/announcements", f.announcements, Icon::Mail),
                         link("/webhooks", f.webhooks, Icon::Out),
                     ],
                 ),

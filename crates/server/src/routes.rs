@@ -3,7 +3,7 @@
 //! TM Forum's routes follow from the registered kinds, the portal's pages are
 //! its own. A path's `{parameter}` is the field of that name in the action's input.
 
-use access::{accounts, invitations, passwords, roles, sessions, tenants, tokens};
+use access::{accounts, announcements, invitations, passwords, roles, sessions, tenants, tokens};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -64,6 +64,13 @@ pub static ROUTES: &[Route] = &[
     Route::act("/invitations/{invitation}/withdraw", &invitations::actions::WITHDRAW),
     Route::act("/invitations/preview", &invitations::actions::PREVIEW).open(),
     Route::act("/invitations/accept", &invitations::actions::ACCEPT).open(),
+    // What everyone concerned is told, and who has read it.
+    Route::post("/announcements", &announcements::actions::CREATE),
+    Route::get("/announcements", &announcements::actions::LIST),
+    Route::get("/announcements/inbox", &announcements::actions::INBOX),
+    Route::get("/announcements/{id}/receipts", &announcements::actions::RECEIPTS),
+    Route::act("/announcements/{id}/read", &announcements::actions::READ),
+    Route::act("/announcements/{id}/end", &announcements::actions::END),
     // Where machines stand.
     Route::post("/sites", &places::CREATE_SITE),
     Route::get("/sites", &places::LIST_SITES),

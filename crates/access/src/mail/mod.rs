@@ -26,6 +26,7 @@ use gate::{Gate, Tx};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{self, AccountState};
+use crate::announcements::{self, AnnouncementId};
 use crate::invitations::{self, InvitationId, InvitationState};
 use crate::secret::{self, Of};
 use crate::tenants;
@@ -54,6 +55,13 @@ pub enum Errand {
     /// A notice that the password has been changed.
     PasswordChanged {
         /// The account.
+        account: AccountId,
+    },
+    /// Something that everyone concerned is told.
+    Announcement {
+        /// What.
+        announcement: AnnouncementId,
+        /// Who is told.
         account: AccountId,
     },
 }
@@ -96,6 +104,7 @@ impl Postman {
             Errand::Invitation { invitation } => self.invite(gate, invitation),
             Errand::Reset { account } => self.reset(gate, account),
             Errand::PasswordChanged { account } => self.tell_changed(gate, account),
+            Errand::Announcement { announcement, account } => self.announce(gate, announcement, account),
         }
     }
 
@@ -142,8 +151,23 @@ impl Postman {
         self.send(&id.to_string(), &secret::random()?, &account.email, words)
     }
 
+    fn announce(&self, gate: &Gate, id: AnnouncementId, to: AccountId) -> Result<()> {
+        let found = gate.db().read(move |conn| {
+            let account = accounts::store::find(conn, to)?.filter(|a| a.state == AccountState::Active);
+            let told = announcements::load(conn, id)?;
+            Ok(account.filter(|_| told.ended_at.is_none()).map(|account| (account, told)))
+        })?;
+        let Some((account, told)) = found else { return Ok(()) };
+        let link = format!("{}/announcements", self.base);
+        let words = texts::announcement(&account.locale, &account.name, &told.title, &told.text, &link);
+        // The same mail every time that it has to be sent: one announcement, one person.
+        let mut unique = [0; 32];
+        unique[..16].copy_from_slice(&to.0.to_be_bytes());
+        self.send(&id.to_string(), &unique, &account.email, words)
+    }
+
     fn send(&self, about: &str, unique: &[u8; 32], to: &str, words: texts::Words) -> Result<()> {
-        let id = format!("{about}-{}", base::hex::encode(&unique[..8]));
+        let id = format!("{about}-{}", base::hex::encode(&unique[..16]));
         self.mail.send(&Letter {
             id,
             to: to.to_owned(),

@@ -57,6 +57,13 @@ pub(crate) fn invitation(locale: &str, name: &str, tenant: &str, link: &str, day
     letter(locale, format!("邀請您加入「{tenant}」"), &paragraphs, link, "接受邀請")
 }
 
+pub(crate) fn announcement(locale: &str, name: &str, title: &str, text: &str, link: &str) -> Words {
+    let greeting = if locale == "en" { format!("Hello {name},") } else { format!("{name} 您好：") };
+    let paragraphs: Vec<String> = std::iter::once(greeting).chain(text.split("\n\n").map(str::to_owned)).collect();
+    let button = if locale == "en" { "I have read it" } else { "我讀過了" };
+    letter(locale, title.to_owned(), &paragraphs, link, button)
+}
+
 pub(crate) fn reset(locale: &str, name: &str, link: &str, minutes: i64) -> Words {
     if locale == "en" {
         let paragraphs = [

@@ -23,10 +23,14 @@ use super::{reviews, versions};
 use crate::backups::digits::Standing as DigitStanding;
 use crate::backups::points::ServiceRef;
 use crate::backups::protections;
+use crate::bia::Inherited;
 use crate::drills::corrective::{self, ListActions};
 use crate::drills::plans::{self, DrillPlan, ListPlans};
 use crate::drills::runs;
-use crate::{DrillPlanId, exercises, runbooks};
+use crate::inventory::{self, Kind, Thing, View};
+use crate::studies;
+use crate::studies::actions::RankAsk;
+use crate::{DrillPlanId, bia, exercises, runbooks};
 
 /// Most services that are looked at one by one.
 const SERVICES_MAX: u32 = 500;
@@ -49,8 +53,16 @@ pub enum What {
     Deputies,
     /// Services that run.
     Services,
-    /// Services that a drill plan promises objectives for.
+    /// Activities of the inventory; one at least.
+    Activities,
+    /// Things whose loss alone stops something; the worst are named.
+    SinglePoints,
+    /// Activities whose impact was assessed, and is not to be assessed anew.
+    Assessed,
+    /// Services that an assessed activity depends on, with a drill plan that promises what they inherit.
     Objectives,
+    /// Activities of which is known what they need.
+    Needs,
     /// Services that are backed up.
     Protected,
     /// Protected services whose newest recovery point keeps all of 3-2-1-1-0.
@@ -174,12 +186,13 @@ pub(crate) fn gather(tx: &mut Tx<'_>, tenant: TenantId, said: &[Said]) -> Result
     let services = services(tx, tenant)?;
     let list = ListPlans { tenant: Some(tenant), ..ListPlans::default() };
     let drills = (plans::LIST.run)(tx, &list)?.items;
+    let firm = activities(tx, tenant)?;
     Ok(vec![
         scope(said),
         team(&contacts::all(tx, tenant)?),
-        operations(&services),
-        objectives(&services, &drills),
-        Vec::new(),
+        operations(tx, tenant, &services, &firm)?,
+        objectives(tx, tenant, &firm, &drills)?,
+        needs(&firm),
         measures(tx, &services)?,
         recovery(&services, &runbooks::services(tx, tenant)?),
         trials(tx, tenant, &drills)?,
@@ -202,13 +215,56 @@ fn team(contacts: &[Contact]) -> Vec<Link> {
     ]
 }
 
-fn operations(services: &[Service]) -> Vec<Link> {
-    vec![Link::new(What::Services, Standing::Told, services.len())]
+/// What the firm does, as its inventory has it; without names for those who may not look into it.
+fn activities(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Vec<Thing>> {
+    let operator = tx.operator()? == tenant;
+    let (there, _) = inventory::read(tx, View { tenant, operator })?;
+    let mut firm: Vec<Thing> = there.things.into_iter().filter(|thing| thing.kind == Kind::Activity).collect();
+    if tx.require(inventory::actions::LIST.name).is_err() {
+        firm.iter_mut().for_each(|thing| thing.name = thing.kind.word().to_owned());
+    }
+    Ok(firm)
 }
 
-fn objectives(services: &[Service], drills: &[DrillPlan]) -> Vec<Link> {
-    let promised: BTreeSet<&String> = drills.iter().flat_map(|plan| &plan.terms.services).collect();
-    vec![Link::each(What::Objectives, services.iter().map(|one| (one.name.clone(), promised.contains(&one.id))))]
+fn operations(tx: &mut Tx<'_>, tenant: TenantId, services: &[Service], firm: &[Thing]) -> Result<Vec<Link>> {
+    let known = if firm.is_empty() { Standing::NotProven } else { Standing::Met };
+    let mut links =
+        vec![Link::new(What::Activities, known, firm.len()), Link::new(What::Services, Standing::Told, services.len())];
+    // What would do harm is not for everybody who sees the plan.
+    if tx.require(studies::RANK.name).is_ok() {
+        let ask = RankAsk { tenant: Some(tenant), limit: u32::try_from(NAMES_MAX).ok() };
+        let worst = (studies::RANK.run)(tx, &ask)?;
+        let names = worst.items.into_iter().map(|single| single.what.name).collect();
+        links.push(Link { names, ..Link::new(What::SinglePoints, Standing::Told, worst.total) });
+    }
+    Ok(links)
+}
+
+/// Whether a drill plan promises at least what a service inherits.
+fn promises(plan: &DrillPlan, service: &str, inherited: &Inherited) -> bool {
+    let within = |promised: u64, wanted: Option<u64>| wanted.is_none_or(|wanted| promised <= wanted);
+    plan.terms.services.iter().any(|one| one == service)
+        && within(plan.terms.objectives.rto_seconds, inherited.rto_seconds)
+        && within(plan.terms.objectives.rpo_seconds, inherited.rpo_seconds)
+}
+
+fn objectives(tx: &mut Tx<'_>, tenant: TenantId, firm: &[Thing], drills: &[DrillPlan]) -> Result<Vec<Link>> {
+    let assessed = bia::assessed(tx, tenant)?;
+    let judged = |one: &Thing| assessed.get(&one.id).is_some_and(|found| !found.review_overdue);
+    let services = services(tx, tenant)?;
+    let ids: Vec<String> = services.iter().map(|service| service.id.clone()).collect();
+    let inherited = bia::objectives_of(tx, tenant, &ids)?;
+    let wanted = services.iter().filter_map(|one| Some((one, inherited.get(&one.id)?)));
+    let kept =
+        wanted.map(|(one, wanted)| (one.name.clone(), drills.iter().any(|plan| promises(plan, &one.id, wanted))));
+    Ok(vec![
+        Link::each(What::Assessed, firm.iter().map(|one| (one.name.clone(), judged(one)))),
+        Link::each(What::Objectives, kept),
+    ])
+}
+
+fn needs(firm: &[Thing]) -> Vec<Link> {
+    vec![Link::each(What::Needs, firm.iter().map(|one| (one.name.clone(), !one.needs.is_empty())))]
 }
 
 fn measures(tx: &mut Tx<'_>, services: &[Service]) -> Result<Vec<Link>> {

@@ -1,6 +1,7 @@
 //! Pages of the continuity plan with made-up content.
 
 use super::{before, now, page, show};
+use crate::announcements::{AnnouncementsPage, ReceiptsPage};
 use crate::i18n::Lang;
 use crate::plan::exercises::{ExercisePage, ExerciseRow, ExercisesPage, mode};
 use crate::plan::paper::{PaperPage, view};
@@ -35,8 +36,13 @@ fn links(number: i64) -> Vec<Json> {
             link("telephones", "met", 4, Some(4), &[]),
             link("deputies", "notMet", 1, Some(2), &["陳冠宇"]),
         ],
-        3 => vec![link("services", "told", 3, None, &[])],
-        4 => vec![link("objectives", "notMet", 2, Some(3), &["測試機"])],
+        3 => vec![
+            link("activities", "met", 2, None, &[]),
+            link("services", "told", 3, None, &[]),
+            link("singlePoints", "told", 4, None, &["台北機房", "第一主機"]),
+        ],
+        4 => vec![link("assessed", "met", 2, Some(2), &[]), link("objectives", "notMet", 2, Some(3), &["測試機"])],
+        5 => vec![link("needs", "met", 2, Some(2), &[])],
         6 => vec![link("protected", "met", 3, Some(3), &[]), link("copies", "notMet", 1, Some(3), &["官網", "測試機"])],
         7 => vec![link("runbooks", "notMet", 1, Some(3), &["官網", "測試機"])],
         8 => vec![
@@ -179,6 +185,7 @@ pub(super) fn plan_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
     let paper_of = |approved| -> PaperPage<'_> { view(p, paper(approved)) };
     show(out, "plan-paper", &paper_of(true));
     show(out, "plan-paper-draft", &paper_of(false));
+    announcements(p, out);
     versions(p, out);
     runbooks(p, out);
     exercises(p, out);
@@ -246,4 +253,30 @@ fn exercises(p: &crate::page::Page, out: &mut Vec<(&'static str, String)>) {
     let (reviews, findings) = (vec![read(review)], vec![finding(true), finding(false)]);
     let view_of = ReviewsPage { p, tabs: tabs(p, "/plan/reviews"), reviews, findings, may_edit: true, may_close: true };
     show(out, "plan-reviews", &view_of);
+}
+
+fn announcements(p: &crate::page::Page, out: &mut Vec<(&'static str, String)>) {
+    let received = |read: bool| {
+        json!({
+            "id": "annc_01jd8q2v7k3x5w9m0n4r6t8y2z", "from": "雲維維運", "title": "星期五上午演習", "madeAt": before(90),
+            "text": "九點到十點。\n請保持電話暢通。", "readAt": read.then(|| before(10)),
+        })
+    };
+    let told = json!({
+        "id": "annc_01jd8q2v7k3x5w9m0n4r6t8y2z", "tenant": "ten_01jd8q2v7k3x5w9m0n4r6t8y2z", "audience": "own", "title": "星期五上午演習",
+        "text": "九點到十點。", "madeBy": "acc_1", "madeAt": before(90), "endedAt": null, "told": 12, "read": 5,
+    });
+    let inbox = vec![read(received(false)), read(received(true))];
+    show(out, "announcements", &AnnouncementsPage { p, inbox, told: vec![read(told.clone())], may_tell: true });
+    let people = [json!({ "name": "王小明", "readAt": null }), json!({ "name": "陳冠宇", "readAt": before(10) })];
+    let tenants = [json!({ "name": "明水設計有限公司", "told": 12, "read": 5 })];
+    let receipts = read(json!({ "announcement": told, "people": people, "tenants": tenants }));
+    show(out, "announcement", &ReceiptsPage { p, receipts, may_tell: true });
+    let mut page = p.clone();
+    page.who.as_mut().unwrap().unread = vec![read(received(false)), read(received(false))];
+    show(
+        out,
+        "announcement-banner",
+        &TeamPage { p: &page, tabs: tabs(&page, "/plan/team"), calls: calls(), may_edit: true },
+    );
 }

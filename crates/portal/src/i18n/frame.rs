@@ -34,6 +34,7 @@ super::messages! {
         webhooks: "Webhook 通知", "Webhooks";
         drills: "還原演練", "Drills";
         plan: "營運持續計畫", "Continuity plan";
+        announcements: "公告", "Announcements";
         people: "人員", "People";
         services_found: "服務", "Services";
         hosts_found: "主機", "Hosts";

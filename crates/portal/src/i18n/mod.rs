@@ -7,6 +7,7 @@
 
 mod account;
 mod actions;
+mod announcements;
 mod backups;
 mod billing;
 mod codes;
@@ -24,6 +25,7 @@ mod webhooks;
 
 pub(crate) use account::Account;
 pub(crate) use actions::action;
+pub(crate) use announcements::Announcements;
 pub(crate) use backups::Backups;
 pub(crate) use billing::Billing;
 pub(crate) use codes::{said as said_of, words};
@@ -83,6 +85,7 @@ pub(crate) struct Messages {
     pub drills: Drills,
     pub inventory: Inventory,
     pub plan: Plan,
+    pub announcements: Announcements,
     pub platform: Platform,
 }
 
@@ -102,6 +105,7 @@ static ZH: Messages = Messages {
     drills: Drills::ZH,
     inventory: Inventory::ZH,
     plan: Plan::ZH,
+    announcements: Announcements::ZH,
     platform: Platform::ZH,
 };
 static EN: Messages = Messages {
@@ -120,6 +124,7 @@ static EN: Messages = Messages {
     drills: Drills::EN,
     inventory: Inventory::EN,
     plan: Plan::EN,
+    announcements: Announcements::EN,
     platform: Platform::EN,
 };
 
@@ -220,6 +225,7 @@ mod tests {
             Drills::ALL,
             Inventory::ALL,
             Plan::ALL,
+            Announcements::ALL,
             Platform::ALL,
         ]
         .concat()

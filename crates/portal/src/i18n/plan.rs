@@ -33,7 +33,11 @@ super::messages! {
         link_telephones: "{} / {} 人有電話", "{} of {} have a telephone";
         link_deputies: "{} / {} 位通知別人的人有代理人", "{} of {} who call others have a deputy";
         link_services: "平台上有 {} 個服務", "{} services run here";
-        link_objectives: "{} / {} 個服務有復原目標", "{} of {} services have objectives";
+        link_activities: "盤點了 {} 項作業", "{} activities in the inventory";
+        link_single_points: "{} 個單點故障", "{} single points of failure";
+        link_assessed: "{} / {} 項作業評估過衝擊", "{} of {} activities are assessed";
+        link_objectives: "{} / {} 個被依賴的服務，演練承諾達到作業的要求", "{} of {} services are promised by a drill as their activities need";
+        link_needs: "{} / {} 項作業寫明所需資源", "{} of {} activities say what they need";
         link_protected: "{} / {} 個服務有備份", "{} of {} services are backed up";
         link_copies: "{} / {} 個有備份的服務符合 3-2-1-1-0", "{} of {} backed-up services keep 3-2-1-1-0";
         link_runbooks: "{} / {} 個服務有處理手冊", "{} of {} services have a runbook";
@@ -47,6 +51,7 @@ super::messages! {
         never: "從未", "never";
         lacking: "缺：", "Missing: ";
         late: "逾期：", "Late: ";
+        worst: "最嚴重：", "The worst: ";
         met: "符合", "as it should be";
         not_met: "不符合", "not as it should be";
         not_proven: "未證明", "not proven";

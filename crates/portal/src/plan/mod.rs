@@ -160,7 +160,11 @@ fn words(t: &'static Words, what: What) -> (&'static str, &'static str) {
         What::Telephones => (t.link_telephones, "/plan/team"),
         What::Deputies => (t.link_deputies, "/plan/team"),
         What::Services => (t.link_services, "/services"),
+        What::Activities => (t.link_activities, "/inventory"),
+        What::SinglePoints => (t.link_single_points, "/impact"),
+        What::Assessed => (t.link_assessed, "/inventory"),
         What::Objectives => (t.link_objectives, "/drills"),
+        What::Needs => (t.link_needs, "/inventory"),
         What::Protected => (t.link_protected, "/services"),
         What::Copies => (t.link_copies, "/services"),
         What::Runbooks => (t.link_runbooks, "/plan/runbooks"),
@@ -195,8 +199,11 @@ fn link_row(p: &Page, link: &Link) -> LinkRow {
         },
         words(t, link.what),
     );
-    let late = matches!(link.what, What::CorrectiveActions | What::Findings);
-    let named = if late { t.late } else { t.lacking };
+    let named = match link.what {
+        What::CorrectiveActions | What::Findings => t.late,
+        What::SinglePoints => t.worst,
+        _ => t.lacking,
+    };
     LinkRow {
         badge,
         text: fill(text, &[&link.found, &link.of.unwrap_or_default()]) + &when(p, link),

@@ -47,6 +47,7 @@ fn filled(path: &str) -> String {
         "hosts" => of("hst"),
         "customers" => of("ten"),
         "webhooks" => of("hub"),
+        "announcements" => of("annc"),
         "plan" => match path.split('/').nth(2).unwrap_or_default() {
             "team" => of("cont"),
             "findings" => of("find"),

@@ -4,6 +4,7 @@
 //! what kind of thing went wrong; see [`exit`].
 
 mod admin;
+mod announce;
 mod audit;
 mod backup;
 mod bills;
@@ -159,6 +160,15 @@ Examples:
   yunwei plan print > plan.txt    what is needed when all systems are down"
     )]
     Plan(plan::PlanCommand),
+    /// Announcements: what everyone concerned is told, and who has read it.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei announce tell 'Exercise on Friday' --text 'From nine to ten. Be there.' --mail
+  yunwei announce ls"
+    )]
+    Announce(announce::AnnounceCommand),
     /// Evidence: what drills found, signed; look at it offline.
     #[command(
         subcommand,
@@ -320,6 +330,7 @@ pub fn main() -> ExitCode {
         Command::Recover(args) => control_plane::recover(&args, json),
         Command::Drill(command) => drills::run(command, json),
         Command::Plan(command) => plan::run(command, json),
+        Command::Announce(command) => announce::run(command, json),
         Command::Evidence(command) => return evidence::run(command, json),
         Command::Inventory(command) => inventory::run(command, json),
         Command::Impact(command) => inventory::impact(command, json),
