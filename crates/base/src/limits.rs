@@ -294,7 +294,9 @@ pub const CHECK_BODY_BYTES_MAX: usize = 4 << 10;
 /// Nodes of one study of impact.
 pub const IMPACT_NODES_MAX: usize = 100_000;
 /// Things that a tenant may add to its inventory, or say something of.
-pub const INVENTORY_ENTRIES_MAX: usize = 20_000;
+pub const INVENTORY_ENTRIES_MAX: usize = 10_000;
+/// Members of all needs that a tenant states in its inventory.
+pub const INVENTORY_MEMBERS_MAX: usize = 50_000;
 /// Needs of one thing in an inventory, and members of one need.
 pub const INVENTORY_NEEDS_MAX: usize = 200;
 /// Members of all needs of one study of impact.

@@ -120,6 +120,17 @@ fn back(p: &Page, back: Again) -> String {
     }
 }
 
+/// When something is back; where never, what keeps it from it at the root.
+fn back_of(p: &Page, one: &Stopped) -> String {
+    let w = &p.t.inventory;
+    let roots: Vec<String> =
+        one.causes.iter().take(3).map(|cause| format!("{}: {}", cause.what.name, why(w, cause.why))).collect();
+    match roots.is_empty() {
+        true => back(p, one.back),
+        false => format!("{} · {}", w.never, roots.join("；")),
+    }
+}
+
 fn lost(p: &Page, loss: Option<Lost>) -> String {
     let w = &p.t.inventory;
     match loss {
@@ -149,6 +160,7 @@ fn rank_row(p: &Page, one: &Single, unit: &str) -> RankRow {
     let badge = match (one.never, one.missed) {
         (0, 0) => Badge::new(Tone::Well, w.kept),
         (0, missed) => Badge::new(Tone::Care, p.with(w.missed_count, missed)),
+        (never, _) if never == one.unmeasured => Badge::new(Tone::Care, w.never_measured),
         (never, _) => Badge::new(Tone::Danger, p.with(w.never_back, never)),
     };
     RankRow {
@@ -223,7 +235,7 @@ fn stop_row(p: &Page, one: &Stopped, unit: &str) -> StopRow {
         id: one.what.id.clone(),
         name: one.what.name.clone(),
         kind: kind_word(&p.t.inventory, one.what.kind),
-        back: back(p, one.back),
+        back: back_of(p, one),
         lost: lost(p, one.loss),
         harm: amount(p, one.harm, unit),
         badges: badges(p, one),

@@ -56,6 +56,7 @@ fn exact(s: &Signed, query: &str) -> Option<String> {
     let page = match (prefix, s.p().operator()) {
         ("pord", _) => "/orders",
         ("svc", _) => "/services",
+        ("inv", _) => "/inventory",
         ("bill", _) => "/bills",
         ("hub", _) => "/webhooks",
         ("ten", true) => "/operator/customers",

@@ -231,7 +231,6 @@ fn write(
     mut entry: Entry,
     needs: Option<&[Needs]>,
 ) -> Result<ThingDetail> {
-    room(there, usize::from(entry.revision == 0))?;
     rules::check_entry(there, &entry)?;
     entry.within = entry.within.and_then(|within| there.find(&within)).map(|place| place.id.clone());
     let needs = needs.map(|needs| rules::check_needs(there, &entry.id, needs)).transpose()?;
@@ -240,19 +239,22 @@ fn write(
     if let Some(needs) = needs {
         store::put_needs(tx, view.tenant, &entry.id, &needs)?;
     }
+    expect_room(tx, view)?;
     detail(&read(tx, view)?.0, &entry.id)
 }
 
-/// Whether so many more can be said something of.
-pub(super) fn room(there: &Inventory, more: usize) -> Result<()> {
-    let said = there.things.iter().filter(|one| one.revision > 0).count();
-    match said + more > limits::INVENTORY_ENTRIES_MAX {
-        true => {
-            let message = format!("an inventory holds at most {} entries of people", limits::INVENTORY_ENTRIES_MAX);
-            Err(Error::exhausted("inventory.full", message))
-        }
-        false => Ok(()),
+/// Whether an inventory is not larger than one may be, after something was written.
+pub(super) fn expect_room(tx: &mut Tx<'_>, view: View) -> Result<()> {
+    let (entries, members) = store::sizes(tx, view.tenant)?;
+    if entries <= limits::INVENTORY_ENTRIES_MAX && members <= limits::INVENTORY_MEMBERS_MAX {
+        return Ok(());
     }
+    let message = format!(
+        "an inventory holds at most {} entries of people, which need at most {} things altogether",
+        limits::INVENTORY_ENTRIES_MAX,
+        limits::INVENTORY_MEMBERS_MAX
+    );
+    Err(Error::exhausted("inventory.full", message))
 }
 
 /// Removes what somebody added, or what people said of a thing that the platform knows.

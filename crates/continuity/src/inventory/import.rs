@@ -8,7 +8,7 @@ use gate::{Action, Effect, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::actions::room;
+use super::actions::expect_room;
 use super::csv::{self, DEPENDENCIES, NODES, Table};
 use super::types::{Entry, Kind, Needs, Said, Thing};
 use super::{Inventory, KIND, View, read, rules, store, whose};
@@ -102,6 +102,7 @@ pub static IMPORT: Action<ImportInventory, Imported> = Action {
         tx.touch(KIND, "import", view.tenant, 0);
         plan.entries.iter().try_for_each(|entry| store::put(tx, view.tenant, entry))?;
         plan.needs.iter().try_for_each(|(node, needs)| store::put_needs(tx, view.tenant, node, needs))?;
+        expect_room(tx, view)?;
         Ok(plan.report)
     },
 };
@@ -163,7 +164,6 @@ fn plan(tx: &mut Tx<'_>, view: View, input: &ImportInventory) -> Result<Plan> {
         }
     }
     let needs = needs(&there, &next, &dependencies, &mut lines);
-    room(&there, entries.iter().filter(|entry| entry.revision == 0).count())?;
     Ok(Plan { report: lines.report(&entries, &needs), entries, needs })
 }
 

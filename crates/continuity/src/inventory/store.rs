@@ -219,6 +219,13 @@ pub(super) fn put_needs(tx: &mut Tx<'_>, tenant: TenantId, node: &str, needs: &[
     Ok(())
 }
 
+/// How many entries a tenant has, and how many members of needs.
+pub(super) fn sizes(conn: &mut Conn<'_>, tenant: TenantId) -> Result<(usize, usize)> {
+    let sql = "SELECT (SELECT COUNT(*) FROM inventory_nodes WHERE tenant = $1), (SELECT COUNT(*) FROM inventory_needs WHERE tenant = $1)";
+    let (entries, members): (u32, u32) = conn.query_one(sql, args![tenant], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((entries as usize, members as usize))
+}
+
 /// Takes away what is said of a thing, and what it needs.
 pub(super) fn remove(tx: &mut Tx<'_>, tenant: TenantId, id: &str) -> Result<()> {
     for sql in [

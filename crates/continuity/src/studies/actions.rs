@@ -1,5 +1,7 @@
 //! The use cases as values.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use base::id::TenantId;
 use base::{Error, Result, limits};
 use gate::{Action, Effect};
@@ -7,11 +9,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::load::{Loaded, load};
-use crate::impact::{Back, Kind, Loss, NodeIx, Stop, Study, Why};
+use crate::impact::{self, Back, Kind, Loss, NodeIx, Stop, Study, Why};
 use crate::inventory::whose;
 
 /// Most things that fail at once.
 const FAILED_MAX: usize = 10;
+/// Most reasons that are told of one thing.
+const CAUSES_MAX: usize = 10;
 
 /// What is lost.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -67,21 +71,37 @@ pub enum WhyNot {
     Circular,
 }
 
-impl From<Back> for Again {
-    fn from(back: Back) -> Self {
-        let why = |why: Why| match why {
+impl From<Why> for WhyNot {
+    fn from(why: Why) -> Self {
+        match why {
             Why::NoRepair => WhyNot::NoRepair,
             Why::NoCopy => WhyNot::NoCopy,
             Why::NoRoom => WhyNot::NoRoom,
             Why::NotMeasured => WhyNot::NeverMeasured,
             Why::Needs => WhyNot::Needs,
             Why::Circular => WhyNot::Circular,
-        };
-        match back {
-            Back::At(seconds) => Again { after_seconds: Some(seconds), never: None },
-            Back::Never(reason) => Again { after_seconds: None, never: Some(why(reason)) },
         }
     }
+}
+
+impl From<Back> for Again {
+    fn from(back: Back) -> Self {
+        match back {
+            Back::At(seconds) => Again { after_seconds: Some(seconds), never: None },
+            Back::Never(why) => Again { after_seconds: None, never: Some(why.into()) },
+        }
+    }
+}
+
+/// What keeps something else from coming back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cause {
+    /// What.
+    #[serde(flatten)]
+    pub what: Named,
+    /// Why it does not come back itself.
+    pub why: WhyNot,
 }
 
 /// What of data is gone.
@@ -112,6 +132,8 @@ pub struct Stopped {
     pub what: Named,
     /// When it runs again.
     pub back: Again,
+    /// Where it does not: what keeps it from it, at the root.
+    pub causes: Vec<Cause>,
     /// What of its data is gone; nothing where none is.
     pub loss: Option<Lost>,
     /// What that harms, in the unit of the scale.
@@ -190,11 +212,41 @@ fn named(loaded: &Loaded, ix: NodeIx) -> Named {
     Named { id: one.id.clone(), name: one.name.clone(), kind: one.kind, tenant: one.tenant }
 }
 
-fn stopped(loaded: &Loaded, stop: &Stop) -> Stopped {
+/// What keeps a thing from coming back, at the root: over unmet needs and places that do not come
+/// back either, down to those that have a reason of their own.
+fn causes(loaded: &Loaded, never: &BTreeMap<NodeIx, Why>, from: NodeIx) -> Vec<(NodeIx, Why)> {
+    let (mut way, mut seen, mut found) = (vec![from], BTreeSet::new(), Vec::new());
+    while let Some(ix) = way.pop() {
+        let Some(why) = never.get(&ix).filter(|_| seen.insert(ix)) else { continue };
+        if !matches!(why, Why::Needs | Why::Circular) {
+            found.push((ix, *why));
+            continue;
+        }
+        let node = loaded.graph.node(ix);
+        let missing = |of: &[NodeIx]| of.iter().filter(|member| never.contains_key(member)).count();
+        let unmet = node.needs.iter().filter(|need| need.of.len() - missing(&need.of) < need.at_least as usize);
+        way.extend(unmet.flat_map(|need| need.of.iter().copied()).chain(node.within));
+    }
+    found.sort_unstable();
+    found
+}
+
+/// What does not come back, and why.
+fn never(found: &impact::Outcome) -> BTreeMap<NodeIx, Why> {
+    let why = |(ix, back): &(NodeIx, Back)| match back {
+        Back::Never(why) => Some((*ix, *why)),
+        Back::At(_) => None,
+    };
+    found.stopped.iter().filter_map(why).collect()
+}
+
+fn stopped(loaded: &Loaded, stop: &Stop, never: &BTreeMap<NodeIx, Why>) -> Stopped {
+    let causes = causes(loaded, never, stop.activity).into_iter().take(CAUSES_MAX);
     let activity = loaded.graph.node(stop.activity).activity.clone().unwrap_or_default();
     Stopped {
         what: named(loaded, stop.activity),
         back: stop.back.into(),
+        causes: causes.map(|(ix, why)| Cause { what: named(loaded, ix), why: why.into() }).collect(),
         loss: stop.loss.map(Lost::from),
         harm: stop.harm,
         rto_seconds: activity.rto_seconds,
@@ -209,11 +261,12 @@ fn stopped(loaded: &Loaded, stop: &Stop) -> Stopped {
 fn study(loaded: &Loaded, failed: &[NodeIx]) -> Outcome {
     let found = Study::new(&loaded.graph, loaded.react.seconds).lose(failed);
     let loss = |ix: NodeIx| found.losses.iter().find(|(of, _)| *of == ix).map(|(_, loss)| Lost::from(*loss));
+    let never = never(&found);
     let mut activities: Vec<_> = found.activities.iter().collect();
     activities.sort_by_key(|stop| (std::cmp::Reverse((stop.harm, stop.back)), stop.activity));
     Outcome {
         failed: failed.iter().map(|ix| named(loaded, *ix)).collect(),
-        activities: activities.into_iter().map(|stop| stopped(loaded, stop)).collect(),
+        activities: activities.into_iter().map(|stop| stopped(loaded, stop, &never)).collect(),
         stopped: found
             .stopped
             .iter()
@@ -282,6 +335,8 @@ pub struct Single {
     pub activities: u32,
     /// How many of them do not come back by anything that is known.
     pub never: u32,
+    /// How many of those only because no restore from there was ever measured.
+    pub unmeasured: u32,
     /// How many miss an objective.
     pub missed: u32,
 }
@@ -300,6 +355,16 @@ pub struct Ranking {
     pub unit: String,
 }
 
+/// How many of those that stop do not come back only because nothing was measured.
+fn unmeasured(loaded: &Loaded, found: &impact::Outcome) -> u32 {
+    let never = never(found);
+    let only = |stop: &&Stop| {
+        let causes = causes(loaded, &never, stop.activity);
+        !causes.is_empty() && causes.iter().all(|(_, why)| *why == Why::NotMeasured)
+    };
+    found.activities.iter().filter(only).count() as u32
+}
+
 /// Ranks every single failure.
 pub static RANK: Action<RankAsk, Ranking> = Action {
     name: "impact.rank",
@@ -309,19 +374,21 @@ pub static RANK: Action<RankAsk, Ranking> = Action {
         let view = whose(tx, "impact.rank", input.tenant)?;
         let loaded = load(tx, view, 0)?;
         let limit = input.limit.unwrap_or(limits::PAGE_DEFAULT).clamp(1, limits::PAGE_MAX) as usize;
-        let mut ranks = Study::new(&loaded.graph, loaded.react.seconds).single_points();
+        let mut study = Study::new(&loaded.graph, loaded.react.seconds);
+        let mut ranks = study.single_points();
         // An activity does not fail by itself; hosts beyond the inventory are nobody's question.
         ranks.retain(|rank| loaded.in_sight(rank.node) && loaded.graph.node(rank.node).kind != Kind::Activity);
         ranks.sort_by_key(|rank| std::cmp::Reverse((rank.harm, rank.never, rank.missed, rank.activities)));
-        let single = |rank: &crate::impact::Rank| Single {
+        let items = ranks.iter().take(limit).map(|rank| Single {
             what: named(&loaded, rank.node),
             harm: rank.harm,
             activities: rank.activities,
             never: rank.never,
+            unmeasured: if rank.never > 0 { unmeasured(&loaded, &study.lose(&[rank.node])) } else { 0 },
             missed: rank.missed,
-        };
+        });
         Ok(Ranking {
-            items: ranks.iter().take(limit).map(single).collect(),
+            items: items.collect(),
             total: ranks.len(),
             tried: loaded.there.things.len(),
             unit: loaded.unit.clone(),

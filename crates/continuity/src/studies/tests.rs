@@ -58,6 +58,11 @@ fn what_was_never_measured_is_no_figure() {
         let sales = &outcome.activities[0];
         assert_eq!((sales.what.name.as_str(), sales.back.after_seconds), ("Sales", None));
         assert!(sales.rto_missed && sales.mtpd_missed && outcome.measured_seconds.is_none());
+        let cause = &sales.causes[0];
+        assert_eq!(
+            (sales.causes.len(), cause.what.id.as_str(), cause.why),
+            (1, house.machine().1.as_str(), WhyNot::NeverMeasured)
+        );
         let machine = outcome.stopped.iter().find(|one| one.what.id == house.machine().1).unwrap();
         assert_eq!(machine.back.never, Some(WhyNot::NeverMeasured));
         assert!(outcome.moves.is_empty());
@@ -101,6 +106,9 @@ fn single_points_are_ranked_by_harm_and_what_has_a_second_is_none() {
         let ranked = || house.gate().run(cx, &RANK, RankAsk { limit: Some(100), ..RankAsk::default() }).unwrap();
         let names = |ranking: &Ranking| ranking.items.iter().map(|one| one.what.name.clone()).collect::<Vec<_>>();
         let all = ranked();
+        let of = |name: &str| all.items.iter().find(|one| one.what.name == name).unwrap();
+        assert_eq!((of("h1").never, of("h1").unmeasured), (1, 1), "only because nothing was measured");
+        assert_eq!((of("Feed").never, of("Feed").unmeasured), (1, 0), "nobody said how long its repair takes");
         assert!(names(&all).contains(&"Feed".to_owned()) && all.items.iter().all(|one| one.harm == 1_000));
         assert!(all.items.iter().all(|one| one.what.kind != Kind::Activity && one.what.kind != Kind::BackupPlace));
         assert_eq!((all.total, all.tried), (all.items.len(), 8));
@@ -120,6 +128,7 @@ fn single_points_are_ranked_by_harm_and_what_has_a_second_is_none() {
         house.gate().run(cx, &PUT, change).unwrap();
         assert!(!names(&ranked()).iter().any(|name| name.starts_with("Feed")));
         let pair = what_if(&house, cx, &["feed", "feed-b"]).unwrap();
+        assert_eq!(pair.activities[0].causes.len(), 2);
         assert_eq!(pair.activities[0].back.never, Some(WhyNot::Needs));
         assert_eq!(pair.failed.len(), 2);
     });

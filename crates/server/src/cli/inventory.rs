@@ -278,7 +278,11 @@ fn ranking(found: &Json, json: bool) -> Result<()> {
     let row = |one: &Json| {
         let text = |field| show::text(one, field);
         let harm = format!("{} {unit}", text("harm"));
-        vec![text("id"), text("kind"), text("name"), harm, text("activities"), text("never"), text("missed")]
+        let never = match one["never"] == one["unmeasured"] && one["never"] != 0 {
+            true => "never measured".to_owned(),
+            false => text("never"),
+        };
+        vec![text("id"), text("kind"), text("name"), harm, text("activities"), never, text("missed")]
     };
     let all = found["items"].as_array().cloned().unwrap_or_default();
     show::table(
@@ -290,9 +294,13 @@ fn ranking(found: &Json, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// When something is back: `after 12 min`, or never and why.
+/// When something is back: `after 12 min`, or never and why, at the root.
 fn back(one: &Json) -> String {
+    let root = &one["causes"][0];
     match &one["back"]["afterSeconds"] {
+        Json::Null if root.is_object() => {
+            format!("never ({}: {})", show::text(root, "name"), never(root["why"].as_str().unwrap_or_default()))
+        }
         Json::Null => format!("never ({})", never(one["back"]["never"].as_str().unwrap_or_default())),
         after => format!("after {}", super::drills::seconds(after)),
     }
@@ -360,6 +368,9 @@ mod tests {
         let back = |back| super::back(&json!({ "back": back }));
         assert_eq!(back(json!({ "afterSeconds": 90, "never": null })), "after 90 s");
         assert_eq!(back(json!({ "afterSeconds": null, "never": "neverMeasured" })), "never (never measured)");
+        let root = json!([{ "name": "web", "why": "noRoom" }]);
+        let told = super::back(&json!({ "back": { "afterSeconds": null, "never": "needs" }, "causes": root }));
+        assert_eq!(told, "never (web: no host has room)");
         assert_eq!(super::lost(&json!({ "loss": null })), "none");
         assert_eq!(super::lost(&json!({ "loss": { "seconds": null, "everything": true } })), "all");
         assert_eq!(super::lost(&json!({ "loss": { "seconds": 60, "everything": false } })), "the last 60 s");

@@ -170,7 +170,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Json {
     let content = (route.status != 204).then(|| Json::from(output));
     let omit = if with_body { &["412"][..] } else { reading() };
     let mut operation = json!({
-        "operationId": format!("{}{}", action.name(), if route.method == "PUT" { ".put" } else { "" }),
+        "operationId": action.name(),
         "summary": action.summary(),
         "tags": [action.name().split('.').next().unwrap_or_default()],
         "parameters": parameters,
