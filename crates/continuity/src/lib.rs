@@ -14,6 +14,7 @@
 //! | [`inventory`] | what a firm does and what that depends on: known by the platform, completed by people |
 //! | [`bia`] | what it would mean to be without an activity, and what everything below inherits |
 //! | [`plan`] | the nine steps, held against what is really there; team, reviews, versions, paper |
+//! | [`start`] | a few questions make a first plan of what runs already |
 //! | [`exercises`] | people try the plan, and what they find |
 //! | [`runbooks`] | what to do, step by step; every edit kept |
 //! | [`impact`] | what stops, for how long, and what is lost: a pure function over the graph of dependencies |
@@ -33,6 +34,7 @@ pub mod recoveries;
 pub mod restores;
 pub mod runbooks;
 pub mod shares;
+pub mod start;
 pub mod studies;
 
 base::ids! {

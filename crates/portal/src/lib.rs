@@ -45,6 +45,7 @@ mod profile;
 mod records;
 mod search;
 mod services;
+mod start;
 mod ui;
 mod uploads;
 mod visit;
@@ -244,6 +245,7 @@ fn tenant_routes() -> Router<Portal> {
         .route("/plan/steps/{number}", get(plan::step).post(plan::change))
         .route("/plan/versions", get(plan::versions::page).post(plan::versions::ask))
         .route("/plan/versions/{number}", get(plan::versions::show_one).post(plan::versions::decide))
+        .route("/plan/start", get(start::page).post(start::answer))
         .route("/plan/print", get(plan::paper::page))
         .route("/plan/team", get(plan::team::page))
         .route("/plan/team/new", get(plan::team::new).post(plan::team::create))

@@ -34,6 +34,7 @@ pub fn catalogue() -> Catalogue {
         .actions(continuity::studies::ACTIONS)
         .actions(continuity::restores::ACTIONS)
         .actions(continuity::plan::ACTIONS)
+        .actions(continuity::start::ACTIONS)
         .actions(gate::audit::actions::ACTIONS)
         .actions(&web::hub::actions())
         .kinds(commerce::KINDS)

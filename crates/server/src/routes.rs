@@ -17,7 +17,7 @@ use continuity::control_plane;
 use continuity::drills::{corrective, plans, runs};
 use continuity::plan::{contacts, findings, paper, reviews, steps, versions};
 use continuity::restores::actions as restores;
-use continuity::{evidence, exercises, inventory, runbooks, studies};
+use continuity::{evidence, exercises, inventory, runbooks, start, studies};
 use durable::{flows, jobs};
 use gate::audit::actions as log;
 use portal::Portal;
@@ -187,6 +187,8 @@ pub static ROUTES: &[Route] = &[
     Route::get("/plan/findings", &findings::LIST),
     Route::post("/plan/findings", &findings::ADD),
     Route::act("/plan/findings/{id}/close", &findings::CLOSE),
+    Route::act("/plan/start/preview", &start::PREVIEW),
+    Route::act("/plan/start", &start::MAKE),
     Route::get("/exercises", &exercises::LIST),
     Route::post("/exercises", &exercises::CREATE),
     Route::get("/exercises/{id}", &exercises::GET),

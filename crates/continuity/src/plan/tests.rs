@@ -25,6 +25,7 @@ use crate::drills::tests as drills;
 use crate::exercises::{self, Conclude, ExerciseRef, Mode, NewExercise, Terms};
 use crate::runbooks::draft::{self, DraftOf};
 use crate::runbooks::{self, Begins, ChangeRunbook, Contents, RunbookRef, Step};
+use crate::start;
 
 fn each(test: impl Fn(&'static str, &House)) {
     for (engine, db, _keep) in db::testing::databases() {
@@ -231,6 +232,44 @@ fn a_review_finds_something_which_is_closed_with_what_was_done() {
         assert_eq!(link(&plan(gate), What::Findings).standing, Standing::Met, "{engine}");
         gate.clock().advance(day * 90);
         assert_eq!(link(&plan(gate), What::Review).standing, Standing::NotMet, "{engine}: it is due again");
+    });
+}
+
+#[test]
+fn a_guided_start_makes_what_it_showed_and_a_second_one_doubles_nothing() {
+    each(|engine, house| {
+        let (gate, cx) = (house.gate(), member(CUSTOMER));
+        let who = |name: &str| start::Who { name: name.into(), phone: "0912".into() };
+        let urgent = start::Urgent { service: house.service.clone(), rto_seconds: 3_600, rpo_seconds: 86_400 };
+        let answers = start::Answers {
+            locale: "en".into(),
+            purpose: "We sell shoes.".into(),
+            lead: who("Ada"),
+            deputy: who("Lin"),
+            services: vec![urgent],
+            policy: None,
+        };
+        let shown = gate.run(&cx, &start::PREVIEW, answers.clone()).unwrap();
+        assert_eq!(shown.items.len(), 2 + 3 + 1 + 9, "{engine}: {:?}", shown.items);
+        assert!(gate.run(&cx, &contacts::LIST, Nothing {}).unwrap().items.is_empty(), "{engine}: nothing was made");
+        assert_eq!(gate.run(&cx, &start::MAKE, answers.clone()).unwrap(), shown, "{engine}");
+        let team = gate.run(&cx, &contacts::LIST, Nothing {}).unwrap().items;
+        let calls: Vec<_> =
+            team.iter().map(|one| (one.depth, one.contact.name.as_str(), one.deputy_name.as_deref())).collect();
+        assert_eq!(calls, [(0, "Ada", Some("Lin")), (1, "Lin", None)], "{engine}");
+        let now = plan(gate);
+        assert!(now.steps.iter().all(|step| step.owner == "Ada" && step.due_at.is_some()), "{engine}");
+        assert_eq!(now.steps[0].own_text, "We sell shoes.");
+        for what in [What::Activities, What::Assessed, What::Objectives, What::Needs, What::Runbooks] {
+            assert_eq!(link(&now, what).standing, Standing::Met, "{engine}: {what:?}");
+        }
+        assert_eq!(link(&now, What::Drills).standing, Standing::NotMet, "{engine}: promised, and not drilled yet");
+        assert!(gate.run(&cx, &start::MAKE, answers.clone()).unwrap().items.is_empty(), "{engine}");
+        let unknown =
+            start::Urgent { service: "svc_00000000000000000000000000".into(), rto_seconds: 1, rpo_seconds: 1 };
+        let wrong = start::Answers { lead: who("Wu"), services: vec![unknown], ..answers };
+        assert_eq!(gate.run(&cx, &start::MAKE, wrong).unwrap_err().code(), "service.absent", "{engine}");
+        assert_eq!(gate.run(&cx, &contacts::LIST, Nothing {}).unwrap().items.len(), 2, "{engine}: all or nothing");
     });
 }
 

@@ -10,7 +10,8 @@ use crate::plan::runbooks::{RunbookForm, RunbookPage, RunbooksPage};
 use crate::plan::team::TeamPage;
 use crate::plan::versions::{VersionPage, VersionsPage};
 use crate::plan::{PlanPage, StepPage, row, standing, tabs};
-use crate::ui::{Field, Summary};
+use crate::start::{PreviewPage, StartPage};
+use crate::ui::{Choice, Field, Summary};
 use continuity::exercises::Exercise;
 use continuity::plan::contacts::Call;
 use continuity::plan::findings::Finding;
@@ -186,6 +187,7 @@ pub(super) fn plan_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
     show(out, "plan-paper", &paper_of(true));
     show(out, "plan-paper-draft", &paper_of(false));
     announcements(p, out);
+    guided(p, out);
     versions(p, out);
     runbooks(p, out);
     exercises(p, out);
@@ -279,4 +281,16 @@ fn announcements(p: &crate::page::Page, out: &mut Vec<(&'static str, String)>) {
         "announcement-banner",
         &TeamPage { p: &page, tabs: tabs(&page, "/plan/team"), calls: calls(), may_edit: true },
     );
+}
+
+fn guided(p: &crate::page::Page, out: &mut Vec<(&'static str, String)>) {
+    let fields = vec![Field::area("purpose", p.t.plan.start_purpose, "").error(p.t.errors.field_required)];
+    let summary = Summary::gather(p.t.frame.form_wrong, &fields.iter().collect::<Vec<_>>(), "");
+    let away = vec![Choice::new("1h", "1 小時"), Choice::new("-", p.t.plan.start_leave_out)];
+    let services = vec![("官網".to_owned(), vec![Field::select("rto-svc_1", p.t.plan.start_away, away)])];
+    show(out, "plan-start", &StartPage { p, summary, fields, services });
+    let items = vec![p.with(p.t.plan.start_contact, "林怡君"), p.with(p.t.plan.start_activity, "官網")];
+    let answers = vec![("lead".to_owned(), "林怡君".to_owned())];
+    show(out, "plan-start-preview", &PreviewPage { p, items, answers });
+    show(out, "plan-start-nothing", &PreviewPage { p, items: vec![], answers: vec![] });
 }

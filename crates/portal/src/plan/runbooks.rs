@@ -63,7 +63,7 @@ fn may_write(s: &Signed) -> bool {
 }
 
 /// (id, name) of the services that the tenant has.
-async fn living(s: &Signed) -> Result<Vec<(String, String)>> {
+pub(crate) async fn living(s: &Signed) -> Result<Vec<(String, String)>> {
     let ask = Ask { limit: 100, conditions: crate::drills::living(), ..Ask::default() };
     let found = s.list(&services::SERVICE, ask).await?.records;
     let name = |record: &db::Record| crate::records::said(s.p().lang, &record.body, "name");

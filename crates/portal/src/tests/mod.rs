@@ -65,6 +65,7 @@ fn catalogue() -> Catalogue {
         .actions(continuity::bia::ACTIONS)
         .actions(continuity::studies::ACTIONS)
         .actions(continuity::plan::ACTIONS)
+        .actions(continuity::start::ACTIONS)
         .actions(&web::hub::actions())
         .actions(gate::audit::actions::ACTIONS)
         .kinds(commerce::KINDS)

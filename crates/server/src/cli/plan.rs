@@ -1,6 +1,6 @@
 //! `yunwei plan`: the continuity plan, beside what is really there; and on paper.
 
-use base::Result;
+use base::{Error, Result};
 use clap::Subcommand;
 use serde_json::{Value as Json, json};
 
@@ -29,6 +29,25 @@ Examples:
         /// What changed.
         #[arg(long, default_value = "")]
         note: String,
+    },
+    /// Make a first plan of what runs already: team, activities, drills, runbooks, an exercise, owners and dates.
+    #[command(after_help = "\
+Examples:
+  yunwei plan start answers.json --dry-run
+  yunwei plan start answers.json
+
+answers.json:
+  {
+    \"purpose\": \"We sell shoes, and must go on.\",
+    \"lead\": { \"name\": \"Lin\", \"phone\": \"0912 345 678\" },
+    \"services\": [{ \"service\": \"svc_01m80h6wrtet7rkwawzsgh6gss\", \"rtoSeconds\": 3600, \"rpoSeconds\": 86400 }]
+  }")]
+    Start {
+        /// A file with the answers.
+        answers: std::path::PathBuf,
+        /// Show what would be made, and make nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// List versions.
     #[command(after_help = "\
@@ -66,12 +85,32 @@ pub fn run(command: PlanCommand, json: bool) -> Result<()> {
         PlanCommand::Show => steps(&client.get(PLAN)?, json),
         PlanCommand::Print => paper(&client, json)?,
         PlanCommand::Ask { note } => version(&client.post(VERSIONS, &json!({ "note": note }))?, json),
+        PlanCommand::Start { answers, dry_run } => start(&client, &answers, dry_run, json)?,
         PlanCommand::Versions => versions(&client.get(VERSIONS)?, json),
         PlanCommand::Approve { number } => version(&decide(number, &json!({ "approve": true }))?, json),
         PlanCommand::Decline { number, reason } => {
             version(&decide(number, &json!({ "approve": false, "reason": reason }))?, json);
         }
     }
+    Ok(())
+}
+
+fn start(client: &Client, answers: &std::path::Path, dry_run: bool, json: bool) -> Result<()> {
+    let unread = |e: String| Error::invalid("plan.answers", format!("{} does not read: {e}", answers.display()));
+    let text = std::fs::read_to_string(answers).map_err(|e| unread(e.to_string()))?;
+    let body: Json = serde_json::from_str(&text).map_err(|e| unread(e.to_string()))?;
+    let path = if dry_run { "/api/v1/plan/start/preview" } else { "/api/v1/plan/start" };
+    let made = client.post(path, &body)?;
+    if json {
+        show::json(&made);
+        return Ok(());
+    }
+    let row = |one: &Json| {
+        let name = if one["name"].is_null() { day(one, "dueAt") } else { show::text(one, "name") };
+        vec![show::text(one, "what"), show::text(one, "number"), name]
+    };
+    let head = if dry_run { "would be made" } else { "made" };
+    show::table(&[head, "", ""], list(&made, "items").iter().map(row).collect(), "All of it is there already.");
     Ok(())
 }
 

@@ -108,6 +108,7 @@ pub fn gate(db: Db, folder: &Scratch) -> Gate {
         .actions(crate::bia::ACTIONS)
         .actions(crate::studies::ACTIONS)
         .actions(crate::plan::ACTIONS)
+        .actions(crate::start::ACTIONS)
         .actions(&durable::actions());
     let names: Vec<String> = catalogue.names().iter().map(|name| format!("Action::{name:?}")).collect();
     let policies =

@@ -1,0 +1,154 @@
+//! The guided start: a few questions, what their answers would make, and then it is made.
+
+use crate::account::{correctable, said};
+use crate::i18n::{Plan as Words, fill};
+use crate::page::{Page, ok, show};
+use crate::ui::{Choice, Field, Summary, told};
+use crate::visit::{Answer, Signed, done};
+use askama::Template;
+use axum::http::StatusCode;
+use base::Error;
+use continuity::start::{self, Answers, Made, Urgent, Who};
+
+/// The questions.
+#[derive(Template)]
+#[template(path = "plan/start.html")]
+pub(crate) struct StartPage<'a> {
+    pub p: &'a Page,
+    pub summary: Summary,
+    pub fields: Vec<Field>,
+    /// Of each service: how long it may be away, how much may be lost.
+    pub services: Vec<(String, Vec<Field>)>,
+}
+
+/// What the answers would make.
+#[derive(Template)]
+#[template(path = "plan/start_preview.html")]
+pub(crate) struct PreviewPage<'a> {
+    pub p: &'a Page,
+    pub items: Vec<String>,
+    /// The answers, to be sent again.
+    pub answers: Vec<(String, String)>,
+}
+
+/// How long, in seconds, with its words; empty: the service is left out.
+const SPANS: [(&str, u64); 5] = [("1h", 3_600), ("4h", 14_400), ("1d", 86_400), ("3d", 259_200), ("1w", 604_800)];
+
+fn spans(s: &Signed, name: &str, or: &str) -> Vec<Choice> {
+    let form = &s.visit.form;
+    let chosen = if form.has(name) { form.get(name) } else { or };
+    let span = |(word, seconds): (&str, u64)| {
+        let label = s.p().span(i64::try_from(seconds).unwrap_or(i64::MAX));
+        Choice { chosen: word == chosen, ..Choice::new(word, label) }
+    };
+    SPANS.map(span).to_vec()
+}
+
+fn of_service(s: &Signed, id: &str) -> Vec<Field> {
+    let t = &s.t().plan;
+    let (rto, rpo) = (format!("rto-{id}"), format!("rpo-{id}"));
+    let out = Choice { chosen: s.visit.form.get(&rto) == "-", ..Choice::new("-", t.start_leave_out) };
+    let mut away = spans(s, &rto, "1d");
+    away.push(out);
+    let lost = spans(s, &rpo, "1d");
+    vec![Field::select(rto, t.start_away, away), Field::select(rpo, t.start_lost, lost)]
+}
+
+async fn form(s: &Signed, wrong: &[(&str, String)], general: &str) -> Answer {
+    let (p, t, f, form) = (s.p(), &s.t().plan, &s.t().frame, &s.visit.form);
+    let me = p.who.as_ref().map(|who| who.name.clone()).unwrap_or_default();
+    let lead = if form.has("lead") { form.get("lead").to_owned() } else { me };
+    let fields = [
+        Field::area("purpose", t.start_purpose, form.get("purpose")).hint(t.start_purpose_hint),
+        Field::line("lead", t.start_lead, lead),
+        Field::line("leadPhone", t.phone, form.get("leadPhone")).kind("tel", "off").hint(t.phone_hint),
+        Field::line("deputy", t.start_deputy, form.get("deputy")).optional(f.optional),
+        Field::line("deputyPhone", t.start_deputy_phone, form.get("deputyPhone"))
+            .kind("tel", "off")
+            .optional(f.optional),
+    ];
+    let fields: Vec<Field> = fields.into_iter().map(|field| told(wrong, field)).collect();
+    let services = crate::plan::runbooks::living(s).await?;
+    let services = services.into_iter().map(|(id, name)| (name, of_service(s, &id))).collect();
+    let summary = Summary::gather(f.form_wrong, &fields.iter().collect::<Vec<_>>(), general);
+    let status = if summary.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    Ok(show(status, &StartPage { p, summary, fields, services }))
+}
+
+/// `GET /plan/start`
+pub(crate) async fn page(s: Signed) -> Answer {
+    form(&s, &[], "").await
+}
+
+/// What was answered, and the same as it was sent.
+async fn typed(s: &Signed) -> base::Result<(Answers, Vec<(String, String)>)> {
+    let form = &s.visit.form;
+    let text = |name: &str| form.get(name).to_owned();
+    let seconds = |name: &str| SPANS.iter().find(|(word, _)| *word == form.get(name)).map(|(_, seconds)| *seconds);
+    let names = ["purpose", "lead", "leadPhone", "deputy", "deputyPhone"];
+    let mut sent: Vec<(String, String)> = names.iter().map(|name| ((*name).to_owned(), text(name))).collect();
+    let mut services = Vec::new();
+    for (id, _) in crate::plan::runbooks::living(s).await? {
+        let (rto, rpo) = (format!("rto-{id}"), format!("rpo-{id}"));
+        if let (Some(rto_seconds), Some(rpo_seconds)) = (seconds(&rto), seconds(&rpo)) {
+            services.push(Urgent { service: id, rto_seconds, rpo_seconds });
+        }
+        sent.extend([rto, rpo].map(|name| (name.clone(), text(&name))));
+    }
+    let answers = Answers {
+        locale: s.p().lang.code().to_owned(),
+        purpose: text("purpose"),
+        lead: Who { name: text("lead"), phone: text("leadPhone") },
+        deputy: Who { name: text("deputy"), phone: text("deputyPhone") },
+        services,
+        policy: None,
+    };
+    Ok((answers, sent))
+}
+
+fn line(p: &Page, t: &'static Words, made: &Made) -> String {
+    match made {
+        Made::Contact { name } => p.with(t.start_contact, name),
+        Made::Activity { name, .. } => p.with(t.start_activity, name),
+        Made::Protection { name, .. } => p.with(t.start_protection, name),
+        Made::DrillPlan { name, .. } => p.with(t.start_drill, name),
+        Made::Runbook { name, .. } => p.with(t.start_runbook, name),
+        Made::Exercise { name } => p.with(t.start_exercise, name),
+        Made::Step { number, due_at } => fill(t.start_step, &[number, &p.date(due_at)]),
+    }
+}
+
+/// `POST /plan/start`: shows what the answers would make or, once that was seen, makes it.
+pub(crate) async fn answer(s: Signed) -> Answer {
+    let (answers, sent) = typed(&s).await?;
+    let make = s.visit.form.get("make") == "true";
+    let started = match make {
+        true => s.call(&start::MAKE, answers).await,
+        false => s.call(&start::PREVIEW, answers).await,
+    };
+    match started {
+        Ok(_) if make => Ok(done(&s.portal, "/plan", "saved")),
+        Ok(started) => {
+            let items = started.items.iter().map(|made| line(s.p(), &s.t().plan, made)).collect();
+            Ok(ok(&PreviewPage { p: s.p(), items, answers: sent }))
+        }
+        Err(error) => refuse(&s, error).await,
+    }
+}
+
+async fn refuse(s: &Signed, error: Error) -> Answer {
+    let words = said(s, &error);
+    let field = match error.attribute() {
+        Some("purpose") => Some("purpose"),
+        Some("lead.name") => Some("lead"),
+        Some("lead.phone") => Some("leadPhone"),
+        Some("deputy.name") => Some("deputy"),
+        Some("deputy.phone") => Some("deputyPhone"),
+        _ => None,
+    };
+    match field {
+        Some(field) => form(s, &[(field, words)], "").await,
+        None if correctable(&error) => form(s, &[], &words).await,
+        None => Err(error.into()),
+    }
+}
