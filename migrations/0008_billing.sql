@@ -176,6 +176,8 @@ CREATE TABLE bill_adjustments (
     tax_percent TEXT NOT NULL,
     reason      TEXT NOT NULL,
     refers_to   TEXT,
+    -- What it is for, where that is owed once.
+    cause       TEXT UNIQUE,
     made_by     TEXT NOT NULL,
     made_at     BIGINT NOT NULL
 );

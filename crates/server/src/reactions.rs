@@ -8,6 +8,7 @@ use std::any::Any;
 
 use base::id::TenantId;
 use base::{Error, Result};
+use billing::bills::{self, Compensation};
 use billing::{accounts, usage};
 use continuity::{backups, drills, restores};
 use durable::flows;
@@ -43,7 +44,7 @@ pub fn react(hub: &Hub, tx: &mut Tx<'_>, fact: &dyn Fact) -> Result<()> {
         return of_backups(fact);
     }
     if let Some(fact) = any.downcast_ref::<drills::Fact>() {
-        return of_drills(fact);
+        return of_drills(tx, fact);
     }
     if let Some(fact) = any.downcast_ref::<durable::Fact>() {
         return of_durable(tx, fact);
@@ -136,13 +137,21 @@ fn of_backups(fact: &backups::Fact) -> Result<()> {
     }
 }
 
-fn of_drills(fact: &drills::Fact) -> Result<()> {
+fn of_drills(tx: &mut Tx<'_>, fact: &drills::Fact) -> Result<()> {
     use drills::Fact as F;
     match fact {
         F::DrillPassed { .. } | F::DrillFailed { .. } | F::DrillImpossible { .. } => Ok(()),
+        F::RecoveryPromiseBroken { run, service, credit, how } => owe(tx, run, service, credit, how),
         F::CorrectiveActionOpened { .. } | F::CorrectiveActionClosed { .. } => Ok(()),
         F::CorrectiveActionWithdrawn { .. } => Ok(()),
     }
+}
+
+/// A promise of recovery was seen broken: whoever pays for the service is owed the credit of its contract.
+fn owe(tx: &mut Tx<'_>, run: &str, service: &str, credit: &str, how: &str) -> Result<()> {
+    let amount = credit.parse().map_err(|_| Error::bug("promise.credit", "a stated credit is no number"))?;
+    let reason = format!("{how} ({run})");
+    bills::compensate(tx, &Compensation { service, ground: "recovery", amount, reason: &reason }).map(drop)
 }
 
 fn of_durable(tx: &mut Tx<'_>, fact: &durable::Fact) -> Result<()> {

@@ -424,7 +424,8 @@ fn adjust(tx: &mut Tx<'_>, input: &AdjustInput) -> Result<Adjusted> {
         made_at: tx.now,
     };
     let actor = tx.cx().actor().to_string();
-    store::insert_adjustment(tx, &account.id, account.tenant, &new, input.bill.as_deref(), &actor)?;
+    let ground = store::Ground { refers_to: input.bill.as_deref(), cause: None, made_by: &actor };
+    store::insert_adjustment(tx, &account.id, account.tenant, &new, &ground)?;
     Ok(Adjusted { id: new.id, amount: Amount(amount) })
 }
 

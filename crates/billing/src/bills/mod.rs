@@ -25,6 +25,7 @@
 //! **Not here.** Metering (`usage`), arithmetic (`rating`), payments and dunning (to come).
 
 mod actions;
+mod compensation;
 mod export;
 mod kinds;
 mod rules;
@@ -39,6 +40,7 @@ pub use actions::{
     ListInput, MOVE, MoveInput, NotBilled, PREVIEW, PreviewInput, RUN, RunInput, RunOutput, SummaryInput,
     USAGE_SUMMARY, UsageSummary, UsageSummaryItem,
 };
+pub use compensation::{Compensation, compensate};
 pub use export::{EXPORT, Exported, ExportedAdjustment, ExportedMeter, ExportedPrior};
 pub use kinds::{APPLIED_CUSTOMER_BILLING_RATE, CUSTOMER_BILL};
 pub use run::run_account;

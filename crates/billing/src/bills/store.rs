@@ -268,18 +268,27 @@ pub(super) fn entries_on(conn: &mut Conn<'_>, bill: &str) -> Result<Vec<(String,
     )
 }
 
+/// Where an adjustment comes from.
+pub(super) struct Ground<'a> {
+    /// The bill that it puts right.
+    pub refers_to: Option<&'a str>,
+    /// What it is for, where that is never owed twice.
+    pub cause: Option<&'a str>,
+    /// Who made it.
+    pub made_by: &'a str,
+}
+
 /// Writes an adjustment.
 pub(super) fn insert_adjustment(
     conn: &mut Conn<'_>,
     account: &str,
     tenant: TenantId,
     new: &Adjustment,
-    refers_to: Option<&str>,
-    made_by: &str,
+    ground: &Ground<'_>,
 ) -> Result<()> {
     conn.execute(
-        "INSERT INTO bill_adjustments (id, account, tenant, amount, tax_percent, reason, refers_to, made_by, made_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO bill_adjustments (id, account, tenant, amount, tax_percent, reason, refers_to, cause, made_by, made_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         args![
             new.id,
             account,
@@ -287,8 +296,9 @@ pub(super) fn insert_adjustment(
             new.amount.minor,
             new.tax_percent.to_string(),
             new.reason,
-            refers_to,
-            made_by,
+            ground.refers_to,
+            ground.cause,
+            ground.made_by,
             new.made_at
         ],
     )?;

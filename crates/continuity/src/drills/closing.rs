@@ -13,10 +13,12 @@ use resources::tasks::{self, Task};
 use super::rules::{Control, Failure, Phase, Verdict};
 use super::runs::{self, DrillRun, State};
 use super::work::{OfRun, Stepped, ask, done, end_recoveries, is_late, load, made, recovery, stop_tasks, task};
-use super::{Fact, KIND, corrective};
+use super::{Fact, KIND, corrective, promises};
 use crate::backups::{points, text};
 use crate::{evidence, recoveries};
 
+/// Somebody ended a drill before it was over.
+pub(super) const GIVEN_UP: &str = "drill.given_up";
 /// How long the negative control may take.
 const CONTROLLING: Duration = Duration::from_secs(6 * 3_600);
 
@@ -138,6 +140,7 @@ fn close(tx: &mut Tx<'_>, mut run: DrillRun, reached: Phase) -> Result<()> {
     for miss in run.body.misses.clone() {
         corrective::found(tx, &run, &miss)?;
     }
+    promises::hold(tx, &run, verdict)?;
     let id = run.id.to_string();
     let fact = match verdict {
         Verdict::Passed => {
@@ -200,7 +203,7 @@ pub fn ended(tx: &mut Tx<'_>, about: &About) -> Result<()> {
         }
         None => {
             let message = "somebody ended the drill before it was over".to_owned();
-            (Failure { code: "drill.given_up".to_owned(), message }, Phase::Verify)
+            (Failure { code: GIVEN_UP.to_owned(), message }, Phase::Verify)
         }
     };
     note_damage(tx, &run, &failure)?;

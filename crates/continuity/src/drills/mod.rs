@@ -13,6 +13,7 @@
 //! | [`runs`] | what was restored, what was measured, what it came to |
 //! | [`corrective`] | what must be put right, by whom, by when |
 //! | [`work`], [`closing`] | the flow's steps |
+//! | [`promises`] | what the contract promises, and whether a run saw it kept |
 //! | [`rules`] | from measurements to a verdict: pure |
 //!
 //! **Invariants** (each with its test in `tests`)
@@ -29,6 +30,7 @@
 pub mod closing;
 pub mod corrective;
 pub mod plans;
+pub mod promises;
 pub mod rules;
 pub mod runs;
 #[cfg(test)]
@@ -82,6 +84,17 @@ pub enum Fact {
         /// The run.
         run: String,
     },
+    /// A run saw a promise of the contract broken: something is owed for it.
+    RecoveryPromiseBroken {
+        /// The run.
+        run: String,
+        /// The service.
+        service: String,
+        /// What is owed, before tax, in the currency of whoever pays.
+        credit: String,
+        /// How, for people.
+        how: String,
+    },
     /// Something must be put right.
     CorrectiveActionOpened {
         /// The action.
@@ -105,6 +118,7 @@ impl gate::Fact for Fact {
             Fact::DrillPassed { .. } => "DrillPassed",
             Fact::DrillFailed { .. } => "DrillFailed",
             Fact::DrillImpossible { .. } => "DrillImpossible",
+            Fact::RecoveryPromiseBroken { .. } => "RecoveryPromiseBroken",
             Fact::CorrectiveActionOpened { .. } => "CorrectiveActionOpened",
             Fact::CorrectiveActionClosed { .. } => "CorrectiveActionClosed",
             Fact::CorrectiveActionWithdrawn { .. } => "CorrectiveActionWithdrawn",
@@ -113,6 +127,7 @@ impl gate::Fact for Fact {
     fn object(&self) -> (&str, &str) {
         match self {
             Fact::DrillPassed { run } | Fact::DrillFailed { run } | Fact::DrillImpossible { run } => (KIND, run),
+            Fact::RecoveryPromiseBroken { run, .. } => (KIND, run),
             Fact::CorrectiveActionOpened { action }
             | Fact::CorrectiveActionClosed { action }
             | Fact::CorrectiveActionWithdrawn { action } => (corrective::KIND, action),

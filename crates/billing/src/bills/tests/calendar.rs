@@ -313,6 +313,35 @@ fn what_was_wrong_is_put_right_on_the_next_bill() {
     }
 }
 
+#[test]
+fn a_broken_promise_is_credited_once_a_month_on_the_next_bill() {
+    for house in houses() {
+        house.start(start("one", CUSTOMER, "2026-07-19T02:00:00Z", tariff()));
+        let account = house.account(CUSTOMER);
+        let owe = |amount: &str| {
+            let amount: rust_decimal::Decimal = amount.parse().unwrap();
+            house
+                .act(move |tx| {
+                    let owed = Compensation { service: "one", ground: "recovery", amount, reason: "back after 90 s" };
+                    compensate(tx, &owed)
+                })
+                .unwrap()
+        };
+        assert!(owe("500"));
+        assert!(!owe("500"), "the same month");
+        house.jump("2026-07-31T16:00:01Z");
+        assert!(owe("500"), "August has begun in Taipei");
+        let unknown = house.act(|tx| {
+            let owed = Compensation { service: "two", ground: "recovery", amount: 1.into(), reason: "x" };
+            compensate(tx, &owed)
+        });
+        assert!(!unknown.unwrap(), "nobody pays for what was never active");
+        let bill = house.bill(&account, "2026-07-31T16:00:00Z");
+        let credit = shown(&bill).into_iter().filter(|line| line.contains("back after")).collect::<Vec<_>>();
+        assert_eq!(credit, ["2026-07 back after 90 s 1 once -500"]);
+    }
+}
+
 fn page(scope: &Scope) -> Query<'_> {
     Query {
         kind: "usage",

@@ -80,6 +80,24 @@ fn a_miss_opens_work_for_somebody_and_only_a_passing_drill_closes_it() {
 }
 
 #[test]
+fn what_the_contract_promises_is_held_against_every_drill_whatever_its_plan_says() {
+    each(|engine, house, mut world, _, _| {
+        let plan = plan(&house, terms(&house, Scenario::MachineLost));
+        let broken = |house: &House| house.count("SELECT COUNT(*) FROM facts WHERE name = 'RecoveryPromiseBroken'");
+        drilled(&house, &world, &plan);
+        assert_eq!(broken(&house), 0, "{engine}: nothing is promised");
+        let agreed = r#""productCharacteristic":[{"name":"recoveryTimeObjective","value":60},{"name":"recoveryCredit","value":500},"#;
+        let sql = "UPDATE records SET body = REPLACE(body, '\"productCharacteristic\":[', $1) WHERE kind = 'product'";
+        assert_eq!(house.gate().db().write(move |conn| conn.execute(sql, db::args![agreed])).unwrap(), 1, "{engine}");
+        drilled(&house, &world, &plan);
+        assert_eq!(broken(&house), 0, "{engine}: it was kept");
+        world.restoring = Duration::from_secs(61);
+        assert!(passed(&drilled(&house, &world, &plan)), "{engine}: the plan allows an hour");
+        assert_eq!(broken(&house), 1, "{engine}");
+    });
+}
+
+#[test]
 fn data_that_is_too_old_unknown_or_of_after_the_copy_does_not_pass() {
     each(|engine, house, mut world, _, _| {
         let plan = plan(&house, terms(&house, Scenario::MachineLost));
