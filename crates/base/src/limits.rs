@@ -4,10 +4,14 @@
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a body that is too large that are read all the same: who sends one hears the answer only when done.
 pub const BODY_DISCARDED_MAX: usize = 16 << 20;
+/// How long an answer may wait for somebody to read on, in seconds; then the connection is given up.
+pub const UNREAD_SECONDS_MAX: u32 = 60;
 /// Deepest nesting of a JSON document.
 pub const JSON_DEPTH_MAX: usize = 32;
 /// Largest stored record, in bytes of JSON.
 pub const RECORD_BYTES_MAX: usize = 512 << 10;
+/// Largest record as somebody may send it: what the platform adds to it must find room.
+pub const RECORD_SENT_BYTES_MAX: usize = RECORD_BYTES_MAX - (64 << 10);
 /// Longest identifier, name or other indexed text, in bytes.
 pub const TEXT_INDEXED_MAX: usize = 1_024;
 /// Words that one thing can be found by.

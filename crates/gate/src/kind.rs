@@ -3,7 +3,7 @@
 //! Adding a resource is a [`Kind`]: its shape, its keys, its state machine and
 //! its rules. Create, get, list, change and delete are the same for all.
 
-use base::{Error, Result};
+use base::{Error, Result, limits};
 use db::records::{Key, Query, Scope};
 use db::{Class, Record};
 use serde_json::{Map, Value as Json};
@@ -165,7 +165,9 @@ impl Kind {
     /// `Invalid` (`attribute.read_only`), and as [`Kind::create_in`].
     pub fn request_in(&'static self, tx: &mut Tx<'_>, body: &Map<String, Json>) -> Result<Granted<Record>> {
         self.shape.check_new(body)?;
-        self.create_in(tx, body)
+        let made = self.create_in(tx, body)?;
+        leaves_room(&made.body)?;
+        Ok(made)
     }
 
     fn check_body(&self, tx: &mut Tx<'_>, body: &Map<String, Json>) -> Result<()> {
@@ -283,7 +285,9 @@ impl Kind {
         let record = tx.load(self, Verb::Update, id)?;
         expect_revision(&record, expected)?;
         self.shape.check_change(&record.body, patch)?;
-        self.change_in(tx, record, patch)
+        let changed = self.change_in(tx, record, patch)?;
+        leaves_room(&changed.body)?;
+        Ok(changed)
     }
 
     fn change_in(
@@ -371,5 +375,32 @@ fn merge(body: &mut Map<String, Json>, name: &str, patch: &Json) {
             }
         }
         other => drop(body.insert(name.to_owned(), other.clone())),
+    }
+}
+
+/// What somebody sends leaves room for what the platform adds to it: states, notes, references. An
+/// order that could not be told how it ended would hold up its run for ever.
+fn leaves_room(body: &Map<String, Json>) -> Result<()> {
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, body)
+        .map_err(|e| Error::bug("record.body", "a record cannot be written as JSON").because(e))?;
+    if length.0 > limits::RECORD_SENT_BYTES_MAX {
+        let most = limits::RECORD_SENT_BYTES_MAX / 1024;
+        return Err(Error::invalid("record.too_large", format!("the document is larger than {most} KiB")));
+    }
+    Ok(())
+}
+
+/// Counts what is written, and keeps nothing.
+struct Length(usize);
+
+impl std::io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }

@@ -245,6 +245,21 @@ fn wrong_documents_name_the_attribute() {
 }
 
 #[test]
+fn what_is_sent_leaves_room_for_what_the_platform_adds() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let gate = gate(db, catalogue());
+    let cx = somebody(TenantId(1));
+    let long = |bytes: usize| object(json!({ "name": "a", "@type": "MyThing", "note": "x".repeat(bytes) }));
+    let too_long = base::limits::RECORD_SENT_BYTES_MAX + 1;
+    assert_eq!(THING.create(&gate, &cx, long(too_long)).unwrap_err().code(), "record.too_large");
+    let made = THING.create(&gate, &cx, long(too_long / 2)).unwrap();
+    // Halves that are merged are a whole.
+    let more = object(json!({ "more": "x".repeat(too_long / 2) }));
+    assert_eq!(THING.update(&gate, &cx, &made.id, None, more).unwrap_err().code(), "record.too_large");
+    assert_eq!(THING.get(&gate, &cx, &made.id).unwrap().revision, 1);
+}
+
+#[test]
 fn reactions_run_in_the_same_transaction() {
     let (_, db, _keep) = db::testing::sqlite();
     let gate = gate(db, catalogue());

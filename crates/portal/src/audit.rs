@@ -140,7 +140,8 @@ pub(crate) async fn search(s: Signed) -> Answer {
     let (p, t) = (s.p(), s.t());
     let query = &s.visit.query;
     let text = |name: &str| Some(query.get(name).to_owned()).filter(|v| !v.is_empty());
-    let next_day = |at: Timestamp| at + jiff::SignedDuration::from_hours(24);
+    // Beyond the last day that there is, nothing bounds.
+    let next_day = |at: Timestamp| at.checked_add(jiff::SignedDuration::from_hours(24)).ok();
     let ask = ListEntries {
         actor: text("actor"),
         action: text("action"),
@@ -148,7 +149,7 @@ pub(crate) async fn search(s: Signed) -> Answer {
         outcome: text("outcome"),
         without_hosts: query.get("reports") != "1",
         from: day(query.get("from")),
-        until: day(query.get("until")).map(next_day),
+        until: day(query.get("until")).and_then(next_day),
         before: before(&s),
         limit: Some(ROWS),
         ..ListEntries::default()

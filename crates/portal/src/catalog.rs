@@ -14,7 +14,7 @@ use base::{Error, Kind, Result};
 use billing::rating::{Charge, MONTH_HOURS};
 use commerce::catalog::characteristics::{Characteristic, Specification, ValueType};
 use commerce::catalog::{PRODUCT_OFFERING, PRODUCT_OFFERING_PRICE, PRODUCT_SPECIFICATION, is_on_sale};
-use commerce::orders::{ORDER_PRICE, PRODUCT_ORDER, PriceInput, PriceItem};
+use commerce::orders::{ORDER_PRICE, PriceInput, PriceItem};
 use db::Record;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value as Json, json};
@@ -485,12 +485,6 @@ pub(crate) async fn submit(s: Signed, Path(id): Path<String>) -> Answer {
 /// Places the order once: a repeated press finds the first one.
 async fn place(s: &Signed, offering: &str, chosen: Map<String, Json>) -> Result<String> {
     let once: String = s.visit.form.get("once").chars().filter(char::is_ascii_alphanumeric).take(64).collect();
-    let ask = Ask { conditions: vec![("externalId", vec![once.clone()])], limit: 1, ..Ask::default() };
-    if !once.is_empty()
-        && let Some(order) = s.list(&PRODUCT_ORDER, ask).await?.records.first()
-    {
-        return Ok(order.id.clone());
-    }
     let characteristics = commerce::catalog::characteristics::write_list(&chosen);
     let body = json!({
         "externalId": once,
@@ -503,7 +497,7 @@ async fn place(s: &Signed, offering: &str, chosen: Map<String, Json>) -> Result<
         }],
     });
     let Json::Object(body) = body else { return Err(Error::bug("order.form", "an order is an object")) };
-    s.blocking(move |gate, cx| PRODUCT_ORDER.create(gate, cx, body)).await.map(|order| order.id)
+    s.blocking(move |gate, cx| commerce::orders::place_once(gate, cx, body)).await.map(|order| order.id)
 }
 
 /// The name of a characteristic's control in the form.

@@ -114,7 +114,11 @@ pub(crate) async fn sign_in(portal: Portal, Anybody(visit): Anybody) -> Answer {
         password: Secret::new(visit.form.raw("password")),
         user_agent: visit.agent.clone(),
     };
-    let cx = portal.stranger(&visit)?;
+    // Whoever is signed in here ends that by signing in again.
+    let cx = match &visit.cx {
+        Some(cx) => cx.clone(),
+        None => portal.stranger(&visit)?,
+    };
     match sessions::OPEN.call(&portal.gate, &cx, input).await {
         Ok(signed_in) => {
             let mut response = Redirect::to(&next(&visit)).into_response();

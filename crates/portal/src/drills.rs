@@ -199,6 +199,11 @@ fn took(p: &Page, milliseconds: u64) -> String {
     crate::fmt::took(i64::try_from(milliseconds).unwrap_or(i64::MAX), p.t)
 }
 
+/// What a plan promises; in words where it follows the impact analysis.
+fn promised(p: &Page, terms: &Terms, which: fn(Objectives) -> u64) -> String {
+    terms.objectives.map_or_else(|| p.t.drills.as_assessed.to_owned(), |own| seconds(p, which(own)))
+}
+
 fn figure(p: &Page, measured: Option<u64>, promised: u64) -> Figure {
     Figure {
         kept: measured.is_some_and(|measured| measured <= promised.saturating_mul(1_000)),
@@ -208,13 +213,13 @@ fn figure(p: &Page, measured: Option<u64>, promised: u64) -> Figure {
 }
 
 fn figures(p: &Page, run: &DrillRun) -> (Figure, Figure) {
-    let Objectives { rto_seconds, rpo_seconds } = run.body.terms.objectives;
+    let Objectives { rto_seconds, rpo_seconds } = run.objectives();
     (figure(p, run.rto_milliseconds(), rto_seconds), figure(p, run.rpo_milliseconds(), rpo_seconds))
 }
 
 fn run_row(p: &Page, run: &DrillRun) -> RunRow {
     let (rto, rpo) = figures(p, run);
-    let promised = run.body.terms.objectives.rto_seconds.saturating_mul(1_000).max(1);
+    let promised = run.objectives().rto_seconds.saturating_mul(1_000).max(1);
     RunRow {
         id: run.id.to_string(),
         plan: run.body.plan_name.clone(),
@@ -301,8 +306,8 @@ pub(crate) async fn list(s: Signed) -> Answer {
         id: plan.id.to_string(),
         name: plan.name.clone(),
         scenario: scenario(d, &plan.terms.scenario),
-        rto: seconds(p, plan.terms.objectives.rto_seconds),
-        rpo: seconds(p, plan.terms.objectives.rpo_seconds),
+        rto: promised(p, &plan.terms, |own| own.rto_seconds),
+        rpo: promised(p, &plan.terms, |own| own.rpo_seconds),
         last: runs.iter().find(|run| run.plan == plan.id).map(|run| (run.state.word().to_owned(), run.incident_at)),
         next: plan.next_due,
     };
@@ -329,8 +334,8 @@ pub(crate) async fn plan(s: Signed, Path(id): Path<String>) -> Answer {
     let when = schedule.map_or_else(|| d.by_hand.to_owned(), |at| format!("{} {}", at.calendar, at.time_zone));
     let facts = vec![
         (d.scenario, scenario(d, &terms.scenario).to_owned()),
-        (d.rto_long, seconds(p, terms.objectives.rto_seconds)),
-        (d.rpo_long, seconds(p, terms.objectives.rpo_seconds)),
+        (d.rto_long, promised(p, terms, |own| own.rto_seconds)),
+        (d.rpo_long, promised(p, terms, |own| own.rpo_seconds)),
         (d.schedule, when),
         (d.next, plan.next_due.map_or_else(|| d.by_hand.to_owned(), |next| p.exact(&next))),
         (d.negative, terms.negative_every.to_string()),
@@ -433,8 +438,8 @@ async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
         Field::line("lostPlace", d.lost_place, kept("lostPlace", ""))
             .hint(d.lost_place_hint)
             .optional(t.frame.optional),
-        number("rto", d.rto_long, "60", d.minutes).hint(d.rto_hint),
-        number("rpo", d.rpo_long, "1440", d.minutes).hint(d.rpo_hint),
+        number("rto", d.rto_long, "60", d.minutes).hint(d.rto_hint).free(),
+        number("rpo", d.rpo_long, "1440", d.minutes).hint(d.rpo_hint).free(),
         Field::line("place", d.place, kept("place", "")).hint(d.place_hint).optional(t.frame.optional),
         Field::line("recordPath", d.record_path, kept("recordPath", &record.path)).hint(d.record_path_hint),
         Field::line("recordPointer", d.record_pointer, kept("recordPointer", &record.pointer))
@@ -479,16 +484,21 @@ fn terms(s: &Signed) -> std::result::Result<NewPlan, &'static str> {
     let text = |name: &'static str| form.get(name).to_owned();
     let (calendar, time_zone) = (text("calendar"), text("timeZone"));
     let schedule = (!calendar.is_empty()).then_some(Schedule { calendar, jitter_minutes: 0, time_zone });
+    // Both empty: as the impact analysis says.
+    let objectives = match (form.get("rto"), form.get("rpo")) {
+        ("", "") => None,
+        _ => Some(Objectives {
+            rto_seconds: number("rto")?.saturating_mul(60),
+            rpo_seconds: number("rpo")?.saturating_mul(60),
+        }),
+    };
     Ok(NewPlan {
         name: form.get("name").to_owned(),
         terms: Terms {
             services: form.all("services").into_iter().map(str::to_owned).collect(),
             scenario,
             place: if form.get("place").is_empty() { None } else { Some(place("place")?) },
-            objectives: Objectives {
-                rto_seconds: number("rto")?.saturating_mul(60),
-                rpo_seconds: number("rpo")?.saturating_mul(60),
-            },
+            objectives,
             schedule,
             negative_every: u32::try_from(number("negative")?).map_err(|_| "negative")?,
             owner: form.get("owner").to_owned(),

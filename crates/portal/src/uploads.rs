@@ -94,12 +94,28 @@ fn missing(s: &Signed) -> Error {
     Error::invalid("form.file_missing", s.t().operator.image_file_missing).at("file")
 }
 
+/// What the form has, each once.
+const FIELDS: [&str; 5] = ["csrf", "name", "format", "sha256", "file"];
+
 /// Reads the form, and keeps its file.
 async fn taken(s: &Signed, form: &mut Form, boundary: String, request: Request) -> Result<Image> {
+    // Who may send none is not listened to.
+    let any = Announced { name: "image".to_owned(), format: ImageFormat::Raw };
+    if let Err(error) = s.call(&images::UPLOAD, any).await
+        && !correctable(&error)
+    {
+        return Err(error);
+    }
     let sizes = SizeLimit::new().per_field(4 << 10).for_field("file", limits::IMAGE_BYTES_MAX + 1);
+    let known = Constraints::new().allowed_fields(FIELDS.to_vec()).size_limit(sizes);
     let body = request.into_body().into_data_stream();
-    let mut parts = Multipart::with_constraints(body, boundary, Constraints::new().size_limit(sizes));
+    let mut parts = Multipart::with_constraints(body, boundary, known);
+    let mut seen = 0;
     while let Some(part) = in_time(parts.next_field()).await? {
+        seen += 1;
+        if seen > FIELDS.len() {
+            return Err(Error::invalid("form.broken_off", "the form does not read: it has too many parts"));
+        }
         match part.name().unwrap_or_default().to_owned() {
             name if name == "file" => {
                 bound(form, &s.visit.page.csrf)?;

@@ -240,7 +240,8 @@ fn blank(headers: &HeaderMap, uri: &Uri, who: Option<Who>, request_id: String, n
         lang,
         t: lang.messages(),
         theme: cookie(cookies, "yunwei_theme").map_or(Theme::Auto, Theme::parse),
-        path: uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+        // Pages link to themselves: an address such as `//elsewhere` would lead away.
+        path: uri.path_and_query().map(ToString::to_string).filter(|p| http::is_local(p)).unwrap_or_else(|| "/".into()),
         csrf: String::new(),
         request_id,
         now,

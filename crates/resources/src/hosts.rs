@@ -149,9 +149,16 @@ pub fn at_site(conn: &mut Conn<'_>, site: SiteId) -> Result<Vec<HostId>> {
     conn.query(sql, args![site, limits::HOSTS_PLACED_MAX], |row| row.get(0))
 }
 
+/// Most memory, and most disk, that a host may say it has, in MiB.
+const FACT_MAX: u64 = 1 << 40;
+
 pub(crate) fn facts_text(facts: &HostReport) -> Result<String> {
     if facts.images.len() > 10_000 || facts.bridges.len() > 1_000 || facts.warnings.len() > 100 {
         return Err(Error::invalid("host.facts", "a host's report names too many things"));
+    }
+    // No host is that large; what all have together must not run over in the ledger of capacity.
+    if facts.memory_mib > FACT_MAX || facts.disk_mib > FACT_MAX {
+        return Err(Error::invalid("host.facts", "a host reports more than any host has"));
     }
     serde_json::to_string(facts).map_err(|e| Error::bug("host.facts", "a host's report cannot be written").because(e))
 }

@@ -131,6 +131,11 @@ impl Intent {
         self.freed_at.is_some()
     }
 
+    /// Whether it was shut down from inside, and is left so until somebody wants it to run anew.
+    fn has_stopped_itself(&self) -> bool {
+        self.failure().is_some_and(|problem| problem.code == drivers::wire::SHUT_DOWN_INSIDE)
+    }
+
     /// Why it will not become as wanted without another generation.
     pub fn failure(&self) -> Option<&Problem> {
         self.current()
@@ -367,10 +372,21 @@ pub fn edit(tx: &mut Tx<'_>, id: &IntentId, edit: impl FnOnce(&mut MachineSpec) 
 /// # Errors
 /// As [`edit`].
 pub fn power(tx: &mut Tx<'_>, id: &IntentId, power: Power) -> Result<()> {
+    let before = get(tx, id)?;
     edit(tx, id, |spec| {
         spec.power = power;
         Ok(())
-    })
+    })?;
+    // One that switched itself off is left so until somebody wants it anew, though the same is wanted of it.
+    let Some(Intent { desired: Some(spec), host, .. }) = before.filter(|found| found.has_stopped_itself()) else {
+        return Ok(());
+    };
+    if power != Power::Running || spec.power != power {
+        return Ok(());
+    }
+    let text = serde_json::to_string(&spec)
+        .map_err(|e| Error::bug("intent.text", "a machine cannot be written").because(e))?;
+    change(tx, id.as_str(), host, Some(&text))
 }
 
 /// Wants one reboot; the same token again wants no second one.

@@ -299,6 +299,9 @@ fn plausible(tx: &mut Tx<'_>, intent: &Intent, mut life: Life) -> Result<Option<
     if life.seq == 0 || life.seq > 1 + age / 1_000 {
         return Ok(None);
     }
+    // No life is older than its machine: a host whose clock was wrong at boot would place it years ago,
+    // beyond all that is billed.
+    life.started_at = life.started_at.max(intent.created_at);
     let others: u64 = tx.query_one(
         "SELECT CAST(COALESCE(SUM(ran_ms), 0) AS BIGINT) FROM lives WHERE intent = $1 AND seq <> $2",
         args![id, life.seq],

@@ -3,7 +3,7 @@
 //! Each looks first without a transaction of its own and acts through the gate,
 //! one thing at a time, so that the audit log says what was set right.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base::id::{HostId, RunId, TenantId};
@@ -224,16 +224,56 @@ pub fn ledger(gate: &Gate) -> Result<()> {
     Ok(())
 }
 
+/// Since when hosts could have been heard: since the last time that nobody looked for a while, be it
+/// that the database was away, the machine slept, or its clock was set.
+fn listening(ears: &mut Option<Ears>, now: Timestamp) -> Timestamp {
+    const DEAF_MICROS: i64 = 60_000_000;
+    let since = match ears {
+        Some(ears) if (0..DEAF_MICROS).contains(&(micros(now) - micros(ears.looked))) => ears.since,
+        _ => now,
+    };
+    *ears = Some(Ears { since, looked: now });
+    since
+}
+
+/// Since when this server has listened, and when it looked last.
+struct Ears {
+    since: Timestamp,
+    looked: Timestamp,
+}
+
 /// Registers the room's reconcilers.
 #[must_use]
 pub fn register(registry: durable::Registry) -> durable::Registry {
     let seconds = Duration::from_secs;
-    let listening = OnceLock::new();
+    let ears = Mutex::new(None);
     registry
-        .reconciler("resources.silence", seconds(15), move |gate| silence(gate, *listening.get_or_init(|| gate.now())))
+        .reconciler("resources.silence", seconds(15), move |gate| {
+            silence(gate, listening(&mut ears.lock().unwrap_or_else(PoisonError::into_inner), gate.now()))
+        })
         .reconciler("resources.gone", seconds(60), gone)
         .reconciler("resources.abandoned", seconds(300), abandoned)
         .reconciler("resources.supply", seconds(120), supply)
         .reconciler("resources.certificates", seconds(3_600), certificates)
         .reconciler("resources.ledger", seconds(86_400), ledger)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_did_not_listen_for_a_while_has_heard_nobody_since() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let mut ears = None;
+        let begun = at("2026-07-01T00:00:00Z");
+        assert_eq!(listening(&mut ears, begun), begun);
+        assert_eq!(listening(&mut ears, at("2026-07-01T00:00:15Z")), begun);
+        // The database was away, or the machine slept.
+        let back = at("2026-07-01T00:05:00Z");
+        assert_eq!(listening(&mut ears, back), back);
+        // The clock was set back.
+        let earlier = at("2026-06-30T23:00:00Z");
+        assert_eq!(listening(&mut ears, earlier), earlier);
+    }
 }

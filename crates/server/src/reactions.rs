@@ -75,7 +75,10 @@ fn welcome(tx: &mut Tx<'_>, tenant: TenantId) -> Result<()> {
 fn of_commerce(tx: &mut Tx<'_>, fact: &commerce::Fact) -> Result<()> {
     use commerce::Fact as F;
     match fact {
-        F::OrderAccepted { order, .. } => fulfilment::accepted(tx, order),
+        F::OrderAccepted { order, .. } => {
+            usage::order_accepted(tx, order)?;
+            fulfilment::accepted(tx, order)
+        }
         F::OrderCancellationRequested { order, .. } => fulfilment::cancelled(tx, order),
         F::OrderEnded { .. } => Ok(()),
     }

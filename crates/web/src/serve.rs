@@ -132,6 +132,9 @@ async fn connection(
     ended: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
+    // Whoever asks and does not read the answer would hold a place for ever (tcp(7), TCP_USER_TIMEOUT: also
+    // while the other side's window is closed).
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, limits::UNREAD_SECONDS_MAX * 1_000);
     let Some(acceptor) = acceptor else {
         let known = Connection { peer, secure: false, certificates: Arc::default() };
         return http(stream, known, router, ended).await;

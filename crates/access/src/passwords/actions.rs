@@ -56,16 +56,17 @@ pub static CHANGE: Prepared<ChangePassword, Hashed, PasswordSet> = Prepared {
     prepare: |gate, cx, input| {
         let id = cx.account().ok_or_else(|| Error::unauthenticated("session.required", "sign in to do this"))?;
         let by = cx.clone();
-        let (account, before, limited) = gate.db().read(move |conn| {
-            let limited = tokens::limits_of(conn, &by)?;
-            Ok((accounts::store::load(conn, id)?, accounts::store::password(conn, id)?, limited))
+        let (account, before, narrow) = gate.db().read(move |conn| {
+            let account = accounts::store::load(conn, id)?;
+            let narrow = tokens::is_narrow(conn, &by, account.home)?;
+            Ok((account, accounts::store::password(conn, id)?, narrow))
         })?;
         let subjects = Subjects::new("change", &id.to_string(), cx);
-        // Who signs in with a password has all roles of the account; a limited token must not get them.
-        if before.is_none() && limited.is_some() {
+        // Who signs in with a password has all roles of the account, everywhere; a token for less must not get them.
+        if before.is_none() && narrow {
             return Err(Error::forbidden(
                 "password.limited_token",
-                "this token is limited to some of your roles; a first password is set with one that is not",
+                "this token is limited to some of your roles or to one organisation; a first password is set with one that is not",
             ));
         }
         if let Some(kept) = &before {

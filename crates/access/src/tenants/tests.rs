@@ -67,6 +67,17 @@ fn the_operator_sees_its_customers_entries_and_not_their_departments() {
         }
         let owner = house.with_role("owner", house.first);
         assert_eq!(names(&house, &owner, None), [house.department]);
+        // Nor by their names.
+        let department = house.gate.run(&owner, &GET, TenantRef { tenant: house.department }).unwrap().name;
+        let search = |cx: &Cx, text: &str| {
+            let list = ListTenants { search: Some(text.to_owned()), ..Default::default() };
+            house.gate.run(cx, &LIST, list).unwrap().items.into_iter().map(|one| one.id).collect::<Vec<_>>()
+        };
+        assert_eq!(search(&owner, &department), [house.department]);
+        assert_eq!(search(&administrator, &department), []);
+        let first = house.gate.run(&administrator, &GET, TenantRef { tenant: house.first }).unwrap().name;
+        assert!(search(&administrator, &first).contains(&house.first));
+        assert_eq!(search(&owner, &first), [], "oneself is not below oneself");
         // The operator's name is known to those below; its other customers are not.
         assert!(house.gate.run(&owner, &GET, TenantRef { tenant: house.operator }).is_ok());
         let list = ListTenants { parent: Some(house.operator), ..Default::default() };

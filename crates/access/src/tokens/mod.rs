@@ -61,6 +61,13 @@ pub struct Token {
     pub used_at: Option<Timestamp>,
 }
 
+/// Whether the actor came with a token that is for less than its account: for some of its roles, or
+/// for one tenant that is not the account's own.
+pub(crate) fn is_narrow(conn: &mut Conn<'_>, cx: &Cx, home: TenantId) -> Result<bool> {
+    let Some(id) = cx.session().and_then(|text| text.parse::<TokenId>().ok()) else { return Ok(false) };
+    Ok(store::find(conn, id)?.is_some_and(|token| token.roles.is_some() || token.tenant != home))
+}
+
 /// The token that the actor came with, where it was limited to some of the roles of its account.
 pub(crate) fn limits_of(conn: &mut Conn<'_>, cx: &Cx) -> Result<Option<Token>> {
     match cx.session().and_then(|text| text.parse::<TokenId>().ok()) {

@@ -67,6 +67,12 @@ fn a_limited_token_stays_limited_whatever_its_account_becomes() {
         let narrow = through(Some(&["auditor"]));
         let first = || ChangePassword { current: None, password: Secret::new("nine ferries in the evening rain") };
         assert_eq!(CHANGE.run(&house.gate, &narrow, first()).unwrap_err().code(), "password.limited_token");
+        // Nor where the token has all roles, and reaches one customer only.
+        let staff = house.person("staff@example.com", house.operator, &["support"]);
+        let inside = house.cx(staff, Some(house.first)).unwrap();
+        let made = house.gate.run(&inside, &CREATE, wanted("inside", None)).unwrap();
+        let inside = auth.recognise(&made.secret, None).unwrap().cx;
+        assert_eq!(CHANGE.run(&house.gate, &inside, first()).unwrap_err().code(), "password.limited_token");
         // Nor to a token that grows with the account, even where it has all roles at present.
         let all = through(Some(&["administrator", "auditor"]));
         let child = house.gate.run(&all, &CREATE, wanted("child", None)).unwrap();

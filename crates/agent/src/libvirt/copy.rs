@@ -272,10 +272,11 @@ fn things(phase: &str, done: usize, total: usize) -> TaskProgress {
 
 /// Copies a disk into a sparse file. What the disk holds does not say what format it has.
 fn convert(from: &Path, format: &str, to: &Path, cancel: &Cancel) -> Result<()> {
-    // It may take hours, and ends with this program.
+    // It may take hours, and ends with this program. Shared (-U): its machine may be started meanwhile;
+    // a copy of disks that changed under it is thrown away.
     let missing = |e| Error::unavailable("host.tool_missing", format!("cannot run qemu-img: {e}")).because(e);
     let mut child = Command::new("setpriv")
-        .args(["--pdeathsig", "KILL", "--", "qemu-img", "convert", "-f", format, "-O", "raw", "-S", "4k"])
+        .args(["--pdeathsig", "KILL", "--", "qemu-img", "convert", "-U", "-f", format, "-O", "raw", "-S", "4k"])
         .arg(from)
         .arg(to)
         .env("LC_ALL", "C")

@@ -52,6 +52,8 @@ struct Ready {
     boot: Option<Boot>,
 }
 
+/// In a machine's directory: the kernel that it boots from. Disks that were restored rest on no image.
+const BOOTS: &str = "boots";
 /// In an image's directory: when it was used last, by the file's own time.
 const USED: &str = "used";
 
@@ -137,10 +139,11 @@ impl Storage {
         Ok(gone)
     }
 
-    /// The files that disks of this host's machines rest on.
+    /// The files that this host's machines rest on or boot from.
     fn backing_files(&self) -> Result<Vec<PathBuf>> {
         let mut found = Vec::new();
         for id in self.machines()? {
+            found.extend(self.boots(&id));
             for entry in fs::read_dir(self.dir(&id)).into_iter().flatten().flatten() {
                 let path = entry.path();
                 if path.extension().is_some_and(|extension| extension == "qcow2") {
@@ -166,7 +169,13 @@ impl Storage {
 
     /// Whether every file of a machine with these disks is there.
     pub fn is_complete(&self, id: &IntentId, disks: &[String]) -> bool {
-        disks.iter().all(|name| self.disk_file(id, name).is_some()) && self.dir(id).join("seed.iso").is_file()
+        let boots = self.boots(id).is_none_or(|kernel| kernel.is_file());
+        boots && disks.iter().all(|name| self.disk_file(id, name).is_some()) && self.dir(id).join("seed.iso").is_file()
+    }
+
+    /// The kernel that a machine boots from, of an image that its disks may not rest on.
+    fn boots(&self, id: &IntentId) -> Option<PathBuf> {
+        fs::read_to_string(self.dir(id).join(BOOTS)).ok().map(PathBuf::from)
     }
 
     /// Makes what is missing. `resting`: the machine does not run, so its disks may be grown.
@@ -201,6 +210,9 @@ impl Storage {
             if at == 0 {
                 boot = image.and_then(|image| image.boot);
             }
+        }
+        if let Some((kernel, ..)) = &boot {
+            files::write_private(&dir.join(BOOTS), kernel.to_string_lossy().as_bytes())?;
         }
         let seed = dir.join("seed.iso");
         files::write_private(&seed, &seed_image(spec))?;
@@ -623,6 +635,15 @@ mod tests {
         age(3, limits::IMAGE_UNUSED_DAYS - 1);
         assert_eq!(storage.forget_images().unwrap(), [digest(2)]);
         assert!(dir(1).join("image").exists() && dir(3).join("image").exists() && !dir(2).exists());
+        // A disk that was restored rests on nothing, and its machine boots from the image all the same.
+        fs::write(storage.dir(&machine).join(BOOTS), dir(3).join("kernel").to_str().unwrap()).unwrap();
+        fs::write(dir(3).join("kernel"), b"kernel").unwrap();
+        age(3, 100);
+        assert!(storage.forget_images().unwrap().is_empty());
+        fs::write(storage.dir(&machine).join("seed.iso"), b"").unwrap();
+        assert!(storage.is_complete(&machine, &["system".to_owned()]));
+        fs::remove_file(dir(3).join("kernel")).unwrap();
+        assert!(!storage.is_complete(&machine, &["system".to_owned()]), "what it boots from is to be fetched again");
         storage.remove(&machine).unwrap();
         assert!(storage.forget_images().unwrap().is_empty(), "its last use was seen just now");
         age(1, 100);

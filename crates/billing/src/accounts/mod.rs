@@ -135,6 +135,15 @@ pub(crate) fn is_issuer(tx: &mut Tx<'_>) -> Result<bool> {
     Ok(tx.cx().tenant() == tx.operator()?)
 }
 
+/// Sees to it that an account may be charged with something new: `Conflict` (`billingAccount.closed`).
+pub(crate) fn expect_open(tx: &mut Tx<'_>, account: &Account) -> Result<()> {
+    if store::is_open(tx, &account.id)? {
+        return Ok(());
+    }
+    let message = format!("billing account {} is closed: nothing new is charged to it; name another one", account.id);
+    Err(Error::conflict("billingAccount.closed", message).at("billingAccount"))
+}
+
 /// Sees to it that an account can pay prices.
 ///
 /// # Errors

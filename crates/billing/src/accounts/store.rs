@@ -6,6 +6,9 @@ use db::{Conn, Row, args};
 
 use super::Account;
 
+/// It is not closed: its document says so.
+const OPEN: &str = "NOT EXISTS (SELECT 1 FROM records r WHERE r.id = a.id AND r.state = 'Closed')";
+
 const COLUMNS: &str = "id, tenant, name, currency, opened_at";
 
 fn read(row: &Row) -> Result<Account> {
@@ -51,6 +54,12 @@ pub(super) fn by_id(conn: &mut Conn<'_>, id: &str) -> Result<Option<Account>> {
     conn.query_opt(&format!("SELECT {COLUMNS} FROM billing_accounts WHERE id = $1"), args![id], read)
 }
 
+/// Whether an account may be charged with something new.
+pub(super) fn is_open(conn: &mut Conn<'_>, id: &str) -> Result<bool> {
+    let sql = format!("SELECT 1 FROM billing_accounts a WHERE id = $1 AND {OPEN}");
+    Ok(conn.query_opt(&sql, args![id], |_| Ok(()))?.is_some())
+}
+
 pub(super) fn all(conn: &mut Conn<'_>, after: &str, limit: u32) -> Result<Vec<Account>> {
     conn.query(
         &format!("SELECT {COLUMNS} FROM billing_accounts WHERE id > $1 ORDER BY id LIMIT $2"),
@@ -59,13 +68,15 @@ pub(super) fn all(conn: &mut Conn<'_>, after: &str, limit: u32) -> Result<Vec<Ac
     )
 }
 
-/// The oldest account of the tenant, or of the nearest one above it below the operator.
+/// The oldest account of the tenant that is not closed, or of the nearest one above it below the operator.
 pub(super) fn nearest(conn: &mut Conn<'_>, tenant: TenantId) -> Result<Option<Account>> {
     let mut here = Some(tenant);
     for _ in 0..limits::TENANT_DEPTH_MAX {
         let Some(at) = here else { break };
         let found = conn.query_opt(
-            &format!("SELECT {COLUMNS} FROM billing_accounts WHERE tenant = $1 ORDER BY opened_at, id LIMIT 1"),
+            &format!(
+                "SELECT {COLUMNS} FROM billing_accounts a WHERE tenant = $1 AND {OPEN} ORDER BY opened_at, id LIMIT 1"
+            ),
             args![at],
             read,
         )?;

@@ -385,6 +385,9 @@ pub static ADJUST: Action<AdjustInput, Adjusted> = Action {
     run: adjust,
 };
 
+/// Beyond this, as with prices, it is a slip of the hand, and sums could run over.
+const ADJUSTMENT_MAX: i64 = 1_000_000_000_000;
+
 fn adjust(tx: &mut Tx<'_>, input: &AdjustInput) -> Result<Adjusted> {
     if !accounts::is_issuer(tx)? {
         return Err(Error::forbidden("bill.issuer", "bills are adjusted by the operator"));
@@ -392,6 +395,9 @@ fn adjust(tx: &mut Tx<'_>, input: &AdjustInput) -> Result<Adjusted> {
     let (account, _) = accounts::granted(tx, ADJUST.name, &input.account)?;
     let exact = decimal(&input.amount, "amount")?;
     let amount = Money::round(exact, account.currency).map_err(|e| e.at("amount"))?;
+    if exact.abs() >= Decimal::from(ADJUSTMENT_MAX) {
+        return Err(Error::invalid("bill.amount", "an adjustment is below a million million").at("amount"));
+    }
     if amount.amount() != exact || amount.minor == 0 {
         let message =
             format!("an amount in {} is not zero and has {} decimals", account.currency, account.currency.decimals());

@@ -41,7 +41,7 @@ pub use kinds::{USAGE, USAGE_SPECIFICATION};
 pub use life::{LifeEnd, LifeSeen};
 pub use pieces::{Piece, Stretch, pieces};
 pub use types::{Basis, Entry, Meter, MeterStart, Metered, Sizes, Terms, Unknown};
-pub use work::{change, end, life_observed, life_seen, service_activated, service_moved, start};
+pub use work::{change, end, life_observed, life_seen, order_accepted, service_activated, service_moved, start};
 
 pub(crate) use store::{
     by_id as meter_by_id, entries_of_line, entry_of, meters_of, meters_of_tenant, of_service as meter_of_service, rest,

@@ -4,8 +4,10 @@
 use base::money::decimal;
 use base::time::{Timestamp, micros};
 use base::{Result, limits};
+use commerce::orders::PRODUCT_ORDER;
 use db::Conn;
 use gate::Tx;
+use serde_json::Value as Json;
 
 use super::kinds;
 use super::life::{LifeEnd, LifeSeen};
@@ -70,6 +72,28 @@ pub fn service_activated(tx: &mut Tx<'_>, service: &str) -> Result<()> {
         at: sold.at,
     };
     start(tx, &new)
+}
+
+/// Sees to it that what an order adds can be billed, before anything is made of it: the reaction to
+/// commerce's `OrderAccepted`. What nobody can pay would be taken away again at its activation.
+///
+/// # Errors
+/// `Invalid` where a frozen price does not read or is in another currency than the account's,
+/// `Dangling` or `Conflict` where the account is not there or closed: the order is refused with it.
+pub fn order_accepted(tx: &mut Tx<'_>, order: &str) -> Result<()> {
+    let order = tx.peek(&PRODUCT_ORDER, order)?;
+    let items = order.body.get("productOrderItem").and_then(Json::as_array);
+    for item in items.into_iter().flatten().filter(|item| item["action"] == "add") {
+        let prices = rating::prices(item["itemPrice"].as_array().map_or(&[][..], Vec::as_slice))?;
+        let named = item.pointer("/billingAccount/id").or_else(|| order.at("billingAccount.id")).and_then(Json::as_str);
+        let account = match named {
+            Some(id) => accounts::by_id(tx, id)?,
+            None => accounts::open(tx, order.tenant, None)?,
+        };
+        accounts::expect_open(tx, &account)?;
+        accounts::payable(&account, &prices)?;
+    }
+    Ok(())
 }
 
 fn metered(intent: &str, from: Option<Timestamp>) -> Metered {
@@ -251,9 +275,13 @@ pub(crate) fn unknown(conn: &mut Conn<'_>, meter: &Meter, from: Timestamp, until
     for machine in &meter.machines {
         let (begun, ended) = meter.span(&machine.intent);
         let last = ended.map_or(until, |ended| ended.min(until));
-        for life in store::lives_of(conn, &machine.intent)? {
+        let lives = store::lives_of(conn, &machine.intent)?;
+        for (at, life) in lives.iter().enumerate() {
             let since = after(life.started, life.ran_us)?.max(begun);
-            let (open_until, forgone) = match life.end {
+            // A machine lives one life at a time: nobody will say any more how one ended that was followed by another.
+            let followed = lives.get(at + 1).map(|next| next.started);
+            let (open_until, forgone) = match &life.end {
+                None if followed.is_some() => (followed.unwrap_or(last).min(last), true),
                 None => (last, false),
                 Some(end) if !end.certain => (end.at.min(last), true),
                 Some(_) => continue,

@@ -100,6 +100,9 @@ impl Price {
             return Err(Error::invalid("price.negative", "a price is not negative; a discount is a price alteration")
                 .at("price.value"));
         }
+        if amount >= Decimal::from(AMOUNT_MAX) {
+            return Err(too_large("price.value"));
+        }
         let currency = money.get("unit").and_then(Json::as_str).unwrap_or_default();
         let currency = currency.parse::<Currency>().map_err(|e| e.at("price.unit"))?;
         let measure = body.get("unitOfMeasure");
@@ -122,6 +125,12 @@ impl Price {
             )
             .at("unitOfMeasure.amount"));
         }
+        let quantity_from = body.get("quantityFrom").and_then(Json::as_str).map(str::to_owned);
+        // What is frozen is the price of one; thresholds and allowances are kept as they are written.
+        if KEPT.iter().any(|name| body.contains_key(*name)) && (per != Decimal::ONE || quantity_from.is_some()) {
+            let message = "a price with tiers or an allowance is for one unit, and not multiplied by a characteristic";
+            return Err(Error::invalid("price.graded", message).at("unitOfMeasure.amount"));
+        }
         if kind == PriceType::Usage && unit.is_empty() {
             return Err(Error::invalid(
                 "price.unit_missing",
@@ -139,7 +148,7 @@ impl Price {
             period: if kind == PriceType::Recurring { period(body)? } else { String::new() },
             applies: conditions(body.get("prodSpecCharValueUse")),
             extensions: KEPT.iter().filter_map(|name| Some(((*name).to_owned(), body.get(*name)?.clone()))).collect(),
-            quantity_from: body.get("quantityFrom").and_then(Json::as_str).map(str::to_owned),
+            quantity_from,
             kind,
             amount,
             currency,
@@ -165,9 +174,7 @@ impl Price {
         self.amount
             .checked_mul(quantity)
             .filter(|amount| !amount.is_sign_negative() && *amount < Decimal::from(AMOUNT_MAX))
-            .ok_or_else(|| {
-                Error::invalid("price.too_large", "the price comes to more than can be billed").at(name.clone())
-            })
+            .ok_or_else(|| too_large(name))
     }
 
     /// What an order line, and later the product, keeps of it: TMF's `OrderPrice`.
@@ -202,6 +209,10 @@ impl Price {
 
 /// Beyond this an amount no longer keeps its digits as a JSON number.
 const AMOUNT_MAX: i64 = 1_000_000_000_000;
+
+fn too_large(at: &str) -> Error {
+    Error::invalid("price.too_large", "the price comes to more than can be billed").at(at.to_owned())
+}
 
 fn period(body: &Map<String, Json>) -> Result<String> {
     let word = body.get("recurringChargePeriodType").and_then(Json::as_str).unwrap_or_default().to_ascii_lowercase();

@@ -177,6 +177,17 @@ fn prices_that_cannot_be_charged_do_not_go_on_sale() {
             json!({ "name": "P", "priceType": "usage", "unitOfMeasure": { "amount": 3, "units": "request" } }),
             "unitOfMeasure.amount",
         ),
+        (json!({ "name": "P", "priceType": "oneTime", "price": { "unit": "TWD", "value": 1e12 } }), "price.value"),
+        // What is frozen is the price of one: thresholds for a thousand would be of one.
+        (
+            json!({ "name": "P", "priceType": "usage", "unitOfMeasure": { "amount": 1000, "units": "request" },
+                "@type": "GradedPrice", "tier": [{ "above": 5, "amount": 0.5 }] }),
+            "unitOfMeasure.amount",
+        ),
+        (
+            json!({ "name": "P", "priceType": "usage", "unitOfMeasure": { "amount": 1, "units": "request" }, "@type": "GradedPrice", "quantityFrom": "vcpu", "allowance": 5 }),
+            "unitOfMeasure.amount",
+        ),
     ] {
         let mut all = body(json!({ "lifecycleStatus": "Active", "price": { "unit": "TWD", "value": 1 } }));
         all.extend(body(wrong.clone()));

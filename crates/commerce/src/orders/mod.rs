@@ -37,13 +37,47 @@ mod tests;
 pub mod types;
 
 use base::{Error, Result};
-use db::records::Key;
+use db::records::{self, Condition, Key, KeyType, Op, Query, Scope, sortable};
 use db::{Class, Record};
-use gate::{Kind, StateMachine, Tx, Verb, free};
+use gate::{Cx, Effect, Gate, Granted, Kind, StateMachine, Tx, Verb, free};
+use serde_json::{Map, Value as Json};
 
 use crate::shapes;
 
 pub use actions::{ORDER_PRICE, PriceInput, PriceItem, PriceOutput, PricedItem};
+
+/// POST of an order that is placed once: where the acting tenant has one with this `externalId`, that
+/// is given, however often and at whatever moment it is sent again.
+///
+/// # Errors
+/// As [`Kind::create`].
+pub fn place_once(gate: &Gate, cx: &Cx, body: Map<String, Json>) -> Result<Record> {
+    let digest = gate::audit::digest(&body);
+    gate.perform(cx, "productOrder.create", Effect::Create, digest, move |tx| {
+        match placed(tx, body.get("externalId"))? {
+            Some(first) => tx.load(&PRODUCT_ORDER, Verb::Get, &first).map(Granted::into_inner),
+            None => PRODUCT_ORDER.request_in(tx, &body).map(Granted::into_inner),
+        }
+    })
+}
+
+/// The acting tenant's order of that external id.
+fn placed(tx: &mut Tx<'_>, external: Option<&Json>) -> Result<Option<String>> {
+    let given = external.and_then(|id| sortable(KeyType::Text, id)).filter(|id| !id.is_empty());
+    let Some(value) = given else { return Ok(None) };
+    let scope = Scope::Tenants { own: vec![tx.cx().tenant()], above: vec![] };
+    let query = Query {
+        kind: PRODUCT_ORDER.name,
+        scope: &scope,
+        conditions: vec![Condition { path: "externalId".to_owned(), op: Op::Eq, values: vec![value] }],
+        sort: None,
+        descending: false,
+        after: None,
+        offset: 0,
+        limit: 1,
+    };
+    Ok(records::list(tx, &query)?.into_iter().next().map(|(record, _)| record.id))
+}
 
 /// Where an order that is not at its end may go; one for services too.
 pub const OPEN: &[&str] = &[

@@ -17,6 +17,7 @@ use super::corrective;
 use super::rules::Objectives;
 use crate::backups::schedule::Schedule;
 use crate::backups::{places, text};
+use crate::bia;
 use crate::{BackupPlaceId, DrillPlanId};
 
 /// The kind of a plan, in audit and policies.
@@ -101,8 +102,9 @@ pub struct Terms {
     /// The place whose copy must serve; any that is left where absent.
     #[serde(default)]
     pub place: Option<BackupPlaceId>,
-    /// What is promised.
-    pub objectives: Objectives,
+    /// What is promised; where absent, what the impact analysis says when a run begins.
+    #[serde(default)]
+    pub objectives: Option<Objectives>,
     /// When it is drilled by itself; only by hand where absent.
     #[serde(default)]
     pub schedule: Option<Schedule>,
@@ -136,7 +138,7 @@ impl Terms {
             return Err(invalid("drillPlan.services", message, "services"));
         }
         let within = |seconds: u64| (1..=OBJECTIVE_SECONDS_MAX).contains(&seconds);
-        if !within(self.objectives.rto_seconds) || !within(self.objectives.rpo_seconds) {
+        if self.objectives.is_some_and(|own| !within(own.rto_seconds) || !within(own.rpo_seconds)) {
             return Err(invalid("drillPlan.objectives", "an objective is from a second to a year", "objectives"));
         }
         if matches!(self.scenario, Scenario::Ransomware { unnoticed_seconds } if unnoticed_seconds > OBJECTIVE_SECONDS_MAX)
@@ -186,6 +188,36 @@ impl Terms {
         }
         tenant.ok_or_else(|| Error::bug("drillPlan.services", "a plan without services was let through"))
     }
+}
+
+/// What is promised of a plan, and because of what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promised {
+    /// The promise.
+    pub objectives: Objectives,
+    /// The activities that it comes from; none where the plan itself says it.
+    pub because: Vec<String>,
+}
+
+/// What is promised at this moment: by the plan itself, or the strictest that any of its services
+/// inherits from the activities that depend on it (ISO 22301, 8.2.2).
+///
+/// # Errors
+/// `Conflict` (`drillPlan.no_objectives`) where neither says anything.
+pub(crate) fn promised(tx: &mut Tx<'_>, tenant: TenantId, terms: &Terms) -> Result<Promised> {
+    if let Some(objectives) = terms.objectives {
+        return Ok(Promised { objectives, because: Vec::new() });
+    }
+    let inherited = bia::objectives_of(tx, tenant, &terms.services)?;
+    let rto = inherited.values().filter_map(|one| one.rto_seconds).min();
+    let rpo = inherited.values().filter_map(|one| one.rpo_seconds).min();
+    let Some((rto_seconds, rpo_seconds)) = rto.zip(rpo) else {
+        let message = "the impact analysis does not say how fast these services must be back and how much may be lost; assess the activities that need them, or say it in the plan";
+        return Err(Error::conflict("drillPlan.no_objectives", message).at("objectives"));
+    };
+    let because: BTreeSet<String> =
+        inherited.values().flat_map(|one| &one.because).map(|activity| activity.name.clone()).collect();
+    Ok(Promised { objectives: Objectives { rto_seconds, rpo_seconds }, because: because.into_iter().collect() })
 }
 
 /// A plan.
@@ -295,6 +327,7 @@ pub static CREATE: Action<NewPlan, DrillPlan> = Action {
         named(&input.name)?;
         input.terms.check()?;
         let tenant = input.terms.whose(tx, "drillPlan.create")?;
+        promised(tx, tenant, &input.terms)?;
         let (id, now, by) = (DrillPlanId::fresh(tx.ids(), tx.now), tx.now, tx.cx().actor().to_string());
         let (body, due) = (text(&input.terms)?, next(tx, id, &input.terms)?);
         tx.touch(KIND, &id.to_string(), tenant, 1);
@@ -410,7 +443,7 @@ pub static UPDATE: Action<ChangePlan, DrillPlan> = Action {
         }
         let terms = &mut found.terms;
         if let Some(objectives) = input.objectives {
-            terms.objectives = objectives;
+            terms.objectives = Some(objectives);
         }
         terms.schedule = input.schedule.clone().or(terms.schedule.take());
         terms.negative_every = input.negative_every.unwrap_or(terms.negative_every);

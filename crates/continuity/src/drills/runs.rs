@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::plans::{self, DrillPlan, Scenario, Terms, listed};
-use super::rules::{self, Control, Ends, Failure, Found, Measured, Miss, Phase, Verdict};
+use super::rules::{self, Control, Ends, Failure, Found, Measured, Miss, Objectives, Phase, Verdict};
 use super::{DRILL, KIND};
 use crate::backups::text;
 use crate::{BackupPlaceId, DrillPlanId, DrillRunId, RecoveryId, RecoveryPointId, RepositoryId};
@@ -196,6 +196,9 @@ pub struct Body {
     pub planned_by: String,
     /// What the plan said when it began.
     pub terms: Terms,
+    /// The activities of the impact analysis that its objectives came from; none where the plan said them.
+    #[serde(default)]
+    pub objectives_because: Vec<String>,
     /// What was taken after this instant is bad.
     #[schemars(with = "Option<String>")]
     pub bad_after: Option<Timestamp>,
@@ -258,11 +261,16 @@ impl DrillRun {
         all.and_then(|all| all.into_iter().max())
     }
 
+    /// What was promised when it began. Every run has it; without it nothing would pass.
+    pub fn objectives(&self) -> Objectives {
+        self.body.terms.objectives.unwrap_or(Objectives { rto_seconds: 0, rpo_seconds: 0 })
+    }
+
     /// What it comes to.
     pub(crate) fn judge(&self, reached: Phase) -> (Verdict, Vec<Miss>) {
         let found: Vec<Found> = self.body.services.iter().map(Restored::found).collect();
         let failure = self.body.failure.as_ref().map(|failure| (failure, reached));
-        rules::judge(self.body.terms.objectives, &found, &self.body.control, failure)
+        rules::judge(self.objectives(), &found, &self.body.control, failure)
     }
 }
 
@@ -346,11 +354,13 @@ pub(crate) fn begin(
     // What a control had found is put right by a control alone.
     let wanted = super::corrective::wants_control(tx, plan.id)?;
     let due = wanted || rules::control_is_due(plan.terms.negative_every, number);
+    let promised = plans::promised(tx, plan.tenant, &plan.terms)?;
     let body = Body {
         plan_name: plan.name.clone(),
         plan_revision: plan.revision,
         planned_by: plan.changed_by.clone(),
-        terms: plan.terms.clone(),
+        terms: Terms { objectives: Some(promised.objectives), ..plan.terms.clone() },
+        objectives_because: promised.because,
         bad_after: bad_after.or_else(|| unnoticed_since(&plan.terms.scenario, tx.now)),
         services: Vec::new(),
         control: if due { Control::Due } else { Control::NotDue },

@@ -661,7 +661,14 @@ pub static RECONCILE: Action<Due, ()> = Action {
         plans::reschedule(tx, &plan)?;
         match runs::running(tx, plan.id)? {
             Some(_) => Ok(()),
-            None => runs::begin(tx, &plan, false, None).map(drop),
+            None => match runs::begin(tx, &plan, false, None) {
+                // Nobody says any more what is promised: the next date finds out whether somebody does.
+                Err(e) if e.code() == "drillPlan.no_objectives" => {
+                    tracing::warn!(plan = %plan.id, "a drill is due and nothing is promised: {e}");
+                    Ok(())
+                }
+                other => other.map(drop),
+            },
         }
     },
 };

@@ -89,6 +89,7 @@ pub fn document(run: &DrillRun) -> Json {
             "negativeEvery": terms.negative_every,
         },
         "objectives": terms.objectives,
+        "objectivesBecause": body.objectives_because,
         "run": {
             "id": run.id,
             "number": run.number,

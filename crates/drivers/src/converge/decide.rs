@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::record::Record;
 use crate::hypervisor::{Activity, Found, Stopped};
-use crate::wire::{Desired, MachineSpec, MachineState, Power, Problem};
+use crate::wire::{Desired, MachineSpec, MachineState, Power, Problem, SHUT_DOWN_INSIDE};
 
 /// One step towards what is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +126,7 @@ fn still(record: &Record, spec: &MachineSpec, found: &Found, how: Stopped, diges
     }
     if record.shut_down_inside == Some(record.generation) {
         let message = "it was shut down from inside; start it when it should run again";
-        return Verdict::stay(MachineState::Stopped, lasting("machine.shut_down_inside", message));
+        return Verdict::stay(MachineState::Stopped, lasting(SHUT_DOWN_INSIDE, message));
     }
     Verdict::act(Step::Start, state)
 }

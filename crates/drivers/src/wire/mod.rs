@@ -51,7 +51,7 @@ pub use intent::{
 pub use name::{IntentId, Mac, RecoveryId, Sha256, TaskId};
 pub use observation::{
     CheckResult, ConsoleTail, Life, LifeEnd, MachineState, Observation, Orphan, Problem, Recovered, Report,
-    ReportAnswer,
+    ReportAnswer, SHUT_DOWN_INSIDE,
 };
 pub use task::{
     Consistency, DiskCopy, HostTask, Outcome, ReadShare, RecoveryAccess, TaskProgress, TaskReport, TaskState, Work,

@@ -227,6 +227,9 @@ pub struct Recovered {
     pub digest: String,
 }
 
+/// The code of a machine that was shut down from inside and is left so until it is wanted to run anew.
+pub const SHUT_DOWN_INSIDE: &str = "machine.shut_down_inside";
+
 /// Why something is not as wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

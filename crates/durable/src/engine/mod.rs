@@ -390,9 +390,21 @@ where
         Err(e) if e.kind().is_transient() => Err(e),
         Err(e) => {
             tracing::error!(run = %id, error = ?e, "a run cannot go on");
-            gate.perform(&cx, actions::ADVANCE.name, Effect::Change, digest, move |tx| {
-                advance::give_to_operators(tx, id, &e)
-            })?;
+            let told = e.clone();
+            let given = gate.perform(&cx, actions::ADVANCE.name, Effect::Change, digest, move |tx| {
+                advance::give_to_operators(tx, id, &told)
+            });
+            match given {
+                // Whoever should hear of it cannot: it is stuck all the same, and not tried for ever.
+                Err(deaf) if !is_not_due(&deaf) && !deaf.kind().is_transient() => {
+                    tracing::error!(run = %id, error = ?deaf, "nobody could be told that a run is stuck");
+                    gate.perform(&cx, actions::ADVANCE.name, Effect::Change, digest, move |tx| {
+                        advance::set_aside(tx, id, &e)
+                    })?;
+                }
+                Err(other) if !is_not_due(&other) => return Err(other),
+                _ => {}
+            }
             Ok(None)
         }
     }

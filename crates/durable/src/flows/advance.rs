@@ -97,6 +97,12 @@ pub(crate) fn called(tx: &mut Tx<'_>, workshop: &Workshop, id: RunId, fence: i64
 
 /// Parks a run on the operators' page because a whole turn cannot be written.
 pub(crate) fn give_to_operators(tx: &mut Tx<'_>, id: RunId, e: &Error) -> Result<()> {
+    let run = set_aside(tx, id, e)?;
+    tx.fact(Fact::stuck(&run), run.subject.tenant)
+}
+
+/// A run that cannot go on waits for a person. Nobody is told.
+pub(crate) fn set_aside(tx: &mut Tx<'_>, id: RunId, e: &Error) -> Result<Run> {
     let mut run = store::load(tx, id)?.ok_or_else(not_due)?;
     if run.state.is_final() || run.state == State::Stuck {
         return Err(not_due());
@@ -106,7 +112,7 @@ pub(crate) fn give_to_operators(tx: &mut Tx<'_>, id: RunId, e: &Error) -> Result
     run.updated = tx.now;
     store::save(tx, &run)?;
     tx.touch("flow", &run.id.to_string(), run.subject.tenant, run.events);
-    tx.fact(Fact::stuck(&run), run.subject.tenant)
+    Ok(run)
 }
 
 struct Turn<'w> {

@@ -183,6 +183,10 @@ const CODES: &[(&str, &str)] = &[
     ("drillPlan.action_days", "改善措施的期限是 1 到 366 天。"),
     ("drillPlan.ended", "這份計畫已結束，請另建一份。"),
     ("drillPlan.name", "計畫需要名稱，且不能有控制字元。"),
+    (
+        "drillPlan.no_objectives",
+        "營運衝擊分析還沒有說明這些服務多快要恢復、可以遺失多少資料；請先評估需要它們的業務活動，或直接寫在計畫裡。",
+    ),
     ("drillPlan.not_found", "沒有這份演練計畫。"),
     ("drillPlan.objectives", "目標必須介於一秒到一年。"),
     ("drillPlan.owner", "請填寫由誰處理演練的發現。"),

@@ -39,7 +39,8 @@ super::messages! {
         lost_place_hint: "存放處的代碼，例如 bkpl_…；只用於備份伺服器毀損。", "The place's id, such as bkpl_…; for a lost backup server only.";
         rto: "RTO", "RTO";
         rto_long: "恢復時間（RTO）", "Time to recover (RTO)";
-        rto_hint: "從事故到服務有回應最多幾分鐘。", "Minutes from the incident until the services answer, at the most.";
+        rto_hint: "從事故到服務有回應最多幾分鐘。兩項都留空，則依營運衝擊分析。", "Minutes from the incident until the services answer, at the most. Leave both empty to follow the impact analysis.";
+        as_assessed: "依營運衝擊分析", "as the impact analysis says";
         rpo: "RPO", "RPO";
         rpo_long: "資料損失（RPO）", "Data lost (RPO)";
         rpo_hint: "事故發生時，還原資料中最新一筆最多多舊（分鐘）。", "Minutes that the newest record that comes back may be old at the incident.";

@@ -178,6 +178,30 @@ fn a_machine_that_was_removed_in_a_lost_time_is_not_made_again_unasked() {
 }
 
 #[test]
+fn a_machine_that_switched_itself_off_is_started_by_wanting_it_to_run_again() {
+    each_engine(|house| {
+        let (_, guest) = house.host("h1");
+        house.order("m1");
+        let start = |house: &House| {
+            house.tx(|tx| intents::power(tx, &"m1".parse().unwrap(), drivers::wire::Power::Running)).unwrap();
+            house.intent("m1").generation
+        };
+        house.report(&guest, vec![running(&house, "m1", 1, 5)]);
+        assert_eq!(start(&house), 1, "{}: it runs", house.engine);
+        let mut off = seen("m1", 1, 6, MachineState::Stopped, house.gate.now());
+        let problem = drivers::wire::Problem {
+            code: drivers::wire::SHUT_DOWN_INSIDE.into(),
+            message: "it was shut down from inside".into(),
+            retrying: false,
+        };
+        (off.converged, off.problem) = (false, Some(problem));
+        house.report(&guest, vec![off]);
+        assert_eq!(start(&house), 2, "{}", house.engine);
+        assert_eq!(start(&house), 2, "{}: once", house.engine);
+    });
+}
+
+#[test]
 fn lives_are_merged_however_often_and_in_whatever_order_they_are_told() {
     each_engine(|house| {
         let (_, guest) = house.host("h1");

@@ -174,12 +174,13 @@ pub struct NewPlan {
     /// The place whose copy must serve; any that is left by default.
     #[arg(long, value_name = "ID")]
     place: Option<String>,
-    /// Longest time from the incident until every service answers: 90s, 15m, 4h, 2d.
-    #[arg(long, value_name = "SPAN", value_parser = span)]
-    rto: u64,
+    /// Longest time from the incident until every service answers: 90s, 15m, 4h, 2d. Without it and
+    /// --rpo, what the impact analysis says when a drill begins.
+    #[arg(long, value_name = "SPAN", value_parser = span, requires = "rpo")]
+    rto: Option<u64>,
     /// Longest age of the newest record that comes back.
-    #[arg(long, value_name = "SPAN", value_parser = span)]
-    rpo: u64,
+    #[arg(long, value_name = "SPAN", value_parser = span, requires = "rto")]
+    rpo: Option<u64>,
     /// Who sees to what it finds.
     #[arg(long)]
     owner: String,
@@ -264,7 +265,7 @@ fn terms(new: &NewPlan) -> Json {
         "services": new.services,
         "scenario": scenario,
         "place": new.place,
-        "objectives": { "rtoSeconds": new.rto, "rpoSeconds": new.rpo },
+        "objectives": both(new.rto, new.rpo),
         "schedule": schedule,
         "negativeEvery": new.negative_every,
         "owner": new.owner,
@@ -273,13 +274,16 @@ fn terms(new: &NewPlan) -> Json {
     })
 }
 
+fn both(rto: Option<u64>, rpo: Option<u64>) -> Json {
+    rto.zip(rpo).map_or(Json::Null, |(rto, rpo)| json!({ "rtoSeconds": rto, "rpoSeconds": rpo }))
+}
+
 fn changes(change: &ChangePlan) -> Json {
-    let both = |(rto, rpo)| json!({ "rtoSeconds": rto, "rpoSeconds": rpo });
     let schedule = |calendar| json!({ "calendar": calendar, "timeZone": change.time_zone });
     let record = |(path, pointer)| json!({ "path": path, "pointer": pointer });
     json!({
         "name": change.name,
-        "objectives": change.rto.zip(change.rpo).map(both),
+        "objectives": both(change.rto, change.rpo),
         "schedule": change.calendar.as_ref().map(schedule),
         "negativeEvery": change.negative_every,
         "owner": change.owner,

@@ -189,7 +189,7 @@ pub fn terms(house: &House, scenario: Scenario) -> Terms {
         services: vec![house.service.clone()],
         scenario,
         place: None,
-        objectives: Objectives { rto_seconds: 3_600, rpo_seconds: 7_200 },
+        objectives: Some(Objectives { rto_seconds: 3_600, rpo_seconds: 7_200 }),
         schedule: None,
         negative_every: 0,
         owner: "Ops".into(),

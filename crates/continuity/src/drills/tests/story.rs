@@ -47,7 +47,7 @@ fn a_drill_restores_measures_proves_and_leaves_nothing() {
 fn a_miss_opens_work_for_somebody_and_only_a_passing_drill_closes_it() {
     each(|engine, house, mut world, _, _| {
         let promised = Objectives { rto_seconds: 3_600, rpo_seconds: 86_400 };
-        let of = |scenario| Terms { objectives: promised, ..terms(&house, scenario) };
+        let of = |scenario| Terms { objectives: Some(promised), ..terms(&house, scenario) };
         let plan = plan(&house, of(Scenario::MachineLost));
         world.restoring = Duration::from_secs(3_601);
         let late = drilled(&house, &world, &plan);
@@ -307,11 +307,12 @@ fn what_cannot_be_a_plan_is_refused_by_name() {
     let (_, db, _keep) = db::testing::sqlite();
     let (house, _, _, [near, _]) = one(db);
     let good = terms(&house, Scenario::MachineLost);
-    let promised = good.objectives;
+    let promised = good.objectives.unwrap();
     let table = [
         (Terms { services: vec![], ..good.clone() }, "drillPlan.services"),
         (Terms { owner: "  ".into(), ..good.clone() }, "drillPlan.owner"),
-        (Terms { objectives: Objectives { rto_seconds: 0, ..promised }, ..good.clone() }, "drillPlan.objectives"),
+        (Terms { objectives: Some(Objectives { rto_seconds: 0, ..promised }), ..good.clone() }, "drillPlan.objectives"),
+        (Terms { objectives: None, ..good.clone() }, "drillPlan.no_objectives"),
         (Terms { action_days: 0, ..good.clone() }, "drillPlan.action_days"),
         (
             Terms { place: Some(near), scenario: Scenario::BackupServerLost { place: near }, ..good.clone() },
