@@ -326,7 +326,7 @@ fn drill(tx: &mut Tx<'_>, answers: &Answers, wanted: &Urgent, name: &str) -> Res
         services: vec![service],
         scenario: Scenario::MachineLost,
         place: None,
-        objectives: Objectives { rto_seconds, rpo_seconds },
+        objectives: Some(Objectives { rto_seconds, rpo_seconds }),
         schedule: Some(calendar),
         negative_every: 3,
         owner: answers.lead.name.clone(),

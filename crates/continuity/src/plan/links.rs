@@ -240,12 +240,13 @@ fn operations(tx: &mut Tx<'_>, tenant: TenantId, services: &[Service], firm: &[T
     Ok(links)
 }
 
-/// Whether a drill plan promises at least what a service inherits.
+/// Whether a drill plan promises at least what a service inherits; one that says nothing follows it.
 fn promises(plan: &DrillPlan, service: &str, inherited: &Inherited) -> bool {
     let within = |promised: u64, wanted: Option<u64>| wanted.is_none_or(|wanted| promised <= wanted);
     plan.terms.services.iter().any(|one| one == service)
-        && within(plan.terms.objectives.rto_seconds, inherited.rto_seconds)
-        && within(plan.terms.objectives.rpo_seconds, inherited.rpo_seconds)
+        && plan.terms.objectives.is_none_or(|own| {
+            within(own.rto_seconds, inherited.rto_seconds) && within(own.rpo_seconds, inherited.rpo_seconds)
+        })
 }
 
 fn objectives(tx: &mut Tx<'_>, tenant: TenantId, firm: &[Thing], drills: &[DrillPlan]) -> Result<Vec<Link>> {

@@ -29,8 +29,8 @@ pub struct Promise {
     pub services: Vec<String>,
     /// What is lost.
     pub scenario: Scenario,
-    /// How fast they are back, with how little loss.
-    pub objectives: Objectives,
+    /// How fast they are back, with how little loss; absent where nobody says it any more.
+    pub objectives: Option<Objectives>,
     /// Who sees to it.
     pub owner: String,
     /// Whether the last drill passed, and when it was; absent where there was none.
@@ -95,8 +95,9 @@ fn promises(tx: &mut Tx<'_>, plan: &Plan) -> Result<Vec<Promise>> {
         promises.push(Promise {
             services: drill.terms.services.iter().map(name).collect(),
             name: drill.name,
-            scenario: drill.terms.scenario,
-            objectives: drill.terms.objectives,
+            scenario: drill.terms.scenario.clone(),
+            // Nothing where the impact analysis does not say any more what it follows.
+            objectives: plans::promised(tx, plan.tenant, &drill.terms).ok().map(|promised| promised.objectives),
             owner: drill.terms.owner,
             last,
         });

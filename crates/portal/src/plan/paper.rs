@@ -6,6 +6,7 @@ use crate::page::{Page, ok};
 use crate::visit::{Answer, Signed};
 use askama::Template;
 use base::time::Timestamp;
+use continuity::drills::rules::Objectives;
 use continuity::exercises::Exercise;
 use continuity::plan::Nothing;
 use continuity::plan::contacts::Call;
@@ -52,13 +53,16 @@ pub(crate) struct PaperPage<'a> {
 }
 
 fn promise(p: &Page, one: &Promise) -> PromiseRow {
-    let span = |seconds: u64| p.span(i64::try_from(seconds).unwrap_or(i64::MAX));
+    let span = |which: fn(&Objectives) -> u64| {
+        let seconds = one.objectives.as_ref().map(|own| i64::try_from(which(own)).unwrap_or(i64::MAX));
+        seconds.map_or_else(|| "–".to_owned(), |seconds| p.span(seconds).to_string())
+    };
     PromiseRow {
         name: one.name.clone(),
         services: one.services.join(" → "),
         scenario: scenario(&p.t.drills, &one.scenario),
-        rto: span(one.objectives.rto_seconds),
-        rpo: span(one.objectives.rpo_seconds),
+        rto: span(|own| own.rto_seconds),
+        rpo: span(|own| own.rpo_seconds),
         owner: one.owner.clone(),
         last: one.last.as_ref().map(|last| (last.passed, last.at)),
     }

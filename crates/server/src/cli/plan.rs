@@ -264,8 +264,8 @@ fn call(one: &Json) -> String {
 fn promise(one: &Json) -> String {
     let services: Vec<&str> = list(one, "services").iter().filter_map(Json::as_str).collect();
     let hours = |path: &str| {
-        let minutes = one["objectives"][path].as_u64().unwrap_or(0) / 60;
-        format!("{} h {} min", minutes / 60, minutes % 60)
+        let Some(seconds) = one["objectives"][path].as_u64() else { return "nobody says".to_owned() };
+        format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60)
     };
     let last = match (one["last"]["passed"].as_bool(), day(&one["last"], "at")) {
         (Some(true), at) => format!("last drill passed, {at}"),
