@@ -233,6 +233,10 @@ fn still(api: &Api, operations: &[Operation]) -> BTreeMap<String, Json> {
     {
         seen.remove(noted);
     }
+    // What is put together when it is asked for says when that was.
+    for answer in seen.values_mut().filter_map(Json::as_object_mut) {
+        answer.remove("printedAt");
+    }
     seen
 }
 
