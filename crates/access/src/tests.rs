@@ -7,6 +7,7 @@ use base::{Kind, limits};
 use gate::{AnyAction, Cx, Effect, Gate};
 use serde_json::{Value as Json, json};
 
+use crate::announcements;
 use crate::invitations::actions::{INVITE, InviteAccount};
 use crate::testing::House;
 use crate::tokens::actions::{CREATE, CreateToken};
@@ -18,6 +19,8 @@ enum For {
     Anybody,
     /// Everybody, about themselves; the sample names nothing of others.
     Oneself,
+    /// Managers, about the tenant that they act in; the sample names nothing of others.
+    Ourselves,
     /// The managers of the tenant that the sample names things of.
     Managers,
     /// Everybody of that tenant.
@@ -39,7 +42,10 @@ fn samples(house: &House) -> BTreeMap<&'static str, (For, Json)> {
     let invitation = house.gate.run(&owner, &INVITE, input).unwrap().id;
     let (first, department) = (house.first, house.department);
     let link = format!("ywl_{}", "A".repeat(43));
-    use For::{Anybody, Managers, Members, Oneself, Platform};
+    let told = json!({"audience": "own", "title": "Closed on Friday", "text": "We move."});
+    let input = serde_json::from_value(told.clone()).unwrap();
+    let announcement = house.gate.run(&owner, &announcements::actions::CREATE, input).unwrap().id;
+    use For::{Anybody, Managers, Members, Oneself, Ourselves, Platform};
     BTreeMap::from([
         ("operator.init", (Platform, json!({"name": "Mine", "email": "me@example.com"}))),
         ("tenant.create", (Managers, json!({"parent": first, "name": "x"}))),
@@ -75,6 +81,12 @@ fn samples(house: &House) -> BTreeMap<&'static str, (For, Json)> {
         ("session.close_all", (Oneself, json!({}))),
         ("session.act_in", (Members, json!({"tenant": first}))),
         ("session.describe", (Oneself, json!({}))),
+        ("announcement.create", (Ourselves, told)),
+        ("announcement.list", (Ourselves, json!({}))),
+        ("announcement.receipts", (Managers, json!({"id": announcement}))),
+        ("announcement.end", (Managers, json!({"id": announcement}))),
+        ("announcement.inbox", (Oneself, json!({}))),
+        ("announcement.read", (Members, json!({"id": announcement}))),
         ("token.create", (Oneself, json!({"name": "x"}))),
         ("token.list", (Oneself, json!({}))),
         ("token.revoke", (Managers, json!({"token": token}))),
@@ -87,7 +99,16 @@ fn run(gate: &Gate, cx: &Cx, action: &'static dyn AnyAction, input: &Json) -> ba
 
 /// All that the room keeps, but for what is said about the one who asks.
 fn everything(house: &House) -> Vec<String> {
-    let tables = ["tenants", "accounts", "role_grants", "api_tokens", "invitations", "mail_links", "credentials"];
+    let tables = [
+        "tenants",
+        "accounts",
+        "role_grants",
+        "api_tokens",
+        "invitations",
+        "announcements",
+        "mail_links",
+        "credentials",
+    ];
     let mut out = Vec::new();
     for table in tables {
         let columns = match table {
@@ -95,6 +116,7 @@ fn everything(house: &House) -> Vec<String> {
             "accounts" => "id || name || state || locale",
             "role_grants" => "account || tenant || role",
             "api_tokens" => "id || account || CASE WHEN revoked_at IS NULL THEN '' ELSE 'revoked' END",
+            "announcements" => "id || CASE WHEN ended_at IS NULL THEN '' ELSE 'ended' END",
             "invitations" => "id || state || CAST(expires_at AS TEXT)",
             "mail_links" => "subject",
             _ => "account || password",
@@ -192,7 +214,7 @@ fn a_lesser_role_manages_nothing() {
                 let (whom, input) = &samples[action.name()];
                 let result = run(&house.gate, &cx, action, input);
                 match whom {
-                    For::Managers | For::Platform => {
+                    For::Ourselves | For::Managers | For::Platform => {
                         assert_eq!(result.unwrap_err().kind(), Kind::Forbidden, "{engine} {} as {role}", action.name());
                     }
                     For::Members if action.effect() == Effect::Read => {
