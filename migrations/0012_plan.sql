@@ -130,4 +130,5 @@ CREATE TABLE announcement_readers (
     read_at      BIGINT,
     PRIMARY KEY (announcement, account)
 );
-CREATE INDEX announcement_readers_unread ON announcement_readers (account) WHERE read_at IS NULL;
+CREATE INDEX announcement_readers_by_account ON announcement_readers (account, announcement);
+CREATE INDEX announcement_readers_unread ON announcement_readers (account, announcement) WHERE read_at IS NULL;

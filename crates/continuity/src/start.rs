@@ -5,6 +5,7 @@
 //! Everything is made by the actions that people use, with the rights of whoever asks. **Not here**:
 //! what these things mean (`plan`, `inventory`, `bia`, `backups`, `drills`).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base::id::TenantId;
@@ -180,6 +181,13 @@ fn checked(input: &Answers) -> Result<Answers> {
     }
     if answers.services.len() > SERVICES_MAX {
         return Err(invalid("start.services", "begin with at most 50 services, the most urgent", "services"));
+    }
+    let distinct: BTreeSet<&String> = answers.services.iter().map(|one| &one.service).collect();
+    if distinct.len() != answers.services.len() {
+        return Err(invalid("start.services", "each service is named once", "services"));
+    }
+    if answers.deputy.name == answers.lead.name {
+        return Err(invalid("start.deputy", "whoever stands in is somebody else than whoever leads", "deputy.name"));
     }
     if answers.services.iter().any(|one| one.rto_seconds == 0 || one.rpo_seconds == 0) {
         return Err(invalid("start.objectives", "an objective is a second at least", "services"));

@@ -78,11 +78,15 @@ pub(super) fn address(conn: &mut Conn<'_>, id: AnnouncementId, account: AccountI
 
 /// What is addressed to somebody and still shown, the newest first.
 pub(super) fn inbox(conn: &mut Conn<'_>, account: AccountId, unread: bool) -> Result<Vec<Received>> {
+    // Written out, so that the index of what is unread is used: every page asks for it.
+    let only = if unread { "AND r.read_at IS NULL" } else { "" };
     conn.query(
-        "SELECT n.id, t.name, n.title, n.text, n.made_at, r.read_at FROM announcement_readers r
-         JOIN announcements n ON n.id = r.announcement JOIN tenants t ON t.id = n.tenant
-         WHERE r.account = $1 AND n.ended_at IS NULL AND ($2 = 0 OR r.read_at IS NULL) ORDER BY n.id DESC LIMIT $3",
-        args![account, unread, limits::ANNOUNCEMENTS_SHOWN_MAX],
+        &format!(
+            "SELECT n.id, t.name, n.title, n.text, n.made_at, r.read_at FROM announcement_readers r
+             JOIN announcements n ON n.id = r.announcement JOIN tenants t ON t.id = n.tenant
+             WHERE r.account = $1 {only} AND n.ended_at IS NULL ORDER BY r.announcement DESC LIMIT $2"
+        ),
+        args![account, limits::ANNOUNCEMENTS_SHOWN_MAX],
         |row| {
             Ok(Received {
                 id: row.get(0)?,

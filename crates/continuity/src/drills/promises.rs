@@ -4,22 +4,26 @@
 //!
 //! | characteristic | meaning |
 //! |---|---|
-//! | `recoveryTimeObjective` | longest time from an incident until the service answers, in seconds |
-//! | `recoveryPointObjective` | largest age of the newest record that comes back, in seconds |
+//! | `recoveryTimeObjective` | longest time from an incident until the service's disks are there again, in seconds |
+//! | `recoveryPointObjective` | largest age of the recovery point that served, in seconds |
 //! | `recoveryCredit` | what is owed for a month in which that was seen broken, before tax |
 //!
-//! A plan's own objectives are the customer's to choose and say nothing of this: a run may pass and
-//! break the contract, or fail and keep it. What was not measured is not held against it, but for a
-//! service that did not come back at all.
+//! Whoever is owed something also sets the test, so that only what is the platform's is measured: how
+//! long the guest takes to answer and what it says of its records are the customer's, and so is waiting
+//! behind services that the plan puts first. A plan that leaves out points or places (ransomware, a lost
+//! backup server, a place that must serve) breaks no promise: it asks for more than was promised. A
+//! plan's own objectives say nothing of this: a run may pass and break the contract, or fail and keep it.
 
 use base::Result;
+use base::time::{Timestamp, micros};
 use gate::Tx;
 use provisioning::services;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value as Json};
 
 use super::Fact;
-use super::rules::Verdict;
+use super::plans::Scenario;
+use super::rules::Phase;
 use super::runs::{DrillRun, Restored};
 
 /// Longest time to come back, in seconds.
@@ -52,33 +56,64 @@ fn promise(characteristics: &Map<String, Json>) -> Option<Promise> {
     (rto_seconds.is_some() || rpo_seconds.is_some()).then_some(Promise { rto_seconds, rpo_seconds, credit })
 }
 
+/// How long the platform took, from the incident until the disks were there, in milliseconds: without
+/// the time for which the service waited behind others of the plan.
+fn took(incident: Timestamp, found: &Restored) -> Option<u64> {
+    let at = |phase| found.ends.get(&phase).map(|end| millis(*end));
+    let began = at(Phase::Key)? - millis(incident);
+    let restored = at(Phase::Restore)? - at(Phase::Wait)?;
+    u64::try_from(began + restored).ok()
+}
+
+/// How old what serves was at the incident, in milliseconds.
+fn age(incident: Timestamp, found: &Restored) -> Option<u64> {
+    u64::try_from(millis(incident) - millis(found.taken_at?)).ok()
+}
+
+fn millis(at: Timestamp) -> i64 {
+    micros(at) / 1_000
+}
+
 /// How the promise was broken, in a few words of both languages; nothing where it was not seen broken.
-fn broken(promise: &Promise, found: &Restored, lost: bool) -> Option<String> {
+fn broken(promise: &Promise, incident: Timestamp, found: &Restored, lost: bool) -> Option<String> {
     let over = |measured: Option<u64>, promised: Option<u64>| {
         let (measured, promised) = (measured?, promised?);
         (measured > promised.saturating_mul(1_000)).then(|| (measured.div_ceil(1_000), promised))
     };
-    if let Some((took, promised)) = over(found.rto_milliseconds, promise.rto_seconds) {
+    if let Some((took, promised)) = over(took(incident, found), promise.rto_seconds) {
         return Some(format!("復原花了 {took} 秒，承諾 {promised} 秒 / back after {took} s, promised {promised} s"));
     }
-    if let Some((age, promised)) = over(found.rpo_milliseconds, promise.rpo_seconds) {
+    if let Some((age, promised)) = over(age(incident, found), promise.rpo_seconds) {
         return Some(format!("遺失 {age} 秒的資料，承諾 {promised} 秒 / {age} s of data lost, promised {promised} s"));
     }
     lost.then(|| "演練時未能復原 / it did not come back in a drill".to_owned())
 }
 
-/// Whether a run ended without a service that it had begun to bring back: not where somebody stopped it.
-fn is_lost(run: &DrillRun, verdict: Verdict, found: &Restored) -> bool {
-    let stopped = run.body.failure.as_ref().is_some_and(|failure| failure.code == super::closing::GIVEN_UP);
-    verdict == Verdict::Failed && !stopped && found.point.is_some() && found.rto_milliseconds.is_none()
+/// Whether the copy of a service that was on its way back could not be used. What a guest does, or
+/// somebody who stops the run, loses nothing.
+fn is_lost(run: &DrillRun, found: &Restored) -> bool {
+    let reached = |phase| found.ends.contains_key(&phase);
+    let of_copies = |code: &str| code.starts_with("repository.") || code.starts_with("snapshot.");
+    let failed = run.body.failure.as_ref().is_some_and(|failure| of_copies(&failure.code));
+    failed && reached(Phase::Wait) && !reached(Phase::Restore)
+}
+
+/// Whether a run asks for what was promised, and not for more.
+fn is_plain(run: &DrillRun) -> bool {
+    let scenario = &run.body.terms.scenario;
+    let whole = matches!(scenario, Scenario::MachineLost | Scenario::HostLost | Scenario::SiteLost);
+    whole && run.body.bad_after.is_none() && run.body.terms.place.is_none()
 }
 
 /// States each promise of the contract that a run saw broken.
-pub(super) fn hold(tx: &mut Tx<'_>, run: &DrillRun, verdict: Verdict) -> Result<()> {
+pub(super) fn hold(tx: &mut Tx<'_>, run: &DrillRun) -> Result<()> {
+    if !is_plain(run) {
+        return Ok(());
+    }
     for found in &run.body.services {
         let Some(sold) = services::realised(tx, &found.service)? else { continue };
         let Some(promise) = promise(&sold.characteristics) else { continue };
-        let Some(how) = broken(&promise, found, is_lost(run, verdict, found)) else { continue };
+        let Some(how) = broken(&promise, run.incident_at, found, is_lost(run, found)) else { continue };
         let fact = Fact::RecoveryPromiseBroken {
             run: run.id.to_string(),
             service: found.service.clone(),
@@ -92,6 +127,8 @@ pub(super) fn hold(tx: &mut Tx<'_>, run: &DrillRun, verdict: Verdict) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
@@ -112,17 +149,23 @@ mod tests {
     }
 
     #[test]
-    fn what_was_measured_is_held_against_it_and_nothing_else() {
+    fn what_the_platform_took_is_held_against_it_and_nothing_else() {
         let promise = of(json!({ TIME: 60, POINT: 600, CREDIT: 1 })).unwrap();
-        let found = |rto: Option<u64>, rpo: Option<u64>| Restored {
-            rto_milliseconds: rto,
-            rpo_milliseconds: rpo,
+        let incident: Timestamp = "2026-07-01T00:00:00Z".parse().unwrap();
+        let after = |seconds: u64| incident + Duration::from_secs(seconds);
+        // The key after 10 s, then 100 s behind others, then the disks.
+        let found = |disks: u64, age: u64| Restored {
+            taken_at: Some(incident - Duration::from_secs(age)),
+            ends: [(Phase::Key, after(10)), (Phase::Wait, after(110)), (Phase::Restore, after(110 + disks))].into(),
+            rto_milliseconds: Some(9_000_000),
+            rpo_milliseconds: Some(9_000_000),
             ..Restored::new("svc".into(), "x".into())
         };
-        assert_eq!(broken(&promise, &found(Some(60_000), Some(600_000)), false), None);
-        assert_eq!(broken(&promise, &found(None, None), false), None, "nobody looked");
-        assert!(broken(&promise, &found(Some(60_001), None), false).unwrap().contains("61 s, promised 60 s"));
-        assert!(broken(&promise, &found(Some(1), Some(600_001)), false).unwrap().contains("601 s of data"));
-        assert!(broken(&promise, &found(None, None), true).is_some());
+        assert_eq!(broken(&promise, incident, &found(50, 600), false), None, "guests may say what they like");
+        let nothing = Restored::new("svc".into(), "x".into());
+        assert_eq!(broken(&promise, incident, &nothing, false), None, "nobody looked");
+        assert!(broken(&promise, incident, &found(51, 600), false).unwrap().contains("61 s, promised 60 s"));
+        assert!(broken(&promise, incident, &found(50, 601), false).unwrap().contains("601 s of data"));
+        assert!(broken(&promise, incident, &nothing, true).is_some());
     }
 }

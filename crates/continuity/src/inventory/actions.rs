@@ -246,6 +246,11 @@ fn write(
 /// Whether an inventory is not larger than one may be, after something was written.
 pub(super) fn expect_room(tx: &mut Tx<'_>, view: View) -> Result<()> {
     let (entries, members) = store::sizes(tx, view.tenant)?;
+    expect_few(entries, members)
+}
+
+/// An inventory has a bound, and so has what is read of one.
+pub(super) fn expect_few(entries: usize, members: usize) -> Result<()> {
     if entries <= limits::INVENTORY_ENTRIES_MAX && members <= limits::INVENTORY_MEMBERS_MAX {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use gate::{Action, Effect, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::actions::expect_room;
+use super::actions::{expect_few, expect_room};
 use super::csv::{self, DEPENDENCIES, NODES, Table};
 use super::types::{Entry, Kind, Needs, Said, Thing};
 use super::{Inventory, KIND, View, read, rules, store, whose};
@@ -147,6 +147,8 @@ struct Plan {
 fn plan(tx: &mut Tx<'_>, view: View, input: &ImportInventory) -> Result<Plan> {
     let nodes = Table::read(&input.nodes, &NODES, 1).map_err(|e| e.at("nodes"))?;
     let dependencies = Table::read(&input.dependencies, &DEPENDENCIES, 2).map_err(|e| e.at("dependencies"))?;
+    // Before anything is looked up: what can never fit is not judged line by line.
+    expect_few(nodes.lines.len(), dependencies.lines.len())?;
     let (there, _) = read(tx, view)?;
     let mut lines = Lines::default();
     let drafts = drafts(tx, &there, &nodes, &mut lines);

@@ -148,19 +148,19 @@ pub(super) fn of_entry(entry: Entry, tenant: TenantId) -> Thing {
 /// Where a known thing stands: where people say, if that leads to what is known.
 fn stands(wanted: &BTreeMap<String, String>, known: Option<String>, said: Option<String>) -> Option<String> {
     match (known, said) {
-        (Some(known), Some(said)) if !leads(wanted, &said, &known) => Some(known),
+        (Some(known), Some(said)) if !leads(&said, &known, |id| wanted.get(id).map(String::as_str)) => Some(known),
         (known, said) => said.or(known),
     }
 }
 
 /// Whether what stands in `from` stands, whatever lies between, in `to`.
-pub(super) fn leads(within: &BTreeMap<String, String>, from: &str, to: &str) -> bool {
+pub(super) fn leads<'a>(from: &'a str, to: &str, within: impl Fn(&str) -> Option<&'a str>) -> bool {
     let (mut at, mut seen) = (Some(from), BTreeSet::new());
     while let Some(id) = at.filter(|id| seen.insert(*id)) {
         if id == to {
             return true;
         }
-        at = within.get(id).map(String::as_str);
+        at = within(id);
     }
     false
 }
@@ -272,10 +272,12 @@ fn check_within(there: &Inventory, entry: &Entry, within: &str) -> Result<()> {
         let message = "things stand in a site, a rack, a host or a machine; what else they depend on, they need";
         return Err(invalid("inventory.within_kind", "within", message));
     }
-    let mut chain: BTreeMap<String, String> =
-        there.things.iter().filter_map(|one| Some((one.id.clone(), one.within.clone()?))).collect();
-    chain.insert(entry.id.clone(), place.id.clone());
-    if leads(&chain, &place.id, &entry.id) {
+    // The way up from where it is to stand; only that is walked, however much there is.
+    let up = |id: &str| match id == entry.id {
+        true => Some(place.id.as_str()),
+        false => there.find(id).and_then(|one| one.within.as_deref()),
+    };
+    if leads(&place.id, &entry.id, up) {
         return Err(invalid(
             "inventory.within_circle",
             "within",
@@ -284,7 +286,7 @@ fn check_within(there: &Inventory, entry: &Entry, within: &str) -> Result<()> {
     }
     // What stood in a rack stands where the rack stands: the known place stays at the end of the way.
     let known = there.find(&entry.id).and_then(|one| one.stands_in.as_deref());
-    match known.filter(|known| !leads(&chain, &place.id, known)) {
+    match known.filter(|known| !leads(&place.id, known, up)) {
         Some(known) => {
             let message = format!("it is known to stand in {}: {} must stand there too", there.name(known), place.name);
             Err(invalid("inventory.within_known", "within", message))

@@ -233,9 +233,15 @@ fn operations(tx: &mut Tx<'_>, tenant: TenantId, services: &[Service], firm: &[T
     // What would do harm is not for everybody who sees the plan.
     if tx.require(studies::RANK.name).is_ok() {
         let ask = RankAsk { tenant: Some(tenant), limit: u32::try_from(NAMES_MAX).ok() };
-        let worst = (studies::RANK.run)(tx, &ask)?;
-        let names = worst.items.into_iter().map(|single| single.what.name).collect();
-        links.push(Link { names, ..Link::new(What::SinglePoints, Standing::Told, worst.total) });
+        match (studies::RANK.run)(tx, &ask) {
+            Ok(worst) => {
+                let names = worst.items.into_iter().map(|single| single.what.name).collect();
+                links.push(Link { names, ..Link::new(What::SinglePoints, Standing::Told, worst.total) });
+            }
+            // An inventory that cannot be ranked is no reason not to show the plan.
+            Err(e) if e.kind() == base::Kind::Invalid || e.kind() == base::Kind::Exhausted => {}
+            Err(e) => return Err(e),
+        }
     }
     Ok(links)
 }

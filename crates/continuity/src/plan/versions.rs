@@ -119,7 +119,11 @@ pub(crate) fn frozen(tx: &mut Tx<'_>, tenant: TenantId) -> Result<(String, Strin
     let drills = (plans::LIST.run)(tx, &list)?.items;
     let drills: Vec<Json> = drills
         .iter()
-        .map(|plan| json!({ "id": plan.id, "name": plan.name, "revision": plan.revision, "objectives": plan.terms.objectives }))
+        .map(|plan| {
+            // As they hold now: a plan that follows the impact analysis changes with it.
+            let promised = plans::promised(tx, tenant, &plan.terms).ok().map(|promised| promised.objectives);
+            json!({ "id": plan.id, "name": plan.name, "revision": plan.revision, "objectives": promised })
+        })
         .collect();
     let runbooks = runbooks::fingerprints(tx, tenant)?;
     let body = canonical(&json!({ "steps": steps, "team": team, "drillPlans": drills, "runbooks": runbooks }))?;

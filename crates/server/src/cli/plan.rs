@@ -24,7 +24,7 @@ Examples:
     /// Freeze the plan as it stands and ask for it to be approved, by another account.
     #[command(after_help = "\
 Examples:
-  yunwei plan ask --note 'new telephone numbers'")]
+  yunwei plan ask --note 'a second supplier, and new runbooks'")]
     Ask {
         /// What changed.
         #[arg(long, default_value = "")]
