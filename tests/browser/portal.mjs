@@ -367,6 +367,35 @@ async function drills(page) {
   say("a plan was made, drilled, and its evidence printed");
 }
 
+// A first plan is made of what runs, by the questions of the guided start; then every page that it fills.
+async function plan(page) {
+  await visit(page, "/plan/start?lang=en", "plan-start");
+  await page.getByLabel("What does the firm do").fill("We sell shoes. Orders must be taken.");
+  await page.locator("input[name=lead]").fill("Lin Yi-Jun");
+  await page.locator("input[name=leadPhone]").fill("0912 345 678");
+  await page.getByRole("button", { name: "Show what it would make" }).focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Make all of it" }).waitFor();
+  await look(page, "plan-start-preview");
+  await page.getByRole("button", { name: "Make all of it" }).focus();
+  await page.keyboard.press("Enter");
+  await page.waitForURL((url) => url.pathname === "/plan");
+  hold(await page.locator("main table.list tbody tr").count() === 9, "a plan has nine steps");
+  for (const [path, name] of [
+    ["/plan", "plan"], ["/plan/steps/1", "plan-step"], ["/plan/versions", "plan-versions"], ["/plan/team", "plan-team"], ["/plan/team/new", "plan-team-new"],
+    ["/plan/reviews", "plan-reviews"], ["/plan/reviews/new", "plan-review-new"], ["/plan/exercises", "plan-exercises"], ["/plan/exercises/new", "plan-exercise-new"],
+    ["/plan/runbooks", "plan-runbooks"], ["/plan/runbooks/new", "plan-runbook-new"], ["/plan/print", "plan-paper"],
+    ["/inventory", "inventory"], ["/inventory/new", "inventory-new"], ["/inventory/import", "inventory-import"], ["/inventory/assessments", "assessments"],
+    ["/inventory/scale", "harm-scale"], ["/impact", "impact"], ["/announcements", "announcements"], ["/announcements/new", "announcement-new"],
+  ]) await visit(page, path, name);
+  await page.goto(`${portal}/impact`);
+  const first = page.locator('main a[href^="/impact/what-if"]').first();
+  if (await first.count()) { await first.click(); await page.locator("h1").waitFor(); await look(page, "what-if"); }
+  await inChinese(page, ["/plan", "/plan/start", "/plan/team", "/inventory", "/impact", "/announcements"]);
+  await page.goto(`${portal}/?lang=en`);
+  say("a first plan was made of what runs, looked at and printed");
+}
+
 const pair = (text) => { const at = text.indexOf(" "); return [text.slice(0, at), text.slice(at + 1)]; };
 try {
   await door();
@@ -382,6 +411,7 @@ try {
     }
     await bill(page);
     await drills(page);
+    await plan(page);
     await rest(page);
     await context.close();
     await withoutScript(credentials);
