@@ -71,6 +71,17 @@ fn a_full_disk_has_its_own_word() {
     assert_eq!(unfinished(&server), 0);
 }
 
+/// Waits until so many uploads lie there unfinished.
+fn await_unfinished(server: &Server, number: usize) {
+    for _ in 0..600 {
+        if unfinished(server) == number {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("{} uploads are unfinished, not {number}", unfinished(server));
+}
+
 #[test]
 fn an_upload_that_breaks_off_leaves_nothing_and_a_killed_server_sweeps() {
     let mut server = Server::start("broken");
@@ -78,29 +89,20 @@ fn an_upload_that_breaks_off_leaves_nothing_and_a_killed_server_sweeps() {
     make_in(server.place("host", &secret));
     let data = noise(1, 1 << 20);
     let name = name_of(&data);
-    let mut line = TcpStream::connect(&server.address).unwrap();
-    line.write_all(head(&server, &secret, &name, data.len()).as_bytes()).unwrap();
-    line.write_all(&data[..data.len() / 2]).unwrap();
-    drop(line);
+    // Half of it was seen to have arrived: before that there is nothing to leave behind.
+    let half = |server: &Server| {
+        let mut line = TcpStream::connect(&server.address).unwrap();
+        line.write_all(head(server, &secret, &name, data.len()).as_bytes()).unwrap();
+        line.write_all(&data[..data.len() / 2]).unwrap();
+        await_unfinished(server, 1);
+        line
+    };
+    drop(half(&server));
     let path = server.root().join("data").join(&name[..2]).join(&name);
-    for _ in 0..600 {
-        if unfinished(&server) == 0 {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    assert!(!path.exists() && unfinished(&server) == 0);
+    await_unfinished(&server, 0);
+    assert!(!path.exists());
 
-    let mut line = TcpStream::connect(&server.address).unwrap();
-    line.write_all(head(&server, &secret, &name, data.len()).as_bytes()).unwrap();
-    line.write_all(&data[..data.len() / 2]).unwrap();
-    for _ in 0..600 {
-        if unfinished(&server) == 1 {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    assert_eq!(unfinished(&server), 1);
+    let _line = half(&server);
     server.kill();
     let (folder, at) = (Folder::new("again"), server.data.clone());
     let again = Server::start_at(folder, at, None);
