@@ -330,8 +330,11 @@ fn names(dir: &Path) -> Result<HashSet<OsString>> {
     Ok(all)
 }
 
-/// Flips a byte in the middle of every pack of data, as a disk does that rots: the directories, in
-/// `spared`, are left to lead there. Gives how many there were.
+/// The least that a blob takes in a pack: its nonce and its seal (restic's format).
+const BLOB_BYTES_MIN: usize = 32;
+
+/// Spoils every blob of every pack of data, as a disk does that rots: the directories, in `spared`, are
+/// left to lead there. Gives how many packs there were.
 fn damage(dir: &Path, spared: &HashSet<OsString>) -> Result<u32> {
     let mut damaged = 0;
     for entry in fs::read_dir(dir).map_err(|e| failed("list", dir, e))?.flatten() {
@@ -345,9 +348,13 @@ fn damage(dir: &Path, spared: &HashSet<OsString>) -> Result<u32> {
         }
         let flip = || -> std::io::Result<()> {
             let file = fs::File::options().read(true).write(true).open(&path)?;
-            let (middle, mut byte) = (file.metadata()?.len() / 2, [0]);
-            file.read_exact_at(&mut byte, middle)?;
-            file.write_all_at(&[byte[0] ^ 0xff], middle)?;
+            let (length, mut at, mut piece) = (file.metadata()?.len(), 0, vec![0; 1 << 20]);
+            while at < length {
+                let read = file.read_at(&mut piece, at)?;
+                piece[..read].iter_mut().step_by(BLOB_BYTES_MIN).for_each(|byte| *byte ^= 0xff);
+                file.write_all_at(&piece[..read], at)?;
+                at += (read as u64).max(1);
+            }
             file.sync_all()
         };
         // What the engine writes it makes read-only.

@@ -26,14 +26,15 @@ const CONTROLLING: Duration = Duration::from_secs(6 * 3_600);
 pub struct TryDamage;
 
 impl TryDamage {
-    /// What is restored from a damaged copy: the first machine's largest disk, where it was restored from
-    /// the whole one. The smallest may hold nothing but holes, which no damage can spoil.
+    /// What is restored from a damaged copy: the disk that the first machine boots from, where it was
+    /// restored from the whole one. Others may hold nothing but holes, which no damage can spoil.
     fn work(tx: &mut Tx<'_>, run: &DrillRun) -> Result<Option<(HostId, Work)>> {
         let Some(one) = run.body.services.first() else { return Ok(None) };
         let Some(machine) = one.machines.first() else { return Ok(None) };
         let recovery = recovery(tx, one)?;
         let saved = recoveries::saved(tx, &recovery, &machine.saved)?;
-        let disk = saved.disks.iter().max_by_key(|disk| disk.bytes);
+        let boots = saved.spec.disks.first().map(|disk| disk.name.as_str());
+        let disk = saved.disks.iter().find(|disk| Some(disk.name.as_str()) == boots);
         Ok(disk.zip(machine.host).map(|(disk, host)| {
             (host, Work::RestoreDamaged { snapshot: machine.snapshot.clone(), path: disk.path.clone() })
         }))
