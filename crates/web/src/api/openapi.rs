@@ -168,7 +168,12 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Json {
         parameters.push(idempotency_key());
     }
     let content = (route.status != 204).then(|| Json::from(output));
-    let omit = if with_body { &["412"][..] } else { reading() };
+    let omit = match route.method {
+        // These may be made on a revision that is not the present one.
+        "PUT" | "PATCH" => &[][..],
+        _ if with_body => &["412"],
+        _ => reading(),
+    };
     let mut operation = json!({
         "operationId": action.name(),
         "summary": action.summary(),
