@@ -115,6 +115,21 @@ CREATE INDEX protections_due ON protections (next_due) WHERE ended_at IS NULL;
 CREATE INDEX protections_by_policy ON protections (policy, service);
 CREATE INDEX protections_by_tenant ON protections (tenant, service);
 
+-- Files of a host, or databases that it reaches, which belong to a service. The password is sealed.
+CREATE TABLE data_sets (
+    id         TEXT PRIMARY KEY,
+    tenant     TEXT NOT NULL,
+    service    TEXT NOT NULL,
+    host       TEXT NOT NULL REFERENCES hosts (id),
+    name       TEXT NOT NULL,
+    source     TEXT NOT NULL,
+    password   TEXT,
+    revision   BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    ended_at   BIGINT
+);
+CREATE UNIQUE INDEX data_sets_by_service ON data_sets (service, name) WHERE ended_at IS NULL;
+
 -- A state of a service that was kept, or should have been.
 CREATE TABLE recovery_points (
     id           TEXT PRIMARY KEY,
@@ -137,21 +152,22 @@ CREATE INDEX recovery_points_degraded ON recovery_points (closed_at) WHERE state
 -- One run of a service at a time.
 CREATE UNIQUE INDEX recovery_points_taking ON recovery_points (service) WHERE state = 'taking';
 
--- Each machine in it: what its host took of it.
-CREATE TABLE recovery_machines (
-    point   TEXT NOT NULL REFERENCES recovery_points (id),
-    machine TEXT NOT NULL,
-    host    TEXT NOT NULL,
-    spec    TEXT NOT NULL,
-    task    TEXT,
-    taken   TEXT,
-    PRIMARY KEY (point, machine)
+-- Each part of it, a machine or a data set: what its host took of it.
+CREATE TABLE recovery_parts (
+    point TEXT NOT NULL REFERENCES recovery_points (id),
+    part  TEXT NOT NULL,
+    kind  TEXT NOT NULL CHECK (kind IN ('machine', 'dataSet')),
+    host  TEXT NOT NULL,
+    spec  TEXT NOT NULL,
+    task  TEXT,
+    taken TEXT,
+    PRIMARY KEY (point, part)
 ) CLUSTERED;
 
--- Each copy of each machine in it.
+-- Each copy of each part of it.
 CREATE TABLE recovery_copies (
     point      TEXT NOT NULL REFERENCES recovery_points (id),
-    machine    TEXT NOT NULL,
+    part       TEXT NOT NULL,
     position   BIGINT NOT NULL,
     repository TEXT NOT NULL REFERENCES backup_repositories (id),
     state      TEXT NOT NULL CHECK (state IN ('pending', 'stored', 'verified', 'damaged', 'missing', 'gone')),
@@ -161,7 +177,7 @@ CREATE TABLE recovery_copies (
     stored_at  BIGINT,
     checked_at BIGINT,
     drilled_at BIGINT,
-    PRIMARY KEY (point, machine, position)
+    PRIMARY KEY (point, part, position)
 ) CLUSTERED;
 CREATE INDEX recovery_copies_by_repository ON recovery_copies (repository, point) WHERE state <> 'gone';
 CREATE INDEX recovery_copies_by_task ON recovery_copies (task) WHERE task IS NOT NULL;
@@ -204,6 +220,27 @@ CREATE TABLE recovery_disks (
     digest    TEXT NOT NULL,
     PRIMARY KEY (recovery, machine, disk)
 ) CLUSTERED;
+
+-- A data set that is brought back from one copy of a point, to a place that is new.
+CREATE TABLE data_restores (
+    id           TEXT PRIMARY KEY,
+    tenant       TEXT NOT NULL,
+    service      TEXT NOT NULL,
+    point        TEXT NOT NULL REFERENCES recovery_points (id),
+    data_set     TEXT NOT NULL REFERENCES data_sets (id),
+    place        TEXT NOT NULL REFERENCES backup_places (id),
+    repository   TEXT NOT NULL REFERENCES backup_repositories (id),
+    host         TEXT NOT NULL,
+    target       TEXT NOT NULL,
+    task         TEXT NOT NULL,
+    state        TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed', 'cancelled')),
+    restored     TEXT,
+    problem      TEXT,
+    requested_at BIGINT NOT NULL,
+    closed_at    BIGINT
+);
+CREATE INDEX data_restores_by_service ON data_restores (service, id);
+CREATE INDEX data_restores_running ON data_restores (point) WHERE state = 'running';
 
 -- What is to be brought back when what is lost, how fast, with how little loss, how often.
 CREATE TABLE drill_plans (

@@ -24,7 +24,7 @@ use crate::client::Client;
 use crate::identity::Identity;
 use crate::libvirt::Libvirt;
 use crate::tasks::Hands;
-use crate::{enrol, files, probe};
+use crate::{bare, enrol, files, probe};
 
 /// The longest pause between two looks at the certificate's age, and between two tries to renew it.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
@@ -92,6 +92,9 @@ struct Place {
     /// libvirt's URI; by default the system daemon for root, else the user's own.
     #[arg(long, env = "LIBVIRT_DEFAULT_URI")]
     libvirt: Option<String>,
+    /// Look after no machines and need no hypervisor: this host is here for its files and databases.
+    #[arg(long, env = "YUNWEI_AGENT_NO_MACHINES", conflicts_with = "libvirt")]
+    no_machines: bool,
 }
 
 impl Place {
@@ -154,22 +157,17 @@ fn enrol_host(place: &Place, server: &str, token: &str) -> Result<()> {
 
 /// This host, even where its hypervisor does not answer yet.
 fn describe(place: &Place, data: &Path) -> Result<HostReport> {
+    if place.no_machines {
+        return Ok(bare::report());
+    }
     let clock = HostClock::system();
     let accelerator = probe::accelerator(data, &clock)?.accelerator;
     let libvirt = Libvirt::new(&place.uri(), data, "none", accelerator, Arc::new(Nobody))?;
     Ok(libvirt.host().unwrap_or_else(|e| HostReport {
-        hostname: std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
         cpu_cores: std::thread::available_parallelism().map_or(0, |n| u32::try_from(n.get()).unwrap_or(0)),
-        memory_mib: 0,
-        disk_mib: 0,
-        disk_free_mib: 0,
         accelerator,
-        hypervisor: String::new(),
-        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        booted_at: None,
-        images: Vec::new(),
-        bridges: Vec::new(),
         warnings: vec![format!("the hypervisor does not answer: {e}")],
+        ..bare::report()
     }))
 }
 
@@ -180,16 +178,27 @@ fn work(place: &Place, grace: Duration) -> Result<()> {
     // First of all, so that a second agent on the same directory touches nothing.
     let store = Store::open(&data.join("agent.db"))?;
     let clock = HostClock::system();
-    let probed = probe::accelerator(&data, &clock)?;
-    tracing::info!(host = identity.host_id, accelerator = ?probed.accelerator, "{}", probed.detail);
+    let host = identity.host_id.clone();
     let client = Arc::new(Client::new(data.clone(), identity)?);
-    let hypervisor = Arc::new(Libvirt::new(&place.uri(), &data, &platform, probed.accelerator, client.clone())?);
+    let libvirt = if place.no_machines {
+        tracing::info!(host, "this host looks after no machines");
+        None
+    } else {
+        let probed = probe::accelerator(&data, &clock)?;
+        tracing::info!(host, accelerator = ?probed.accelerator, "{}", probed.detail);
+        Some(Arc::new(Libvirt::new(&place.uri(), &data, &platform, probed.accelerator, client.clone())?))
+    };
     let settings = Settings { grace, ..Settings::default() };
-    let images = hypervisor.clone();
-    let hands = Arc::new(Hands::new(hypervisor.clone(), &data));
+    let hands = Arc::new(Hands::new(libvirt.clone(), &data));
+    let hypervisor: Arc<dyn Hypervisor> = match &libvirt {
+        Some(libvirt) => libvirt.clone(),
+        None => Arc::new(bare::Bare),
+    };
     let agent = Agent::start_with(settings, hypervisor, client.clone(), store, clock, Some(hands))?;
     std::thread::spawn(move || keep_certificate(&client));
-    std::thread::spawn(move || keep_images(&images));
+    if let Some(images) = libvirt {
+        std::thread::spawn(move || keep_images(&images));
+    }
     wait_for_the_end()?;
     tracing::info!("ending; machines go on as they are");
     // A poll may be waiting for the server, and nothing is lost by not waiting for it: whatever matters
@@ -277,9 +286,12 @@ fn show_probe(place: &Place, json: bool) -> Result<()> {
 fn show_status(place: &Place, json: bool) -> Result<()> {
     let data = place.data()?;
     let identity = Identity::load(&data)?;
-    let accelerator = probe::accelerator(&data, &HostClock::system())?.accelerator;
-    let libvirt = Libvirt::new(&place.uri(), &data, &identity.platform, accelerator, Arc::new(Nobody))?;
-    let machines = libvirt.list()?;
+    let machines = if place.no_machines {
+        Vec::new()
+    } else {
+        let accelerator = probe::accelerator(&data, &HostClock::system())?.accelerator;
+        Libvirt::new(&place.uri(), &data, &identity.platform, accelerator, Arc::new(Nobody))?.list()?
+    };
     if json {
         let rows: Vec<_> = machines
             .iter()

@@ -20,6 +20,17 @@ pub fn passable_dir(path: &Path) -> Result<()> {
     make().map_err(|e| failed("make", path, e))
 }
 
+/// Makes a directory that only its owner enters.
+pub fn private_dir(path: &Path) -> Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| failed("make", path, e))?;
+    only_owner(path)
+}
+
+/// Lets only its owner enter a directory.
+pub fn only_owner(path: &Path) -> Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(|e| failed("guard", path, e))
+}
+
 /// Writes a file with mode 0600: whole and on disk when this returns, or as it was before.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();

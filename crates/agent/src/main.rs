@@ -4,6 +4,7 @@
 //! there. What it does and when is `drivers::converge`; here is how: the libvirt driver, the HTTPS
 //! client, enrolment, and whether this host can virtualise at all. The only program that links libvirt.
 
+mod bare;
 mod check;
 mod client;
 mod command;

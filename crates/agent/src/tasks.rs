@@ -3,6 +3,8 @@
 //! The engine runs in child processes of its own (`yunwei-vault`); what opens a repository goes to it
 //! through a pipe and is kept nowhere. Copies of disks lie in `DATA/backups/<task>` while they are read.
 
+mod data;
+
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
@@ -18,6 +20,7 @@ use drivers::wire::{
     Consistency, DiskCopy, HostTask, IntentId, Outcome, Problem, ReadShare, TaskId, TaskProgress, Work,
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
+use serde::Deserialize;
 use vault::client;
 use vault::fault;
 use vault::request::{
@@ -37,24 +40,36 @@ const CONSISTENCY: &str = "consistency:";
 
 /// Who does tasks on this host.
 pub struct Hands {
-    libvirt: Arc<Libvirt>,
+    /// Absent where the agent looks after no machines.
+    libvirt: Option<Arc<Libvirt>>,
     vault: client::Worker,
+    data: PathBuf,
     scratch: PathBuf,
+}
+
+/// What a task is given: what opens its repositories, and for a database the password there.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Access {
+    Repositories(Vec<Repository>),
+    WithPassword { repositories: Vec<Repository>, password: Secret },
 }
 
 /// One task at work.
 struct Job<'a> {
     hands: &'a Hands,
     access: Vec<Repository>,
+    password: Option<Secret>,
     cancel: &'a Cancel,
     stop: client::Cancel,
     told: &'a mut dyn FnMut(TaskProgress),
 }
 
 impl Hands {
-    /// Works with the machines of `libvirt`, and keeps what is passing below `data`.
-    pub fn new(libvirt: Arc<Libvirt>, data: &Path) -> Self {
-        Self { libvirt, vault: client::Worker::new(client::program()), scratch: data.join("backups") }
+    /// Works with the machines of `libvirt`, if any, and keeps what is passing below `data`.
+    pub fn new(libvirt: Option<Arc<Libvirt>>, data: &Path) -> Self {
+        let (vault, scratch) = (client::Worker::new(client::program()), data.join("backups"));
+        Self { libvirt, vault, data: data.to_owned(), scratch }
     }
 }
 
@@ -68,13 +83,21 @@ impl Worker for Hands {
     ) -> Result<Outcome> {
         let access =
             serde_json::from_value(access).map_err(|_| senseless("what opens its repositories does not read"))?;
+        let (access, password) = match access {
+            Access::Repositories(repositories) => (repositories, None),
+            Access::WithPassword { repositories, password } => (repositories, Some(password)),
+        };
         let stop = client::Cancel::new();
         let stopped = stop.clone();
         cancel.then(move || stopped.cancel());
-        let mut job = Job { hands: self, access, cancel, stop, told };
+        let mut job = Job { hands: self, access, password, cancel, stop, told };
         match &task.work {
             Work::MakeRepository { alike } => job.make(*alike),
             Work::BackUpMachine { machine, tag } => job.back_up(&task.id, machine, tag),
+            Work::BackUpData { set, source, tag } => job.back_up_data(&task.id, set, source, tag),
+            Work::RestoreData { set, source, restore, snapshot, to } => {
+                job.restore_data(&task.id, &data::Wish { set, source, restore, snapshot, to })
+            }
             Work::CopySnapshots { snapshots } => job.copy(snapshots),
             Work::CheckRepository { snapshots, read } => job.check(snapshots, *read),
             Work::ForgetSnapshots { snapshots, grace_hours } => job.forget(snapshots, *grace_hours),
@@ -91,7 +114,7 @@ impl Worker for Hands {
         for entry in fs::read_dir(&self.scratch).map_err(|e| failed("list", &self.scratch, e))?.flatten() {
             remove(&entry.path())?;
         }
-        self.libvirt.end_copies()
+        self.libvirt.as_ref().map_or(Ok(()), |libvirt| libvirt.end_copies())
     }
 }
 
@@ -111,6 +134,11 @@ impl Job<'_> {
             Answer::Snapshots(found) => Ok(found),
             _ => Err(strange()),
         }
+    }
+
+    /// The snapshot of that tag, where there is one.
+    fn tagged(&mut self, tag: &str) -> Result<Option<Snapshot>> {
+        Ok(self.snapshots(0)?.into_iter().find(|snapshot| snapshot.tags.iter().any(|one| one == tag)))
     }
 
     fn make(&mut self, alike: bool) -> Result<Outcome> {
@@ -138,17 +166,14 @@ impl Job<'_> {
 
     fn back_up(&mut self, id: &TaskId, machine: &IntentId, tag: &str) -> Result<Outcome> {
         // Taken by this very task, before a crash.
-        if let Some(taken) = self.snapshots(0)?.into_iter().find(|snapshot| snapshot.tags.iter().any(|one| one == tag))
-        {
+        if let Some(taken) = self.tagged(tag)? {
             return self.backed_up(machine, taken);
         }
+        let none = || Error::conflict("agent.no_machines", "this agent looks after no machines");
+        let libvirt = self.hands.libvirt.as_ref().ok_or_else(none)?;
         let scratch = Scratch::new(self.hands.scratch.join(id.as_str()))?;
-        let copied = self.hands.libvirt.copy_disks(machine, &scratch.0, self.cancel, self.told)?;
-        let tags = vec![
-            tag.to_owned(),
-            format!("{TAKEN}{}", copied.taken_at),
-            format!("{CONSISTENCY}{}", word(copied.consistency)),
-        ];
+        let copied = libvirt.copy_disks(machine, &scratch.0, self.cancel, self.told)?;
+        let tags = tags(tag, copied.taken_at, copied.consistency);
         let image = |path: PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             Image { path, name, changed: None }
@@ -177,14 +202,8 @@ impl Job<'_> {
             Some(DiskCopy { path: format!("{path}/{}", entry.name), name, bytes: entry.size })
         };
         let disks: Vec<DiskCopy> = entries.iter().filter_map(disk).collect();
-        let tagged = |start: &str| snapshot.tags.iter().find_map(|tag| tag.strip_prefix(start));
-        let unread = || Error::conflict("backup.tags_missing", "the snapshot does not say of which instant it is");
-        let taken_at: Timestamp = tagged(TAKEN).and_then(|text| text.parse().ok()).ok_or_else(unread)?;
-        let consistency = tagged(CONSISTENCY).map_or(Consistency::Unknown, consistency);
-        let figures = snapshot.figures;
-        // From the instant that the disks are of to the end of the backup, also where a crash came after it.
-        let read_from: Timestamp = snapshot.time.parse().unwrap_or(taken_at);
-        let seconds = read_from.duration_since(taken_at).as_secs_f64() + figures.map_or(0.0, |figures| figures.seconds);
+        let (taken_at, consistency) = instant(&snapshot)?;
+        let (figures, seconds) = (snapshot.figures, took(&snapshot, taken_at));
         Ok(Outcome::MachineBackedUp {
             snapshot: snapshot.id,
             tree: snapshot.tree,
@@ -194,7 +213,7 @@ impl Job<'_> {
             disks,
             added_bytes: figures.map_or(0, |figures| figures.added_bytes),
             stored_bytes: figures.map_or(0, |figures| figures.stored_bytes),
-            seconds: seconds.max(0.0),
+            seconds,
         })
     }
 
@@ -299,6 +318,13 @@ impl Scratch {
         files::passable_dir(&path)?;
         Ok(Self(path))
     }
+
+    /// One that nobody else enters: what lies in it is somebody's data.
+    fn private(path: PathBuf) -> Result<Self> {
+        let made = Self::new(path)?;
+        files::only_owner(&made.0)?;
+        Ok(made)
+    }
 }
 
 impl Drop for Scratch {
@@ -377,17 +403,41 @@ fn folder(machine: &IntentId) -> String {
     format!("/machines/{machine}")
 }
 
+/// What a snapshot says of itself: whose it is, of which instant, and how that was got.
+fn tags(tag: &str, taken_at: Timestamp, consistency: Consistency) -> Vec<String> {
+    vec![tag.to_owned(), format!("{TAKEN}{taken_at}"), format!("{CONSISTENCY}{}", word(consistency))]
+}
+
+/// The instant that a snapshot is of and how that was got, by its tags.
+fn instant(snapshot: &Snapshot) -> Result<(Timestamp, Consistency)> {
+    let tagged = |start: &str| snapshot.tags.iter().find_map(|tag| tag.strip_prefix(start));
+    let unread = || Error::conflict("backup.tags_missing", "the snapshot does not say of which instant it is");
+    let taken_at: Timestamp = tagged(TAKEN).and_then(|text| text.parse().ok()).ok_or_else(unread)?;
+    Ok((taken_at, tagged(CONSISTENCY).map_or(Consistency::Unknown, consistency)))
+}
+
+/// Seconds from the instant that a snapshot is of to its end, also where a crash came after it.
+fn took(snapshot: &Snapshot, taken_at: Timestamp) -> f64 {
+    let read_from: Timestamp = snapshot.time.parse().unwrap_or(taken_at);
+    let reading = snapshot.figures.map_or(0.0, |figures| figures.seconds);
+    (read_from.duration_since(taken_at).as_secs_f64() + reading).max(0.0)
+}
+
 fn word(consistency: Consistency) -> &'static str {
     match consistency {
         Consistency::Stopped => "stopped",
         Consistency::CrashConsistent => "crash-consistent",
         Consistency::FilesystemFrozen => "filesystem-frozen",
+        Consistency::FileByFile => "file-by-file",
+        Consistency::Transaction => "transaction",
+        Consistency::TableByTable => "table-by-table",
         Consistency::Unknown => "unknown",
     }
 }
 
 fn consistency(word: &str) -> Consistency {
-    let all = [Consistency::Stopped, Consistency::CrashConsistent, Consistency::FilesystemFrozen];
+    use Consistency::{CrashConsistent, FileByFile, FilesystemFrozen, Stopped, TableByTable, Transaction};
+    let all = [Stopped, CrashConsistent, FilesystemFrozen, FileByFile, Transaction, TableByTable];
     all.into_iter().find(|one| self::word(*one) == word).unwrap_or(Consistency::Unknown)
 }
 

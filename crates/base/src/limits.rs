@@ -173,6 +173,8 @@ pub const REPORT_OBSERVATIONS_MAX: usize = 500;
 pub const HOST_TASKS_MAX: usize = 256;
 /// Snapshots that one task names.
 pub const TASK_SNAPSHOTS_MAX: usize = 256;
+/// Most paths, patterns or databases that a data set names.
+pub const DATA_SET_NAMES_MAX: usize = 64;
 /// What came of a task, as JSON, in bytes.
 pub const TASK_OUTCOME_BYTES_MAX: usize = 128 << 10;
 /// Console requests in one answer to an agent.

@@ -8,6 +8,7 @@
 //! | [`control_plane`] | the platform itself: kept at several places, and brought back from one |
 //! | [`backups`] | places, policies, protections, recovery points; the flow that takes them |
 //! | [`recoveries`] | machines that are made again from a copy: what restores and drills stand on |
+//! | [`datasets`] | files and databases that belong to a service, and bringing them back |
 //! | [`drills`] | plans, runs, corrective actions: services really brought back, and measured |
 //! | [`evidence`] | what drills found, signed; looked at without anybody's help |
 //! | [`restores`] | a service is brought back, or a second machine beside it |
@@ -23,6 +24,7 @@
 pub mod backups;
 pub mod bia;
 pub mod control_plane;
+pub mod datasets;
 pub mod drills;
 pub mod evidence;
 pub mod exercises;
@@ -46,6 +48,10 @@ base::ids! {
     pub struct BackupPolicyId = "bkpo";
     /// A state of a service that was kept.
     pub struct RecoveryPointId = "rpt";
+    /// Files or databases that belong to a service.
+    pub struct DataSetId = "dset";
+    /// A data set that is brought back.
+    pub struct DataRestoreId = "drst";
     /// Machines that are made again from a recovery point.
     pub struct RecoveryId = "rcvy";
     /// A state of the platform itself that was kept.
@@ -76,6 +82,8 @@ db::id_columns!(
     RepositoryId,
     BackupPolicyId,
     RecoveryPointId,
+    DataSetId,
+    DataRestoreId,
     RecoveryId,
     DrillPlanId,
     DrillRunId,

@@ -21,7 +21,6 @@ use continuity::backups::protections::{self, Protected};
 use continuity::backups::retention::Retention;
 use continuity::restores::actions as restores;
 use continuity::restores::{Ask, Plan, Restore, State as RestoreState};
-use drivers::wire::Consistency;
 use provisioning::services::SERVICE;
 
 /// An answer to one of the questions that matter.
@@ -263,17 +262,18 @@ pub(crate) fn listed(p: &Page, names: &[String]) -> String {
 }
 
 fn point_view(p: &Page, point: &RecoveryPoint) -> PointView {
-    let b = &p.t.backups;
-    let taken: Vec<_> = point.machines.iter().filter_map(|part| part.taken.as_ref()).collect();
-    let how = match taken.first().map(|taken| taken.consistency) {
-        Some(Consistency::Stopped) => b.stopped,
-        Some(Consistency::CrashConsistent) => b.crash_consistent,
-        Some(Consistency::FilesystemFrozen) => b.frozen,
-        _ => "",
-    };
+    let taken: Vec<_> = point.parts.iter().filter_map(|part| part.taken.as_ref()).collect();
+    let how = taken.first().map_or("", |taken| crate::data_sets::instant(p, taken.consistency));
     let why = |problem: &drivers::wire::Problem| said_of(p.lang, &problem.code, &problem.message);
-    let copies = point.copies().map(|copy| CopyView {
-        place: copy.place_name.clone(),
+    // Where there is more than one part, each copy says of which it is.
+    let place = |part: &points::Part, place: &String| match &part.data_set {
+        Some(set) => p.with2(p.t.backups.copy_of, &set.name, place),
+        None if point.parts.len() > 1 => p.with2(p.t.backups.copy_of, p.t.backups.disks_of, place),
+        None => place.clone(),
+    };
+    let all = point.parts.iter().flat_map(|part| part.copies.iter().map(move |copy| (part, copy)));
+    let copies = all.map(|(part, copy)| CopyView {
+        place: place(part, &copy.place_name),
         badge: copy_badge(p, copy.state),
         why: copy.problem.as_ref().map(why).unwrap_or_default(),
     });

@@ -20,6 +20,7 @@ mod backups;
 mod bills;
 mod catalog;
 mod customers;
+mod data_sets;
 mod design;
 mod door;
 mod drills;
@@ -271,6 +272,12 @@ fn tenant_routes() -> Router<Portal> {
         .route("/services/{id}/restores/{restore}/events", get(backups::restore_events))
         .route("/services/{id}/restores/{restore}/keep", post(backups::keep))
         .route("/services/{id}/restores/{restore}/end", get(backups::ask_end).post(backups::end))
+        .route("/services/{id}/data-sets", get(data_sets::page))
+        .route("/services/{id}/data-sets/new", get(data_sets::new).post(data_sets::create))
+        .route("/services/{id}/data-sets/{set}/end", get(data_sets::ask_end).post(data_sets::end))
+        .route("/services/{id}/data-sets/{set}/restore", get(data_sets::ask_restore).post(data_sets::restore))
+        .route("/services/{id}/data-restores/{restore}", get(data_sets::show_restore))
+        .route("/services/{id}/data-restores/{restore}/cancel", post(data_sets::cancel))
         .route("/bills", get(bills::list))
         .route("/bills/{id}", get(bills::show_bill))
         .route("/bills/{id}/lines/{line}", get(bills::show_line))

@@ -29,6 +29,7 @@ pub fn catalogue() -> Catalogue {
         .actions(continuity::backups::ACTIONS)
         .actions(continuity::bia::ACTIONS)
         .actions(continuity::control_plane::ACTIONS)
+        .actions(continuity::datasets::ACTIONS)
         .actions(continuity::drills::ACTIONS)
         .actions(continuity::inventory::ACTIONS)
         .actions(continuity::studies::ACTIONS)

@@ -14,6 +14,8 @@ use billing::bills;
 use continuity::backups::{places as backup_places, points, policies, protections, repositories};
 use continuity::bia;
 use continuity::control_plane;
+use continuity::datasets;
+use continuity::datasets::restores as data_restores;
 use continuity::drills::{corrective, plans, runs};
 use continuity::plan::{contacts, findings, paper, reviews, steps, versions};
 use continuity::restores::actions as restores;
@@ -135,6 +137,17 @@ pub static ROUTES: &[Route] = &[
     Route::get("/services/{id}/recovery-points", &points::LIST),
     Route::get("/recovery-points/{id}", &points::GET),
     Route::act("/recovery-points/{id}/check", &points::CHECK),
+    // Data sets: files and databases that belong to a service.
+    Route::post("/services/{id}/data-sets", &datasets::CREATE),
+    Route::get("/services/{id}/data-sets", &datasets::LIST),
+    Route::get("/data-sets/{id}", &datasets::GET),
+    Route::patch("/data-sets/{id}", &datasets::UPDATE),
+    Route::act("/data-sets/{id}/end", &datasets::END),
+    Route::act("/data-sets/{id}/restore/plan", &data_restores::PLAN),
+    Route::post("/data-sets/{id}/restore", &data_restores::START),
+    Route::get("/services/{id}/data-restores", &data_restores::LIST),
+    Route::get("/data-restores/{id}", &data_restores::GET),
+    Route::act("/data-restores/{id}/cancel", &data_restores::CANCEL),
     // Drills: what is promised, what was seen of it, and the evidence.
     Route::post("/drill-plans", &plans::CREATE),
     Route::get("/drill-plans", &plans::LIST),

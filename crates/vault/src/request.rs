@@ -173,6 +173,14 @@ pub enum Source {
         #[serde(default)]
         except: Vec<String>,
     },
+    /// Files and directories, each under its own path.
+    Paths {
+        /// Where they are: whole paths. What lies below another one of them is in it already.
+        paths: Vec<PathBuf>,
+        /// Patterns in gitignore's syntax that are left out.
+        #[serde(default)]
+        except: Vec<String>,
+    },
     /// Disks: image files or block devices. They are cut into pieces of one size, so that what
     /// changes is stored and little else; holes are not read. Restored, they are files.
     Images {

@@ -17,7 +17,7 @@ use base::id::{HostId, RunId, TenantId};
 use base::time::Timestamp;
 use base::{Error, Result, limits};
 use db::{Class, Record};
-use drivers::wire::{Consistency, DiskCopy, MachineSpec, Problem, TaskProgress, Work};
+use drivers::wire::{Consistency, DataSource, DataTaken, DiskCopy, MachineSpec, Problem, TaskProgress, Work};
 use durable::{Subject, flows};
 use gate::{Action, Effect, Granted, Tx};
 use provisioning::services::SERVICE;
@@ -109,7 +109,7 @@ impl CopyState {
     }
 }
 
-/// One copy of a machine's disks.
+/// One copy of a part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RecoveryCopy {
@@ -137,25 +137,29 @@ pub struct RecoveryCopy {
     /// Which of the point's places, from 0: the first is written, the others are copied from it.
     pub position: i64,
     #[serde(skip)]
-    pub(crate) machine: String,
+    pub(crate) part: String,
     #[serde(skip)]
     pub(crate) task: Option<String>,
 }
 
-/// What a host took of a machine.
+/// What a host took of a part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Taken {
     /// The root of its contents: equal for equal contents.
     pub tree: String,
-    /// The instant that the disks are of.
+    /// The instant that it is of.
     #[schemars(with = "String")]
     pub taken_at: Timestamp,
-    /// What was done so that they are of one instant.
+    /// What was done so that it is of one instant.
     pub consistency: Consistency,
-    /// The disks.
+    /// A machine's disks.
+    #[serde(default)]
     pub disks: Vec<DiskCopy>,
-    /// Their bytes.
+    /// What is in a data set.
+    #[serde(default)]
+    pub data: Option<DataTaken>,
+    /// Bytes of all of it.
     pub bytes: u64,
     /// Bytes that were new.
     pub added_bytes: u64,
@@ -165,13 +169,46 @@ pub struct Taken {
     pub seconds: f64,
 }
 
-/// A machine in a point.
+/// What a part of a point is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum PartKind {
+    /// All disks of a machine.
+    Machine,
+    /// Files, or databases.
+    DataSet,
+}
+
+impl PartKind {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            PartKind::Machine => "machine",
+            PartKind::DataSet => "dataSet",
+        }
+    }
+}
+
+/// A data set as it was when it was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SavedSet {
+    /// Its name.
+    pub name: String,
+    /// What it was made of.
+    pub source: DataSource,
+}
+
+/// A part of a point: a machine, or a data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Part {
-    /// The machine.
-    pub machine: String,
-    /// The host that it stood on.
+    /// Which of the two.
+    pub kind: PartKind,
+    /// The machine's id, or the data set's.
+    pub part: String,
+    /// The data set, where it is one.
+    pub data_set: Option<SavedSet>,
+    /// The host that it stood on, or was reached from.
     pub host: HostId,
     /// What was taken of it.
     pub taken: Option<Taken>,
@@ -207,7 +244,7 @@ pub struct RecoveryPoint {
     /// When it was asked for.
     #[schemars(with = "String")]
     pub requested_at: Timestamp,
-    /// The instant that it is of: the earliest of its machines'.
+    /// The instant that it is of: the earliest of its parts'.
     #[schemars(with = "Option<String>")]
     pub taken_at: Option<Timestamp>,
     /// When the last attempt at it ended.
@@ -216,38 +253,57 @@ pub struct RecoveryPoint {
     /// When it was let go.
     #[schemars(with = "Option<String>")]
     pub expired_at: Option<Timestamp>,
-    /// Its machines, each with its copies.
-    pub machines: Vec<Part>,
+    /// Its parts, each with its copies.
+    pub parts: Vec<Part>,
     #[serde(skip)]
     pub(crate) attempts: i64,
 }
 
 impl RecoveryPoint {
-    /// All copies of all machines.
+    /// All copies of all parts.
     pub fn copies(&self) -> impl Iterator<Item = &RecoveryCopy> {
-        self.machines.iter().flat_map(|part| &part.copies)
+        self.parts.iter().flat_map(|part| &part.copies)
     }
 
-    /// The machine of that name.
-    pub(crate) fn part(&self, machine: &str) -> Option<&Part> {
-        self.machines.iter().find(|part| part.machine == machine)
+    /// The parts that are machines.
+    pub fn machines(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(|part| part.kind == PartKind::Machine)
+    }
+
+    /// The part of that id.
+    pub(crate) fn part(&self, id: &str) -> Option<&Part> {
+        self.parts.iter().find(|part| part.part == id)
     }
 }
 
-/// What a point is, from its copies alone: one that lacks any is never `available`.
-pub(crate) fn judge(machines: &[Part]) -> State {
-    let whole = |part: &Part| !part.copies.is_empty() && part.copies.iter().all(verified);
+/// What a point is, from its copies alone: one that lacks any is never `available`, nor one of which
+/// something could not be read.
+pub(crate) fn judge(parts: &[Part]) -> State {
+    let whole = |part: &Part| !part.copies.is_empty() && part.copies.iter().all(verified) && unread(part).is_none();
     let some = |part: &Part| part.copies.iter().any(verified);
-    match machines {
+    match parts {
         [] => State::Failed,
         parts if parts.iter().all(whole) => State::Available,
-        parts if parts.iter().all(some) => State::Degraded,
+        // A data set that could not be had does not cost the machines their point.
+        parts if parts.iter().any(some) && parts.iter().all(|part| some(part) || part.kind == PartKind::DataSet) => {
+            State::Degraded
+        }
         _ => State::Failed,
     }
 }
 
 fn verified(copy: &RecoveryCopy) -> bool {
     copy.state == CopyState::Verified
+}
+
+/// What of a part could not be read, in a line.
+fn unread(part: &Part) -> Option<Problem> {
+    let data = part.taken.as_ref()?.data.as_ref().filter(|data| data.unread_count > 0)?;
+    let name = part.data_set.as_ref().map(|set| set.name.as_str()).unwrap_or_default();
+    let first = data.unread.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
+    let message =
+        format!("{} of {name} could not be read: {first}; leave out what need not be kept", data.unread_count);
+    Some(Problem { code: "backup.unread".to_owned(), message, retrying: false })
 }
 
 /// The point of that id, with machines and copies.
@@ -316,21 +372,21 @@ pub(crate) fn damage(code: &str) -> Option<CopyState> {
     }
 }
 
-/// Somebody who used a machine's copy found it not to be as it should: that is written on it, and
+/// Somebody who used a part's copy found it not to be as it should: that is written on it, and
 /// the point is what its copies are now.
 pub(crate) fn found(
     tx: &mut Tx<'_>,
     id: RecoveryPointId,
     place: Option<BackupPlaceId>,
-    machine: &str,
+    part: &str,
     state: CopyState,
     problem: &Problem,
 ) -> Result<()> {
     let point = load(tx, id)?;
-    let copy = point.copies().find(|copy| Some(copy.place) == place && copy.machine == machine);
+    let copy = point.copies().find(|copy| Some(copy.place) == place && copy.part == part);
     let Some(copy) = copy.filter(|copy| verified(copy)) else { return Ok(()) };
     store::set_found(tx, id, copy, Some(state), Some(problem))?;
-    let now = judge(&load(tx, id)?.machines);
+    let now = judge(&load(tx, id)?.parts);
     if !point.state.is_restorable() || now == point.state {
         return Ok(());
     }
@@ -344,8 +400,9 @@ pub(crate) fn settle(tx: &mut Tx<'_>, id: RecoveryPointId, problem: Option<Probl
     if point.state != State::Taking {
         return Ok(point);
     }
-    let state = judge(&point.machines);
+    let state = judge(&point.parts);
     let lacking = point.copies().find(|copy| !verified(copy)).and_then(|copy| copy.problem.clone());
+    let lacking = lacking.or_else(|| point.parts.iter().find_map(unread));
     let untold = || Problem {
         code: "backup.incomplete".to_owned(),
         message: "not every copy is there".to_owned(),
@@ -458,7 +515,7 @@ pub struct PointDetail {
 
 fn doing(task: tasks::Task) -> Doing {
     let what = match task.work {
-        Work::BackUpMachine { .. } => "backUp",
+        Work::BackUpMachine { .. } | Work::BackUpData { .. } => "backUp",
         Work::CopySnapshots { .. } => "copy",
         Work::CheckRepository { .. } => "check",
         _ => "other",

@@ -27,6 +27,20 @@ pub enum What {
     /// All disks of each machine, at one instant.
     #[default]
     MachineDisks,
+    /// The service's data sets: files and databases.
+    DataSets,
+    /// Both.
+    Everything,
+}
+
+impl What {
+    pub(crate) fn machines(self) -> bool {
+        self != What::DataSets
+    }
+
+    pub(crate) fn data_sets(self) -> bool {
+        self != What::MachineDisks
+    }
 }
 
 /// What a policy says.
@@ -254,6 +268,9 @@ pub struct ChangePolicy {
     /// Its new name.
     #[serde(default)]
     pub name: Option<String>,
+    /// What is backed up from the next run on.
+    #[serde(default)]
+    pub what: Option<What>,
     /// When, from now on.
     #[serde(default)]
     pub schedule: Option<Schedule>,
@@ -282,7 +299,7 @@ pub static UPDATE: Action<ChangePolicy, BackupPolicy> = Action {
         let called = input.name.as_ref().unwrap_or(&found.name);
         name(called)?;
         let terms = Terms {
-            what: found.terms.what,
+            what: input.what.unwrap_or(found.terms.what),
             schedule: input.schedule.clone().unwrap_or_else(|| found.terms.schedule.clone()),
             retention: input.retention.unwrap_or(found.terms.retention),
             places: input.places.clone().unwrap_or_else(|| found.terms.places.clone()),

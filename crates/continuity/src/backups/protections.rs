@@ -21,6 +21,7 @@ use super::points::{CopyState, RecoveryPoint, ServiceRef, service};
 use super::policies::{self, BackupPolicy};
 use super::{Fact, points, store};
 use crate::BackupPolicyId;
+use crate::datasets;
 
 /// The characteristic of a service that names its policy.
 pub const CHARACTERISTIC: &str = "backupPolicy";
@@ -66,15 +67,15 @@ pub struct Protected {
     pub digits: Vec<Digit>,
 }
 
-/// The copies of a point as the rule sees them: one for each place, whole where each machine's is.
+/// The copies of a point as the rule sees them: one for each place, whole where each part's is.
 fn seen(tx: &mut Tx<'_>, point: &RecoveryPoint) -> Result<Vec<Seen>> {
     let mut all: Vec<Seen> = Vec::new();
-    let Some(first) = point.machines.first() else { return Ok(all) };
+    let Some(first) = point.parts.first() else { return Ok(all) };
     for of_first in &first.copies {
         let place = places::load(tx, of_first.place)?;
         let same: Vec<_> = point.copies().filter(|copy| copy.place == of_first.place).collect();
         let faulty = |state| matches!(state, CopyState::Damaged | CopyState::Missing);
-        let whole = same.len() == point.machines.len() && same.iter().all(|copy| copy.state == CopyState::Verified);
+        let whole = same.len() == point.parts.len() && same.iter().all(|copy| copy.state == CopyState::Verified);
         let drilled = same.iter().map(|copy| copy.drilled_at).min().flatten();
         all.push(Seen {
             medium: place.medium(),
@@ -151,8 +152,9 @@ pub static SET: Action<Protect, Protected> = Action {
     effect: Effect::Change,
     run: |tx, input| {
         let found = service(tx, "protection.set", &input.id)?;
-        if intents::of_service(tx, &input.id)?.is_empty() {
-            let message = "the service has no machine of its own; protect the customer-facing service";
+        let bare = intents::of_service(tx, &input.id)?.is_empty();
+        if bare && datasets::of_service(tx, &input.id)?.is_empty() {
+            let message = "the service has no machine and no data set of its own; protect the customer-facing service";
             return Err(Error::conflict("service.no_machine", message));
         }
         let operator = tx.operator()?;

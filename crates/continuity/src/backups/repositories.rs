@@ -22,6 +22,7 @@ use vault::request::{self, Key, Secret};
 
 use super::places::{self, BackupPlace, Location, Role};
 use super::{keys, points, store};
+use crate::datasets;
 use crate::keys::{self as sealing, For, Keys};
 use crate::{BackupPlaceId, RepositoryId};
 
@@ -205,6 +206,14 @@ fn as_json(repositories: &[request::Repository]) -> Result<Json> {
         .map_err(|e| Error::bug("repository.access", "an access cannot be written").because(e))
 }
 
+/// Repositories, and the password of the server whose data goes in or out.
+pub(crate) fn with_password(repositories: Vec<Json>, password: Option<Secret>) -> Json {
+    match password {
+        Some(password) => json!({ "repositories": repositories, "password": password }),
+        None => json!(repositories),
+    }
+}
+
 fn not_ours(task: &Task) -> Error {
     Error::not_found("task.not_found", format!("task {} opens nothing", task.id))
 }
@@ -233,8 +242,18 @@ fn access(tx: &mut Tx<'_>, task: &Task) -> Result<Json> {
             let wanted = store::repositories_of_task(tx, id.parse()?, &task.id, work)?;
             let all: Result<Vec<_>> = wanted.into_iter().map(|id| usual(tx, id)).collect();
             let all = all?;
-            if all.is_empty() { Err(not_ours(task)) } else { as_json(&all) }
+            if all.is_empty() {
+                return Err(not_ours(task));
+            }
+            match work {
+                Work::BackUpData { set, .. } => {
+                    let password = datasets::password(tx, set.parse()?)?;
+                    Ok(with_password(all.iter().map(|one| json!(one)).collect(), password))
+                }
+                _ => as_json(&all),
+            }
         }
+        (datasets::restores::KIND, Work::RestoreData { .. }) => datasets::restores::access(tx, task),
         (crate::drills::KIND, Work::CheckRepository { .. } | Work::RestoreDamaged { .. }) => {
             crate::drills::work::access(tx, task)
         }

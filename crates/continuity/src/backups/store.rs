@@ -5,11 +5,12 @@ use base::id::TenantId;
 use base::time::Timestamp;
 use base::{Error, limits};
 use db::{Conn, Row, args};
-use drivers::wire::{MachineSpec, Problem, TaskId, Work};
+use drivers::wire::{Problem, TaskId, Work};
 use gate::Tx;
+use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::points::{CopyState, Part, RecoveryCopy, RecoveryPoint, State, Taken};
+use super::points::{CopyState, Part, PartKind, RecoveryCopy, RecoveryPoint, State, Taken};
 use super::policies::BackupPolicy;
 use super::protections::Protection;
 use super::retention::{self, Point};
@@ -23,6 +24,11 @@ fn damaged(what: &str) -> Error {
 
 fn from_json<T: serde::de::DeserializeOwned>(what: &str, value: Option<Json>) -> Result<Option<T>> {
     value.map(|value| serde_json::from_value(value).map_err(|e| damaged(what).because(e))).transpose()
+}
+
+fn kind(word: &str) -> Result<PartKind> {
+    let all = [PartKind::Machine, PartKind::DataSet];
+    all.into_iter().find(|known| known.word() == word).ok_or_else(|| damaged("part"))
 }
 
 // Protections.
@@ -104,7 +110,7 @@ pub(crate) fn due(conn: &mut Conn<'_>, now: Timestamp) -> Result<Vec<(String, Te
 fn read_copy(row: &Row) -> Result<RecoveryCopy> {
     let state: String = row.get(5)?;
     Ok(RecoveryCopy {
-        machine: row.get(0)?,
+        part: row.get(0)?,
         position: row.get(1)?,
         repository: row.get(2)?,
         place: row.get(3)?,
@@ -138,21 +144,27 @@ pub(crate) fn point(conn: &mut Conn<'_>, id: RecoveryPointId) -> Result<Option<R
             taken_at: row.get(10)?,
             closed_at: row.get(11)?,
             expired_at: row.get(12)?,
-            machines: Vec::new(),
+            parts: Vec::new(),
         })
     })?;
     let Some(mut point) = found else { return Ok(None) };
-    let sql = "SELECT machine, host, task, taken, spec FROM recovery_machines WHERE point = $1 ORDER BY machine";
-    point.machines = conn.query(sql, args![id], |row| {
-        let taken = from_json::<Taken>("machine of a point", row.get(3)?)?;
-        let spec = from_json("machine's specification", row.get(4)?)?;
-        Ok(Part { machine: row.get(0)?, host: row.get(1)?, task: row.get(2)?, taken, spec, copies: Vec::new() })
+    let sql =
+        "SELECT part, host, task, taken, spec, kind FROM recovery_parts WHERE point = $1 ORDER BY kind DESC, part";
+    point.parts = conn.query(sql, args![id], |row| {
+        let taken = from_json::<Taken>("part of a point", row.get(3)?)?;
+        let (kind, mut spec, mut data_set) = (kind(row.text(5)?)?, None, None);
+        match kind {
+            PartKind::Machine => spec = from_json("machine's specification", row.get(4)?)?,
+            PartKind::DataSet => data_set = from_json("data set of a point", row.get(4)?)?,
+        }
+        let (part, host, task) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Part { kind, part, data_set, host, task, taken, spec, copies: Vec::new() })
     })?;
-    let sql = "SELECT c.machine, c.position, c.repository, r.place, p.name, c.state, c.snapshot, c.task, c.problem, c.stored_at, c.checked_at, c.drilled_at
+    let sql = "SELECT c.part, c.position, c.repository, r.place, p.name, c.state, c.snapshot, c.task, c.problem, c.stored_at, c.checked_at, c.drilled_at
          FROM recovery_copies c JOIN backup_repositories r ON r.id = c.repository JOIN backup_places p ON p.id = r.place
-         WHERE c.point = $1 ORDER BY c.machine, c.position";
+         WHERE c.point = $1 ORDER BY c.part, c.position";
     for copy in conn.query(sql, args![id], read_copy)? {
-        if let Some(part) = point.machines.iter_mut().find(|part| part.machine == copy.machine) {
+        if let Some(part) = point.parts.iter_mut().find(|part| part.part == copy.part) {
             part.copies.push(copy);
         }
     }
@@ -228,16 +240,30 @@ pub(crate) fn restorable(
     conn.query(sql, args![service, not_after, limits::PAGE_MAX], |row| row.get(0))
 }
 
-/// A copy was used, and what came of it was right.
+/// A part's copy was used, and what came of it was right.
+pub(crate) fn set_part_proven(
+    tx: &mut Tx<'_>,
+    point: RecoveryPointId,
+    part: &str,
+    repository: RepositoryId,
+) -> Result<()> {
+    let now = tx.now;
+    let sql = "UPDATE recovery_copies SET drilled_at = $4 WHERE point = $1 AND part = $2 AND repository = $3";
+    tx.execute(sql, args![point, part, repository, now]).map(drop)
+}
+
+/// Copies of a point's machines were used, and what came of it was right.
 pub(crate) fn set_proven(tx: &mut Tx<'_>, point: RecoveryPointId, repository: RepositoryId) -> Result<()> {
     let now = tx.now;
-    let sql = "UPDATE recovery_copies SET drilled_at = $3 WHERE point = $1 AND repository = $2";
+    let sql = "UPDATE recovery_copies SET drilled_at = $3 WHERE point = $1 AND repository = $2
+         AND part IN (SELECT m.part FROM recovery_parts m WHERE m.point = $1 AND m.kind = 'machine')";
     tx.execute(sql, args![point, repository, now]).map(drop)
 }
 
-/// Points that are degraded and were last worked on before then: services, tenants and points.
+/// Points that lack a copy and were last worked on before then: services, tenants and points.
 pub(crate) fn degraded(conn: &mut Conn<'_>, before: Timestamp) -> Result<Vec<(RecoveryPointId, TenantId)>> {
-    let sql = "SELECT id, tenant FROM recovery_points WHERE state = 'degraded' AND closed_at <= $1 ORDER BY closed_at LIMIT $2";
+    let sql = "SELECT id, tenant FROM recovery_points WHERE state = 'degraded' AND closed_at <= $1
+         AND EXISTS (SELECT 1 FROM recovery_copies c WHERE c.point = recovery_points.id AND c.state <> 'verified') ORDER BY closed_at LIMIT $2";
     conn.query(sql, args![before, limits::PAGE_MAX], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
@@ -257,7 +283,7 @@ pub(crate) fn may_let_go(tx: &mut Tx<'_>, points: &[Point], policy: &BackupPolic
     let Some(newest) = newest else { return Ok(false) };
     let point = super::points::load(tx, newest.id)?;
     let whole = |part: &Part| part.copies.iter().filter(|copy| copy.state == CopyState::Verified).count();
-    let least = point.machines.iter().map(whole).min().unwrap_or(0);
+    let least = point.parts.iter().map(whole).min().unwrap_or(0);
     let wanted = super::policies::at(tx, point.policy, point.policy_revision)?.terms.places.len();
     Ok(retention::may_let_go(least, wanted.min(policy.terms.places.len())))
 }
@@ -267,79 +293,71 @@ pub(crate) fn may_let_go(tx: &mut Tx<'_>, points: &[Point], policy: &BackupPolic
 pub(crate) fn expire(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<bool> {
     let now = tx.now;
     let sql = "UPDATE recovery_points SET state = 'expired', expired_at = $2 WHERE id = $1 AND state IN ('available', 'degraded', 'failed')
-         AND NOT EXISTS (SELECT 1 FROM recoveries r WHERE r.point = recovery_points.id AND r.ended_at IS NULL)";
+         AND NOT EXISTS (SELECT 1 FROM recoveries r WHERE r.point = recovery_points.id AND r.ended_at IS NULL)
+         AND NOT EXISTS (SELECT 1 FROM data_restores d WHERE d.point = recovery_points.id AND d.state = 'running')";
     Ok(tx.execute(sql, args![id, now])? > 0)
 }
 
-// Machines and copies.
+// Parts and copies.
 
-/// A machine of a point, with its copies to come.
-pub(crate) fn add_machine(
+/// A part of a point, with its copies to come.
+pub(crate) fn add_part(
     tx: &mut Tx<'_>,
     point: RecoveryPointId,
-    machine: &str,
+    (kind, part): (PartKind, &str),
     host: base::id::HostId,
-    spec: &MachineSpec,
+    spec: &impl Serialize,
     repositories: &[RepositoryId],
 ) -> Result<()> {
     let spec = text(spec)?;
     tx.execute(
-        "INSERT INTO recovery_machines (point, machine, host, spec) VALUES ($1, $2, $3, $4) ON CONFLICT (point, machine) DO UPDATE SET host = excluded.host",
-        args![point, machine, host, spec],
+        "INSERT INTO recovery_parts (point, part, kind, host, spec) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (point, part) DO UPDATE SET host = excluded.host",
+        args![point, part, kind.word(), host, spec],
     )?;
     for (position, repository) in repositories.iter().enumerate() {
         tx.execute(
-            "INSERT INTO recovery_copies (point, machine, position, repository, state) VALUES ($1, $2, $3, $4, 'pending') ON CONFLICT (point, machine, position) DO NOTHING",
-            args![point, machine, position, repository],
+            "INSERT INTO recovery_copies (point, part, position, repository, state) VALUES ($1, $2, $3, $4, 'pending') ON CONFLICT (point, part, position) DO NOTHING",
+            args![point, part, position, repository],
         )?;
     }
     Ok(())
 }
 
-/// Which task takes a machine.
-pub(crate) fn set_machine_task(
-    tx: &mut Tx<'_>,
-    point: RecoveryPointId,
-    machine: &str,
-    task: Option<&TaskId>,
-) -> Result<()> {
+/// Which task takes a part.
+pub(crate) fn set_part_task(tx: &mut Tx<'_>, point: RecoveryPointId, part: &str, task: Option<&TaskId>) -> Result<()> {
     let task = task.map(TaskId::as_str);
-    tx.execute("UPDATE recovery_machines SET task = $3 WHERE point = $1 AND machine = $2", args![point, machine, task])
-        .map(drop)
+    tx.execute("UPDATE recovery_parts SET task = $3 WHERE point = $1 AND part = $2", args![point, part, task]).map(drop)
 }
 
-/// A machine was taken: its first copy is there.
+/// A part was taken: its first copy is there.
 pub(crate) fn set_taken(
     tx: &mut Tx<'_>,
     point: RecoveryPointId,
-    machine: &str,
+    part: &str,
     taken: &Taken,
     snapshot: &str,
 ) -> Result<()> {
     let taken_text = text(taken)?;
-    tx.execute(
-        "UPDATE recovery_machines SET taken = $3 WHERE point = $1 AND machine = $2",
-        args![point, machine, taken_text],
-    )?;
+    tx.execute("UPDATE recovery_parts SET taken = $3 WHERE point = $1 AND part = $2", args![point, part, taken_text])?;
     tx.execute(
         "UPDATE recovery_points SET taken_at = CASE WHEN taken_at IS NULL OR taken_at > $2 THEN $2 ELSE taken_at END WHERE id = $1",
         args![point, taken.taken_at],
     )?;
-    set_stored(tx, point, machine, 0, snapshot)
+    set_stored(tx, point, part, 0, snapshot)
 }
 
 /// A copy was written.
 pub(crate) fn set_stored(
     tx: &mut Tx<'_>,
     point: RecoveryPointId,
-    machine: &str,
+    part: &str,
     position: i64,
     snapshot: &str,
 ) -> Result<()> {
     let now = tx.now;
     tx.execute(
-        "UPDATE recovery_copies SET state = 'stored', snapshot = $4, stored_at = $5, task = NULL, problem = NULL WHERE point = $1 AND machine = $2 AND position = $3",
-        args![point, machine, position, snapshot, now],
+        "UPDATE recovery_copies SET state = 'stored', snapshot = $4, stored_at = $5, task = NULL, problem = NULL WHERE point = $1 AND part = $2 AND position = $3",
+        args![point, part, position, snapshot, now],
     )
     .map(drop)
 }
@@ -353,8 +371,8 @@ pub(crate) fn set_copy_task(
 ) -> Result<()> {
     let task = task.map(TaskId::as_str);
     tx.execute(
-        "UPDATE recovery_copies SET task = $4 WHERE point = $1 AND machine = $2 AND position = $3",
-        args![point, copy.machine, copy.position, task],
+        "UPDATE recovery_copies SET task = $4 WHERE point = $1 AND part = $2 AND position = $3",
+        args![point, copy.part, copy.position, task],
     )
     .map(drop)
 }
@@ -372,8 +390,8 @@ pub(crate) fn set_found(
     tx.execute(
         "UPDATE recovery_copies SET state = COALESCE($4, state), problem = $5, task = NULL,
             checked_at = CASE WHEN $6 = 1 THEN $7 ELSE checked_at END
-         WHERE point = $1 AND machine = $2 AND position = $3",
-        args![point, copy.machine, copy.position, state.map(CopyState::word), problem, checked, now],
+         WHERE point = $1 AND part = $2 AND position = $3",
+        args![point, copy.part, copy.position, state.map(CopyState::word), problem, checked, now],
     )
     .map(drop)
 }
@@ -386,13 +404,14 @@ pub(crate) fn repositories_of_task(
     work: &Work,
 ) -> Result<Vec<RepositoryId>> {
     let of = |tx: &mut Tx<'_>, sql: &str| tx.query(sql, args![point, task.as_str()], |row| row.get(0));
-    let first = "SELECT c.repository FROM recovery_copies c JOIN recovery_machines m ON m.point = c.point AND m.machine = c.machine
+    let first =
+        "SELECT c.repository FROM recovery_copies c JOIN recovery_parts m ON m.point = c.point AND m.part = c.part
          WHERE c.point = $1 AND m.task = $2 AND c.position = 0";
     let own = "SELECT DISTINCT repository FROM recovery_copies WHERE point = $1 AND task = $2";
-    let source = "SELECT DISTINCT f.repository FROM recovery_copies f JOIN recovery_copies c ON c.point = f.point AND c.machine = f.machine
+    let source = "SELECT DISTINCT f.repository FROM recovery_copies f JOIN recovery_copies c ON c.point = f.point AND c.part = f.part
          WHERE c.point = $1 AND c.task = $2 AND f.position = 0";
     match work {
-        Work::BackUpMachine { .. } => of(tx, first),
+        Work::BackUpMachine { .. } | Work::BackUpData { .. } => of(tx, first),
         Work::CopySnapshots { .. } => {
             let from: Vec<RepositoryId> = of(tx, source)?;
             let to: Vec<RepositoryId> = of(tx, own)?;

@@ -19,8 +19,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::points::{self, CopyState, KIND, Part, RecoveryCopy, RecoveryPoint, State, Taken};
+use super::points::{self, CopyState, KIND, Part, PartKind, RecoveryCopy, RecoveryPoint, SavedSet, State, Taken};
 use super::{places, policies, repositories, store};
+use crate::datasets;
 use crate::{RecoveryPointId, RepositoryId};
 
 /// How long a repository may take to be made.
@@ -95,6 +96,9 @@ fn fatal(problem: &Problem) -> Error {
 }
 
 fn may_pass(problem: &Problem) -> bool {
+    if ["database.unreachable", "task.host_silent"].contains(&problem.code.as_str()) {
+        return true;
+    }
     vault::fault::ALL.iter().any(|(code, kind)| *code == problem.code && kind.is_transient())
 }
 
@@ -131,12 +135,13 @@ fn taking(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<RecoveryPoint> {
     }
 }
 
-/// Finds the machines, and gives each its copies to come.
+/// Finds the machines and data sets, and gives each its copies to come.
 pub struct Open;
 
 impl Step for Open {
     const NAME: &'static str = "backup.open";
-    const SUMMARY: &'static str = "Finds the machines of a service and the repositories of its policy's places.";
+    const SUMMARY: &'static str =
+        "Finds the machines and data sets of a service and the repositories of its policy's places.";
     // Takes back the whole run: what the later steps asked hosts for is for this point.
     const UNDO: Undo = Undo::ByStep;
     type In = OfPoint;
@@ -145,20 +150,17 @@ impl Step for Open {
     fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfPoint) -> Result<Progress<Nothing>> {
         let point = taking(tx, input.point)?;
         let policy = policies::at(tx, point.policy, point.policy_revision)?;
-        let all = intents::of_service(tx, &point.service)?.into_iter();
-        let living: Vec<_> =
-            all.filter_map(|machine| Some((machine.id.to_string(), machine.host, machine.desired?))).collect();
-        let there = within_reach_first(tx, &policy.terms.places, living.first().map(|(_, host, _)| *host))?;
-        let there: Result<Vec<_>> =
-            there.into_iter().map(|place| Ok(repositories::at(tx, point.tenant, place)?.id)).collect();
-        let there = there?;
-        let first_time = point.machines.is_empty();
-        if first_time && living.is_empty() {
-            return Err(Error::conflict("service.no_machine", "the service has no machine to take disks of"));
+        let found = found(tx, &point.service, policy.terms.what)?;
+        let first_time = point.parts.is_empty();
+        if first_time && found.is_empty() {
+            return Err(Error::conflict("service.no_machine", "the service has nothing that its policy backs up"));
         }
-        for (id, host, spec) in living {
-            if first_time || point.part(&id).is_some() {
-                store::add_machine(tx, point.id, &id, host, &spec, &there)?;
+        for one in found {
+            if first_time || point.part(&one.id).is_some() {
+                let there = within_reach_first(tx, &policy.terms.places, one.host)?.into_iter();
+                let there: Result<Vec<_>> =
+                    there.map(|place| Ok(repositories::at(tx, point.tenant, place)?.id)).collect();
+                store::add_part(tx, point.id, (one.kind, &one.id), one.host, &one.spec, &there?)?;
             }
         }
         Ok(Progress::Done(Nothing {}))
@@ -171,17 +173,40 @@ impl Step for Open {
     }
 }
 
-/// The policy's places in its order, but for directories of other hosts, which come last: the machine
-/// may have been brought back elsewhere since, and the first place is written by its host.
+/// What of a service is backed up.
+struct Found {
+    kind: PartKind,
+    id: String,
+    host: HostId,
+    spec: serde_json::Value,
+}
+
+fn found(tx: &mut Tx<'_>, service: &str, what: policies::What) -> Result<Vec<Found>> {
+    let mut all = Vec::new();
+    for machine in intents::of_service(tx, service)?.into_iter().filter(|_| what.machines()) {
+        if let Some(spec) = machine.desired {
+            let (kind, id) = (PartKind::Machine, machine.id.to_string());
+            all.push(Found { kind, id, host: machine.host, spec: json!(spec) });
+        }
+    }
+    for set in datasets::of_service(tx, service)?.into_iter().filter(|_| what.data_sets()) {
+        let (kind, id) = (PartKind::DataSet, set.id.to_string());
+        all.push(Found { kind, id, host: set.host, spec: json!(SavedSet { name: set.name, source: set.source }) });
+    }
+    Ok(all)
+}
+
+/// The policy's places in its order, but for directories of other hosts, which come last: a machine
+/// may have been brought back elsewhere since, and the first place is written by the part's host.
 fn within_reach_first(
     tx: &mut Tx<'_>,
     all: &[crate::BackupPlaceId],
-    host: Option<HostId>,
+    host: HostId,
 ) -> Result<Vec<crate::BackupPlaceId>> {
     let (mut near, mut far) = (Vec::with_capacity(all.len()), Vec::new());
     for place in all {
         let own = places::load(tx, *place)?.location.host();
-        if own.is_some() && host.is_some() && own != host { far.push(*place) } else { near.push(*place) }
+        if own.is_some_and(|own| own != host) { far.push(*place) } else { near.push(*place) }
     }
     near.append(&mut far);
     Ok(near)
@@ -205,6 +230,22 @@ fn maker(tx: &mut Tx<'_>, place: crate::BackupPlaceId, host: HostId) -> Result<s
         Some(own) if own != host => Err(elsewhere(&place.name)),
         _ => Ok(host),
     })
+}
+
+/// Each repository of a point with the host that makes it: of the first part whose host can.
+fn makers(tx: &mut Tx<'_>, point: &RecoveryPoint) -> Result<Vec<(RepositoryId, HostId)>> {
+    let mut all: Vec<(RepositoryId, HostId, bool)> = Vec::new();
+    for part in &point.parts {
+        for copy in &part.copies {
+            let can = maker(tx, copy.place, part.host)?.is_ok();
+            match all.iter_mut().find(|(known, ..)| *known == copy.repository) {
+                Some(known) if can && !known.2 => *known = (copy.repository, part.host, can),
+                Some(_) => {}
+                None => all.push((copy.repository, part.host, can)),
+            }
+        }
+    }
+    Ok(all.into_iter().map(|(repository, host, _)| (repository, host)).collect())
 }
 
 impl Prepare {
@@ -251,16 +292,19 @@ impl Step for Prepare {
     fn run(&self, tx: &mut Tx<'_>, cx: &StepCx<'_>, input: &OfPoint) -> Result<Progress<Nothing>> {
         let (point, mut note) = (taking(tx, input.point)?, Note::of(cx)?);
         let late_by_now = is_late(tx, cx, MAKING);
-        let Some(part) = point.machines.first() else { return Ok(Progress::Done(Nothing {})) };
         // One after the other: those that come later are made alike the first.
-        for copy in &part.copies {
-            match Self::one(tx, copy.repository, part.host, &mut note, late_by_now)? {
+        for (repository, host) in makers(tx, &point)? {
+            match Self::one(tx, repository, host, &mut note, late_by_now)? {
                 Ok(true) => {}
-                Ok(false) => return Ok(wait(cx, repositories::key(copy.repository), MAKING, &note)),
-                Err(problem) if copy.position == 0 => return Err(fatal(&problem)),
+                Ok(false) => return Ok(wait(cx, repositories::key(repository), MAKING, &note)),
                 Err(problem) => {
-                    for same in point.copies().filter(|other| other.position == copy.position) {
-                        store::set_found(tx, point.id, same, None, Some(&problem))?;
+                    let written = |copy: &&RecoveryCopy| copy.repository == repository;
+                    // Into the first place of a machine nothing could be taken: that is the end of it.
+                    if point.machines().any(|part| part.copies.first().filter(written).is_some()) {
+                        return Err(fatal(&problem));
+                    }
+                    for copy in point.copies().filter(written) {
+                        store::set_found(tx, point.id, copy, None, Some(&problem))?;
                     }
                 }
             }
@@ -273,11 +317,11 @@ impl Step for Prepare {
     }
 }
 
-/// Has the disks taken into the first place.
+/// Has everything taken into the first place.
 pub struct Take;
 
 impl Take {
-    /// One machine: taken, being taken, or why not.
+    /// One part: taken, being taken, or why not.
     fn one(tx: &mut Tx<'_>, point: &RecoveryPoint, part: &Part) -> Result<std::result::Result<bool, Problem>> {
         let Some(first) = part.copies.first() else { return Ok(Err(mismatch())) };
         if first.snapshot.is_some() {
@@ -289,11 +333,12 @@ impl Take {
                     Ok(host) => host,
                     Err(problem) => return Ok(Err(problem)),
                 };
-                let machine = part.machine.parse().map_err(|e: String| Error::bug("machine.id", e))?;
-                // The tag is the machine's in this point, so that a second asking finds what a first one took.
-                let work = Work::BackUpMachine { machine, tag: format!("{}:{}", point.id, part.machine) };
-                let asked = ask(tx, host, &work, point.id)?;
-                store::set_machine_task(tx, point.id, &part.machine, Some(&asked))?;
+                // Others must not wait a day for a host that may never come back.
+                if part.kind == PartKind::DataSet && !hosts::load(tx, host)?.reachable {
+                    return Ok(Err(problem("task.host_silent", "the host of the data set is silent")));
+                }
+                let asked = ask(tx, host, &work(point, part)?, point.id)?;
+                store::set_part_task(tx, point.id, &part.part, Some(&asked))?;
                 Ok(Ok(false))
             }
             Some(task) if task.is_open() => Ok(Ok(false)),
@@ -310,34 +355,79 @@ impl Take {
         part: &Part,
         outcome: Outcome,
     ) -> Result<std::result::Result<(), Problem>> {
-        let Outcome::MachineBackedUp {
-            snapshot,
-            tree,
-            taken_at,
-            consistency,
-            disks,
-            bytes,
-            added_bytes,
-            stored_bytes,
-            seconds,
-        } = outcome
-        else {
-            return Ok(Err(mismatch()));
-        };
+        let Some((snapshot, taken)) = as_taken(outcome, part.kind) else { return Ok(Err(mismatch())) };
         // A clock of a host may be off; a state of the past is no backup of now.
         let asked = point.requested_at - Duration::from_secs(600);
-        if !is_snapshot(&snapshot) || disks.is_empty() || taken_at < asked || !seconds.is_finite() {
+        if !is_snapshot(&snapshot) || taken.taken_at < asked || !taken.seconds.is_finite() {
             return Ok(Err(mismatch()));
         }
-        let taken_at = taken_at.min(tx.now);
-        let taken = Taken { tree, taken_at, consistency, disks, bytes, added_bytes, stored_bytes, seconds };
-        store::set_taken(tx, point.id, &part.machine, &taken, &snapshot).map(Ok)
+        let taken = Taken { taken_at: taken.taken_at.min(tx.now), ..taken };
+        store::set_taken(tx, point.id, &part.part, &taken, &snapshot).map(Ok)
+    }
+}
+
+/// What a part's host is asked for. The tag is the part's in this point, so that a second asking finds
+/// what a first one took.
+fn work(point: &RecoveryPoint, part: &Part) -> Result<Work> {
+    let tag = format!("{}:{}", point.id, part.part);
+    Ok(match &part.data_set {
+        Some(saved) => Work::BackUpData { set: part.part.clone(), source: saved.source.clone(), tag },
+        None => {
+            Work::BackUpMachine { machine: part.part.parse().map_err(|e: String| Error::bug("machine.id", e))?, tag }
+        }
+    })
+}
+
+/// The snapshot and what was taken, where that is what the part is.
+fn as_taken(outcome: Outcome, kind: PartKind) -> Option<(String, Taken)> {
+    match (outcome, kind) {
+        (
+            Outcome::MachineBackedUp {
+                snapshot,
+                tree,
+                taken_at,
+                consistency,
+                disks,
+                bytes,
+                added_bytes,
+                stored_bytes,
+                seconds,
+            },
+            PartKind::Machine,
+        ) if !disks.is_empty() => {
+            let data = None;
+            Some((
+                snapshot,
+                Taken { tree, taken_at, consistency, disks, data, bytes, added_bytes, stored_bytes, seconds },
+            ))
+        }
+        (
+            Outcome::DataBackedUp {
+                snapshot,
+                tree,
+                taken_at,
+                consistency,
+                data,
+                bytes,
+                added_bytes,
+                stored_bytes,
+                seconds,
+            },
+            PartKind::DataSet,
+        ) => {
+            let (disks, data) = (Vec::new(), Some(data));
+            Some((
+                snapshot,
+                Taken { tree, taken_at, consistency, disks, data, bytes, added_bytes, stored_bytes, seconds },
+            ))
+        }
+        _ => None,
     }
 }
 
 impl Step for Take {
     const NAME: &'static str = "backup.take";
-    const SUMMARY: &'static str = "Has a host take the disks of its machines into the first place.";
+    const SUMMARY: &'static str = "Has hosts take disks, files and databases into the first place.";
     const UNDO: Undo = Undo::Nothing;
     type In = OfPoint;
     type Out = Nothing;
@@ -347,30 +437,43 @@ impl Step for Take {
         if note.resting && cx.call == Call::Overdue {
             // The rest is over: whoever failed is asked again.
             note = Note { tries: note.tries + 1, resting: false, ..note };
-            for part in &point.machines {
+            for part in &point.parts {
                 if task(tx, part.task.as_ref())?.is_some_and(|task| !task.is_open() && task.outcome.is_none()) {
-                    store::set_machine_task(tx, point.id, &part.machine, None)?;
+                    store::set_part_task(tx, point.id, &part.part, None)?;
                 }
             }
         }
         let point = taking(tx, input.point)?;
-        let (mut open, mut failed) = (false, None);
-        for part in &point.machines {
+        let (mut open, mut taken, mut lost) = (Vec::new(), false, Vec::new());
+        for part in &point.parts {
             match Self::one(tx, &point, part)? {
-                Ok(there) => open |= !there,
-                Err(problem) => failed = Some(problem),
+                Ok(true) => taken = true,
+                Ok(false) => open.push(part),
+                Err(problem) => lost.push((part, problem)),
             }
         }
-        match failed {
-            _ if open && is_late(tx, cx, WORKING) => Err(fatal(&late())),
-            _ if open => Ok(wait(cx, key(point.id), WORKING, &note)),
-            None => Ok(Progress::Done(Nothing {})),
-            Some(problem) if may_pass(&problem) && note.tries + 1 < TRIES => {
-                note.resting = true;
-                Ok(Progress::wait_until(tx.now + REST).noting(json!(note)))
-            }
-            Some(problem) => Err(fatal(&problem)),
+        if !open.is_empty() && !is_late(tx, cx, WORKING) {
+            return Ok(wait(cx, key(point.id), WORKING, &note));
         }
+        lost.extend(open.into_iter().map(|part| (part, late())));
+        if note.tries + 1 < TRIES && lost.iter().any(|(_, problem)| may_pass(problem)) {
+            note.resting = true;
+            return Ok(Progress::wait_until(tx.now + REST).noting(json!(note)));
+        }
+        // A data set that cannot be had does not cost the rest its point.
+        if let Some((_, problem)) = lost.iter().find(|(part, _)| part.kind == PartKind::Machine || !taken) {
+            return Err(fatal(problem));
+        }
+        for (part, problem) in lost {
+            if let Some(open) = task(tx, part.task.as_ref())?.filter(Task::is_open) {
+                tasks::cancel(tx, &open.id)?;
+            }
+            store::set_part_task(tx, point.id, &part.part, None)?;
+            if let Some(first) = part.copies.first() {
+                store::set_found(tx, point.id, first, None, Some(&problem))?;
+            }
+        }
+        Ok(Progress::Done(Nothing {}))
     }
 
     fn undo(&self, _: &mut Tx<'_>, _: &StepCx<'_>, _: &OfPoint, _: Option<&Nothing>) -> Result<Progress<()>> {
@@ -415,7 +518,7 @@ impl Copy {
         if !missing {
             return Ok(false);
         }
-        let name = format!("{}/{}", part.machine, copy.position);
+        let name = format!("{}/{}", part.part, copy.position);
         match task(tx, copy.task.as_ref())? {
             Some(task) if task.is_open() => {
                 note.tried.insert(name);
@@ -428,7 +531,7 @@ impl Copy {
                     _ => None,
                 };
                 match (id, task.state) {
-                    (Some(id), _) => store::set_stored(tx, point.id, &part.machine, copy.position, id)?,
+                    (Some(id), _) => store::set_stored(tx, point.id, &part.part, copy.position, id)?,
                     (None, tasks::State::Succeeded) => store::set_found(tx, point.id, copy, None, Some(&mismatch()))?,
                     (None, _) => store::set_found(tx, point.id, copy, None, Some(&why(&task)))?,
                 }
@@ -471,7 +574,7 @@ impl Step for Copy {
     fn run(&self, tx: &mut Tx<'_>, cx: &StepCx<'_>, input: &OfPoint) -> Result<Progress<Nothing>> {
         let (point, mut note) = (taking(tx, input.point)?, Note::of(cx)?);
         let mut open = false;
-        for part in &point.machines {
+        for part in &point.parts {
             for copy in part.copies.iter().skip(1) {
                 open |= Self::one(tx, &point, part, copy, &mut note)?;
             }
@@ -516,7 +619,7 @@ impl Verify {
     }
 
     fn ask(tx: &mut Tx<'_>, point: &RecoveryPoint, copies: &[&RecoveryCopy]) -> Result<bool> {
-        let host = copies.first().and_then(|copy| point.part(&copy.machine)).map(|part| part.host);
+        let host = copies.first().and_then(|copy| point.part(&copy.part)).map(|part| part.host);
         let Some(host) = host else { return Ok(false) };
         let host = match worker(tx, copies, host)? {
             Ok(host) => host,
@@ -648,6 +751,7 @@ pub fn task_ended(tx: &mut Tx<'_>, id: &str, kind: &str, subject: &str) -> Resul
     match kind {
         KIND => flows::wake(tx, &key(subject.parse()?)).map(drop),
         repositories::KIND => repositories::task_ended(tx, subject, &task),
+        datasets::restores::KIND => datasets::restores::task_ended(tx, subject, &task),
         _ => flows::wake(tx, &tasks::key(&task)).map(drop),
     }
 }

@@ -120,7 +120,7 @@ fn stands_on(tx: &mut Tx<'_>, service: &str) -> Result<BTreeSet<HostId>> {
     }
     let Some(newest) = crate::backups::store::newest(tx, service)? else { return Ok(living) };
     let point = crate::backups::points::load(tx, newest)?;
-    Ok(point.machines.iter().map(|part| part.host).collect())
+    Ok(point.machines().map(|part| part.host).collect())
 }
 
 fn lost(tx: &mut Tx<'_>, run: &DrillRun) -> Result<Lost> {

@@ -148,8 +148,8 @@ fn of_point(
     reasons: &mut Vec<String>,
 ) -> Result<Vec<Choice>> {
     let mut say = |why: String| reasons.push(format!("{} {why}", point.id));
-    let (Some(first), Some(taken_at)) = (point.machines.first(), point.taken_at) else {
-        say("holds nothing".to_owned());
+    let (Some(first), Some(taken_at)) = (point.machines().next(), point.taken_at) else {
+        say("holds no machine".to_owned());
         return Ok(Vec::new());
     };
     if matches!(point.state, State::Failed | State::Expired) {
@@ -157,9 +157,8 @@ fn of_point(
         return Ok(Vec::new());
     }
     // Its machines may be of different instants: the latest counts.
-    let late = |limit: Timestamp| {
-        point.machines.iter().any(|part| part.taken.as_ref().is_some_and(|taken| taken.taken_at > limit))
-    };
+    let late =
+        |limit: Timestamp| point.machines().any(|part| part.taken.as_ref().is_some_and(|taken| taken.taken_at > limit));
     if wanted.not_after.is_some_and(late) {
         say("was taken after the instant from which everything is bad".to_owned());
         return Ok(Vec::new());
@@ -208,7 +207,7 @@ fn unfit(tx: &mut Tx<'_>, wanted: &Wanted, point: &RecoveryPoint, place: &Backup
     if wanted.without_site.is_some_and(|site| site.to_string() == place.site) {
         return Ok(Some("is lost with its site"));
     }
-    if let Some(why) = point.machines.iter().find_map(|part| lacking(part, place.id)) {
+    if let Some(why) = point.machines().find_map(|part| lacking(part, place.id)) {
         return Ok(Some(why));
     }
     if place.host.is_some_and(|host| wanted.without_hosts.contains(&host)) {
@@ -230,22 +229,27 @@ fn unfit(tx: &mut Tx<'_>, wanted: &Wanted, point: &RecoveryPoint, place: &Backup
 /// What is amiss with a machine's copy at a place.
 fn lacking(part: &Part, place: BackupPlaceId) -> Option<&'static str> {
     let copy = part.copies.iter().find(|copy| copy.place == place);
-    match copy.map(|copy| copy.state) {
-        Some(CopyState::Verified) => None,
-        Some(CopyState::Stored) => Some("was not looked at yet"),
-        Some(CopyState::Damaged) => Some("is damaged"),
-        Some(CopyState::Missing) => Some("is missing"),
-        Some(CopyState::Gone) => Some("was let go"),
-        Some(CopyState::Pending) | None => Some("is not there"),
+    copy.map_or(Some("is not there"), |copy| self::unusable(copy.state))
+}
+
+/// Why a copy that stands so cannot be used.
+pub(crate) fn unusable(state: CopyState) -> Option<&'static str> {
+    match state {
+        CopyState::Verified => None,
+        CopyState::Stored => Some("was not looked at yet"),
+        CopyState::Damaged => Some("is damaged"),
+        CopyState::Missing => Some("is missing"),
+        CopyState::Gone => Some("was let go"),
+        CopyState::Pending => Some("is not there"),
     }
 }
 
 /// The machines of a point as they lie in a repository.
 fn machines(point: &RecoveryPoint, repository: RepositoryId) -> Result<Vec<Saved>> {
-    let each = point.machines.iter().map(|part| {
+    let each = point.machines().map(|part| {
         let copy = part.copies.iter().find(|copy| copy.repository == repository);
         let snapshot = copy.and_then(|copy| copy.snapshot.clone()).unwrap_or_default();
-        saved(point, &Target { machine: part.machine.clone(), snapshot, made: None })
+        saved(point, &Target { machine: part.part.clone(), snapshot, made: None })
     });
     each.collect()
 }
@@ -261,7 +265,7 @@ pub(super) fn saved(point: &RecoveryPoint, target: &Target) -> Result<Saved> {
         return Err(unusable("lacks a disk of its machine"));
     }
     Ok(Saved {
-        machine: part.machine.clone(),
+        machine: part.part.clone(),
         snapshot: target.snapshot.clone(),
         consistency: taken.consistency,
         disks: taken.disks.clone(),

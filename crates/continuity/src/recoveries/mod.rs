@@ -26,6 +26,7 @@
 mod choice;
 pub mod rules;
 mod store;
+pub(crate) use choice::unusable;
 pub(crate) use store::speed;
 #[cfg(test)]
 mod tests;

@@ -241,7 +241,7 @@ fn what_stands_beside_a_service_is_not_the_service() {
         let status = house.within(move |tx| provisioning::services::status(tx, &service)).unwrap();
         let ids: Vec<&str> = status.machines.iter().map(|machine| machine.id.as_str()).collect();
         assert_eq!((status.condition.as_str(), ids), ("running", vec![machine.as_str()]), "{engine}");
-        assert_eq!(house.taken().machines.len(), 1, "and it is not backed up");
+        assert_eq!(house.taken().parts.len(), 1, "and it is not backed up");
     });
 }
 

@@ -159,7 +159,7 @@ fn a_service_whose_host_is_lost_is_served_again_on_another_one() {
 
         // Backups go on with the new machine; the next plan knows how long it takes.
         let point = house.taken();
-        assert_eq!(point.machines[0].machine, serving(gate, &house.service)[0].id.as_str(), "{engine}");
+        assert_eq!(point.parts[0].part, serving(gate, &house.service)[0].id.as_str(), "{engine}");
         let again = gate.run(&member(CUSTOMER), &PLAN, Ask { place: told.restore.place, ..ask(&house) }).unwrap();
         assert_eq!(again.estimated_seconds, Some(3.0), "{engine}: two disks in one second and a half each");
     });

@@ -32,10 +32,10 @@ pub(super) fn copies(
     whose: Option<TenantId>,
 ) -> Result<BTreeMap<String, Vec<(BackupPlaceId, Timestamp)>>> {
     let sql = format!(
-        "SELECT c.machine, r.place, MAX(p.taken_at) FROM recovery_points p JOIN recovery_copies c ON c.point = p.id
+        "SELECT c.part, r.place, MAX(p.taken_at) FROM recovery_points p JOIN recovery_copies c ON c.point = p.id
          JOIN backup_repositories r ON r.id = c.repository
          WHERE {} AND p.state IN ('available', 'degraded') AND p.taken_at IS NOT NULL AND c.state = 'verified'
-         GROUP BY c.machine, r.place ORDER BY c.machine, r.place",
+         GROUP BY c.part, r.place ORDER BY c.part, r.place",
         of("p.tenant", whose)
     );
     let mut all: BTreeMap<String, Vec<_>> = BTreeMap::new();
@@ -59,7 +59,7 @@ struct Sized {
 pub(super) fn sizes(conn: &mut Conn<'_>, whose: Option<TenantId>) -> Result<BTreeMap<String, u64>> {
     let mine = of("q.tenant", whose);
     let sql = format!(
-        "SELECT m.machine, m.taken FROM recovery_machines m WHERE m.taken IS NOT NULL AND m.point IN
+        "SELECT m.part, m.taken FROM recovery_parts m WHERE m.kind = 'machine' AND m.taken IS NOT NULL AND m.point IN
          (SELECT MAX(q.id) FROM recovery_points q WHERE {mine} AND q.state IN ('available', 'degraded') GROUP BY q.service)"
     );
     let all = conn.query(&sql, args![named(whose)], |row| {

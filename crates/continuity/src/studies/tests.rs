@@ -170,8 +170,8 @@ fn a_machine_that_was_made_again_has_the_copies_of_the_one_before() {
                 "INSERT INTO restore_machines (restore, machine, made) VALUES ('rstr_x', 'vm_before', $1)",
                 db::args![machine],
             )?;
-            conn.execute("UPDATE recovery_copies SET machine = 'vm_before'", &[])?;
-            conn.execute("UPDATE recovery_machines SET machine = 'vm_before'", &[])
+            conn.execute("UPDATE recovery_copies SET part = 'vm_before'", &[])?;
+            conn.execute("UPDATE recovery_parts SET part = 'vm_before'", &[])
         };
         house.gate().db().write(write).unwrap();
         let host = house.machine().0.to_string();

@@ -31,6 +31,7 @@
 //! **Not here.** How the host is made so (`converge`), what makes a machine (`hypervisor`), the
 //! server's side of the routes (`resources`).
 
+mod data;
 mod enrol;
 mod host;
 mod intent;
@@ -42,6 +43,7 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+pub use data::{DataRestored, DataSource, DataTaken, DataTarget, DatabaseServer, LogSpan};
 pub use enrol::{EnrolAnswer, EnrolRequest, RenewAnswer, RenewRequest};
 pub use host::{Accelerator, HostReport};
 pub use intent::{

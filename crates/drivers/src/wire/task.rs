@@ -15,7 +15,7 @@ use base::{Error, Result, Secret, limits};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{IntentId, Problem, TaskId};
+use super::{DataRestored, DataSource, DataTaken, DataTarget, IntentId, Problem, TaskId};
 
 /// One finite thing that a host's agent is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -43,6 +43,28 @@ pub enum Work {
         machine: IntentId,
         /// The tag of the snapshot, by which one that is there already is found again.
         tag: String,
+    },
+    /// Take a recovery point of a data set into `access[0]`.
+    BackUpData {
+        /// The data set's id.
+        set: String,
+        /// What it is.
+        source: DataSource,
+        /// The tag of the snapshot, by which one that is there already is found again.
+        tag: String,
+    },
+    /// Bring a data set back from `access[0]`. What it makes is new, and bears the restore's id.
+    RestoreData {
+        /// The data set's id.
+        set: String,
+        /// What it was.
+        source: DataSource,
+        /// The restore's id.
+        restore: String,
+        /// The snapshot.
+        snapshot: String,
+        /// Where to.
+        to: DataTarget,
     },
     /// Bring snapshots from `access[0]` into `access[1]`.
     CopySnapshots {
@@ -104,6 +126,16 @@ impl Work {
             Work::RestoreDamaged { snapshot, path } if !is_snapshot(snapshot) || path.is_empty() => {
                 malformed("a file is named by its snapshot's 64 hexadecimal digits and its path")
             }
+            Work::BackUpData { set, tag, .. } if !is_tag(set) || !is_tag(tag) => {
+                malformed("a data set and a tag are 1 to 128 letters, digits and any of : . _ -")
+            }
+            Work::BackUpData { source, .. } => source.check(),
+            Work::RestoreData { set, restore, snapshot, .. }
+                if !is_tag(set) || !is_tag(restore) || !is_snapshot(snapshot) =>
+            {
+                malformed("a restore is named by its id, its data set's and the snapshot's 64 hexadecimal digits")
+            }
+            Work::RestoreData { source, to, .. } => source.check().and_then(|()| to.check()),
             Work::MakeRepository { .. } | Work::BackUpMachine { .. } | Work::RestoreDamaged { .. } => Ok(()),
         }
     }
@@ -219,6 +251,30 @@ pub enum Outcome {
         /// How long it took, from the instant that the disks are of.
         seconds: f64,
     },
+    /// A recovery point of a data set was taken.
+    DataBackedUp {
+        /// The snapshot.
+        snapshot: String,
+        /// The root of its contents: equal for equal contents.
+        tree: String,
+        /// The instant that it is of; of files, when reading them began.
+        #[schemars(with = "String")]
+        taken_at: Timestamp,
+        /// What was done so that it is of one instant.
+        consistency: Consistency,
+        /// What is in it.
+        data: DataTaken,
+        /// Bytes of it.
+        bytes: u64,
+        /// Bytes that were new to the repository.
+        added_bytes: u64,
+        /// What these took in the repository.
+        stored_bytes: u64,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// A data set was brought back.
+    DataRestored(DataRestored),
     /// Snapshots are in the other repository.
     SnapshotsCopied {
         /// Identifiers in the first → identifiers in the other.
@@ -265,6 +321,8 @@ impl Outcome {
             (work, self),
             (Work::MakeRepository { .. }, Outcome::RepositoryMade { .. })
                 | (Work::BackUpMachine { .. }, Outcome::MachineBackedUp { .. })
+                | (Work::BackUpData { .. }, Outcome::DataBackedUp { .. })
+                | (Work::RestoreData { .. }, Outcome::DataRestored(_))
                 | (Work::CopySnapshots { .. }, Outcome::SnapshotsCopied { .. })
                 | (Work::CheckRepository { .. }, Outcome::RepositoryChecked { .. })
                 | (Work::ForgetSnapshots { .. }, Outcome::SnapshotsForgotten { .. })
@@ -303,7 +361,7 @@ pub struct RecoveryAccess {
     pub bytes: u64,
 }
 
-/// What was done so that a machine's disks are of one instant.
+/// What was done so that what was taken is of one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Consistency {
@@ -313,6 +371,12 @@ pub enum Consistency {
     CrashConsistent,
     /// The guest had written down everything and held still.
     FilesystemFrozen,
+    /// Each file is as it was when it was read; together they are of no one instant.
+    FileByFile,
+    /// A database as one transaction sees it.
+    Transaction,
+    /// A database of which some tables know no transactions: these are as they were when they were read.
+    TableByTable,
     /// A word that this version does not know.
     #[serde(other)]
     Unknown,

@@ -61,6 +61,8 @@ const NOUNS: &[(&str, &str, &str)] = &[
     ("correctiveAction", "改善措施", "Corrective action"),
     ("evidence", "演練證據", "Evidence"),
     ("restore", "還原", "Restore"),
+    ("dataSet", "資料集", "Data set"),
+    ("dataRestore", "資料集還原", "Restore of data"),
     ("inventory", "盤點項目", "Inventory"),
     ("assessment", "衝擊評估", "Impact assessment"),
     ("harmScale", "損害尺度", "Harm scale"),

@@ -59,6 +59,7 @@ fn catalogue() -> Catalogue {
         .actions(billing::ACTIONS)
         .actions(continuity::backups::ACTIONS)
         .actions(continuity::control_plane::ACTIONS)
+        .actions(continuity::datasets::ACTIONS)
         .actions(continuity::drills::ACTIONS)
         .actions(continuity::restores::ACTIONS)
         .actions(continuity::inventory::ACTIONS)

@@ -31,6 +31,16 @@ Examples:
   yunwei backup policies add nightly --calendar 'daily 02:00' --daily 7 --weekly 5 --place bkpl_… --place bkpl_…"
     )]
     Policies(PoliciesCommand),
+    /// Data sets: files and databases that belong to a service.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei backup data-set ls svc_01m80h6wrtet7rkwawzsgh6gss
+  yunwei backup data-set add svc_01m80h6wrtet7rkwawzsgh6gss www --host hst_01m80h6wrtet7rkwawzsgh6gss --path /srv/www
+  yunwei backup data-set restore dset_01m80h6wrtet7rkwawzsgh6gss --plan"
+    )]
+    DataSet(super::data_sets::DataSetCommand),
     /// Attach a policy to a service.
     #[command(after_help = "\
 Examples:
@@ -227,6 +237,9 @@ pub struct NewPolicy {
     /// The time zone that the calendar is read in.
     #[arg(long, default_value = "UTC", value_name = "NAME")]
     time_zone: String,
+    /// What is backed up: machines' disks, data sets, or both.
+    #[arg(long, value_enum, default_value = "machine-disks")]
+    what: What,
     /// How many points are kept; all of them where no rule is named.
     #[command(flatten)]
     keep: Keep,
@@ -236,6 +249,17 @@ pub struct NewPolicy {
     /// How long what no point holds any more stays recoverable, in hours.
     #[arg(long, default_value_t = 72, value_name = "HOURS")]
     prune_delay: u32,
+}
+
+/// What a policy backs up.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum What {
+    /// All disks of each machine.
+    MachineDisks,
+    /// The service's data sets.
+    DataSets,
+    /// Both.
+    Everything,
 }
 
 /// Rules of retention.
@@ -288,6 +312,7 @@ pub fn run(command: BackupCommand, json: bool) -> Result<()> {
         }
         BackupCommand::Policies(PoliciesCommand::Ls) => policies(&client, json),
         BackupCommand::Policies(PoliciesCommand::Add(new)) => made(&client.post(POLICIES, &policy(&new))?, json),
+        BackupCommand::DataSet(command) => super::data_sets::run(&client, &command, json),
         BackupCommand::Protect { service, policy } => {
             let body = json!({ "policy": policy });
             protection(&client.post(&format!("/api/v1/services/{}/protection", known(&service)?), &body)?, json)
@@ -353,8 +378,14 @@ fn place(new: &NewPlace) -> Result<Json> {
 }
 
 fn policy(new: &NewPolicy) -> Json {
+    let what = match new.what {
+        What::MachineDisks => "machineDisks",
+        What::DataSets => "dataSets",
+        What::Everything => "everything",
+    };
     json!({
         "name": new.name,
+        "what": what,
         "schedule": { "calendar": new.calendar, "jitterMinutes": new.jitter, "timeZone": new.time_zone },
         "retention": new.keep.json(),
         "places": new.places,
@@ -446,8 +477,16 @@ fn list(client: &Client, service: &str, all: bool, json: bool) -> Result<()> {
 }
 
 fn copies(point: &Json) -> Vec<Json> {
-    let machines = point["machines"].as_array().cloned().unwrap_or_default();
-    machines.iter().flat_map(|machine| machine["copies"].as_array().cloned().unwrap_or_default()).collect()
+    let parts = point["parts"].as_array().cloned().unwrap_or_default();
+    let named = |part: &Json| {
+        let of = part["dataSet"]["name"].as_str().or(part["part"].as_str()).unwrap_or_default().to_owned();
+        let copies = part["copies"].as_array().cloned().unwrap_or_default().into_iter();
+        copies.map(move |mut copy| {
+            copy["of"] = Json::String(of.clone());
+            copy
+        })
+    };
+    parts.iter().flat_map(named).collect()
 }
 
 fn point(point: &Json, json: bool) -> Result<()> {
@@ -461,6 +500,7 @@ fn point(point: &Json, json: bool) -> Result<()> {
     }
     let row = |c: &Json| {
         vec![
+            show::text(c, "of"),
             show::text(c, "placeName"),
             show::text(c, "state"),
             show::time(c, "checkedAt"),
@@ -469,7 +509,7 @@ fn point(point: &Json, json: bool) -> Result<()> {
         ]
     };
     show::table(
-        &["place", "state", "looked at", "snapshot", "why"],
+        &["of", "place", "state", "looked at", "snapshot", "why"],
         copies(point).iter().map(row).collect(),
         "No copies.",
     );

@@ -11,6 +11,7 @@ mod bills;
 mod catalog;
 mod client;
 mod control_plane;
+mod data_sets;
 mod drills;
 mod evidence;
 mod inventory;

@@ -132,12 +132,12 @@ fn start(client: &Client, wish: &Restore, json: bool) -> Result<()> {
     follow(client, &show::text(&begun, "id"), json)
 }
 
-fn mib(number: &Json) -> String {
+pub(super) fn mib(number: &Json) -> String {
     format!("{:.1} MiB", number.as_u64().unwrap_or(0) as f64 / f64::from(1 << 20))
 }
 
 /// `3 h 20 min`, in the two largest units.
-fn span(seconds: i64) -> String {
+pub(super) fn span(seconds: i64) -> String {
     let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     let first = units.iter().position(|(size, _)| seconds >= *size).unwrap_or(3);
     let mut left = seconds;

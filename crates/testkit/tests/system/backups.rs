@@ -163,7 +163,7 @@ fn a_service_is_protected_as_the_book_says_and_its_owner_can_leave_with_plain_re
         assert_eq!(restic.snapshots().len(), 2, "{place}: each point once, whatever died meanwhile");
         restic.run(&["check", "--read-data"]);
         for one in [&point, &again] {
-            let copies = one["machines"][0]["copies"].as_array().unwrap();
+            let copies = one["parts"][0]["copies"].as_array().unwrap();
             let copy = copies.iter().find(|copy| copy["placeName"] == place).unwrap();
             let disk = scratch.0.join("data.raw");
             let newest = restic.newest_second(copy["snapshot"].as_str().unwrap(), &disk);

@@ -158,7 +158,7 @@ fn a_service_is_brought_back_on_a_second_host_measured_and_proven_and_a_rotten_c
     assert_eq!((open.as_array().unwrap().len(), &open[0]["owner"]), (1, &"Operations".into()), "{open:#}");
     // It is known of the copy now; somebody puts its place right and has it looked at.
     let path = format!("/api/v1/recovery-points/{}", id(&point));
-    let copies = customer.api.get(&path).unwrap()["machines"][0]["copies"].clone();
+    let copies = customer.api.get(&path).unwrap()["parts"][0]["copies"].clone();
     assert!(copies.as_array().unwrap().iter().any(|copy| copy["state"] == "damaged"), "{copies:#}");
     rot(&packs);
     customer.api.post(&format!("{path}/check"), &json!({})).unwrap();

@@ -35,9 +35,15 @@ pub(super) fn run(
             let named = named.as_ref().unwrap_or(path);
             let is_tree = look(path)?.is_dir();
             by_engine(open, notes, |open| match is_tree {
-                true => Ok(tree(&open.engine, path, named, except, form)?),
+                true => Ok(tree(&open.engine, std::slice::from_ref(path), Some(named), except, form)?),
                 false => file(open, path, named, form),
             })
+        }
+        Source::Paths { paths, except } => {
+            for path in paths {
+                look(path)?;
+            }
+            by_engine(open, notes, |open| Ok(tree(&open.engine, &outermost(paths), None, except, form)?))
         }
         Source::Stream { named } => by_engine(open, notes, |open| stream(open, named, input, form)),
         Source::Images { named, images } => {
@@ -90,19 +96,32 @@ fn answer<S: Open>(open: &Opened<S>, taken: &SnapshotFile, notes: &Notes) -> Don
     Ok(Answer::Taken { snapshot: snapshot(&kept), unread: notes.left_out() })
 }
 
+/// Paths that lie in none of the others.
+fn outermost(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut kept: Vec<PathBuf> = Vec::new();
+    let mut sorted: Vec<&PathBuf> = paths.iter().collect();
+    sorted.sort();
+    for path in sorted {
+        if !kept.iter().any(|outer| path.starts_with(outer)) {
+            kept.push(path.clone());
+        }
+    }
+    kept
+}
+
 fn tree(
     engine: &Engine<IndexedIdsStatus>,
-    path: &Path,
-    named: &Path,
+    paths: &[PathBuf],
+    named: Option<&PathBuf>,
     except: &[String],
     form: SnapshotFile,
 ) -> RusticResult<SnapshotFile> {
     let mut options = BackupOptions::default();
-    options.as_path = Some(named.to_owned());
+    options.as_path = named.cloned();
     options.excludes.globs = except.iter().map(|pattern| format!("!{pattern}")).collect();
     let filter = LocalSourceFilterOptions::default();
-    let source = LocalSource::new(LocalSourceSaveOptions::default(), &options.excludes, &filter, &[path])?;
-    engine.archive(&options, &source, form, &[path.to_owned()])
+    let source = LocalSource::new(LocalSourceSaveOptions::default(), &options.excludes, &filter, paths)?;
+    engine.archive(&options, &source, form, paths)
 }
 
 /// The snapshot's own particulars.

@@ -20,7 +20,10 @@ use base::{Result, Secret};
 use commerce::testing::{OPERATOR, manager, member};
 use db::Db;
 use db::testing::Scratch;
-use drivers::wire::{Consistency, DiskCopy, HostTask, Outcome, PROTOCOL, Problem, Report, TaskReport, TaskState, Work};
+use drivers::wire::{
+    Consistency, DataRestored, DataTaken, DataTarget, DiskCopy, HostTask, Outcome, PROTOCOL, Problem, Report,
+    TaskReport, TaskState, Work,
+};
 use durable::Engine;
 use gate::{Catalogue, Cx, Fact, Gate, Tx};
 use provisioning::testing::Town;
@@ -102,6 +105,7 @@ pub fn gate(db: Db, folder: &Scratch) -> Gate {
         .actions(resources::ACTIONS)
         .actions(super::ACTIONS)
         .actions(crate::control_plane::ACTIONS)
+        .actions(crate::datasets::ACTIONS)
         .actions(crate::drills::ACTIONS)
         .actions(crate::restores::ACTIONS)
         .actions(crate::inventory::ACTIONS)
@@ -293,6 +297,7 @@ pub fn look(gate: &Gate, id: RecoveryPointId) -> RecoveryPoint {
 type Answering = dyn Fn(&HostTask, &[Json], Outcome) -> Answer + Send + Sync;
 
 /// What an agent does instead of answering as it should.
+#[expect(clippy::large_enum_variant, reason = "there are few of them")]
 pub enum Answer {
     /// Says that.
     Say(Outcome),
@@ -377,6 +382,35 @@ fn honest(
                 Problem { code: vault::fault::REPOSITORY_DAMAGED.into(), message: "damaged".into(), retrying: false };
             Outcome::DamageTried { found: Some(problem), damaged: 3, seconds: 1.0 }
         }
+        Work::BackUpData { tag, source, .. } => {
+            let snapshot = made_up(tag);
+            store.get_mut(&place(0)).unwrap().insert(snapshot.clone());
+            Outcome::DataBackedUp {
+                snapshot,
+                tree: made_up("tree"),
+                taken_at: now,
+                consistency: if source.server().is_some() { Consistency::Transaction } else { Consistency::FileByFile },
+                data: DataTaken { files: 3, databases: vec!["shop".into()], ..DataTaken::default() },
+                bytes: 1 << 10,
+                added_bytes: 1 << 10,
+                stored_bytes: 1 << 9,
+                seconds: 1.0,
+            }
+        }
+        Work::RestoreData { to, restore, snapshot, .. } => {
+            assert!(store[&place(0)].contains(snapshot), "what is brought back is there");
+            let at = match to {
+                DataTarget::Database { name, .. } => name.clone(),
+                _ => format!("/var/lib/yunwei-agent/restored/{restore}"),
+            };
+            Outcome::DataRestored(DataRestored {
+                at,
+                files: 3,
+                bytes: 1 << 10,
+                digest: made_up("d"),
+                ..Default::default()
+            })
+        }
         Work::Unknown => Outcome::Unknown,
     }
 }
@@ -404,7 +438,14 @@ pub fn work_once(
     let mut told = false;
     for task in gate.run(&cx, &POLL, Poll { after: 0 }).unwrap().tasks {
         let access = gate.run(&cx, &tasks::ACCESS, tasks::TaskRef { id: task.id.clone() }).unwrap();
-        let access = access.as_array().unwrap().clone();
+        let access = match access {
+            Json::Array(repositories) => repositories,
+            // For a database its password comes with them.
+            mut both => {
+                let password = serde_json::json!({ "password": both["password"].take() });
+                [both["repositories"].as_array().unwrap().as_slice(), &[password]].concat()
+            }
+        };
         let answer = (mood.answer)(&task, &access, honest(&task, &access, gate.now(), store));
         let (state, outcome, problem) = match answer {
             Answer::Nothing => continue,

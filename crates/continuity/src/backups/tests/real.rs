@@ -76,7 +76,9 @@ fn does(task: &HostTask, access: &[Repository], disks: &Path) -> std::result::Re
             let request::Answer::Pruned { removed_bytes, marked_bytes } = pruned else { panic!("another answer") };
             Outcome::SnapshotsForgotten { removed_bytes, marked_bytes }
         }
-        Work::RestoreDamaged { .. } | Work::Unknown => panic!("not asked for here"),
+        Work::BackUpData { .. } | Work::RestoreData { .. } | Work::RestoreDamaged { .. } | Work::Unknown => {
+            panic!("not asked for here")
+        }
     })
 }
 
@@ -141,7 +143,7 @@ fn restic_reads_restores_and_misses_what_the_platform_says_is_there() {
         };
         assert!(whole, "restic finds a fault in {}", place.name);
         for (point, content) in points.iter().zip(["the first state", "the second state"]) {
-            let snapshot = point.machines[0].copies[n].snapshot.clone().unwrap();
+            let snapshot = point.parts[0].copies[n].snapshot.clone().unwrap();
             let path = format!("/machines/{machine}/system");
             let (read, bytes) = restic(&folder(n), &password, &["dump", &snapshot, &path]).unwrap();
             assert!(read && bytes == content.repeat(10_000).as_bytes(), "{}: {content}", place.name);
@@ -156,7 +158,7 @@ fn restic_reads_restores_and_misses_what_the_platform_says_is_there() {
     house.gate().run(&member(CUSTOMER), &CHECK, PointRef { id: points[1].id }).unwrap();
     house.settle(&behaviour);
     let seen = house.point(points[1].id);
-    assert_eq!((seen.state, seen.machines[0].copies[1].state), (State::Degraded, CopyState::Damaged));
+    assert_eq!((seen.state, seen.parts[0].copies[1].state), (State::Degraded, CopyState::Damaged));
     assert_eq!(seen.problem.unwrap().code, "repository.damaged");
     upkeep::look_for_expired(house.gate()).unwrap();
     assert_eq!(house.point(points[0].id).state, State::Available);
@@ -171,11 +173,11 @@ fn restic_reads_restores_and_misses_what_the_platform_says_is_there() {
     upkeep::look_for_leftovers(house.gate()).unwrap();
     house.settle(&behaviour);
     for (n, place) in places.iter().enumerate() {
-        assert_eq!(house.point(points[0].id).machines[0].copies[n].state, CopyState::Gone);
+        assert_eq!(house.point(points[0].id).parts[0].copies[n].state, CopyState::Gone);
         let (_, listed) = restic(&folder(n), &escrow(&house, place), &["snapshots", "--json"]).unwrap();
         let listed: Vec<Json> = serde_json::from_slice(&listed).unwrap();
         assert_eq!(listed.len(), 1, "{}", place.name);
-        assert_eq!(listed[0]["id"].as_str(), points[1].machines[0].copies[n].snapshot.as_deref());
+        assert_eq!(listed[0]["id"].as_str(), points[1].parts[0].copies[n].snapshot.as_deref());
         assert!(restic(&folder(n), &escrow(&house, place), &["check", "--read-data"]).unwrap().0);
     }
 }

@@ -24,7 +24,7 @@ fn a_point_is_taken_copied_looked_at_and_available() {
             let all: BTreeSet<String> = house.store.lock().unwrap().values().flatten().cloned().collect();
             assert!(all.contains(copy.snapshot.as_ref().unwrap()));
         }
-        let taken = point.machines[0].taken.as_ref().unwrap();
+        let taken = point.parts[0].taken.as_ref().unwrap();
         assert_eq!((taken.bytes, point.taken_at), (1 << 20, Some(house.gate().now())));
         assert_eq!(house.count("SELECT COUNT(*) FROM facts WHERE name = 'RecoveryPointAvailable'"), 1);
     });

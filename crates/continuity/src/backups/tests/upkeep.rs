@@ -54,6 +54,7 @@ fn another_schedule_is_another_next_time() {
         let policy = house.gate().run(&member(CUSTOMER), &protections::GET, house.this()).unwrap().policy.unwrap();
         let schedule = Schedule { calendar: "hourly :30".into(), jitter_minutes: 0, time_zone: "UTC".into() };
         let change = ChangePolicy {
+            what: None,
             id: policy.id,
             revision: Some(1),
             name: None,
@@ -83,7 +84,7 @@ fn what_a_point_lacks_is_brought_later() {
         let point = house.point(id);
         assert_eq!(point.state, State::Degraded, "{engine}");
         assert_eq!(point.problem.unwrap().code, "repository.unreachable");
-        assert_eq!(point.machines[0].copies[2].state, CopyState::Pending);
+        assert_eq!(point.parts[0].copies[2].state, CopyState::Pending);
         upkeep::look_for_incomplete(house.gate()).unwrap();
         assert_eq!(house.point(id).state, State::Degraded, "not at once");
         house.gate().clock().advance(HOUR / 4);

@@ -122,7 +122,7 @@ fn show(args: &Args) -> Outcome<()> {
     })?;
     let audit = script.step("the audit log, recomputed", || house.run_json(&["audit", "verify"]))?;
 
-    let copies = point["machines"][0]["copies"].as_array().map_or(0, Vec::len);
+    let copies = point["parts"][0]["copies"].as_array().map_or(0, Vec::len);
     let control = drill["control"]["state"] == "damageFound";
     let report = json!({
         "steps": script.steps,

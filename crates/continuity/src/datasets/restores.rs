@@ -1,0 +1,500 @@
+//! Data sets are brought back: files to a directory of their own, a database to one that is new.
+//!
+//! ```text
+//!   running ──the host's task──► done · failed        cancelled: by a person, the host stops
+//! ```
+//!
+//! **Invariants** (tests: `tests.rs`)
+//! - only a copy that was looked at and found whole is used; what a host finds amiss is written on it;
+//! - the point is kept while a restore of it runs, and the host is given what opens the repository
+//!   for as long;
+//! - nothing that is there is written over: the host refuses, whatever it is asked for;
+//! - a customer does not choose where on a host: that is the operator's.
+
+use base::id::{HostId, TenantId};
+use base::time::Timestamp;
+use base::{Error, Result, limits};
+use db::Class;
+use drivers::wire::{Consistency, DataRestored, DataSource, DataTarget, Outcome, Problem, TaskId, TaskProgress, Work};
+use gate::{Action, Effect, Granted, Tx};
+use provisioning::services::SERVICE;
+use resources::hosts;
+use resources::tasks::{self, Task};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::{DataSet, granted, may_use, store};
+use crate::backups::points::{self, CopyState, RecoveryCopy, RecoveryPoint};
+use crate::backups::{places, repositories};
+use crate::recoveries;
+use crate::{BackupPlaceId, DataRestoreId, DataSetId, RecoveryPointId, RepositoryId};
+
+/// The kind of a task's subject.
+pub const KIND: &str = "dataRestore";
+
+/// How a restore stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum State {
+    /// The host is at it.
+    Running,
+    /// It is there.
+    Done,
+    /// It came to nothing.
+    Failed,
+    /// Somebody ended it.
+    Cancelled,
+}
+
+impl State {
+    /// The word that is stored.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Running => "running",
+            State::Done => "done",
+            State::Failed => "failed",
+            State::Cancelled => "cancelled",
+        }
+    }
+
+    pub(super) fn read(word: &str) -> Option<State> {
+        [State::Running, State::Done, State::Failed, State::Cancelled].into_iter().find(|state| state.word() == word)
+    }
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ask {
+    /// The data set.
+    pub id: DataSetId,
+    /// From this point; the newest that will do unless said otherwise.
+    #[serde(default)]
+    pub point: Option<RecoveryPointId>,
+    /// From the copy at this place; the first that will do unless said otherwise.
+    #[serde(default)]
+    pub place: Option<BackupPlaceId>,
+    /// On this host, for operators; the data set's own unless said otherwise.
+    #[serde(default)]
+    pub host: Option<HostId>,
+    /// Where to; a directory of its own unless said otherwise. A directory below which it is made
+    /// is for operators to choose.
+    #[serde(default)]
+    pub to: Option<DataTarget>,
+}
+
+/// What a restore would do, as things stand.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The data set.
+    pub data_set: DataSetId,
+    /// Its name when it was taken.
+    pub name: String,
+    /// What it was made of then.
+    pub source: DataSource,
+    /// From which point.
+    pub point: RecoveryPointId,
+    /// The instant that it is of.
+    #[schemars(with = "String")]
+    pub taken_at: Timestamp,
+    /// How long ago that is.
+    pub loses_seconds: i64,
+    /// What was done so that it is of one instant.
+    pub consistency: Consistency,
+    /// From the copy at which place.
+    pub place: BackupPlaceId,
+    /// That place's name.
+    pub place_name: String,
+    /// On which host.
+    pub host: HostId,
+    /// That host's name.
+    pub host_name: String,
+    /// Where to.
+    pub to: DataTarget,
+    /// The databases in it.
+    pub databases: Vec<String>,
+    /// How much of it could not be read when it was taken.
+    pub unread_count: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// How long that takes from there, by what was measured; nothing where nothing was yet.
+    pub estimated_seconds: Option<f64>,
+    #[serde(skip)]
+    chosen: Chosen,
+}
+
+/// The copy that would be used.
+#[derive(Debug, Clone, PartialEq)]
+struct Chosen {
+    repository: RepositoryId,
+    snapshot: String,
+}
+
+/// A restore of a data set.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DataRestore {
+    /// Its id.
+    pub id: DataRestoreId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The service.
+    pub service: String,
+    /// The data set.
+    pub data_set: DataSetId,
+    /// The data set's name.
+    pub name: String,
+    /// From which point.
+    pub point: RecoveryPointId,
+    /// From the copy at which place.
+    pub place: BackupPlaceId,
+    /// That place's name.
+    pub place_name: String,
+    /// On which host.
+    pub host: HostId,
+    /// That host's name.
+    pub host_name: String,
+    /// Where to.
+    pub to: DataTarget,
+    /// How it stands.
+    pub state: State,
+    /// What came back, and where it is.
+    pub restored: Option<DataRestored>,
+    /// Why it failed.
+    pub problem: Option<Problem>,
+    /// When it was asked for.
+    #[schemars(with = "String")]
+    pub requested_at: Timestamp,
+    /// When it ended, one way or the other.
+    #[schemars(with = "Option<String>")]
+    pub closed_at: Option<Timestamp>,
+    #[serde(skip)]
+    pub(super) repository: RepositoryId,
+    #[serde(skip)]
+    pub(super) task: String,
+}
+
+/// A restore, and how far its host is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DataRestoreDetail {
+    /// The restore.
+    #[serde(flatten)]
+    pub restore: DataRestore,
+    /// How far it is, while it runs.
+    pub progress: Option<TaskProgress>,
+    /// What holds it up.
+    pub held_up: Option<Problem>,
+}
+
+/// The data set that the actor may bring back so. Where on a host is the operator's to say.
+fn allowed(tx: &mut Tx<'_>, action: &str, ask: &Ask) -> Result<DataSet> {
+    let set = granted(tx, action, ask.id)?;
+    let named = match &ask.to {
+        Some(DataTarget::Directory { below, .. } | DataTarget::Instant { below, .. }) => below.is_some(),
+        _ => false,
+    };
+    if named || ask.host.is_some() {
+        may_use(tx, action, ask.host.unwrap_or(set.host))?;
+    }
+    Ok(set)
+}
+
+fn target(ask: &Ask, source: &DataSource) -> Result<DataTarget> {
+    let to = ask.to.clone().unwrap_or(DataTarget::Directory { below: None, only: String::new() });
+    to.check()?;
+    let fits = matches!(
+        (&to, source),
+        (DataTarget::Directory { .. }, _)
+            | (DataTarget::Database { .. }, DataSource::Mysql { .. } | DataSource::Postgresql { logs: false, .. })
+            | (DataTarget::Instant { .. }, DataSource::Postgresql { logs: true, .. })
+    );
+    if !fits {
+        let message = "this data set cannot be brought back so; a dump becomes a database, a server with its logs an instant, and everything a directory";
+        return Err(Error::invalid("dataRestore.target", message).at("to"));
+    }
+    if matches!(to, DataTarget::Instant { logs: Some(_), .. }) {
+        return Err(Error::invalid("dataRestore.target", "which logs lead there is looked up").at("to"));
+    }
+    Ok(to)
+}
+
+/// What the request means: which point, which copy, where to.
+fn plan(tx: &mut Tx<'_>, set: &DataSet, ask: &Ask) -> Result<Plan> {
+    let ids = match ask.point {
+        Some(id) => vec![id],
+        None => crate::backups::store::restorable(tx, &set.service, None)?,
+    };
+    let mut reasons = Vec::new();
+    for id in ids {
+        let point = points::load(tx, id)?;
+        if point.service != set.service || point.tenant != set.tenant {
+            return Err(Error::not_found("recoveryPoint.not_found", format!("there is no recovery point {id}")));
+        }
+        if let Some(plan) = of_point(tx, set, ask, &point, &mut reasons)? {
+            return Ok(plan);
+        }
+    }
+    if reasons.is_empty() {
+        let message = "the service has no recovery point that anything could be brought back from";
+        return Err(Error::conflict("recovery.no_point", message));
+    }
+    reasons.truncate(8);
+    Err(Error::conflict("recovery.no_copy", format!("no copy will do: {}", reasons.join("; "))))
+}
+
+fn of_point(
+    tx: &mut Tx<'_>,
+    set: &DataSet,
+    ask: &Ask,
+    point: &RecoveryPoint,
+    reasons: &mut Vec<String>,
+) -> Result<Option<Plan>> {
+    let mut say = |why: String| reasons.push(format!("{} {why}", point.id));
+    if matches!(point.state, points::State::Failed | points::State::Expired) {
+        say(format!("is {}", point.state.word()));
+        return Ok(None);
+    }
+    let part = point.part(&set.id.to_string());
+    let Some((part, saved, taken)) = part.and_then(|part| Some((part, part.data_set.clone()?, part.taken.clone()?)))
+    else {
+        say(format!("holds nothing of {}", set.name));
+        return Ok(None);
+    };
+    let to = target(ask, &saved.source)?;
+    let host = hosts::load(tx, ask.host.unwrap_or(set.host))?;
+    if !host.reachable || host.state == hosts::State::Retired {
+        let message = format!("the host {} is not heard of; choose another, or bring it back", host.name);
+        return Err(Error::conflict("task.host_silent", message));
+    }
+    for copy in &part.copies {
+        if let Some(why) = unfit(tx, ask, copy, host.id)? {
+            say(format!("at {} {why}", copy.place_name));
+            continue;
+        }
+        let data = taken.data.clone().unwrap_or_default();
+        if let DataTarget::Database { database, .. } = &to
+            && !data.databases.contains(database)
+        {
+            let message = format!("there is no database {database} in it; there are {}", data.databases.join(", "));
+            return Err(Error::not_found("dataRestore.database", message).at("to"));
+        }
+        let snapshot = copy.snapshot.clone().unwrap_or_default();
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let estimated_seconds = recoveries::speed(tx, copy.place)?.map(|speed| taken.bytes as f64 / speed);
+        return Ok(Some(Plan {
+            data_set: set.id,
+            name: saved.name,
+            source: saved.source,
+            point: point.id,
+            taken_at: taken.taken_at,
+            loses_seconds: tx.now.duration_since(taken.taken_at).as_secs().max(0),
+            consistency: taken.consistency,
+            place: copy.place,
+            place_name: copy.place_name.clone(),
+            host: host.id,
+            host_name: host.name,
+            to,
+            databases: data.databases,
+            unread_count: data.unread_count,
+            bytes: taken.bytes,
+            estimated_seconds,
+            chosen: Chosen { repository: copy.repository, snapshot },
+        }));
+    }
+    Ok(None)
+}
+
+/// Why a copy will not do for a host.
+fn unfit(tx: &mut Tx<'_>, ask: &Ask, copy: &RecoveryCopy, host: HostId) -> Result<Option<&'static str>> {
+    if ask.place.is_some_and(|asked| asked != copy.place) {
+        return Ok(Some("is not the place that was asked for"));
+    }
+    if let Some(why) = recoveries::unusable(copy.state) {
+        return Ok(Some(why));
+    }
+    let own = places::load(tx, copy.place)?.location.host();
+    Ok(own.filter(|own| *own != host).map(|_| "is a directory of another host than it is wanted on"))
+}
+
+/// Shows what a restore of a data set would do.
+pub static PLAN: Action<Ask, Plan> = Action {
+    name: "dataSet.plan_restore",
+    summary: "Shows what bringing a data set back would do now: from which point and copy, where to, how long.",
+    effect: Effect::Read,
+    run: |tx, input| {
+        let set = allowed(tx, "dataSet.plan_restore", input)?;
+        plan(tx, &set, input)
+    },
+};
+
+/// Brings a data set back, to a place that is new.
+pub static START: Action<Ask, DataRestore> = Action {
+    name: "dataSet.restore",
+    summary: "Brings a data set back, to a place that is new. Follow it with dataRestore.get.",
+    effect: Effect::Create,
+    run: |tx, input| {
+        let set = allowed(tx, "dataSet.restore", input)?;
+        if store::running(tx, set.id)? {
+            let message = "this data set is being brought back just now; wait for it, or cancel that";
+            return Err(Error::conflict("restore.running", message));
+        }
+        let plan = plan(tx, &set, input)?;
+        let (id, task) = (DataRestoreId::fresh(tx.ids(), tx.now), tasks::fresh(tx)?);
+        let work = Work::RestoreData {
+            set: set.id.to_string(),
+            source: plan.source,
+            restore: id.to_string(),
+            snapshot: plan.chosen.snapshot,
+            to: plan.to.clone(),
+        };
+        tasks::put(tx, plan.host, &task, &work, (KIND, &id.to_string()))?;
+        let one = DataRestore {
+            id,
+            tenant: set.tenant,
+            service: set.service,
+            data_set: set.id,
+            name: set.name,
+            point: plan.point,
+            place: plan.place,
+            place_name: plan.place_name,
+            host: plan.host,
+            host_name: plan.host_name,
+            to: plan.to,
+            state: State::Running,
+            restored: None,
+            problem: None,
+            requested_at: tx.now,
+            closed_at: None,
+            repository: plan.chosen.repository,
+            task: task.to_string(),
+        };
+        tx.touch(KIND, &id.to_string(), one.tenant, 1);
+        store::insert_restore(tx, &one)?;
+        Ok(one)
+    },
+};
+
+/// What opens the copy that a task brings back, and its server.
+pub(crate) fn access(tx: &mut Tx<'_>, task: &Task) -> Result<Json> {
+    let none = || Error::not_found("task.not_found", format!("task {} opens nothing", task.id));
+    let one = store::restore(tx, task.subject.1.parse()?)?.ok_or_else(none)?;
+    if one.state != State::Running || one.task != task.id.as_str() {
+        return Err(none());
+    }
+    let point = points::load(tx, one.point)?;
+    let part = point.part(&one.data_set.to_string()).ok_or_else(none)?;
+    if !part.copies.iter().any(|copy| copy.repository == one.repository && copy.state == CopyState::Verified) {
+        let message = format!("the copy of {} was found damaged or missing meanwhile; use another", point.id);
+        return Err(Error::conflict("recovery.no_copy", message));
+    }
+    let repository = repositories::for_reading(tx, one.repository)?;
+    let password = match one.to {
+        DataTarget::Database { .. } => super::password(tx, one.data_set)?,
+        DataTarget::Directory { .. } | DataTarget::Instant { .. } => None,
+    };
+    Ok(repositories::with_password(vec![repository], password))
+}
+
+/// A restore's task has ended.
+pub(crate) fn task_ended(tx: &mut Tx<'_>, id: &str, task: &TaskId) -> Result<()> {
+    let Some(one) = store::restore(tx, id.parse()?)?.filter(|one| one.task == task.as_str()) else { return Ok(()) };
+    let Some(ended) = tasks::get(tx, task)?.filter(|_| one.state == State::Running) else { return Ok(()) };
+    match (ended.state, &ended.outcome) {
+        (tasks::State::Succeeded, Some(Outcome::DataRestored(restored))) => {
+            store::close_restore(tx, one.id, State::Done, Some(restored), None)?;
+            crate::backups::store::set_part_proven(tx, one.point, &one.data_set.to_string(), one.repository)
+        }
+        _ => {
+            let problem = ended.problem.clone().unwrap_or_else(|| {
+                crate::backups::work::problem("task.outcome_mismatch", "the host told something else than it was asked")
+            });
+            store::close_restore(tx, one.id, State::Failed, None, Some(&problem))?;
+            match points::damage(&problem.code) {
+                Some(state) => {
+                    let part = one.data_set.to_string();
+                    points::found(tx, one.point, Some(one.place), &part, state, &problem)
+                }
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// Whose restores.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListDataRestores {
+    /// The service.
+    pub id: String,
+    /// How many.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// Restores, at most a page.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DataRestorePage {
+    /// The restores, newest first.
+    pub items: Vec<DataRestore>,
+}
+
+/// Lists the restores of a service's data sets.
+pub static LIST: Action<ListDataRestores, DataRestorePage> = Action {
+    name: "dataRestore.list",
+    summary: "Lists the restores of a service's data sets, newest first.",
+    effect: Effect::Read,
+    run: |tx, input| {
+        tx.load_for("dataRestore.list", &SERVICE, &input.id)?;
+        let limit = input.limit.unwrap_or(limits::PAGE_DEFAULT).clamp(1, limits::PAGE_MAX);
+        Ok(DataRestorePage { items: store::restores(tx, &input.id, limit)? })
+    },
+};
+
+/// Which restore.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DataRestoreRef {
+    /// Its id.
+    pub id: DataRestoreId,
+}
+
+fn known(tx: &mut Tx<'_>, action: &str, id: DataRestoreId) -> Result<DataRestore> {
+    let found = store::restore(tx, id)?
+        .ok_or_else(|| Error::not_found("dataRestore.not_found", format!("there is no restore {id}")))?;
+    let tenant = found.tenant;
+    tx.grant(action, KIND, &id.to_string(), tenant, Class::Internal, found).map(Granted::into_inner)
+}
+
+/// Shows a restore and how far it is.
+pub static GET: Action<DataRestoreRef, DataRestoreDetail> = Action {
+    name: "dataRestore.get",
+    summary: "Shows a restore of a data set: how far it is, where it went, how long it took.",
+    effect: Effect::Read,
+    run: |tx, input| {
+        let restore = known(tx, "dataRestore.get", input.id)?;
+        let task = restore.task.parse().map_err(|e: String| Error::bug("task.id", e))?;
+        let open = tasks::get(tx, &task)?.filter(Task::is_open);
+        let (progress, held_up) = open.map(|task| (task.progress, task.problem)).unwrap_or_default();
+        Ok(DataRestoreDetail { restore, progress, held_up })
+    },
+};
+
+/// Ends a restore that runs. Nothing half made is left: the host removes it.
+pub static CANCEL: Action<DataRestoreRef, DataRestore> = Action {
+    name: "dataRestore.cancel",
+    summary: "Ends a restore of a data set that runs.",
+    effect: Effect::Change,
+    run: |tx, input| {
+        let found = known(tx, "dataRestore.cancel", input.id)?;
+        if found.state != State::Running {
+            let message = format!("the restore is {} already", found.state.word());
+            return Err(Error::conflict("restore.state", message));
+        }
+        tasks::cancel(tx, &found.task.parse().map_err(|e: String| Error::bug("task.id", e))?)?;
+        store::close_restore(tx, input.id, State::Cancelled, None, None)?;
+        known(tx, "dataRestore.cancel", input.id)
+    },
+};
