@@ -232,6 +232,8 @@ CREATE TABLE data_restores (
     repository   TEXT NOT NULL REFERENCES backup_repositories (id),
     host         TEXT NOT NULL,
     target       TEXT NOT NULL,
+    -- A later point whose logs lead to the instant that is wanted.
+    logs_of      TEXT REFERENCES recovery_points (id),
     task         TEXT NOT NULL,
     state        TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed', 'cancelled')),
     restored     TEXT,

@@ -98,6 +98,7 @@ impl Worker for Hands {
             Work::RestoreData { set, source, restore, snapshot, to } => {
                 job.restore_data(&task.id, &data::Wish { set, source, restore, snapshot, to })
             }
+            Work::EndData { set, source } => job.end_data(set, source),
             Work::CopySnapshots { snapshots } => job.copy(snapshots),
             Work::CheckRepository { snapshots, read } => job.check(snapshots, *read),
             Work::ForgetSnapshots { snapshots, grace_hours } => job.forget(snapshots, *grace_hours),

@@ -193,7 +193,8 @@ pub(crate) async fn page(s: Signed, Path(id): Path<String>) -> Answer {
     Ok(ok(&DataSetsPage { p, name, sets, restores, may_add: may_add(&s), may_restore: may_restore(&s), id }))
 }
 
-const FIELDS: [&str; 9] = ["name", "host", "kind", "paths", "except", "server", "user", "password", "databases"];
+const FIELDS: [&str; 10] =
+    ["name", "host", "kind", "paths", "except", "server", "user", "password", "databases", "logs"];
 
 async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
     let (b, f, form) = (&s.t().backups, &s.t().frame, &s.visit.form);
@@ -220,6 +221,7 @@ async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
         Field::area("databases", b.set_databases, form.get("databases"))
             .hint(b.set_databases_hint)
             .optional(f.optional),
+        Field::check("logs", b.set_logs, b.set_logs_text, !form.get("logs").is_empty()).free(),
     ];
     Ok(fields.into_iter().map(|field| told(wrong, field)).collect())
 }
@@ -266,7 +268,10 @@ fn typed(s: &Signed, id: &str) -> std::result::Result<NewDataSet, &'static str> 
     };
     let server = || server(form.get("server"), form.get("user")).map_err(|()| "server");
     let source = match form.get("kind") {
-        "postgresql" => DataSource::Postgresql { server: server()?, databases: lines("databases"), logs: false },
+        "postgresql" => {
+            let logs = !form.get("logs").is_empty();
+            DataSource::Postgresql { server: server()?, databases: lines("databases"), logs }
+        }
         "mysql" => DataSource::Mysql { server: server()?, databases: lines("databases") },
         _ => DataSource::Files { paths: lines("paths"), except: lines("except") },
     };
@@ -337,10 +342,21 @@ pub(crate) async fn end(s: Signed, Path((id, set)): Path<(String, String)>) -> A
 fn asked(s: &Signed, set: &str) -> Result<Ask> {
     let form = &s.visit.form;
     let point = [form.get("point"), s.visit.query.get("point")].into_iter().find(|text| !text.is_empty());
-    let to = (form.get("to") == "database").then(|| DataTarget::Database {
-        database: form.get("database").to_owned(),
-        name: form.get("name").trim().to_owned(),
-    });
+    let to = match form.get("to") {
+        "database" => {
+            let (database, name) = (form.get("database").to_owned(), form.get("name").trim().to_owned());
+            Some(DataTarget::Database { database, name })
+        }
+        "instant" => {
+            let at = Some(form.get("at").trim()).filter(|at| !at.is_empty());
+            let malformed = |_| Error::invalid("dataRestore.at", "an instant is written 2026-11-22T20:15:00Z").at("at");
+            let at = at.map(|at| at.parse().map_err(malformed)).transpose()?;
+            Some(DataTarget::Instant { below: None, at, logs: None })
+        }
+        _ => None,
+    };
+    // Which base leads to an instant is looked up.
+    let point = point.filter(|_| !matches!(to, Some(DataTarget::Instant { .. })));
     Ok(Ask { id: set.parse()?, point: point.map(str::parse).transpose()?, place: None, host: None, to })
 }
 
@@ -358,6 +374,23 @@ fn plan_rows(p: &Page, plan: &Plan) -> Vec<(&'static str, String)> {
 /// Where to: a directory of its own, or for dumps a new database.
 fn ways(s: &Signed, plan: &Plan, wrong: &[(&str, String)]) -> Vec<Field> {
     let (b, form) = (&s.t().backups, &s.visit.form);
+    if plan.source.keeps_logs() {
+        let ways = vec![
+            Choice {
+                chosen: form.get("to") != "directory",
+                ..Choice::new("instant", b.to_instant).note(b.to_instant_note)
+            },
+            Choice {
+                chosen: form.get("to") == "directory",
+                ..Choice::new("directory", b.own_directory).note(b.as_kept_note)
+            },
+        ];
+        let fields = [
+            Field::tiles("to", b.how, ways).free(),
+            Field::line("at", b.at_instant, form.get("at")).hint(b.at_instant_hint).free(),
+        ];
+        return fields.into_iter().map(|field| told(wrong, field)).collect();
+    }
     if plan.databases.is_empty() {
         return Vec::new();
     }
@@ -380,7 +413,9 @@ async fn plan_page(s: &Signed, id: &str, set: &str, wrong: &[(&str, String)], ge
     let (p, b) = (s.p(), &s.t().backups);
     let (name, known) = (called(s, id).await?, of(s, set).await?);
     // What is possible at all: where to is asked below.
-    let plan = s.call(&restores::PLAN, Ask { to: None, ..asked(s, set)? }).await;
+    let point = [s.visit.form.get("point"), s.visit.query.get("point")].into_iter().find(|text| !text.is_empty());
+    let ask = Ask { id: set.parse()?, point: point.map(str::parse).transpose()?, place: None, host: None, to: None };
+    let plan = s.call(&restores::PLAN, ask).await;
     let plan = match plan {
         Err(error) if !correctable(&error) => return Err(error.into()),
         plan => plan,
@@ -413,7 +448,14 @@ pub(crate) async fn ask_restore(s: Signed, Path((id, set)): Path<(String, String
 
 /// `POST /services/{id}/data-sets/{set}/restore`
 pub(crate) async fn restore(s: Signed, Path((id, set)): Path<(String, String)>) -> Answer {
-    match s.call(&restores::START, asked(&s, &set)?).await {
+    let ask = match asked(&s, &set) {
+        Ok(ask) => ask,
+        Err(error) if error.code() == "dataRestore.at" => {
+            return plan_page(&s, &id, &set, &[("at", said(&s, &error))], "").await;
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match s.call(&restores::START, ask).await {
         Ok(begun) => Ok(done(&s.portal, &format!("/services/{id}/data-restores/{}", begun.id), "restoring")),
         Err(error) if error.code() == "dataRestore.name" => {
             plan_page(&s, &id, &set, &[("name", said(&s, &error))], "").await
@@ -441,6 +483,7 @@ fn came(p: &Page, one: &DataRestore) -> Vec<(&'static str, String)> {
         (b.verified_in, seconds(back.verify_seconds)),
         (b.digest, back.digest.clone()),
     ]);
+    rows.extend(back.newest.map(|newest| (b.newest_commit, crate::fmt::date_time(newest, p.lang))));
     rows.extend(back.tables.map(|tables| (b.tables, tables.to_string())));
     rows
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!   files     ─────────────────────────────────► snapshot of the paths themselves
 //!   database  ─ its own dump ─► scratch, whole ─► snapshot of /data-sets/<set>
+//!   PostgreSQL with its logs: see `instant`
 //! ```
 //!
 //! **Invariants** (tests: `data/tests.rs`)
@@ -12,6 +13,7 @@
 //! - a password goes to a program by its environment or a file of its own, never by an argument.
 
 mod contents;
+mod instant;
 mod mysql;
 mod postgres;
 mod program;
@@ -67,7 +69,8 @@ impl Job<'_> {
             DataSource::Mysql { server, databases } => {
                 self.take_dump(id, set, tag, |job, scratch, into| mysql::dump(job, server, databases, scratch, into))
             }
-            DataSource::Postgresql { logs: true, .. } | DataSource::Unknown => Err(unknown()),
+            DataSource::Postgresql { server, logs: true, .. } => self.take_with_logs(id, set, server, tag),
+            DataSource::Unknown => Err(unknown()),
         }
     }
 
@@ -135,6 +138,7 @@ impl Job<'_> {
                 unread_count: 1,
                 ..DataTaken::default()
             },
+            DataSource::Postgresql { logs: true, .. } => self.with_logs_before(id, set, &there)?,
             _ => {
                 let scratch = Scratch::private(self.hands.scratch.join(id.as_str()))?;
                 self.contents(set, &there.id, &scratch.0)?.data(&there)
@@ -159,12 +163,20 @@ impl Job<'_> {
         }
     }
 
+    /// Lets go of what is kept for a data set between its points.
+    pub(super) fn end_data(&mut self, set: &str, source: &DataSource) -> Result<Outcome> {
+        if let DataSource::Postgresql { server, logs: true, .. } = source {
+            self.end_logs(set, server)?;
+        }
+        Ok(Outcome::DataEnded {})
+    }
+
     /// Brings a data set back.
     pub(super) fn restore_data(&mut self, id: &TaskId, wish: &Wish<'_>) -> Result<Outcome> {
         let restored = match wish.to {
             DataTarget::Directory { below, only } => self.directory(wish, below.as_deref(), only),
             DataTarget::Database { database, name } => self.database(id, wish, database, name),
-            DataTarget::Instant { .. } => Err(unknown()),
+            DataTarget::Instant { below, at, logs } => self.instant(id, wish, below.as_deref(), *at, logs.as_deref()),
         };
         restored.map(Outcome::DataRestored)
     }

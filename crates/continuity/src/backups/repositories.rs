@@ -253,6 +253,7 @@ fn access(tx: &mut Tx<'_>, task: &Task) -> Result<Json> {
                 _ => as_json(&all),
             }
         }
+        (datasets::KIND, Work::EndData { .. }) => datasets::access_to_end(tx, id),
         (datasets::restores::KIND, Work::RestoreData { .. }) => datasets::restores::access(tx, task),
         (crate::drills::KIND, Work::CheckRepository { .. } | Work::RestoreDamaged { .. }) => {
             crate::drills::work::access(tx, task)

@@ -294,7 +294,7 @@ pub(crate) fn expire(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<bool> {
     let now = tx.now;
     let sql = "UPDATE recovery_points SET state = 'expired', expired_at = $2 WHERE id = $1 AND state IN ('available', 'degraded', 'failed')
          AND NOT EXISTS (SELECT 1 FROM recoveries r WHERE r.point = recovery_points.id AND r.ended_at IS NULL)
-         AND NOT EXISTS (SELECT 1 FROM data_restores d WHERE d.point = recovery_points.id AND d.state = 'running')";
+         AND NOT EXISTS (SELECT 1 FROM data_restores d WHERE recovery_points.id IN (d.point, d.logs_of) AND d.state = 'running')";
     Ok(tx.execute(sql, args![id, now])? > 0)
 }
 

@@ -26,12 +26,13 @@ use base::Result;
 use base::id::{HostId, TenantId};
 use base::time::Timestamp;
 use db::{Class, Conn};
-use drivers::wire::DataSource;
+use drivers::wire::{DataSource, TaskId, Work};
 use gate::{Action, AnyAction, Effect, Granted, Tx};
 use provisioning::services::SERVICE;
-use resources::hosts;
+use resources::{hosts, tasks};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use vault::request::Secret;
 
 use crate::DataSetId;
@@ -39,7 +40,7 @@ use crate::backups::{self, places::name};
 use crate::keys::For;
 
 /// The kind that decisions are about.
-const KIND: &str = "dataSet";
+pub(crate) const KIND: &str = "dataSet";
 /// Longest password, in bytes.
 const PASSWORD_BYTES_MAX: usize = 4_096;
 
@@ -277,14 +278,42 @@ pub static UPDATE: Action<ChangeDataSet, DataSet> = Action {
     },
 };
 
+/// What is kept between its points is let go, by the host that keeps it; then the password is not needed.
+fn let_go(tx: &mut Tx<'_>, set: &DataSet) -> Result<()> {
+    if !set.source.keeps_logs() || hosts::load(tx, set.host)?.state == hosts::State::Retired {
+        return store::forget_password(tx, set.id);
+    }
+    let task = tasks::fresh(tx)?;
+    let work = Work::EndData { set: set.id.to_string(), source: set.source.clone() };
+    tasks::put(tx, set.host, &task, &work, (KIND, &set.id.to_string()))
+}
+
+/// What a host needs to let go: no repository, and the password of the server.
+pub(crate) fn access_to_end(tx: &mut Tx<'_>, set: &str) -> Result<Json> {
+    let password = password(tx, set.parse()?)?;
+    Ok(backups::repositories::with_password(Vec::new(), password))
+}
+
+/// A host has let go, or could not: then the slot at the server is left to its owner, who is told.
+pub(crate) fn task_ended(tx: &mut Tx<'_>, set: &str, task: &TaskId) -> Result<()> {
+    if let Some(problem) = tasks::get(tx, task)?.and_then(|task| task.problem) {
+        tracing::warn!(set, code = problem.code, "the slot of a data set that has ended is left: {}", problem.message);
+    }
+    store::forget_password(tx, set.parse()?)
+}
+
 /// Takes no more of a data set.
 pub static END: Action<DataSetRef, DataSet> = Action {
     name: "dataSet.end",
     summary: "Takes no more of a data set and forgets its password. What was taken of it stays.",
     effect: Effect::Change,
     run: |tx, input| {
-        granted(tx, "dataSet.end", input.id)?;
+        let found = granted(tx, "dataSet.end", input.id)?;
+        if found.ended_at.is_some() {
+            return Ok(found);
+        }
         store::end(tx, input.id)?;
+        let_go(tx, &found)?;
         load(tx, input.id)
     },
 };

@@ -15,7 +15,9 @@ use base::id::{HostId, TenantId};
 use base::time::Timestamp;
 use base::{Error, Result, limits};
 use db::Class;
-use drivers::wire::{Consistency, DataRestored, DataSource, DataTarget, Outcome, Problem, TaskId, TaskProgress, Work};
+use drivers::wire::{
+    Consistency, DataRestored, DataSource, DataTaken, DataTarget, LogSpan, Outcome, Problem, TaskId, TaskProgress, Work,
+};
 use gate::{Action, Effect, Granted, Tx};
 use provisioning::services::SERVICE;
 use resources::hosts;
@@ -117,6 +119,10 @@ pub struct Plan {
     pub databases: Vec<String>,
     /// How much of it could not be read when it was taken.
     pub unread_count: u64,
+    /// Of a server with its logs: the instants that this point itself leads to; later ones lead further.
+    pub span: Option<LogSpan>,
+    /// The later point whose logs lead to the instant that is wanted.
+    pub logs_of: Option<RecoveryPointId>,
     /// How many bytes.
     pub bytes: u64,
     /// How long that takes from there, by what was measured; nothing where nothing was yet.
@@ -170,6 +176,8 @@ pub struct DataRestore {
     /// When it ended, one way or the other.
     #[schemars(with = "Option<String>")]
     pub closed_at: Option<Timestamp>,
+    /// The later point whose logs lead to the instant that is wanted.
+    pub logs_of: Option<RecoveryPointId>,
     #[serde(skip)]
     pub(super) repository: RepositoryId,
     #[serde(skip)]
@@ -223,19 +231,19 @@ fn target(ask: &Ask, source: &DataSource) -> Result<DataTarget> {
 
 /// What the request means: which point, which copy, where to.
 fn plan(tx: &mut Tx<'_>, set: &DataSet, ask: &Ask) -> Result<Plan> {
-    let ids = match ask.point {
-        Some(id) => vec![id],
-        None => crate::backups::store::restorable(tx, &set.service, None)?,
-    };
-    let mut reasons = Vec::new();
+    let mut ids = crate::backups::store::restorable(tx, &set.service, None)?;
+    ids.extend(ask.point.filter(|id| !ids.contains(id)));
+    let (mut reasons, mut later) = (Vec::new(), Vec::new());
     for id in ids {
         let point = points::load(tx, id)?;
         if point.service != set.service || point.tenant != set.tenant {
             return Err(Error::not_found("recoveryPoint.not_found", format!("there is no recovery point {id}")));
         }
-        if let Some(plan) = of_point(tx, set, ask, &point, &mut reasons)? {
+        let wanted = ask.point.is_none_or(|asked| asked == id);
+        if wanted && let Some(plan) = of_point(tx, set, ask, (&point, &later), &mut reasons)? {
             return Ok(plan);
         }
+        later.push(point);
     }
     if reasons.is_empty() {
         let message = "the service has no recovery point that anything could be brought back from";
@@ -249,7 +257,7 @@ fn of_point(
     tx: &mut Tx<'_>,
     set: &DataSet,
     ask: &Ask,
-    point: &RecoveryPoint,
+    (point, later): (&RecoveryPoint, &[RecoveryPoint]),
     reasons: &mut Vec<String>,
 ) -> Result<Option<Plan>> {
     let mut say = |why: String| reasons.push(format!("{} {why}", point.id));
@@ -281,6 +289,13 @@ fn of_point(
             let message = format!("there is no database {database} in it; there are {}", data.databases.join(", "));
             return Err(Error::not_found("dataRestore.database", message).at("to"));
         }
+        let (to, logs_of) = match reach(&to, &data, copy, set.id, later) {
+            Ok(reached) => reached,
+            Err(why) => {
+                say(why.to_owned());
+                continue;
+            }
+        };
         let snapshot = copy.snapshot.clone().unwrap_or_default();
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let estimated_seconds = recoveries::speed(tx, copy.place)?.map(|speed| taken.bytes as f64 / speed);
@@ -299,12 +314,44 @@ fn of_point(
             to,
             databases: data.databases,
             unread_count: data.unread_count,
+            span: data.span,
+            logs_of,
             bytes: taken.bytes,
             estimated_seconds,
             chosen: Chosen { repository: copy.repository, snapshot },
         }));
     }
     Ok(None)
+}
+
+/// How a copy of a base leads to an instant: by its own logs, or by those of the first later point in the
+/// same place that reach it.
+fn reach(
+    to: &DataTarget,
+    data: &DataTaken,
+    base: &RecoveryCopy,
+    set: DataSetId,
+    later: &[RecoveryPoint],
+) -> std::result::Result<(DataTarget, Option<RecoveryPointId>), &'static str> {
+    let DataTarget::Instant { below, at: Some(at), .. } = to else { return Ok((to.clone(), None)) };
+    let span = data.span.as_ref().ok_or("does not say how far its logs lead")?;
+    if *at < span.from {
+        return Err("is of a later instant");
+    }
+    if *at <= span.until {
+        return Ok((to.clone(), None));
+    }
+    let id = set.to_string();
+    // From the newest to the oldest they came: the first that reaches it is the last of these.
+    let reached = later.iter().rev().find_map(|point| {
+        let part = point.part(&id)?;
+        let span = part.taken.as_ref()?.data.as_ref()?.span.as_ref()?;
+        let same = |copy: &&RecoveryCopy| copy.repository == base.repository && copy.state == CopyState::Verified;
+        let snapshot = part.copies.iter().find(same)?.snapshot.clone()?;
+        (span.until >= *at).then_some((point.id, snapshot))
+    });
+    let (point, snapshot) = reached.ok_or("has no logs that lead to that instant")?;
+    Ok((DataTarget::Instant { below: below.clone(), at: Some(*at), logs: Some(snapshot) }, Some(point)))
 }
 
 /// Why a copy will not do for a host.
@@ -368,6 +415,7 @@ pub static START: Action<Ask, DataRestore> = Action {
             problem: None,
             requested_at: tx.now,
             closed_at: None,
+            logs_of: plan.logs_of,
             repository: plan.chosen.repository,
             task: task.to_string(),
         };

@@ -82,16 +82,21 @@ pub(super) fn update(
     tx.execute(sql, args![id, name, host, source, password]).map(drop).map_err(taken("dataSet.name_taken", name))
 }
 
+/// Its password is not needed any more.
+pub(super) fn forget_password(tx: &mut Tx<'_>, id: DataSetId) -> Result<()> {
+    tx.execute("UPDATE data_sets SET password = NULL WHERE id = $1 AND ended_at IS NOT NULL", args![id]).map(drop)
+}
+
 pub(super) fn end(tx: &mut Tx<'_>, id: DataSetId) -> Result<()> {
     let now = tx.now;
-    let sql = "UPDATE data_sets SET ended_at = $2, password = NULL, revision = revision + 1 WHERE id = $1 AND ended_at IS NULL";
+    let sql = "UPDATE data_sets SET ended_at = $2, revision = revision + 1 WHERE id = $1 AND ended_at IS NULL";
     tx.execute(sql, args![id, now]).map(drop)
 }
 
 // Restores.
 
 const RESTORE: &str = "SELECT r.id, r.tenant, r.service, r.point, r.data_set, s.name, r.place, p.name, r.repository, r.host, h.name, r.target, r.task,
-        r.state, r.restored, r.problem, r.requested_at, r.closed_at
+        r.state, r.restored, r.problem, r.requested_at, r.closed_at, r.logs_of
      FROM data_restores r JOIN data_sets s ON s.id = r.data_set JOIN backup_places p ON p.id = r.place JOIN hosts h ON h.id = r.host";
 
 fn read_restore(row: &Row) -> Result<DataRestore> {
@@ -115,14 +120,15 @@ fn read_restore(row: &Row) -> Result<DataRestore> {
         problem: problem.map(|text| stored("problem", &text)).transpose()?,
         requested_at: row.get(16)?,
         closed_at: row.get(17)?,
+        logs_of: row.get(18)?,
     })
 }
 
 pub(super) fn insert_restore(tx: &mut Tx<'_>, one: &DataRestore) -> Result<()> {
     let target = text(&one.to)?;
     tx.execute(
-        "INSERT INTO data_restores (id, tenant, service, point, data_set, place, repository, host, target, task, state, requested_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'running', $11)",
+        "INSERT INTO data_restores (id, tenant, service, point, data_set, place, repository, host, target, task, state, requested_at, logs_of)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'running', $11, $12)",
         args![
             one.id,
             one.tenant,
@@ -134,7 +140,8 @@ pub(super) fn insert_restore(tx: &mut Tx<'_>, one: &DataRestore) -> Result<()> {
             one.host,
             target,
             one.task,
-            one.requested_at
+            one.requested_at,
+            one.logs_of
         ],
     )
     .map(drop)

@@ -278,3 +278,57 @@ fn nonsense_is_refused_in_words() {
     let absent = house.gate().run(&manager(), &restores::PLAN, ask(&shop, Some(none))).unwrap_err();
     assert_eq!(absent.code(), "dataRestore.database");
 }
+
+#[test]
+fn an_instant_is_reached_from_the_base_before_it_by_the_logs_after_it() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let house = protected(db, What::DataSets);
+        let server = DatabaseServer { socket: None, host: Some("db".into()), port: None, user: "backup".into() };
+        let source = DataSource::Postgresql { server, databases: vec![], logs: true };
+        let shop = made(&house, "shop", source, Some(PASSWORD));
+        let mut points = Vec::new();
+        for _ in 0..3 {
+            points.push(house.taken());
+            house.gate().clock().advance(std::time::Duration::from_secs(3_600));
+        }
+        let span = |n: usize| points[n].parts[0].taken.clone().unwrap().data.unwrap().span.unwrap();
+        let minutes = |n: i64| base::time::Timestamp::from_second(span(0).from.as_second() + 60 * n).unwrap();
+        let plan = |at: Option<base::time::Timestamp>| {
+            let to = DataTarget::Instant { below: None, at, logs: None };
+            house.gate().run(&member(CUSTOMER), &restores::PLAN, ask(&shop, Some(to)))
+        };
+        let reached = |at| {
+            let plan = plan(at).unwrap();
+            (plan.point, plan.logs_of)
+        };
+        assert_eq!(reached(None), (points[2].id, None), "{engine}: the newest");
+        assert_eq!(reached(Some(span(1).until)), (points[1].id, None), "{engine}: its own logs");
+        assert_eq!(reached(Some(minutes(30))), (points[0].id, Some(points[1].id)), "{engine}");
+        assert_eq!(reached(Some(minutes(90))), (points[1].id, Some(points[2].id)), "{engine}");
+        for beyond in [minutes(-1), minutes(1_000)] {
+            assert_eq!(plan(Some(beyond)).unwrap_err().code(), "recovery.no_copy", "{engine}: {beyond}");
+        }
+        // The task names both snapshots, and the point of the logs is kept as well while it runs.
+        let to = DataTarget::Instant { below: None, at: Some(minutes(30)), logs: None };
+        house.gate().run(&member(CUSTOMER), &restores::START, ask(&shop, Some(to))).unwrap();
+        let kept = [points[0].id, points[1].id];
+        for id in kept {
+            assert!(!house.within(move |tx| crate::backups::store::expire(tx, id)).unwrap(), "{engine}");
+        }
+        house.settle(&Behaviour::of(move |task, _, outcome| {
+            if let Work::RestoreData { snapshot, to: DataTarget::Instant { logs, .. }, .. } = &task.work {
+                assert!(logs.as_ref().is_some_and(|logs| logs != snapshot), "{:?}", task.work);
+            }
+            Answer::Say(outcome)
+        }));
+        // It ends: its host lets go of the slot, and the password is forgotten after that, not before.
+        house.gate().run(&manager(), &END, DataSetRef { id: shop.id }).unwrap();
+        assert!(house.within(move |tx| password(tx, shop.id)).unwrap().is_some(), "{engine}");
+        house.settle(&Behaviour::of(|task, access, outcome| {
+            let given = access.iter().any(|one| one.get("password").is_some());
+            assert!(given && matches!(task.work, Work::EndData { .. }));
+            Answer::Say(outcome)
+        }));
+        assert!(house.within(move |tx| password(tx, shop.id)).unwrap().is_none(), "{engine}");
+    }
+}

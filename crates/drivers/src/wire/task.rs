@@ -66,6 +66,13 @@ pub enum Work {
         /// Where to.
         to: DataTarget,
     },
+    /// Let go of what is kept for a data set between its points: logs here, and their slot at the server.
+    EndData {
+        /// The data set's id.
+        set: String,
+        /// What it was.
+        source: DataSource,
+    },
     /// Bring snapshots from `access[0]` into `access[1]`.
     CopySnapshots {
         /// Which, by identifier in `access[0]`.
@@ -129,7 +136,8 @@ impl Work {
             Work::BackUpData { set, tag, .. } if !is_tag(set) || !is_tag(tag) => {
                 malformed("a data set and a tag are 1 to 128 letters, digits and any of : . _ -")
             }
-            Work::BackUpData { source, .. } => source.check(),
+            Work::EndData { set, .. } if !is_tag(set) => malformed("a data set is named by its id"),
+            Work::BackUpData { source, .. } | Work::EndData { source, .. } => source.check(),
             Work::RestoreData { set, restore, snapshot, .. }
                 if !is_tag(set) || !is_tag(restore) || !is_snapshot(snapshot) =>
             {
@@ -273,6 +281,8 @@ pub enum Outcome {
         /// How long it took.
         seconds: f64,
     },
+    /// Nothing is kept for a data set any more.
+    DataEnded {},
     /// A data set was brought back.
     DataRestored(DataRestored),
     /// Snapshots are in the other repository.
@@ -323,6 +333,7 @@ impl Outcome {
                 | (Work::BackUpMachine { .. }, Outcome::MachineBackedUp { .. })
                 | (Work::BackUpData { .. }, Outcome::DataBackedUp { .. })
                 | (Work::RestoreData { .. }, Outcome::DataRestored(_))
+                | (Work::EndData { .. }, Outcome::DataEnded {})
                 | (Work::CopySnapshots { .. }, Outcome::SnapshotsCopied { .. })
                 | (Work::CheckRepository { .. }, Outcome::RepositoryChecked { .. })
                 | (Work::ForgetSnapshots { .. }, Outcome::SnapshotsForgotten { .. })

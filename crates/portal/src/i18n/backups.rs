@@ -151,6 +151,14 @@ super::messages! {
         set_password_hint: "加密保存，不會再顯示。", "Kept sealed, and never shown again.";
         set_databases: "資料庫", "Databases";
         set_databases_hint: "每行一個；留空表示全部", "One a line; all of them where none is named";
+        set_logs: "日誌", "Logs";
+        set_logs_text: "整台 PostgreSQL 連同日誌一起保留，可以還原到任一時間點", "Keep the whole PostgreSQL server with its logs, to bring it back to any instant";
+        to_instant: "某個時間點", "As of an instant";
+        to_instant_note: "新的資料目錄，還原後實際啟動一次以驗證。", "A new data directory, proven by starting it once.";
+        as_kept_note: "保存的原樣：基礎備份與日誌。", "As it was kept: the base backup and its logs.";
+        at_instant: "時間點", "Instant";
+        at_instant_hint: "例如 2026-11-22T20:15:00Z；留空表示最新", "Such as 2026-11-22T20:15:00Z; the newest where it is left empty";
+        newest_commit: "最後一筆交易", "Newest commit";
         set_wrong: "請檢查這一項", "Look at this again";
         set_end: "停用", "End";
         set_end_title: "停用「{}」？", "End {}?";

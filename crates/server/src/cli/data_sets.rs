@@ -54,6 +54,7 @@ Examples:
   yunwei backup data-set restore dset_… --plan                       what it would do
   yunwei backup data-set restore dset_…                              to a directory of its own
   yunwei backup data-set restore dset_… --database shop --as shop_2  a dump, into a new database
+  yunwei backup data-set restore dset_… --at 2026-11-22T20:15:00Z    a server with its logs, as of then
   yunwei backup data-set restore dset_… --below /srv/restored --host hst_…")]
     Restore(Box<Restore>),
     /// List the restores of a service's data sets, the newest first.
@@ -133,6 +134,9 @@ pub struct Restore {
     /// The new database's name.
     #[arg(long = "as", id = "new_name", value_name = "NAME", requires = "database")]
     new_name: Option<String>,
+    /// A PostgreSQL server that is kept with its logs, as of this instant or of the `newest`.
+    #[arg(long, value_name = "INSTANT", conflicts_with_all = ["database", "only"])]
+    at: Option<String>,
     /// Show what it would do, and do nothing.
     #[arg(long)]
     plan: bool,
@@ -255,6 +259,10 @@ fn list(client: &Client, service: &str, all: bool, json: bool) -> Result<()> {
 fn restore(client: &Client, wish: &Restore, json: bool) -> Result<()> {
     let at = format!("{}/restore", path(&wish.id)?);
     let to = match (&wish.database, &wish.new_name) {
+        _ if wish.at.is_some() => {
+            let at = wish.at.as_deref().filter(|at| *at != "newest");
+            json!({ "type": "instant", "below": wish.below, "at": at })
+        }
         (Some(database), Some(name)) => json!({ "type": "database", "database": database, "name": name }),
         _ => json!({ "type": "directory", "below": wish.below, "only": wish.only.as_deref().unwrap_or_default() }),
     };
@@ -287,6 +295,10 @@ fn planned(plan: &Json, json: bool) -> Result<()> {
     println!("onto    {}  {}", show::text(plan, "hostName"), show::text(plan, "host"));
     match plan["to"]["type"].as_str() {
         Some("database") => println!("as      a new database {}", show::text(plan, "to.name")),
+        Some("instant") => {
+            let at = plan["to"]["at"].as_str().unwrap_or("the newest that its logs hold");
+            println!("as      a data directory as of {at}, proven by starting it");
+        }
         _ => println!("as      a directory of its own below {}", plan["to"]["below"].as_str().unwrap_or("the agent's")),
     }
     if plan["unreadCount"].as_u64().unwrap_or(0) > 0 {
@@ -348,6 +360,9 @@ fn came(restore: &Json, json: bool) -> Result<()> {
         println!("data    {} in {} files", mib(&restored["bytes"]), restored["files"]);
         println!("time    {read:.1} s + {hashed:.1} s to verify");
         println!("digest  {}", show::text(restored, "digest"));
+        if restored["newest"].is_string() {
+            println!("newest  committed {}", show::time(restored, "newest"));
+        }
         if restored["tables"].is_number() {
             println!("tables  {}", restored["tables"]);
         }

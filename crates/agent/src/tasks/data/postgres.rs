@@ -16,7 +16,7 @@ const PG_DUMPALL: Tool = Tool { names: &["pg_dumpall"], package: PACKAGE };
 const PG_RESTORE: Tool = Tool { names: &["pg_restore"], package: PACKAGE };
 
 /// The database that every server has.
-const ANY: &str = "postgres";
+pub(super) const ANY: &str = "postgres";
 /// What parts the values of a row.
 const BETWEEN: char = '\u{1f}';
 

@@ -32,6 +32,18 @@ pub(super) struct Tool {
 }
 
 impl Tool {
+    /// That of one version of PostgreSQL: no other opens what it has written.
+    pub fn of_version(&self, major: &str) -> Result<PathBuf> {
+        let (name, package) = (self.names.first().unwrap_or(&""), self.package);
+        let found = Path::new("/usr/lib/postgresql").join(major).join("bin").join(name);
+        if major.bytes().all(|b| b.is_ascii_digit()) && found.is_file() {
+            return Ok(found);
+        }
+        let message =
+            format!("{name} of PostgreSQL {major} is not on this host; install the package {package}-{major}");
+        Err(Error::unavailable("program.missing", message))
+    }
+
     /// Where it is: among PostgreSQL's own programs, the newest first, or on the path.
     pub fn find(&self) -> Result<PathBuf> {
         let mut versions: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
@@ -116,15 +128,32 @@ impl Run {
     /// Waits for what it writes.
     pub fn answer(mut self, cancel: &Cancel) -> Result<Vec<u8>> {
         self.command.stdout(Stdio::piped());
-        self.wait(cancel, &mut |_| {})
+        self.wait(cancel, &mut |_| {}, &mut || None)
     }
 
     /// Waits for its end.
     pub fn done(self, cancel: &Cancel, told: &mut dyn FnMut(TaskProgress)) -> Result<()> {
-        self.wait(cancel, told).map(drop)
+        let out = self.out.clone();
+        let mut written = || out.as_ref().map(|file| file.metadata().map_or(0, |meta| meta.len()));
+        self.wait(cancel, told, &mut written).map(drop)
     }
 
-    fn wait(mut self, cancel: &Cancel, told: &mut dyn FnMut(TaskProgress)) -> Result<Vec<u8>> {
+    /// [`Run::done`], with how much there is of what it makes.
+    pub fn done_with(
+        self,
+        cancel: &Cancel,
+        told: &mut dyn FnMut(TaskProgress),
+        made: &mut dyn FnMut() -> u64,
+    ) -> Result<()> {
+        self.wait(cancel, told, &mut || Some(made())).map(drop)
+    }
+
+    fn wait(
+        mut self,
+        cancel: &Cancel,
+        told: &mut dyn FnMut(TaskProgress),
+        made: &mut dyn FnMut() -> Option<u64>,
+    ) -> Result<Vec<u8>> {
         let what = self.what.clone();
         let mut child = self
             .command
@@ -137,7 +166,7 @@ impl Run {
                 out.map(|out| out.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)).transpose().map(|_| answer)
             });
             let words = scope.spawn(move || words.map(last_words).unwrap_or_default());
-            let ended = attend(&mut child, cancel, self.out.as_deref(), &what, told);
+            let ended = attend(&mut child, cancel, made, &what, told);
             (out.join(), words.join().unwrap_or_default(), ended)
         });
         match ended? {
@@ -154,7 +183,7 @@ impl Run {
 fn attend(
     child: &mut Child,
     cancel: &Cancel,
-    out: Option<&Path>,
+    made: &mut dyn FnMut() -> Option<u64>,
     what: &str,
     told: &mut dyn FnMut(TaskProgress),
 ) -> Result<bool> {
@@ -170,10 +199,11 @@ fn attend(
             Ok(None) => {}
             Err(e) => return Err(Error::unavailable("database.failed", format!("{what} is lost: {e}"))),
         }
-        if let Some(file) = out.filter(|_| last.elapsed() >= TELL) {
+        if last.elapsed() >= TELL {
             last = Instant::now();
-            let done = file.metadata().map_or(0, |meta| meta.len());
-            told(TaskProgress { phase: what.to_owned(), done, total: None, bytes: true });
+            if let Some(done) = made() {
+                told(TaskProgress { phase: what.to_owned(), done, total: None, bytes: true });
+            }
         }
         thread::sleep(LOOK);
     }

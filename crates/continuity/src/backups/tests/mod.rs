@@ -21,7 +21,7 @@ use commerce::testing::{OPERATOR, manager, member};
 use db::Db;
 use db::testing::Scratch;
 use drivers::wire::{
-    Consistency, DataRestored, DataTaken, DataTarget, DiskCopy, HostTask, Outcome, PROTOCOL, Problem, Report,
+    Consistency, DataRestored, DataTaken, DataTarget, DiskCopy, HostTask, LogSpan, Outcome, PROTOCOL, Problem, Report,
     TaskReport, TaskState, Work,
 };
 use durable::Engine;
@@ -390,7 +390,12 @@ fn honest(
                 tree: made_up("tree"),
                 taken_at: now,
                 consistency: if source.server().is_some() { Consistency::Transaction } else { Consistency::FileByFile },
-                data: DataTaken { files: 3, databases: vec!["shop".into()], ..DataTaken::default() },
+                data: DataTaken {
+                    files: 3,
+                    databases: if source.keeps_logs() { vec![] } else { vec!["shop".into()] },
+                    span: source.keeps_logs().then_some(LogSpan { from: now, until: now }),
+                    ..DataTaken::default()
+                },
                 bytes: 1 << 10,
                 added_bytes: 1 << 10,
                 stored_bytes: 1 << 9,
@@ -411,6 +416,7 @@ fn honest(
                 ..Default::default()
             })
         }
+        Work::EndData { .. } => Outcome::DataEnded {},
         Work::Unknown => Outcome::Unknown,
     }
 }
