@@ -31,6 +31,7 @@ CREATE TABLE inventory_needs (
     at_least BIGINT NOT NULL CHECK (at_least > 0),
     PRIMARY KEY (tenant, node, set_no, member)
 ) CLUSTERED;
+CREATE INDEX inventory_needs_by_member ON inventory_needs (tenant, member);
 
 -- By which a firm says how bad something is.
 CREATE TABLE harm_scales (

@@ -37,7 +37,7 @@ pub static ACTIONS: &[&dyn AnyAction] = &[&PREVIEW, &MAKE];
 /// A day, in seconds.
 const DAY: u64 = 86_400;
 /// Most services of one start.
-const SERVICES_MAX: usize = 50;
+pub const SERVICES_MAX: usize = 50;
 
 /// Somebody who leads, or stands in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -294,6 +294,13 @@ impl<'t> Tx<'t> {
         }
     }
 
+    /// Says what the audit entry is about where the decision was about something larger: an entry of
+    /// a tenant's inventory, where whether the actor may was asked of the tenant. The tenant stays.
+    pub fn about(&mut self, kind: &str, id: &str, revision: i64) {
+        (self.touched.kind, self.touched.id) = (kind.to_owned(), id.to_owned());
+        self.touched.revision = revision;
+    }
+
     /// Something to do once this transaction is durable: wake a worker, tell a
     /// live page. Must be quick and must not fail; it is lost in a crash.
     pub fn after_commit(&mut self, work: impl FnOnce() + Send + 'static) {

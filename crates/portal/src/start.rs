@@ -8,7 +8,7 @@ use crate::visit::{Answer, Signed, done};
 use askama::Template;
 use axum::http::StatusCode;
 use base::Error;
-use continuity::start::{self, Answers, Made, Urgent, Who};
+use continuity::start::{self, Answers, Made, SERVICES_MAX, Urgent, Who};
 
 /// The questions.
 #[derive(Template)]
@@ -44,11 +44,13 @@ fn spans(s: &Signed, name: &str, or: &str) -> Vec<Choice> {
     SPANS.map(span).to_vec()
 }
 
-fn of_service(s: &Signed, id: &str) -> Vec<Field> {
+/// The questions about a service; `in_time`: it is among those that a first plan takes.
+fn of_service(s: &Signed, id: &str, in_time: bool) -> Vec<Field> {
     let t = &s.t().plan;
     let (rto, rpo) = (format!("rto-{id}"), format!("rpo-{id}"));
-    let out = Choice { chosen: s.visit.form.get(&rto) == "-", ..Choice::new("-", t.start_leave_out) };
-    let mut away = spans(s, &rto, "1d");
+    let chosen = if s.visit.form.has(&rto) { s.visit.form.get(&rto) == "-" } else { !in_time };
+    let out = Choice { chosen, ..Choice::new("-", t.start_leave_out) };
+    let mut away = spans(s, &rto, if in_time { "1d" } else { "" });
     away.push(out);
     let lost = spans(s, &rpo, "1d");
     vec![Field::select(rto, t.start_away, away), Field::select(rpo, t.start_lost, lost)]
@@ -69,7 +71,8 @@ async fn form(s: &Signed, wrong: &[(&str, String)], general: &str) -> Answer {
     ];
     let fields: Vec<Field> = fields.into_iter().map(|field| told(wrong, field)).collect();
     let services = crate::plan::runbooks::living(s).await?;
-    let services = services.into_iter().map(|(id, name)| (name, of_service(s, &id))).collect();
+    let asked = services.into_iter().enumerate();
+    let services = asked.map(|(n, (id, name))| (name, of_service(s, &id, n < SERVICES_MAX))).collect();
     let summary = Summary::gather(f.form_wrong, &fields.iter().collect::<Vec<_>>(), general);
     let status = if summary.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     Ok(show(status, &StartPage { p, summary, fields, services }))

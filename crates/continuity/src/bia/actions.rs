@@ -108,7 +108,7 @@ pub static ASSESS: Action<Assess, Assessed> = Action {
         let now = assessed(tx, view.tenant)?.get(&found.id).map_or(0, |one| one.revision);
         expect(input.revision, now)?;
         rules::check(input, &scale(tx, view.tenant)?)?;
-        tx.touch(KIND, &found.id, view.tenant, now + 1);
+        tx.about(KIND, &found.id, now + 1);
         store::put(tx, view.tenant, &found.id, input)?;
         look(tx, view, &found.id)
     },
@@ -163,7 +163,9 @@ pub static SET_SCALE: Action<SetScale, HarmScale> = Action {
             })?;
         }
         store::put_scale(tx, view.tenant, input)?;
-        scale(tx, view.tenant)
+        let set = scale(tx, view.tenant)?;
+        tx.about("harmScale", &view.tenant.to_string(), set.revision);
+        Ok(set)
     },
 };
 

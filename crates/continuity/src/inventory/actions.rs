@@ -232,9 +232,9 @@ fn write(
     needs: Option<&[Needs]>,
 ) -> Result<ThingDetail> {
     rules::check_entry(there, &entry)?;
-    entry.within = entry.within.and_then(|within| there.find(&within)).map(|place| place.id.clone());
+    entry.within = there.said_within(&entry);
     let needs = needs.map(|needs| rules::check_needs(there, &entry.id, needs)).transpose()?;
-    tx.touch(KIND, &entry.id, view.tenant, entry.revision + 1);
+    tx.about(KIND, &entry.id, entry.revision + 1);
     store::put(tx, view.tenant, &entry)?;
     if let Some(needs) = needs {
         store::put_needs(tx, view.tenant, &entry.id, &needs)?;
@@ -277,7 +277,7 @@ pub static REMOVE: Action<ThingRef, Thing> = Action {
             let message = format!("{} of others name it: {named}; change those first", above.len());
             return Err(Error::conflict("inventory.needed", message));
         }
-        tx.touch(KIND, &found.id, view.tenant, found.revision);
+        tx.about(KIND, &found.id, found.revision);
         store::remove(tx, view.tenant, &found.id)?;
         crate::bia::forget(tx, view.tenant, &found.id)?;
         Ok(found)

@@ -99,7 +99,7 @@ pub static IMPORT: Action<ImportInventory, Imported> = Action {
             );
             return Err(Error::invalid("inventory.import", message).at(first.file));
         }
-        tx.touch(KIND, "import", view.tenant, 0);
+        tx.about(KIND, "import", 0);
         plan.entries.iter().try_for_each(|entry| store::put(tx, view.tenant, entry))?;
         plan.needs.iter().try_for_each(|(node, needs)| store::put_needs(tx, view.tenant, node, needs))?;
         expect_room(tx, view)?;
@@ -158,7 +158,7 @@ fn plan(tx: &mut Tx<'_>, view: View, input: &ImportInventory) -> Result<Plan> {
         match rules::check_entry(&next, &entry) {
             Err(e) => lines.wrong(at, &e),
             Ok(()) => {
-                entry.within = entry.within.and_then(|within| next.find(&within)).map(|place| place.id.clone());
+                entry.within = next.said_within(&entry);
                 let now = there.find(&entry.id);
                 lines.set(at, now.map_or(LineChange::Add, |now| changed(!is_said(now, &entry))));
                 entries.extend((lines.of(at) != LineChange::Same).then_some(entry));
@@ -178,7 +178,7 @@ fn is_said(now: &Thing, entry: &Entry) -> bool {
     let within = now.within.as_ref().filter(|_| now.within != now.stands_in);
     now.said == entry.said
         && within == entry.within.as_ref()
-        && (now.known || (now.name == entry.name && now.kind == entry.kind && now.key == entry.key))
+        && (now.known || (now.name == entry.name && now.key == entry.key))
 }
 
 /// The lines of both tables, as they are judged.
@@ -252,8 +252,9 @@ fn draft(tx: &mut Tx<'_>, there: &Inventory, table: &Table, cells: &[String]) ->
         let known = rules::ADDED.map(Kind::word).join(", ");
         Error::invalid("inventory.kind", format!("`{word}` is no kind; the kinds are {known}")).at("kind")
     })?;
-    if let Some(now) = now.filter(|now| now.known && now.kind != kind) {
-        return Err(Error::invalid("inventory.kind", format!("it is a {}", now.kind.word())).at("kind"));
+    if let Some(now) = now.filter(|now| now.kind != kind) {
+        let message = format!("it is a {}, and stays one: give another thing a name of its own", now.kind.word());
+        return Err(Error::invalid("inventory.kind", message).at("kind"));
     }
     let before = now.map(|now| now.said.clone()).unwrap_or_default();
     let said_within = now.and_then(|now| now.within.clone().filter(|_| now.within != now.stands_in));

@@ -63,6 +63,17 @@ pub(crate) fn whose(tx: &mut Tx<'_>, action: &str, named: Option<TenantId>) -> R
     Ok(View { tenant, operator })
 }
 
+/// A machine was made again and is another one now: what its tenant and the operator said of it, and
+/// what they said that needs it, is said of the new one.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) fn machine_replaced(tx: &mut Tx<'_>, tenant: TenantId, old: &str, new: &str) -> Result<()> {
+    store::rename(tx, tenant, old, new)?;
+    let operator = tx.operator()?;
+    if operator != tenant { store::rename(tx, operator, old, new) } else { Ok(()) }
+}
+
 /// A tenant's inventory, and what the platform knows that it was made from.
 ///
 /// # Errors

@@ -199,6 +199,13 @@ impl Inventory {
         })
     }
 
+    /// Where people say that a thing stands, by id; nothing where the platform knows just that.
+    pub fn said_within(&self, entry: &Entry) -> Option<String> {
+        let place = self.find(entry.within.as_deref()?)?;
+        let known = self.find(&entry.id).and_then(|one| one.stands_in.as_deref());
+        (known != Some(place.id.as_str())).then(|| place.id.clone())
+    }
+
     /// What people call a thing.
     pub fn name<'n>(&'n self, id: &'n str) -> &'n str {
         self.find(id).map_or(id, |one| &one.name)
@@ -257,11 +264,25 @@ pub(super) fn check_entry(there: &Inventory, entry: &Entry) -> Result<()> {
             let message = format!("another thing in the inventory has the key {}", entry.key);
             return Err(Error::conflict("inventory.key_taken", message).at("key"));
         }
+        if entry.revision == 0 && is_the_platforms(&entry.key) {
+            let message = format!(
+                "{} is a name that the platform gives, and nothing in the inventory is called so; leave it out, or give it a name of its own",
+                entry.key
+            );
+            return Err(Error::dangling("inventory.absent", message).at("key"));
+        }
     }
     match &entry.within {
         None => Ok(()),
         Some(within) => check_within(there, entry, within),
     }
+}
+
+/// Whether that is how the platform names a service, a machine, a host …: what was so named in an older
+/// table and has gone must not come back as something that people added.
+fn is_the_platforms(key: &str) -> bool {
+    let prefix = key.rsplit_once('_').map(|(prefix, _)| prefix);
+    prefix.is_some_and(|prefix| prefix != crate::InventoryId::PREFIX && base::id::parse(prefix, key).is_some())
 }
 
 fn check_within(there: &Inventory, entry: &Entry, within: &str) -> Result<()> {

@@ -226,6 +226,19 @@ pub(super) fn sizes(conn: &mut Conn<'_>, tenant: TenantId) -> Result<(usize, usi
     Ok((entries as usize, members as usize))
 }
 
+/// What a tenant said of one thing is said of another from now on.
+pub(super) fn rename(tx: &mut Tx<'_>, tenant: TenantId, old: &str, new: &str) -> Result<()> {
+    for sql in [
+        "UPDATE inventory_nodes SET id = $3, own_key = $3 WHERE tenant = $1 AND id = $2",
+        "UPDATE inventory_nodes SET within = $3 WHERE tenant = $1 AND within = $2",
+        "UPDATE inventory_needs SET node = $3 WHERE tenant = $1 AND node = $2",
+        "UPDATE inventory_needs SET member = $3 WHERE tenant = $1 AND member = $2",
+    ] {
+        tx.execute(sql, args![tenant, old, new])?;
+    }
+    Ok(())
+}
+
 /// Takes away what is said of a thing, and what it needs.
 pub(super) fn remove(tx: &mut Tx<'_>, tenant: TenantId, id: &str) -> Result<()> {
     for sql in [

@@ -46,7 +46,7 @@ fn get(house: &House, cx: &Cx, id: &str) -> base::Result<ThingDetail> {
     house.gate().run(cx, &GET, ThingRef { id: id.into(), tenant: None })
 }
 
-fn put(id: &str) -> PutThing {
+pub(crate) fn put(id: &str) -> PutThing {
     PutThing {
         id: id.into(),
         tenant: None,
@@ -254,6 +254,28 @@ fn an_import_says_what_it_would_do_does_it_and_does_nothing_twice() {
         let back = ImportInventory { tenant: None, nodes: export.nodes, dependencies: export.dependencies };
         let back = run(&IMPORT, back).unwrap();
         assert_eq!((back.added, back.changed, back.wrong), (0, 0, 0), "{:?}", back.lines);
+    });
+}
+
+#[test]
+fn an_old_table_neither_raises_what_has_gone_nor_repeats_what_is_known() {
+    each(|house| {
+        let cx = &member(CUSTOMER);
+        let (host, machine) = house.machine();
+        let run = |nodes: String| {
+            let tables = ImportInventory { nodes: format!("ref,kind,name,within\n{nodes}"), ..Default::default() };
+            house.gate().run(cx, &PREVIEW, tables).unwrap().lines.remove(0)
+        };
+        // That the machine stands on its host is known, and not said again.
+        assert_eq!(run(format!("{machine},resource,,{host}\n")).change, LineChange::Same);
+        let gone = format!("vm_{}", "0".repeat(26));
+        let ghost = run(format!("{gone},resource,Old machine,\n"));
+        assert_eq!((ghost.change, ghost.code.as_deref()), (LineChange::Wrong, Some("inventory.absent")));
+        let elsewhere = format!("inv_{}", "0".repeat(26));
+        assert_eq!(run(format!("{elsewhere},power,From another house,\n")).change, LineChange::Add);
+        add(&house, cx, new(Kind::Activity, "Sales", "sales")).unwrap();
+        let other = run("sales,supplier,Sales,\n".to_owned());
+        assert_eq!((other.change, other.code.as_deref()), (LineChange::Wrong, Some("inventory.kind")));
     });
 }
 

@@ -295,8 +295,8 @@ pub(crate) fn say(tx: &mut Tx<'_>, tenant: TenantId, said: &Said) -> Result<()> 
     .map(drop)
 }
 
-/// Changes a step.
-pub static UPDATE: Action<ChangeStep, Plan> = Action {
+/// Changes a step. What it is held against is not looked up: that is much to read inside a write.
+pub static UPDATE: Action<ChangeStep, Said> = Action {
     name: "planStep.update",
     summary: "Changes a step's owner, date, state or text. What was approved stays as it was approved.",
     effect: Effect::Change,
@@ -306,7 +306,8 @@ pub static UPDATE: Action<ChangeStep, Plan> = Action {
         let unknown = || Error::not_found("planStep.not_found", format!("there is no step {}", input.number));
         let said = all(tx, tenant)?.into_iter().find(|said| said.number == input.number).ok_or_else(unknown)?;
         stale(input.revision, said.revision)?;
-        say(tx, tenant, &changed(said, input)?)?;
-        plan(tx, tenant)
+        let said = Said { revision: said.revision + 1, ..changed(said, input)? };
+        say(tx, tenant, &said)?;
+        Ok(said)
     },
 };

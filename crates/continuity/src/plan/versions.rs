@@ -10,13 +10,15 @@ use db::{Class, Conn, Row, args};
 use gate::{Action, Actor, Effect, Tx};
 use ring::digest::{SHA256, digest};
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::{Nothing, contacts, steps, words};
 use crate::drills::plans::{self, ListPlans};
+use crate::drills::rules::Objectives;
 use crate::evidence::canonical::canonical;
-use crate::runbooks;
+use crate::{ContactId, DrillPlanId, runbooks};
 
 /// The kind of a version, in audit and policies.
 pub const KIND: &str = "planVersion";
@@ -103,30 +105,94 @@ pub(crate) fn newest(conn: &mut Conn<'_>, tenant: TenantId, state: State) -> Res
     conn.query_opt(&sql, args![tenant, state.word()], read)
 }
 
-/// The plan as it stands now in its one form, and its hash. It holds no telephone and no address.
+/// What a version says. It holds no telephone and no address.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Frozen {
+    /// The nine steps.
+    pub steps: Vec<FrozenStep>,
+    /// The team.
+    pub team: Vec<FrozenMember>,
+    /// What is promised.
+    pub drill_plans: Vec<FrozenPlan>,
+    /// By what services are brought back.
+    pub runbooks: Vec<runbooks::Fingerprint>,
+}
+
+/// A step in a version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FrozenStep {
+    /// Which step.
+    pub number: i64,
+    /// Who sees to it.
+    pub owner: String,
+    /// By when.
+    #[schemars(with = "Option<String>")]
+    pub due_at: Option<Timestamp>,
+    /// How far it was.
+    pub state: steps::State,
+    /// What was said.
+    pub text: String,
+}
+
+/// Somebody of the team in a version, by what they do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FrozenMember {
+    /// The contact.
+    pub id: ContactId,
+    /// What they do.
+    pub duty: String,
+    /// Who does it in their place.
+    pub deputy: Option<ContactId>,
+    /// Who calls them.
+    pub called_by: Option<ContactId>,
+}
+
+/// A drill plan in a version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FrozenPlan {
+    /// The plan.
+    pub id: DrillPlanId,
+    /// Its name.
+    pub name: String,
+    /// Its revision.
+    pub revision: i64,
+    /// What it promised then, whoever said so: a plan that follows the impact analysis changes with it.
+    pub objectives: Option<Objectives>,
+}
+
+/// The plan as it stands now in its one form, and its hash.
 pub(crate) fn frozen(tx: &mut Tx<'_>, tenant: TenantId) -> Result<(String, String)> {
-    let steps = steps::all(tx, tenant)?;
-    let steps: Vec<Json> = steps
-        .iter()
-        .map(|said| json!({ "number": said.number, "owner": said.owner, "dueAt": said.due_at, "state": said.state, "text": said.text }))
-        .collect();
-    let team = contacts::all(tx, tenant)?;
-    let team: Vec<Json> = team
-        .iter()
-        .map(|one| json!({ "id": one.id, "duty": one.duty, "deputy": one.deputy, "calledBy": one.called_by }))
-        .collect();
+    let step = |said: steps::Said| FrozenStep {
+        number: said.number,
+        owner: said.owner,
+        due_at: said.due_at,
+        state: said.state,
+        text: said.text,
+    };
+    let member = |one: contacts::Contact| FrozenMember {
+        id: one.id,
+        duty: one.duty,
+        deputy: one.deputy,
+        called_by: one.called_by,
+    };
     let list = ListPlans { tenant: Some(tenant), ..ListPlans::default() };
-    let drills = (plans::LIST.run)(tx, &list)?.items;
-    let drills: Vec<Json> = drills
-        .iter()
-        .map(|plan| {
-            // As they hold now: a plan that follows the impact analysis changes with it.
-            let promised = plans::promised(tx, tenant, &plan.terms).ok().map(|promised| promised.objectives);
-            json!({ "id": plan.id, "name": plan.name, "revision": plan.revision, "objectives": promised })
-        })
-        .collect();
-    let runbooks = runbooks::fingerprints(tx, tenant)?;
-    let body = canonical(&json!({ "steps": steps, "team": team, "drillPlans": drills, "runbooks": runbooks }))?;
+    let mut drill_plans = Vec::new();
+    for plan in (plans::LIST.run)(tx, &list)?.items {
+        let objectives = plans::promised(tx, tenant, &plan.terms).ok().map(|promised| promised.objectives);
+        drill_plans.push(FrozenPlan { id: plan.id, name: plan.name, revision: plan.revision, objectives });
+    }
+    let frozen = Frozen {
+        steps: steps::all(tx, tenant)?.into_iter().map(step).collect(),
+        team: contacts::all(tx, tenant)?.into_iter().map(member).collect(),
+        drill_plans,
+        runbooks: runbooks::fingerprints(tx, tenant)?,
+    };
+    let value = serde_json::to_value(frozen).map_err(|e| damaged().because(e))?;
+    let body = canonical(&value)?;
     let hash = base::hex::encode(digest(&SHA256, body.as_bytes()).as_ref());
     Ok((body, hash))
 }
@@ -154,6 +220,7 @@ pub static ASK: Action<AskApproval, Version> = Action {
         }
         let number = "SELECT COALESCE(MAX(number), 0) + 1 FROM plan_versions WHERE tenant = $1";
         let number: i64 = tx.query_one(number, args![tenant], |row| row.get(0))?;
+        tx.about(KIND, &number.to_string(), 0);
         let (now, by) = (tx.now, tx.cx().actor().to_string());
         tx.execute(
             "UPDATE plan_versions SET state = 'declined', decided_by = $2, decided_at = $3, reason = $2 WHERE tenant = $1 AND state = 'waiting'",
@@ -304,14 +371,14 @@ pub struct VersionDetail {
     #[serde(flatten)]
     pub version: Version,
     /// The frozen plan.
-    pub plan: Json,
+    pub plan: Frozen,
     /// The version that it is held against: the one approved before it.
     pub since: Option<i64>,
     /// What differs from that one.
     pub differences: Vec<Difference>,
 }
 
-fn body(conn: &mut Conn<'_>, tenant: TenantId, number: i64) -> Result<Json> {
+fn body<T: DeserializeOwned>(conn: &mut Conn<'_>, tenant: TenantId, number: i64) -> Result<T> {
     let sql = "SELECT body FROM plan_versions WHERE tenant = $1 AND number = $2";
     let text: String = conn.query_one(sql, args![tenant, number], |row| row.get(0))?;
     serde_json::from_str(&text).map_err(|e| damaged().because(e))
@@ -328,8 +395,9 @@ pub static GET: Action<VersionRef, VersionDetail> = Action {
         let sql = "SELECT MAX(number) FROM plan_versions WHERE tenant = $1 AND number < $2 AND state = 'approved'";
         let since: Option<i64> = tx.query_one(sql, args![tenant, input.number], |row| row.get(0))?;
         let before = since.map(|since| body(tx, tenant, since)).transpose()?;
+        let now: Json = body(tx, tenant, input.number)?;
+        let differences = before.map(|before| differences(&before, &now)).unwrap_or_default();
         let plan = body(tx, tenant, input.number)?;
-        let differences = before.map(|before| differences(&before, &plan)).unwrap_or_default();
         Ok(VersionDetail { version, plan, since, differences })
     },
 };

@@ -121,6 +121,35 @@ fn moved(gate: &Gate, service: &str, old: &str, onto: HostId) {
 }
 
 #[test]
+fn what_people_said_of_a_machine_is_said_of_the_one_that_takes_its_place() {
+    use crate::inventory::Kind;
+    use crate::inventory::actions::{GET as LOOK, PUT, PutThing, ThingRef};
+    use crate::inventory::tests::{add, needs, new, put};
+    each(|engine, house| {
+        let ((host, old), onto, gate) = (house.machine(), other(&house), house.gate());
+        let mut sales = new(Kind::Activity, "Sales", "sales");
+        sales.needs = vec![needs(1, &[&old])];
+        add(&house, &member(CUSTOMER), sales).unwrap();
+        let mut said = put(&old);
+        said.said.note = "the one with the licence".into();
+        gate.run(&member(CUSTOMER), &PUT, said).unwrap();
+        let mut operators: PutThing = put(&old);
+        operators.said.note = "loud".into();
+        gate.run(&manager(), &PUT, operators).unwrap();
+
+        die(&house, host);
+        start(&house, ask(&house)).unwrap();
+        settle(&house, &[onto], Mood::Willing);
+        let made = serving(gate, &house.service).remove(0).id.to_string();
+        assert_ne!(made, old, "{engine}");
+        let look = |cx: &Cx, id: &str| gate.run(cx, &LOOK, ThingRef { id: id.into(), tenant: None }).unwrap();
+        assert_eq!(look(&member(CUSTOMER), &made).thing.said.note, "the one with the licence", "{engine}");
+        assert_eq!(look(&manager(), &made).thing.said.note, "loud", "{engine}");
+        assert_eq!(look(&member(CUSTOMER), "sales").thing.needs[0].of, [made], "{engine}");
+    });
+}
+
+#[test]
 fn a_service_whose_host_is_lost_is_served_again_on_another_one() {
     each(|engine, house| {
         let ((host, old), onto, gate) = (house.machine(), other(&house), house.gate());

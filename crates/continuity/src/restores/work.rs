@@ -19,6 +19,7 @@ use super::actions::{self, RestoreRef};
 use super::{KIND, Restore, RestoredMachine, State, load, plan, store};
 use crate::RestoreId;
 use crate::backups::points;
+use crate::inventory;
 use crate::recoveries::{self, Attached, Purpose, Recovery, Saved, rules};
 
 /// Which restore.
@@ -264,6 +265,9 @@ impl Step for Switch {
             let pairs: Result<Vec<_>> = restore.machines.iter().map(|one| Ok((old(one)?, made(one)?))).collect();
             let url = restore.machines.iter().map(|one| one.url.as_str()).find(|url| !url.is_empty());
             services::move_to(tx, &restore.service, &pairs?, url)?;
+            for one in &restore.machines {
+                inventory::machine_replaced(tx, restore.tenant, &one.machine, &one.made)?;
+            }
         }
         let recovery = recovery(tx, &restore)?;
         recoveries::proven(tx, &recovery)?;

@@ -17,7 +17,6 @@ use provisioning::services::SERVICE;
 use ring::digest::{SHA256, digest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
 
 use crate::backups::text;
 use crate::drills::plans;
@@ -142,13 +141,26 @@ pub(crate) fn services(conn: &mut Conn<'_>, tenant: TenantId) -> Result<BTreeSet
     Ok(conn.query(sql, args![tenant], |row| row.get(0))?.into_iter().collect())
 }
 
+/// A runbook, in a word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fingerprint {
+    /// The runbook.
+    pub id: RunbookId,
+    /// Its title.
+    pub title: String,
+    /// Which version of it.
+    pub version: i64,
+    /// SHA-256 of what it says, in hexadecimal.
+    pub sha256: String,
+}
+
 /// Which runbooks there are, in which versions, saying what: under hashes.
-pub(crate) fn fingerprints(conn: &mut Conn<'_>, tenant: TenantId) -> Result<Vec<Json>> {
+pub(crate) fn fingerprints(conn: &mut Conn<'_>, tenant: TenantId) -> Result<Vec<Fingerprint>> {
     let sql = "SELECT r.id, v.title, v.version, v.body FROM runbooks r JOIN runbook_versions v ON v.runbook = r.id AND v.version = r.version
          WHERE r.tenant = $1 AND r.ended_at IS NULL ORDER BY r.id";
     conn.query(sql, args![tenant], |row| {
-        let hash = base::hex::encode(digest(&SHA256, row.text(3)?.as_bytes()).as_ref());
-        Ok(json!({ "id": row.text(0)?, "title": row.text(1)?, "version": row.get::<i64>(2)?, "sha256": hash }))
+        let sha256 = base::hex::encode(digest(&SHA256, row.text(3)?.as_bytes()).as_ref());
+        Ok(Fingerprint { id: row.get(0)?, title: row.get(1)?, version: row.get(2)?, sha256 })
     })
 }
 

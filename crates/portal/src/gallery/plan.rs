@@ -8,7 +8,7 @@ use crate::plan::paper::{PaperPage, view};
 use crate::plan::reviews::ReviewsPage;
 use crate::plan::runbooks::{RunbookForm, RunbookPage, RunbooksPage};
 use crate::plan::team::TeamPage;
-use crate::plan::versions::{VersionPage, VersionsPage};
+use crate::plan::versions::{VersionPage, VersionsPage, steps_said};
 use crate::plan::{PlanPage, StepPage, row, standing, tabs};
 use crate::start::{PreviewPage, StartPage};
 use crate::ui::{Choice, Field, Summary};
@@ -17,7 +17,7 @@ use continuity::plan::contacts::Call;
 use continuity::plan::findings::Finding;
 use continuity::plan::paper::Paper;
 use continuity::plan::steps::{Plan, definitions};
-use continuity::plan::versions::{Difference, Version};
+use continuity::plan::versions::{Difference, Frozen, FrozenStep, Version};
 use continuity::runbooks::Runbook;
 use serde_json::{Value as Json, json};
 
@@ -200,9 +200,19 @@ fn versions(p: &crate::page::Page, out: &mut Vec<(&'static str, String)>) {
     show(out, "plan-versions", &list);
     let difference = Difference { at: "steps.3.owner".into(), was: Some("維運組".into()), is: None };
     let decide = Some(Field::area("reason", p.t.plan.reason, "").hint(p.t.plan.reason_hint));
+    let step = |number| FrozenStep {
+        number,
+        owner: "王小姐".into(),
+        due_at: None,
+        state: continuity::plan::steps::State::InProgress,
+        text: "核心服務三小時內恢復。".into(),
+    };
+    let says = Frozen { steps: (1..=9).map(step).collect(), team: vec![], drill_plans: vec![], runbooks: vec![] };
     let one = VersionPage {
         p,
         version: version(4, "waiting"),
+        steps: steps_said(p, &says).unwrap(),
+        says,
         since: Some(3),
         differences: vec![difference],
         summary: Summary::default(),

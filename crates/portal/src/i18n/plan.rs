@@ -77,6 +77,7 @@ super::messages! {
         reason_hint: "退回時必填。", "Wanted when you decline.";
         own_request: "這個版本是您送出的，要由另一個帳號決定。", "You asked for this version: another account decides about it.";
         differences: "和第 {} 版的差異", "Differences from version {}";
+        says: "這個版本的內容", "What this version says";
         differences_none: "沒有差異。", "None.";
         at: "位置", "Where";
         was: "原本", "Was";

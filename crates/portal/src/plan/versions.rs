@@ -1,6 +1,6 @@
 //! Versions of the plan: who asked, who decided, what differs.
 
-use super::{may_edit, tabs};
+use super::{both, may_edit, tabs};
 use crate::account::{correctable, said};
 use crate::page::{Page, show};
 use crate::ui::{Field, Summary, Tabs};
@@ -8,8 +8,12 @@ use crate::visit::{Answer, Signed, done};
 use askama::Template;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use continuity::drills::rules::Objectives;
 use continuity::plan::Nothing;
-use continuity::plan::versions::{self, AskApproval, Decide, Difference, State, Version, VersionRef};
+use continuity::plan::steps;
+use continuity::plan::versions::{
+    self, AskApproval, Decide, Difference, Frozen, FrozenPlan, FrozenStep, State, Version, VersionRef,
+};
 
 /// All versions, and the form that asks for the next.
 #[derive(Template)]
@@ -29,6 +33,9 @@ pub(crate) struct VersionsPage<'a> {
 pub(crate) struct VersionPage<'a> {
     pub p: &'a Page,
     pub version: Version,
+    /// All that it says: what is decided about, also where there is nothing to hold it against.
+    pub steps: Vec<StepSaid>,
+    pub says: Frozen,
     pub since: Option<i64>,
     pub differences: Vec<Difference>,
     pub summary: Summary,
@@ -36,6 +43,34 @@ pub(crate) struct VersionPage<'a> {
     pub decide: Option<Field>,
     /// It waits, and the visitor has asked for it.
     pub own: bool,
+}
+
+/// A step of a version.
+pub(crate) struct StepSaid {
+    pub title: String,
+    pub said: FrozenStep,
+}
+
+impl VersionPage<'_> {
+    /// How fast, with how little loss.
+    fn promise(&self, one: &FrozenPlan) -> String {
+        let span = |seconds| self.p.span(i64::try_from(seconds).unwrap_or(i64::MAX));
+        let words = |own: &Objectives| {
+            let t = &self.p.t.drills;
+            format!("{} {} · {} {}", t.rto, span(own.rto_seconds), t.rpo, span(own.rpo_seconds))
+        };
+        one.objectives.as_ref().map_or_else(|| "–".to_owned(), words)
+    }
+}
+
+/// The steps of a version, each under its title.
+pub(crate) fn steps_said(p: &Page, frozen: &Frozen) -> Result<Vec<StepSaid>, base::Error> {
+    let definitions = steps::definitions()?;
+    let titled = |said: &FrozenStep| {
+        let title = definitions.iter().find(|one| one.number == said.number).map(|one| both(p, &one.title));
+        StepSaid { title: title.unwrap_or_default(), said: said.clone() }
+    };
+    Ok(frozen.steps.iter().map(titled).collect())
 }
 
 async fn list(s: &Signed, general: &str) -> Answer {
@@ -80,6 +115,8 @@ async fn one(s: &Signed, number: &str, wrong: &str) -> Answer {
     let status = if wrong.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let view = VersionPage {
         p,
+        steps: steps_said(p, &found.plan)?,
+        says: found.plan,
         since: found.since,
         differences: found.differences,
         version: found.version,
