@@ -132,3 +132,28 @@ CREATE TABLE announcement_readers (
 );
 CREATE INDEX announcement_readers_by_account ON announcement_readers (account, announcement);
 CREATE INDEX announcement_readers_unread ON announcement_readers (account, announcement) WHERE read_at IS NULL;
+
+-- What somebody must see to (TMF642's words). One row for each time that it began.
+CREATE TABLE alarms (
+    id              TEXT PRIMARY KEY,
+    tenant          TEXT NOT NULL,
+    object_kind     TEXT NOT NULL,
+    object          TEXT NOT NULL,
+    cause           TEXT NOT NULL,
+    severity        TEXT NOT NULL CHECK (severity IN ('critical', 'major', 'minor')),
+    problem         TEXT NOT NULL,
+    times           BIGINT NOT NULL CHECK (times > 0),
+    raised_at       BIGINT NOT NULL,
+    changed_at      BIGINT NOT NULL,
+    acknowledged_by TEXT,
+    acknowledged_at BIGINT,
+    note            TEXT NOT NULL,
+    cleared_by      TEXT,
+    cleared_at      BIGINT,
+    told_at         BIGINT,
+    CHECK ((cleared_at IS NULL) = (cleared_by IS NULL))
+);
+-- The same thing is wrong once.
+CREATE UNIQUE INDEX alarms_open ON alarms (object_kind, object, cause) WHERE cleared_at IS NULL;
+CREATE INDEX alarms_by_tenant ON alarms (tenant, id);
+CREATE INDEX alarms_untold ON alarms (raised_at) WHERE cleared_at IS NULL AND told_at IS NULL;

@@ -386,12 +386,12 @@ async function plan(page) {
     ["/plan/reviews", "plan-reviews"], ["/plan/reviews/new", "plan-review-new"], ["/plan/exercises", "plan-exercises"], ["/plan/exercises/new", "plan-exercise-new"],
     ["/plan/runbooks", "plan-runbooks"], ["/plan/runbooks/new", "plan-runbook-new"], ["/plan/print", "plan-paper"],
     ["/inventory", "inventory"], ["/inventory/new", "inventory-new"], ["/inventory/import", "inventory-import"], ["/inventory/assessments", "assessments"],
-    ["/inventory/scale", "harm-scale"], ["/impact", "impact"], ["/announcements", "announcements"], ["/announcements/new", "announcement-new"],
+    ["/inventory/scale", "harm-scale"], ["/impact", "impact"], ["/alarms", "alarms"], ["/announcements", "announcements"], ["/announcements/new", "announcement-new"],
   ]) await visit(page, path, name);
   await page.goto(`${portal}/impact`);
   const first = page.locator('main a[href^="/impact/what-if"]').first();
   if (await first.count()) { await first.click(); await page.locator("h1").waitFor(); await look(page, "what-if"); }
-  await inChinese(page, ["/plan", "/plan/start", "/plan/team", "/inventory", "/impact", "/announcements"]);
+  await inChinese(page, ["/plan", "/plan/start", "/plan/team", "/inventory", "/impact", "/alarms", "/announcements"]);
   await page.goto(`${portal}/?lang=en`);
   say("a first plan was made of what runs, looked at and printed");
 }

@@ -17,6 +17,7 @@ pub mod accounts;
 pub mod announcements;
 pub mod invitations;
 pub mod mail;
+pub mod notices;
 pub mod operator;
 pub mod passwords;
 pub mod policies;

@@ -6,6 +6,7 @@
 //! | [`keys`] | sealing: secrets in the database that only the master key beside it opens |
 //! | [`shares`] | the master key on paper: some of its shares bring it back, fewer tell nothing |
 //! | [`control_plane`] | the platform itself: kept at several places, and brought back from one |
+//! | [`alarms`] | what is wrong with copies and drills until somebody sees to it |
 //! | [`backups`] | places, policies, protections, recovery points; the flow that takes them |
 //! | [`recoveries`] | machines that are made again from a copy: what restores and drills stand on |
 //! | [`datasets`] | files and databases that belong to a service, and bringing them back |
@@ -21,6 +22,7 @@
 //! | [`impact`] | what stops, for how long, and what is lost: a pure function over the graph of dependencies |
 //! | [`studies`] | that graph made of a tenant's inventory and what was measured; what-if, and every single failure ranked |
 
+pub mod alarms;
 pub mod backups;
 pub mod bia;
 pub mod control_plane;
@@ -62,6 +64,8 @@ base::ids! {
     pub struct DrillRunId = "drun";
     /// Something that must be put right.
     pub struct CorrectiveActionId = "capa";
+    /// Something that somebody must see to.
+    pub struct AlarmId = "alrm";
     /// A service that is brought back.
     pub struct RestoreId = "rstr";
     /// What somebody added to an inventory.
@@ -78,6 +82,7 @@ base::ids! {
     pub struct RunbookId = "rnbk";
 }
 db::id_columns!(
+    AlarmId,
     BackupPlaceId,
     RepositoryId,
     BackupPolicyId,

@@ -12,6 +12,7 @@
 //! Not here: business rules (the capabilities' actions), JSON APIs (`web`).
 
 mod account;
+mod alarms;
 mod announcements;
 mod assessments;
 mod assets;
@@ -237,6 +238,9 @@ fn tenant_routes() -> Router<Portal> {
         .route("/inventory/{id}/remove", get(inventory::ask_remove).post(inventory::remove))
         .route("/impact", get(impact::ranking))
         .route("/impact/what-if", get(impact::what_if))
+        .route("/alarms", get(alarms::page))
+        .route("/alarms/{id}/acknowledge", get(alarms::ask_acknowledge).post(alarms::acknowledge))
+        .route("/alarms/{id}/clear", get(alarms::ask_clear).post(alarms::clear))
         .route("/announcements", get(announcements::page))
         .route("/announcements/new", get(announcements::new).post(announcements::create))
         .route("/announcements/{id}", get(announcements::show_one))

@@ -150,6 +150,7 @@ impl Page {
                         link("/operator/orders", f.all_orders, Icon::Orders),
                         link("/operator/flows", f.flows, Icon::Flows),
                         link("/operator/jobs", f.jobs, Icon::Wait),
+                        link("/alarms", f.alarms, Icon::Warn),
                         link("/drills", f.drills, Icon::Restart),
                         link("/inventory", self.t.inventory.title, Icon::Catalog),
                         link("/impact", self.t.inventory.impact, Icon::Flows),
@@ -187,6 +188,7 @@ impl Page {
                         link("/catalog", f.catalog, Icon::Catalog),
                         link("/orders", f.orders, Icon::Orders),
                         link("/services", f.services, Icon::Services),
+                        link("/alarms", f.alarms, Icon::Warn),
                         link("/drills", f.drills, Icon::Restart),
                         link("/inventory", self.t.inventory.title, Icon::Catalog),
                         link("/impact", self.t.inventory.impact, Icon::Flows),
@@ -225,7 +227,9 @@ impl Page {
             ],
             "/inventory" | "/impact" => &["owner", "member", "support", "administrator", "auditor", "operations"],
             "/plan/team" => &["owner", "member", "administrator", "auditor", "operations"],
-            "/drills" | "/plan" => &["owner", "member", "viewer", "support", "administrator", "auditor", "operations"],
+            "/alarms" | "/drills" | "/plan" => {
+                &["owner", "member", "viewer", "support", "administrator", "auditor", "operations"]
+            }
             "/bills" => &["owner", "billing-viewer", "support", "administrator", "auditor", "billing-clerk"],
             "/members" => &["owner", "support", "administrator", "auditor"],
             "/activity" | "/operator/audit" => &["owner", "administrator", "auditor"],

@@ -26,6 +26,7 @@ pub fn catalogue() -> Catalogue {
         .actions(resources::ACTIONS)
         .actions(provisioning::ACTIONS)
         .actions(billing::ACTIONS)
+        .actions(continuity::alarms::ACTIONS)
         .actions(continuity::backups::ACTIONS)
         .actions(continuity::bia::ACTIONS)
         .actions(continuity::control_plane::ACTIONS)
@@ -108,6 +109,7 @@ pub fn open_gate(location: &Location, clock: Clock) -> Result<Gate> {
 /// Every kind of lasting work that the house knows.
 pub fn registry(postman: access::Postman, here: Installation) -> Registry {
     let registry = billing::register(provisioning::register(resources::register(Registry::default())));
+    let registry = continuity::alarms::register(registry);
     let registry = continuity::backups::register(registry, here.program.clone());
     let registry = continuity::control_plane::register(registry, here);
     let registry = continuity::drills::register(registry);

@@ -10,7 +10,7 @@ use base::id::TenantId;
 use base::{Error, Result};
 use billing::bills::{self, Compensation};
 use billing::{accounts, usage};
-use continuity::{backups, drills, restores};
+use continuity::{alarms, backups, drills, restores};
 use durable::flows;
 use gate::{Fact, RecordFact, Tx};
 use provisioning::{fulfilment, services};
@@ -41,7 +41,7 @@ pub fn react(hub: &Hub, tx: &mut Tx<'_>, fact: &dyn Fact) -> Result<()> {
         return of_billing(fact);
     }
     if let Some(fact) = any.downcast_ref::<backups::Fact>() {
-        return of_backups(fact);
+        return of_backups(tx, fact);
     }
     if let Some(fact) = any.downcast_ref::<drills::Fact>() {
         return of_drills(tx, fact);
@@ -131,19 +131,22 @@ fn of_billing(fact: &billing::Fact) -> Result<()> {
     }
 }
 
-fn of_backups(fact: &backups::Fact) -> Result<()> {
+fn of_backups(tx: &mut Tx<'_>, fact: &backups::Fact) -> Result<()> {
     use backups::Fact as F;
     match fact {
-        F::ServiceProtected { .. } | F::ProtectionEnded { .. } => Ok(()),
-        F::RecoveryPointAvailable { .. } | F::RecoveryPointDegraded { .. } => Ok(()),
-        F::RecoveryPointFailed { .. } | F::RecoveryPointExpired { .. } => Ok(()),
+        F::ServiceProtected { .. } | F::RecoveryPointExpired { .. } => Ok(()),
+        F::ProtectionEnded { service } => alarms::protection_ended(tx, service),
+        F::RecoveryPointAvailable { point, .. }
+        | F::RecoveryPointDegraded { point, .. }
+        | F::RecoveryPointFailed { point, .. } => alarms::backed_up(tx, point),
     }
 }
 
 fn of_drills(tx: &mut Tx<'_>, fact: &drills::Fact) -> Result<()> {
     use drills::Fact as F;
     match fact {
-        F::DrillPassed { .. } | F::DrillFailed { .. } | F::DrillImpossible { .. } => Ok(()),
+        F::DrillPassed { run } => alarms::drilled(tx, run, true),
+        F::DrillFailed { run } | F::DrillImpossible { run } => alarms::drilled(tx, run, false),
         F::RecoveryPromiseBroken { run, service, credit, how } => owe(tx, run, service, credit, how),
         F::CorrectiveActionOpened { .. } | F::CorrectiveActionClosed { .. } => Ok(()),
         F::CorrectiveActionWithdrawn { .. } => Ok(()),

@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base::Result;
 use billing::bills;
+use continuity::alarms::actions as alarms;
 use continuity::backups::{places as backup_places, points, policies, protections, repositories};
 use continuity::bia;
 use continuity::control_plane;
@@ -158,6 +159,9 @@ pub static ROUTES: &[Route] = &[
     Route::get("/drills", &runs::LIST),
     Route::get("/drills/{id}", &runs::GET),
     Route::get("/drills/{id}/evidence", &evidence::GET),
+    Route::get("/alarms", &alarms::LIST),
+    Route::post("/alarms/{id}/acknowledge", &alarms::ACKNOWLEDGE),
+    Route::post("/alarms/{id}/clear", &alarms::CLEAR),
     Route::get("/corrective-actions", &corrective::LIST),
     Route::patch("/corrective-actions/{id}", &corrective::UPDATE),
     Route::act("/services/{id}/restore/plan", &restores::PLAN),

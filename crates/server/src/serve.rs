@@ -121,6 +121,11 @@ async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> 
     let router = routes::router(house, &web, portal);
     let log = Sequencer::start(&house.gate, Key::open_or_make(&folder.keys())?)?;
     let work = house.engine.start()?;
+    if site.starts_with("https:") && args.tls_cert.is_none() && args.trusted_proxies.is_empty() {
+        tracing::warn!(
+            "a proxy does TLS in front, and --trusted-proxies names none: everybody shares the proxy's address, and so its limits of requests and of sign-ins"
+        );
+    }
     tracing::info!(address = %site, agents = %args.agent_listen, "ready");
 
     let door = house.door.clone();

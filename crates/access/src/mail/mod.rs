@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::{self, AccountState};
 use crate::announcements::{self, AnnouncementId};
 use crate::invitations::{self, InvitationId, InvitationState};
+use crate::notices::Notice;
 use crate::secret::{self, Of};
 use crate::tenants;
 
@@ -39,7 +40,7 @@ pub const RESET_PATH: &str = "/reset";
 pub const JOB: &str = "access.mail";
 
 /// A mail that somebody asked for. It names no person and holds no secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "camelCase")]
 pub enum Errand {
     /// Ask somebody to join.
@@ -63,6 +64,13 @@ pub enum Errand {
         announcement: AnnouncementId,
         /// Who is told.
         account: AccountId,
+    },
+    /// Something that the platform tells.
+    Notice {
+        /// Who is told.
+        account: AccountId,
+        /// What.
+        notice: Notice,
     },
 }
 
@@ -105,6 +113,7 @@ impl Postman {
             Errand::Reset { account } => self.reset(gate, account),
             Errand::PasswordChanged { account } => self.tell_changed(gate, account),
             Errand::Announcement { announcement, account } => self.announce(gate, announcement, account),
+            Errand::Notice { account, notice } => self.notify(gate, account, &notice),
         }
     }
 
@@ -164,6 +173,16 @@ impl Postman {
         let mut unique = [0; 32];
         unique[..16].copy_from_slice(&to.0.to_be_bytes());
         self.send(&id.to_string(), &unique, &account.email, words)
+    }
+
+    fn notify(&self, gate: &Gate, id: AccountId, notice: &Notice) -> Result<()> {
+        let found = gate.db().read(move |conn| accounts::store::find(conn, id))?;
+        let Some(account) = found.filter(|a| a.state == AccountState::Active) else { return Ok(()) };
+        let spoken = if account.locale == "en" { &notice.en } else { &notice.zh };
+        let link = format!("{}{}", self.base, notice.path);
+        let words = texts::notice(&account.locale, &account.name, &spoken.title, &spoken.text, &link);
+        // The same mail every time that it has to be sent: what is told, to one person.
+        self.send(&id.to_string(), &gate::audit::digest(notice), &account.email, words)
     }
 
     fn send(&self, about: &str, unique: &[u8; 32], to: &str, words: texts::Words) -> Result<()> {

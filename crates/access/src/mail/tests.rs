@@ -56,18 +56,18 @@ fn an_invitation_is_mailed_in_the_persons_language_and_its_link_works() {
             let email = format!("mei-{locale}@example.com").to_lowercase();
             let invitation = invite(&house, &email, "林美華", locale);
             let errand = Errand::Invitation { invitation: invitation.id };
-            mails.postman().deliver(&house.gate, errand).unwrap();
+            mails.postman().deliver(&house.gate, errand.clone()).unwrap();
             let first = mails.last();
             assert_eq!((first.to.as_str(), first.subject.as_str()), (email.as_str(), subject));
             assert!(first.text.contains("https://cloud.example.com/invitation?token=ywl_"));
             // Sent again after an uncertain result: both links work, until one is used.
-            mails.postman().deliver(&house.gate, errand).unwrap();
+            mails.postman().deliver(&house.gate, errand.clone()).unwrap();
             assert_ne!(mails.last().id, first.id);
             let input = AcceptInvitation { token: token(&first), name: None, password: Some(Secret::new(PASSWORD)) };
             ACCEPT.run(&house.gate, &Cx::nobody(house.operator), input).unwrap();
             // Answered by now: nothing more is sent.
             let sent = mails.0.lock().unwrap().len();
-            mails.postman().deliver(&house.gate, errand).unwrap();
+            mails.postman().deliver(&house.gate, errand.clone()).unwrap();
             assert_eq!(mails.0.lock().unwrap().len(), sent);
         }
     }

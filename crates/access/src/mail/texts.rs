@@ -64,6 +64,12 @@ pub(crate) fn announcement(locale: &str, name: &str, title: &str, text: &str, li
     letter(locale, title.to_owned(), &paragraphs, link, button)
 }
 
+pub(crate) fn notice(locale: &str, name: &str, title: &str, text: &str, link: &str) -> Words {
+    let greeting = if locale == "en" { format!("Hello {name},") } else { format!("{name} 您好：") };
+    let paragraphs: Vec<String> = std::iter::once(greeting).chain(text.split("\n\n").map(str::to_owned)).collect();
+    letter(locale, title.to_owned(), &paragraphs, link, if locale == "en" { "Look" } else { "查看" })
+}
+
 pub(crate) fn reset(locale: &str, name: &str, link: &str, minutes: i64) -> Words {
     if locale == "en" {
         let paragraphs = [

@@ -229,6 +229,12 @@ pub(crate) fn newest(conn: &mut Conn<'_>, service: &str) -> Result<Option<Recove
     conn.query_opt(sql, args![service], |row| row.get(0))
 }
 
+/// The newest point of a service that is not being taken.
+pub(crate) fn newest_closed(conn: &mut Conn<'_>, service: &str) -> Result<Option<RecoveryPointId>> {
+    let sql = "SELECT id FROM recovery_points WHERE service = $1 AND state <> 'taking' ORDER BY id DESC LIMIT 1";
+    conn.query_opt(sql, args![service], |row| row.get(0))
+}
+
 /// Points of a service that something was taken into, by the instant that they are of, newest first.
 pub(crate) fn restorable(
     conn: &mut Conn<'_>,

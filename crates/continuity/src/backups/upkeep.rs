@@ -31,7 +31,7 @@ use vault::request::{Answer, Task};
 use super::points::{self, State};
 use super::retention;
 use super::{Fact, places, policies, repositories, store};
-use crate::{RecoveryPointId, RepositoryId};
+use crate::{RecoveryPointId, RepositoryId, alarms};
 
 /// How long a point that lacks copies is left alone at first; doubled each time.
 const COMPLETE_AFTER: Duration = Duration::from_secs(15 * 60);
@@ -126,7 +126,7 @@ fn expire(tx: &mut Tx<'_>, service: &str) -> Result<()> {
     let judged = store::judged(tx, service)?;
     let table = retention::keep(&judged, &policy.terms.retention, &policy.terms.schedule.zone());
     let goes: Vec<_> = table.iter().filter(|verdict| verdict.goes()).collect();
-    if goes.is_empty() || !store::may_let_go(tx, &judged, &policy)? {
+    if goes.is_empty() || alarms::holds_points(tx, service)? || !store::may_let_go(tx, &judged, &policy)? {
         return Ok(());
     }
     for verdict in goes {
@@ -265,7 +265,7 @@ fn would_expire(gate: &Gate, service: &str) -> Result<bool> {
         let policy = conn.query_one(sql, args![service], |row| row.get(0))?;
         let terms = policies::load(conn, policy)?.terms;
         let table = retention::keep(&store::judged(conn, &service)?, &terms.retention, &terms.schedule.zone());
-        Ok(table.iter().any(retention::Verdict::goes))
+        Ok(table.iter().any(retention::Verdict::goes) && !alarms::holds_points(conn, &service)?)
     })
 }
 

@@ -47,6 +47,7 @@ use crate::backups::policies::{self, BackupPolicy};
 use crate::backups::schedule::Schedule;
 use crate::{BackupPlaceId, BackupPolicyId};
 use points::Point;
+pub(crate) use store::kept_until;
 
 /// The name of the platform's own repository at each place.
 pub const REPOSITORY: &str = "control-plane";

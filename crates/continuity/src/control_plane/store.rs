@@ -53,6 +53,20 @@ pub(crate) fn newest(conn: &mut Conn<'_>) -> Result<Option<Timestamp>> {
     conn.query_one(sql, &[], |row| row.get(0))
 }
 
+/// By which policy the platform is kept, and the instant of its newest point: where there is none, of the
+/// first attempt at one. Nothing where it is not kept, or nothing was due yet.
+pub(crate) fn kept_until(conn: &mut Conn<'_>) -> Result<Option<(BackupPolicyId, Timestamp)>> {
+    let Some(settings) = settings(conn)? else { return Ok(None) };
+    let first = |conn: &mut Conn<'_>| {
+        conn.query_one("SELECT MIN(requested_at) FROM control_plane_points", &[], |row| row.get::<Option<Timestamp>>(0))
+    };
+    let since = match newest(conn)? {
+        Some(newest) => Some(newest),
+        None => first(conn)?,
+    };
+    Ok(since.map(|since| (settings.policy, since)))
+}
+
 /// When it last changed where the platform's copies lie or what opens the places.
 pub(crate) fn access_changed_at(conn: &mut Conn<'_>) -> Result<Option<Timestamp>> {
     let sql = "SELECT MAX(c.set_at) FROM backup_credentials c WHERE c.tenant IN ($1, '')";

@@ -17,8 +17,7 @@ use super::corrective;
 use super::rules::Objectives;
 use crate::backups::schedule::Schedule;
 use crate::backups::{places, text};
-use crate::bia;
-use crate::{BackupPlaceId, DrillPlanId};
+use crate::{BackupPlaceId, DrillPlanId, alarms, bia};
 
 /// The kind of a plan, in audit and policies.
 pub const KIND: &str = "drillPlan";
@@ -482,6 +481,7 @@ fn end(tx: &mut Tx<'_>, id: DrillPlanId) -> Result<()> {
     let now = tx.now;
     let sql = "UPDATE drill_plans SET ended_at = COALESCE(ended_at, $2), next_due = NULL WHERE id = $1";
     tx.execute(sql, args![id, now])?;
+    alarms::plan_ended(tx, id)?;
     corrective::withdraw(tx, id, None)
 }
 

@@ -187,6 +187,7 @@ pub(super) fn plan_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
     show(out, "plan-paper", &paper_of(true));
     show(out, "plan-paper-draft", &paper_of(false));
     announcements(p, out);
+    alarms(p, out);
     guided(p, out);
     versions(p, out);
     runbooks(p, out);
@@ -265,6 +266,37 @@ fn exercises(p: &crate::page::Page, out: &mut Vec<(&'static str, String)>) {
     let (reviews, findings) = (vec![read(review)], vec![finding(true), finding(false)]);
     let view_of = ReviewsPage { p, tabs: tabs(p, "/plan/reviews"), reviews, findings, may_edit: true, may_close: true };
     show(out, "plan-reviews", &view_of);
+}
+
+fn alarms(p: &crate::page::Page, out: &mut Vec<(&'static str, String)>) {
+    use crate::alarms::{AlarmRow, AlarmsPage};
+    use crate::ui::{Badge, Tone};
+    let t = &p.t.alarms;
+    let row = |severity, what, next_step, open: bool| AlarmRow {
+        id: "alrm_1".into(),
+        severity,
+        what,
+        next_step,
+        problem: "存放處 backup-b 無法連線".into(),
+        name: "官網".into(),
+        href: Some("/services/svc_1".into()),
+        since: before(300),
+        times: 3,
+        acknowledged: (!open).then(|| before(60)),
+        note: if open { String::new() } else { "正在更換磁碟".into() },
+        cleared: None,
+        judged: true,
+    };
+    let open = vec![
+        row(Badge::new(Tone::Danger, t.critical), t.backup_overdue, t.backup_overdue_do, true),
+        row(Badge::new(Tone::Care, t.minor), t.backup_degraded, t.backup_degraded_do, false),
+    ];
+    let cleared = vec![AlarmRow {
+        cleared: Some(before(5)),
+        ..row(Badge::new(Tone::Danger, t.major), t.drill_failed, "", false)
+    }];
+    show(out, "alarms", &AlarmsPage { p, open, cleared, may_act: true });
+    show(out, "alarms-empty", &AlarmsPage { p, open: vec![], cleared: vec![], may_act: false });
 }
 
 fn announcements(p: &crate::page::Page, out: &mut Vec<(&'static str, String)>) {

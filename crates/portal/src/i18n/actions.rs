@@ -75,6 +75,7 @@ const NOUNS: &[(&str, &str, &str)] = &[
     ("contact", "聯絡人", "Contact"),
     ("start", "計畫的導引", "Guided start"),
     ("announcement", "公告", "Announcement"),
+    ("alarm", "警示", "Alarm"),
     ("finding", "發現", "Finding"),
     ("exercise", "演習", "Exercise"),
     ("runbook", "處理手冊", "Runbook"),
@@ -158,6 +159,8 @@ const VERBS: &[(&str, &str, &str)] = &[
     ("cancel", "取消", "cancelled"),
     ("conclude", "記錄結果：", "concluded"),
     ("draft", "草擬", "drafted"),
+    ("acknowledge", "認領", "acknowledged"),
+    ("clear", "解除", "cleared"),
     ("versions", "查看版本：", "versions looked at"),
 ];
 

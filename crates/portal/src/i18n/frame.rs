@@ -35,6 +35,7 @@ super::messages! {
         drills: "還原演練", "Drills";
         plan: "營運持續計畫", "Continuity plan";
         announcements: "公告", "Announcements";
+        alarms: "警示", "Alarms";
         people: "人員", "People";
         services_found: "服務", "Services";
         hosts_found: "主機", "Hosts";

@@ -7,6 +7,7 @@
 
 mod account;
 mod actions;
+mod alarms;
 mod announcements;
 mod backups;
 mod billing;
@@ -25,6 +26,7 @@ mod webhooks;
 
 pub(crate) use account::Account;
 pub(crate) use actions::action;
+pub(crate) use alarms::Alarms;
 pub(crate) use announcements::Announcements;
 pub(crate) use backups::Backups;
 pub(crate) use billing::Billing;
@@ -85,6 +87,7 @@ pub(crate) struct Messages {
     pub drills: Drills,
     pub inventory: Inventory,
     pub plan: Plan,
+    pub alarms: Alarms,
     pub announcements: Announcements,
     pub platform: Platform,
 }
@@ -105,6 +108,7 @@ static ZH: Messages = Messages {
     drills: Drills::ZH,
     inventory: Inventory::ZH,
     plan: Plan::ZH,
+    alarms: Alarms::ZH,
     announcements: Announcements::ZH,
     platform: Platform::ZH,
 };
@@ -124,6 +128,7 @@ static EN: Messages = Messages {
     drills: Drills::EN,
     inventory: Inventory::EN,
     plan: Plan::EN,
+    alarms: Alarms::EN,
     announcements: Announcements::EN,
     platform: Platform::EN,
 };

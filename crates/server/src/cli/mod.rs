@@ -4,6 +4,7 @@
 //! what kind of thing went wrong; see [`exit`].
 
 mod admin;
+mod alarms;
 mod announce;
 mod audit;
 mod backup;
@@ -161,6 +162,14 @@ Examples:
   yunwei plan print > plan.txt    what is needed when all systems are down"
     )]
     Plan(plan::PlanCommand),
+    /// Alarms: what is wrong with copies and drills, and who sees to it.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei alarm ls"
+    )]
+    Alarm(alarms::AlarmCommand),
     /// Announcements: what everyone concerned is told, and who has read it.
     #[command(
         subcommand,
@@ -331,6 +340,7 @@ pub fn main() -> ExitCode {
         Command::Recover(args) => control_plane::recover(&args, json),
         Command::Drill(command) => drills::run(command, json),
         Command::Plan(command) => plan::run(command, json),
+        Command::Alarm(command) => alarms::run(command, json),
         Command::Announce(command) => announce::run(command, json),
         Command::Evidence(command) => return evidence::run(command, json),
         Command::Inventory(command) => inventory::run(command, json),

@@ -57,6 +57,22 @@ fn react(tx: &mut Tx<'_>, fact: &dyn Fact) -> Result<()> {
         crate::drills::closing::ended(tx, about)?;
         crate::restores::work::ended(tx, about)?;
     }
+    match any.downcast_ref::<super::Fact>() {
+        Some(
+            super::Fact::RecoveryPointAvailable { point, .. }
+            | super::Fact::RecoveryPointDegraded { point, .. }
+            | super::Fact::RecoveryPointFailed { point, .. },
+        ) => crate::alarms::backed_up(tx, point)?,
+        Some(super::Fact::ProtectionEnded { service }) => crate::alarms::protection_ended(tx, service)?,
+        _ => {}
+    }
+    match any.downcast_ref::<crate::drills::Fact>() {
+        Some(crate::drills::Fact::DrillPassed { run }) => crate::alarms::drilled(tx, run, true)?,
+        Some(crate::drills::Fact::DrillFailed { run } | crate::drills::Fact::DrillImpossible { run }) => {
+            crate::alarms::drilled(tx, run, false)?;
+        }
+        _ => {}
+    }
     match any.downcast_ref::<provisioning::Fact>() {
         Some(provisioning::Fact::ServiceActivated { service, .. }) => protections::activated(tx, service),
         Some(provisioning::Fact::ServiceReleased { service, .. }) => {
@@ -104,6 +120,7 @@ pub fn gate(db: Db, folder: &Scratch) -> Gate {
         .actions(provisioning::ACTIONS)
         .actions(resources::ACTIONS)
         .actions(super::ACTIONS)
+        .actions(crate::alarms::ACTIONS)
         .actions(crate::control_plane::ACTIONS)
         .actions(crate::datasets::ACTIONS)
         .actions(crate::drills::ACTIONS)
