@@ -132,7 +132,7 @@ pub(super) fn changes(
     service: &str,
     upto: RecoveryPointId,
 ) -> Result<Vec<(RecoveryPointId, Change)>> {
-    let sql = "SELECT m.point, m.taken FROM recovery_machines m
+    let sql = "SELECT m.point, m.taken FROM recovery_parts m
          JOIN (SELECT id FROM recovery_points WHERE service = $1 AND id <= $2 AND state IN ('available', 'degraded', 'expired')
                ORDER BY id DESC LIMIT 11) p ON p.id = m.point
          ORDER BY m.point DESC";

@@ -1,6 +1,7 @@
 //! What raises and clears alarms: facts as they happen, and a look at the clock.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use access::notices::{self, Notice, Spoken};
@@ -219,10 +220,11 @@ fn late(conn: &mut db::Conn<'_>, after: &str, now: Timestamp) -> Result<(Option<
     let mut schedules = BTreeMap::new();
     let mut late = Vec::new();
     for (service, tenant, policy, since) in page {
-        if !schedules.contains_key(&policy) {
-            schedules.insert(policy, policies::load(conn, policy)?.terms.schedule);
-        }
-        let is_late = overdue_from(&schedules[&policy], &service, since)? <= now;
+        let schedule = match schedules.entry(policy) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(policies::load(conn, policy)?.terms.schedule),
+        };
+        let is_late = overdue_from(schedule, &service, since)? <= now;
         if is_late && !store::is_open(conn, "service", &service, Cause::BackupOverdue)? {
             late.push((service, tenant, since));
         }

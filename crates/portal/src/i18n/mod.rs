@@ -230,6 +230,7 @@ mod tests {
             Drills::ALL,
             Inventory::ALL,
             Plan::ALL,
+            Alarms::ALL,
             Announcements::ALL,
             Platform::ALL,
         ]
