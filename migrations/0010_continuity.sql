@@ -333,3 +333,29 @@ CREATE TABLE restore_machines (
     claimed TEXT,
     PRIMARY KEY (restore, machine)
 ) CLUSTERED;
+
+-- Somebody looks into a recovery point, or fetches a file of it: what, and the task that a host does for it.
+CREATE TABLE readings (
+    id         TEXT PRIMARY KEY,
+    tenant     TEXT NOT NULL,
+    service    TEXT NOT NULL,
+    point      TEXT NOT NULL REFERENCES recovery_points (id),
+    part       TEXT NOT NULL,
+    place      TEXT NOT NULL REFERENCES backup_places (id),
+    repository TEXT NOT NULL REFERENCES backup_repositories (id),
+    host       TEXT NOT NULL REFERENCES hosts (id),
+    file       BIGINT NOT NULL,
+    path       TEXT NOT NULL,
+    top        TEXT NOT NULL,
+    after_name TEXT NOT NULL,
+    task       TEXT NOT NULL,
+    asked_by   TEXT NOT NULL,
+    asked_at   BIGINT NOT NULL,
+    late_at    BIGINT NOT NULL,
+    ends_at    BIGINT NOT NULL,
+    taken_at   BIGINT
+);
+CREATE INDEX readings_by_tenant ON readings (tenant, file, ends_at);
+CREATE INDEX readings_by_point ON readings (point, id);
+CREATE INDEX readings_by_task ON readings (task);
+CREATE INDEX readings_by_end ON readings (ends_at);

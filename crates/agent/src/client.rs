@@ -5,7 +5,7 @@
 
 use std::io::{Read as _, Write};
 use std::net::ToSocketAddrs as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use base::time::Clock;
 use base::{Error, Result, limits};
 use drivers::converge::ControlPlane;
 use drivers::wire::{
-    ConsoleTail, ImageRef, IntentId, Intents, RecoveryAccess, RecoveryId, RenewAnswer, RenewRequest, Report,
+    ConsoleTail, FileTaken, ImageRef, IntentId, Intents, RecoveryAccess, RecoveryId, RenewAnswer, RenewRequest, Report,
     ReportAnswer, SERVER_NAME, TaskId, path,
 };
 use serde::de::DeserializeOwned;
@@ -127,6 +127,15 @@ impl ControlPlane for Client {
 
     fn access(&self, task: &TaskId) -> Result<serde_json::Value> {
         self.get(&format!("{}/{task}/access", path::TASKS))
+    }
+
+    fn hand_over(&self, task: &TaskId, file: &Path) -> Result<FileTaken> {
+        let (agent, base) = self.reach();
+        let file = std::fs::File::open(file).map_err(|e| crate::files::failed("read", file, e))?;
+        // No limit on the whole: only on standing still.
+        let request = agent.put(format!("{base}{}/{task}/file", path::TASKS)).config();
+        let request = request.timeout_recv_response(Some(PATIENCE)).timeout_per_write(Some(PATIENCE)).build();
+        read(request.send(file).map_err(|e| unreached(e, true))?)
     }
 
     fn recover(&self, machine: &IntentId, recovery: &RecoveryId, disk: &str) -> Result<RecoveryAccess> {

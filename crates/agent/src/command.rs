@@ -189,7 +189,7 @@ fn work(place: &Place, grace: Duration) -> Result<()> {
         Some(Arc::new(Libvirt::new(&place.uri(), &data, &platform, probed.accelerator, client.clone())?))
     };
     let settings = Settings { grace, ..Settings::default() };
-    let hands = Arc::new(Hands::new(libvirt.clone(), &data));
+    let hands = Arc::new(Hands::new(libvirt.clone(), client.clone(), &data));
     let hypervisor: Arc<dyn Hypervisor> = match &libvirt {
         Some(libvirt) => libvirt.clone(),
         None => Arc::new(bare::Bare),

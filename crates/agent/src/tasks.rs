@@ -14,18 +14,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use base::time::Timestamp;
-use base::{Error, Result, Secret};
+use base::{Error, Result, Secret, limits};
+use drivers::converge::ControlPlane;
 use drivers::tasks::{Cancel, Worker};
 use drivers::wire::{
-    Consistency, DiskCopy, HostTask, IntentId, Outcome, Problem, ReadShare, TaskId, TaskProgress, Work,
+    Consistency, DiskCopy, HostTask, IntentId, Outcome, Problem, ReadShare, SavedItem, SavedKind, TaskId, TaskProgress,
+    Work,
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::Deserialize;
 use vault::client;
 use vault::fault;
 use vault::request::{
-    Answer, Backup, Checked, Entry, Image, Key, Place, Progress, Read, Repository, Restore, Snapshot, Source, Task,
-    Unreadable,
+    Answer, Backup, Checked, Entry, Image, Item, ItemKind, Key, Place, Progress, Read, Repository, Restore, Snapshot,
+    Source, Task, Unreadable,
 };
 
 use crate::files::{self, failed};
@@ -42,6 +44,7 @@ const CONSISTENCY: &str = "consistency:";
 pub struct Hands {
     /// Absent where the agent looks after no machines.
     libvirt: Option<Arc<Libvirt>>,
+    server: Arc<dyn ControlPlane>,
     vault: client::Worker,
     data: PathBuf,
     scratch: PathBuf,
@@ -66,10 +69,11 @@ struct Job<'a> {
 }
 
 impl Hands {
-    /// Works with the machines of `libvirt`, if any, and keeps what is passing below `data`.
-    pub fn new(libvirt: Option<Arc<Libvirt>>, data: &Path) -> Self {
+    /// Works with the machines of `libvirt`, if any, hands files over to `server`, and keeps what is
+    /// passing below `data`.
+    pub fn new(libvirt: Option<Arc<Libvirt>>, server: Arc<dyn ControlPlane>, data: &Path) -> Self {
         let (vault, scratch) = (client::Worker::new(client::program()), data.join("backups"));
-        Self { libvirt, vault, data: data.to_owned(), scratch }
+        Self { libvirt, server, vault, data: data.to_owned(), scratch }
     }
 }
 
@@ -103,6 +107,8 @@ impl Worker for Hands {
             Work::CheckRepository { snapshots, read } => job.check(snapshots, *read),
             Work::ForgetSnapshots { snapshots, grace_hours } => job.forget(snapshots, *grace_hours),
             Work::RestoreDamaged { snapshot, path } => job.restore_damaged(&task.id, snapshot, path),
+            Work::LookInto { snapshot, path, after } => job.look(snapshot, path, after),
+            Work::FetchFile { snapshot, path, bytes_max } => job.fetch(&task.id, snapshot, path, *bytes_max),
             Work::Unknown => {
                 Err(Error::invalid("task.unsupported", "this version of the agent does not know such work; upgrade it"))
             }
@@ -294,6 +300,31 @@ impl Job<'_> {
         Ok(Outcome::DamageTried { found, damaged, seconds: began.elapsed().as_secs_f64() })
     }
 
+    fn look(&mut self, snapshot: &str, path: &str, after: &str) -> Result<Outcome> {
+        let (snapshot, path, after) = (snapshot.to_owned(), path.to_owned(), after.to_owned());
+        match self.ask(0, &Task::Look { snapshot, path, after, limit: limits::LISTING_ENTRIES_MAX })? {
+            Answer::Seen { items, next } => {
+                Ok(Outcome::LookedInto { items: items.into_iter().map(saved).collect(), next })
+            }
+            _ => Err(strange()),
+        }
+    }
+
+    /// Brings a file out of a snapshot, and hands it over.
+    fn fetch(&mut self, id: &TaskId, snapshot: &str, path: &str, bytes_max: u64) -> Result<Outcome> {
+        let scratch = Scratch::new(self.hands.scratch.join(id.as_str()))?;
+        let to = scratch.0.join("file");
+        let fetch = Task::Fetch { snapshot: snapshot.to_owned(), path: path.to_owned(), to: to.clone(), bytes_max };
+        let Answer::Fetched { bytes, sha256, archive } = self.ask(0, &fetch)? else { return Err(strange()) };
+        (self.told)(TaskProgress { phase: "handing over".to_owned(), done: bytes, total: Some(bytes), bytes: true });
+        let taken = self.hands.server.hand_over(id, &to)?;
+        if (taken.bytes, taken.sha256.as_str()) != (bytes, sha256.as_str()) {
+            let message = "what arrived at the server is not what was sent; try again";
+            return Err(Error::unavailable("download.differs", message));
+        }
+        Ok(Outcome::FileFetched { bytes, sha256, archive })
+    }
+
     fn forget(&mut self, snapshots: &[String], grace_hours: u32) -> Result<Outcome> {
         let there = self.snapshots(0)?;
         let left: Vec<String> =
@@ -440,6 +471,28 @@ fn consistency(word: &str) -> Consistency {
     use Consistency::{CrashConsistent, FileByFile, FilesystemFrozen, Stopped, TableByTable, Transaction};
     let all = [Stopped, CrashConsistent, FilesystemFrozen, FileByFile, Transaction, TableByTable];
     all.into_iter().find(|one| self::word(*one) == word).unwrap_or(Consistency::Unknown)
+}
+
+/// What lies in a snapshot, as it is told.
+fn saved(item: Item) -> SavedItem {
+    SavedItem {
+        name: item.name,
+        kind: match item.kind {
+            ItemKind::File => SavedKind::File,
+            ItemKind::Dir => SavedKind::Directory,
+            ItemKind::Symlink => SavedKind::Link,
+            ItemKind::Disk => SavedKind::Disk,
+            ItemKind::Volume => SavedKind::Partition,
+            ItemKind::Other => SavedKind::Other,
+        },
+        size: item.size,
+        modified: item.modified.and_then(|at| at.parse().ok()),
+        mode: item.mode,
+        target: item.target,
+        filesystem: item.filesystem,
+        label: item.label,
+        opens: item.opens,
+    }
 }
 
 fn as_told(progress: Progress) -> TaskProgress {

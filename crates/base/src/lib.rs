@@ -10,6 +10,7 @@ pub mod hex;
 pub mod id;
 pub mod limits;
 pub mod money;
+pub mod names;
 mod secret;
 pub mod time;
 

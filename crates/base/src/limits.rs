@@ -314,3 +314,23 @@ pub const ANNOUNCEMENTS_SHOWN_MAX: u32 = 100;
 pub const ANNOUNCEMENT_READERS_MAX: usize = 5_000;
 /// Longest text of an announcement.
 pub const ANNOUNCEMENT_BYTES_MAX: usize = 10_000;
+/// Bytes of one page of a directory that is looked into, as its host tells it.
+pub const LISTING_BYTES_MAX: usize = 96 << 10;
+/// Entries of such a page.
+pub const LISTING_ENTRIES_MAX: usize = 500;
+/// Longest path inside a recovery point, as text, in bytes.
+pub const INSIDE_PATH_BYTES_MAX: usize = 8 << 10;
+/// Largest file, or directory with all that is in it, that can be fetched from a recovery point.
+pub const DOWNLOAD_BYTES_MAX: u64 = 2 << 30;
+/// Files of one tenant that wait to be fetched at a time.
+pub const DOWNLOADS_PER_TENANT_MAX: usize = 10;
+/// Directories that one tenant looks into at a time, those included that were told a while ago.
+pub const LOOKS_PER_TENANT_MAX: usize = 200;
+/// How long what was read in a recovery point is kept: a listing, or a file that nobody fetched.
+pub const READING_SECONDS: i64 = 60 * 60;
+/// How long it is known who fetched which file from a recovery point, and when.
+pub const FETCHED_DAYS: i64 = 400;
+/// How long a host is given to tell what is in a directory.
+pub const LOOK_SECONDS_MAX: i64 = 5 * 60;
+/// Room that a file from a recovery point must leave on the server's disk, in bytes.
+pub const DOWNLOAD_ROOM_LEFT: u64 = 1 << 30;

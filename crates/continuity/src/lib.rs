@@ -12,6 +12,7 @@
 //! | [`datasets`] | files and databases that belong to a service, and bringing them back |
 //! | [`drills`] | plans, runs, corrective actions: services really brought back, and measured |
 //! | [`evidence`] | what drills found, signed; looked at without anybody's help |
+//! | [`readings`] | somebody looks into a recovery point, or fetches a file of it |
 //! | [`restores`] | a service is brought back, or a second machine beside it |
 //! | [`inventory`] | what a firm does and what that depends on: known by the platform, completed by people |
 //! | [`bia`] | what it would mean to be without an activity, and what everything below inherits |
@@ -34,6 +35,7 @@ pub mod impact;
 pub mod inventory;
 pub mod keys;
 pub mod plan;
+pub mod readings;
 pub mod recoveries;
 pub mod restores;
 pub mod runbooks;
@@ -66,6 +68,8 @@ base::ids! {
     pub struct CorrectiveActionId = "capa";
     /// Something that somebody must see to.
     pub struct AlarmId = "alrm";
+    /// Somebody reads in a recovery point.
+    pub struct ReadingId = "rdng";
     /// A service that is brought back.
     pub struct RestoreId = "rstr";
     /// What somebody added to an inventory.
@@ -94,6 +98,7 @@ db::id_columns!(
     DrillRunId,
     CorrectiveActionId,
     ControlPlanePointId,
+    ReadingId,
     RestoreId,
     ContactId,
     ReviewId,

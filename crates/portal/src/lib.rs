@@ -26,6 +26,7 @@ mod design;
 mod door;
 mod drills;
 mod errors;
+mod files;
 mod flows;
 mod fmt;
 mod home;
@@ -274,6 +275,11 @@ fn tenant_routes() -> Router<Portal> {
         .route("/services/{id}/restore", get(backups::ask_restore).post(backups::restore))
         .route("/services/{id}/restores/{restore}", get(backups::show_restore))
         .route("/services/{id}/restores/{restore}/events", get(backups::restore_events))
+        .route("/services/{id}/points/{point}/files", get(files::show))
+        .route("/services/{id}/points/{point}/fetch", post(files::fetch))
+        .route("/services/{id}/readings/{reading}", get(files::show_reading))
+        .route("/services/{id}/readings/{reading}/events", get(files::reading_events))
+        .route("/services/{id}/readings/{reading}/file", get(files::file))
         .route("/services/{id}/restores/{restore}/keep", post(backups::keep))
         .route("/services/{id}/restores/{restore}/end", get(backups::ask_end).post(backups::end))
         .route("/services/{id}/data-sets", get(data_sets::page))

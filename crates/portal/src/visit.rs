@@ -350,6 +350,7 @@ fn flash(t: &'static Messages, code: &str) -> Option<Notice> {
         "restarting" => t.ordering.restarting_now,
         "deleting" => t.ordering.deleting_now,
         "backing-up" => t.backups.backing_up,
+        "fetching" => t.backups.fetching,
         "restoring" => t.backups.restoring,
         "letting-go" => t.backups.ending,
         "invited" => t.account.invited_ok,

@@ -26,6 +26,7 @@ use drivers::wire::{
 use gate::{Actor, Cx, Gate};
 
 use crate::ca::{self, Ca};
+use crate::handed::{Coming, Handed};
 use crate::hosts::{self, Certified};
 use crate::observe::Poll;
 use crate::{console, images, observe, tasks, wake};
@@ -302,6 +303,16 @@ impl Door {
     /// `NotFound` where no such disk is wanted on this host; `Unavailable` where no keys are kept.
     pub async fn recover(&self, guest: &Guest, ask: tasks::Recovery) -> Result<serde_json::Value> {
         self.gate.call(&guest.cx, &tasks::RECOVER, ask).await
+    }
+
+    /// Lets the file of a task come.
+    ///
+    /// # Errors
+    /// `NotFound` for tasks that have ended, fetch no file, or are another host's; as [`Handed::begin`].
+    pub async fn hand_over(&self, guest: &Guest, id: TaskId, length: u64) -> Result<Coming> {
+        let most = self.gate.call(&guest.cx, &tasks::HAND_OVER, tasks::TaskRef { id: id.clone() }).await?.bytes_max;
+        let none = || Error::unavailable("download.not_stored", "this server keeps no files of hosts");
+        self.gate.installed::<Handed>().ok_or_else(none)?.begin(&id, length, most)
     }
 
     /// Where an image's bytes are, and how many there are.

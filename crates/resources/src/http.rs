@@ -16,12 +16,14 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use base::address::Connections;
 use base::{Error, Result, limits};
 use drivers::wire::{
-    ConsoleTail, EnrolAnswer, EnrolRequest, IntentId, Intents, RenewAnswer, RenewRequest, Report, ReportAnswer, path,
+    ConsoleTail, EnrolAnswer, EnrolRequest, FileTaken, IntentId, Intents, RenewAnswer, RenewRequest, Report,
+    ReportAnswer, path,
 };
+use futures_util::StreamExt as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls::server::WebPkiClientVerifier;
@@ -56,6 +58,8 @@ pub fn router(door: Arc<Door>) -> axum::Router {
         .route(&format!("{}/{{recovery}}/access", path::RECOVERIES), get(recover))
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
         .layer(axum::middleware::from_fn(in_time))
+        // A file takes its time, and is bound by its own limits.
+        .route(&format!("{}/{{id}}/file", path::TASKS), put(file))
         .with_state(door)
 }
 
@@ -180,6 +184,43 @@ async fn access(
     let guest = admit(&door, &peer).await?;
     let id = id.parse().map_err(|e: String| Error::invalid("task.id", e))?;
     Ok(secret(door.access(&guest, id).await?))
+}
+
+/// Takes the file that a task fetched.
+async fn file(
+    State(door): State<Arc<Door>>,
+    Extension(peer): Extension<Peer>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer<Json<FileTaken>> {
+    let most = Duration::from_secs(limits::UPLOAD_SECONDS_MAX);
+    let slow = || Error::unavailable("request.too_slow", "the file took too long");
+    Ok(tokio::time::timeout(most, take(&door, &peer, id, &headers, body)).await.map_err(|_| slow())??)
+}
+
+async fn take(door: &Door, peer: &Peer, id: String, headers: &HeaderMap, body: Body) -> Result<Json<FileTaken>> {
+    let guest = admit(door, peer).await?;
+    let id = id.parse().map_err(|e: String| Error::invalid("task.id", e))?;
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
+    let length = length.ok_or_else(|| Error::invalid("download.length", "say with Content-Length how much comes"))?;
+    let mut coming = door.hand_over(&guest, id, length).await?;
+    let mut chunks = body.into_data_stream();
+    loop {
+        let silence = Duration::from_secs(limits::UPLOAD_SILENCE_SECONDS);
+        let silent = |_| Error::unavailable("request.too_slow", "nothing came for a while");
+        let cut = |e: axum::Error| Error::unavailable("request.broken_off", format!("the file broke off: {e}"));
+        let next = tokio::time::timeout(silence, chunks.next()).await.map_err(silent)?;
+        let Some(chunk) = next.transpose().map_err(cut)? else { break };
+        coming = aside(move || coming.write(&chunk).map(|()| coming)).await?;
+    }
+    Ok(Json(aside(move || coming.finish()).await?))
+}
+
+/// Work on disk, beside the tasks that answer others.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|e| Err(Error::bug("task.panic", "keeping a file stopped on a broken invariant").because(e)))
 }
 
 #[derive(Debug, Deserialize)]

@@ -34,6 +34,7 @@ pub mod claims;
 pub mod console;
 pub mod door;
 mod fact;
+pub mod handed;
 pub mod hosts;
 pub mod http;
 pub mod images;
@@ -113,6 +114,7 @@ pub static ACTIONS: &[&dyn AnyAction] = &[
     &images::FETCH,
     &hosts::RENEW,
     &tasks::ACCESS,
+    &tasks::HAND_OVER,
     &tasks::RECOVER,
     &work::RECONCILE,
 ];

@@ -236,6 +236,15 @@ pub fn cancel(tx: &mut Tx<'_>, id: &TaskId) -> Result<()> {
     }
 }
 
+/// Forgets a task with what came of it. One that is open is cancelled first.
+///
+/// # Errors
+/// Those of the database.
+pub fn forget(tx: &mut Tx<'_>, id: &TaskId) -> Result<()> {
+    cancel(tx, id)?;
+    tx.execute("DELETE FROM host_tasks WHERE id = $1", args![id.as_str()]).map(drop)
+}
+
 /// A host is given up: nothing comes of its open tasks.
 pub(crate) fn host_gone(tx: &mut Tx<'_>, host: HostId) -> Result<()> {
     for task in open(tx, host)? {
@@ -374,6 +383,32 @@ pub static ACCESS: Action<TaskRef, Json> = Action {
         (keys.access)(tx, &task)
     },
 };
+
+/// How large the file of an open task may be, for the host that hands it over.
+pub static HAND_OVER: Action<TaskRef, Allowance> = Action {
+    name: "agent.hand_over",
+    summary: "Lets a host's agent hand over the file that an open task of its own was to fetch.",
+    effect: Effect::Read,
+    run: |tx, input| {
+        let host = observe::speaker(tx)?;
+        let found = get(tx, &input.id)?.filter(|task| task.host == host && task.is_open());
+        match found.map(|task| task.work) {
+            Some(Work::FetchFile { bytes_max, .. }) => Ok(Allowance { bytes_max }),
+            _ => {
+                let message = format!("there is no open task {} on this host that fetches a file", input.id);
+                Err(Error::not_found("task.not_found", message))
+            }
+        }
+    },
+};
+
+/// How much may be handed over.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Allowance {
+    /// Bytes at most.
+    pub bytes_max: u64,
+}
 
 /// Gives what a disk is made from, to the host on which a machine with such a disk is wanted.
 pub static RECOVER: Action<Recovery, Json> = Action {

@@ -13,6 +13,7 @@ use durable::{Engine, Registry};
 use gate::{Catalogue, Gate};
 use resources::ca::Ca;
 use resources::door::Door;
+use resources::handed::Handed;
 use web::hub::{Hub, HubSettings};
 
 use crate::reactions;
@@ -33,6 +34,7 @@ pub fn catalogue() -> Catalogue {
         .actions(continuity::datasets::ACTIONS)
         .actions(continuity::drills::ACTIONS)
         .actions(continuity::inventory::ACTIONS)
+        .actions(continuity::readings::ACTIONS)
         .actions(continuity::studies::ACTIONS)
         .actions(continuity::restores::ACTIONS)
         .actions(continuity::plan::ACTIONS)
@@ -78,6 +80,10 @@ impl Folder {
     pub fn images(&self) -> PathBuf {
         self.0.join("images")
     }
+    /// Files that were fetched from recovery points, until they are taken.
+    pub fn downloads(&self) -> PathBuf {
+        self.0.join("downloads")
+    }
     /// Mails that no server was named for.
     pub fn outbox(&self) -> PathBuf {
         self.0.join("outbox")
@@ -113,7 +119,7 @@ pub fn registry(postman: access::Postman, here: Installation) -> Registry {
     let registry = continuity::backups::register(registry, here.program.clone());
     let registry = continuity::control_plane::register(registry, here);
     let registry = continuity::drills::register(registry);
-    let registry = continuity::restores::register(registry);
+    let registry = continuity::readings::register(continuity::restores::register(registry));
     let registry = registry.reconciler("web.sweep", std::time::Duration::from_secs(3_600), web::sweep);
     crate::sweep::register(access::mail::work(registry, postman))
 }
@@ -138,6 +144,7 @@ pub fn assemble(
     continuity::backups::repositories::install(&gate, Keys::open(&folder.keys())?)?;
     // What signs the audit log signs the evidence of drills.
     gate.install(Arc::new(gate::audit::Key::open_or_make(&folder.keys())?));
+    gate.install(Arc::new(Handed::open(&folder.downloads())?));
     let door = Door::open(gate.clone(), ca, folder.images())?;
     let here =
         Installation { data: folder.path().to_owned(), database: database.clone(), program: vault::client::program() };

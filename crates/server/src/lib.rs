@@ -12,6 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub mod app;
 pub mod cli;
+mod downloads;
 pub mod reactions;
 pub mod routes;
 mod serve;

@@ -19,6 +19,7 @@ use continuity::datasets;
 use continuity::datasets::restores as data_restores;
 use continuity::drills::{corrective, plans, runs};
 use continuity::plan::{contacts, findings, paper, reviews, steps, versions};
+use continuity::readings::actions as readings;
 use continuity::restores::actions as restores;
 use continuity::{evidence, exercises, inventory, runbooks, start, studies};
 use durable::{flows, jobs};
@@ -149,6 +150,12 @@ pub static ROUTES: &[Route] = &[
     Route::get("/services/{id}/data-restores", &data_restores::LIST),
     Route::get("/data-restores/{id}", &data_restores::GET),
     Route::act("/data-restores/{id}/cancel", &data_restores::CANCEL),
+    Route::post("/recovery-points/{id}/browse", &readings::BROWSE),
+    Route::post("/recovery-points/{id}/fetch", &readings::FETCH),
+    Route::get("/recovery-points/{id}/fetched", &readings::LIST),
+    Route::get("/readings/{id}", &readings::GET),
+    // Its answer is the ticket; `GET /readings/{id}/file` is the file (see `downloads`).
+    Route::act("/readings/{id}/download", &readings::DOWNLOAD),
     // Drills: what is promised, what was seen of it, and the evidence.
     Route::post("/drill-plans", &plans::CREATE),
     Route::get("/drill-plans", &plans::LIST),
@@ -292,6 +299,7 @@ pub fn router(house: &House, web: &Web, portal: Portal) -> Router {
     let routes = web::tmf::routes(kinds.all_kinds())
         .merge(house.hub.routes())
         .merge(api::routes(ROUTES))
+        .merge(crate::downloads::routes())
         .merge(api::document("/api/v1/openapi.json", document))
         .merge(web::layers::health())
         .merge(web::layers::metrics().layer(axum::middleware::from_fn(only_from_here)))

@@ -45,6 +45,14 @@ faults! {
     SNAPSHOT_MISSING = "snapshot.missing" NotFound;
     /// There is no such path in the snapshot.
     SNAPSHOT_PATH = "snapshot.path" NotFound;
+    /// What is at a path is not what is wanted there: a file, a directory.
+    SNAPSHOT_KIND = "snapshot.kind" Conflict;
+    /// There is no file system, or one that cannot be looked into.
+    FILESYSTEM_UNKNOWN = "filesystem.unsupported" Conflict;
+    /// The file system was damaged before it was backed up; the copy of it is whole.
+    FILESYSTEM_DAMAGED = "filesystem.damaged" Conflict;
+    /// It is larger than may be fetched.
+    FETCH_TOO_LARGE = "fetch.too_large" Exhausted;
     /// What should be backed up is not there.
     SOURCE_MISSING = "source.missing" NotFound;
     /// It could not be read to its end.

@@ -109,6 +109,29 @@ pub enum Task {
         /// Entries at most, 1 to 10,000; [`Answer::Entries`] says when there are more.
         limit: usize,
     },
+    /// Tell what is in a directory of a snapshot, or of a file system on a disk image in it:
+    /// `/machines/m1/root.raw/p1/etc`. Nothing is restored for that.
+    Look {
+        /// The snapshot's identifier.
+        snapshot: String,
+        /// The directory, as [`base::names`] writes paths. Empty: the root.
+        path: String,
+        /// Only what comes after this name, as [`base::names`] writes it. Empty: from the beginning.
+        after: String,
+        /// Entries at most.
+        limit: usize,
+    },
+    /// Bring one file out, or a directory as a tar archive; also from within a disk image.
+    Fetch {
+        /// The snapshot's identifier.
+        snapshot: String,
+        /// The file or directory, as [`base::names`] writes paths.
+        path: String,
+        /// The file that it becomes, which must not be there.
+        to: PathBuf,
+        /// Bytes that it may have.
+        bytes_max: u64,
+    },
     /// Bring data back.
     Restore(Restore),
     /// Look whether the repository is whole.
@@ -325,6 +348,22 @@ pub enum Answer {
         /// There are more than were asked for.
         more: bool,
     },
+    /// What is in a directory that was looked into.
+    Seen {
+        /// In order of the names' bytes.
+        items: Vec<Item>,
+        /// There is more after this name.
+        next: Option<String>,
+    },
+    /// A file was brought out.
+    Fetched {
+        /// Its bytes.
+        bytes: u64,
+        /// Their SHA-256.
+        sha256: String,
+        /// It is a directory, as a tar archive.
+        archive: bool,
+    },
     /// Data was brought back and hashed.
     Restored(Restored),
     /// The repository was looked at.
@@ -397,6 +436,47 @@ pub struct Entry {
     pub modified: Option<String>,
     /// Its permission bits.
     pub mode: Option<u32>,
+}
+
+/// What lies in a directory that is looked into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// Its name, as [`base::names`] writes it.
+    pub name: String,
+    /// What it is.
+    pub kind: ItemKind,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was changed last, RFC 3339.
+    pub modified: Option<String>,
+    /// Its permission bits.
+    pub mode: Option<u32>,
+    /// Where a symbolic link leads, as [`base::names`] writes a name, slashes kept.
+    pub target: Option<String>,
+    /// The file system on a volume, in the words of Linux; empty where nobody knows it.
+    pub filesystem: Option<String>,
+    /// What a volume is called.
+    pub label: Option<String>,
+    /// Whether there is something in it to look at.
+    pub opens: bool,
+}
+
+/// What something is that lies in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemKind {
+    /// A file.
+    File,
+    /// A directory.
+    Dir,
+    /// A symbolic link; it is not followed.
+    Symlink,
+    /// The image of a disk.
+    Disk,
+    /// A part of a disk.
+    Volume,
+    /// A device, a pipe, a socket, or something whose description is damaged.
+    Other,
 }
 
 /// What a restore brought back.

@@ -14,6 +14,7 @@
 
 pub mod api;
 mod asking;
+mod attachment;
 mod body;
 mod house;
 pub mod hub;
@@ -30,6 +31,7 @@ mod tests;
 pub mod tmf;
 
 pub use asking::{Asking, Authenticator, Caller, Traced, bearer, same_origin};
+pub use attachment::attachment;
 pub use house::{Settings, Web};
 pub use metrics::Metrics;
 pub use peer::Network;

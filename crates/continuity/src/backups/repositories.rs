@@ -258,6 +258,7 @@ fn access(tx: &mut Tx<'_>, task: &Task) -> Result<Json> {
         (crate::drills::KIND, Work::CheckRepository { .. } | Work::RestoreDamaged { .. }) => {
             crate::drills::work::access(tx, task)
         }
+        (crate::readings::KIND, _) => crate::readings::access(tx, task),
         _ => Err(not_ours(task)),
     }
 }

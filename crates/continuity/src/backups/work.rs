@@ -753,6 +753,7 @@ pub fn task_ended(tx: &mut Tx<'_>, id: &str, kind: &str, subject: &str) -> Resul
         repositories::KIND => repositories::task_ended(tx, subject, &task),
         datasets::KIND => datasets::task_ended(tx, subject, &task),
         datasets::restores::KIND => datasets::restores::task_ended(tx, subject, &task),
+        crate::readings::KIND => crate::readings::task_ended(tx, subject, &task),
         _ => flows::wake(tx, &tasks::key(&task)).map(drop),
     }
 }

@@ -109,14 +109,15 @@ impl Board {
         Ok(())
     }
 
-    /// The next task to be done; waits for one. `None` when there is to be no more.
-    pub fn take(&self) -> Option<(HostTask, Cancel)> {
+    /// The next task to be done; waits for one. `None` when there is to be no more. `quick`: only
+    /// one that somebody sits and waits for.
+    pub fn take(&self, quick: bool) -> Option<(HostTask, Cancel)> {
         let mut inner = self.inner();
         loop {
             if inner.closed {
                 return None;
             }
-            if let Some(task) = inner.next() {
+            if let Some(task) = inner.next(quick) {
                 return Some(task);
             }
             inner = self.changed.wait_timeout(inner, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner).0;
@@ -238,7 +239,7 @@ impl Board {
 
 impl Inner {
     /// The first that is due and whose machine has no other at work.
-    fn next(&mut self) -> Option<(HostTask, Cancel)> {
+    fn next(&mut self, quick: bool) -> Option<(HostTask, Cancel)> {
         let busy: Vec<IntentId> = self
             .entries
             .values()
@@ -249,6 +250,7 @@ impl Inner {
         let due = |entry: &Entry| {
             matches!(entry.stage, Stage::Waiting)
                 && entry.due <= now
+                && (!quick || entry.work.as_ref().is_some_and(Work::is_quick))
                 && entry.machine().is_none_or(|machine| !busy.contains(machine))
         };
         let (id, entry) = self.entries.iter_mut().find(|(_, entry)| due(entry))?;

@@ -44,11 +44,13 @@ mod tests;
 pub use run::{Agent, Stop};
 pub use store::Store;
 
-use std::{io::Write, time::Duration};
+use std::{io::Write, path::Path, time::Duration};
 
-use base::Result;
+use base::{Error, Result};
 
-use crate::wire::{ConsoleTail, ImageRef, IntentId, Intents, RecoveryAccess, RecoveryId, Report, ReportAnswer, TaskId};
+use crate::wire::{
+    ConsoleTail, FileTaken, ImageRef, IntentId, Intents, RecoveryAccess, RecoveryId, Report, ReportAnswer, TaskId,
+};
 
 /// The server, as an agent sees it.
 ///
@@ -92,6 +94,16 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// # Errors
     /// `NotFound` where no such disk is wanted here; any other may pass.
     fn recover(&self, machine: &IntentId, recovery: &RecoveryId, disk: &str) -> Result<RecoveryAccess>;
+
+    /// Hands over the file that an open task of this host was to fetch: all of it is stored when
+    /// this returns.
+    ///
+    /// # Errors
+    /// `NotFound` where the task is not open any more; `Exhausted` where there is no room; any other may pass.
+    fn hand_over(&self, task: &TaskId, file: &Path) -> Result<FileTaken> {
+        let _ = (task, file);
+        Err(Error::unavailable("task.no_files", "no files are taken here"))
+    }
 
     /// The agent stops: a waiting call may return at once.
     fn hang_up(&self) {}

@@ -131,8 +131,10 @@ impl Agent {
             agent.shared.log("what cut-off tasks left", worker.tidy());
         }
         for _ in 0..settings.tasks.max(1) {
-            agent.spawn("task", Shared::do_tasks)?;
+            agent.spawn("task", |shared| shared.do_tasks(false))?;
         }
+        // Whoever looks into a backup does not wait until the others are through with theirs.
+        agent.spawn("look", |shared| shared.do_tasks(true))?;
         Ok(agent)
     }
 
@@ -268,8 +270,8 @@ impl Shared {
     }
 
     /// Does tasks, one after the other.
-    fn do_tasks(&self) {
-        while let Some((task, cancel)) = self.board.take() {
+    fn do_tasks(&self, quick: bool) {
+        while let Some((task, cancel)) = self.board.take(quick) {
             self.wake_reporter();
             tracing::info!(id = %task.id, "a task begins");
             match self.server.access(&task.id) {

@@ -15,6 +15,7 @@
 //!     │  ◄── POST observations                 │   states, lives, orphans, the host itself
 //!     │  ◄── POST console                      │   only when the intents answer asked for it
 //!     │  ◄── GET  tasks/{id}/access            │   what opens the repositories of a task, just before it
+//!     │  ◄── PUT  tasks/{id}/file              │   the file that a task was to fetch
 //!     │  ◄── POST renew    CSR                 │   before the certificate runs out
 //! ```
 //!
@@ -35,6 +36,7 @@ mod data;
 mod enrol;
 mod host;
 mod intent;
+mod look;
 mod name;
 mod observation;
 mod task;
@@ -50,13 +52,15 @@ pub use intent::{
     Check, CloudInit, ConsoleRequest, Desired, DiskSource, DiskSpec, Filesystem, Forward, ImageFormat, ImageRef,
     Intent, Intents, MachineSpec, NetworkSpec, Power, Transport, address_of,
 };
+pub use look::{SavedItem, SavedKind};
 pub use name::{IntentId, Mac, RecoveryId, Sha256, TaskId};
 pub use observation::{
     CheckResult, ConsoleTail, Life, LifeEnd, MachineState, Observation, Orphan, Problem, Recovered, Report,
     ReportAnswer, SHUT_DOWN_INSIDE,
 };
 pub use task::{
-    Consistency, DiskCopy, HostTask, Outcome, ReadShare, RecoveryAccess, TaskProgress, TaskReport, TaskState, Work,
+    Consistency, DiskCopy, FileTaken, HostTask, Outcome, ReadShare, RecoveryAccess, TaskProgress, TaskReport,
+    TaskState, Work,
 };
 pub use token::EnrolToken;
 
@@ -88,6 +92,9 @@ pub mod path {
     pub const CONSOLE: &str = "/agent/v1/console";
     /// `GET {TASKS}/{id}/access`: a JSON array of what opens the repositories that an open task of this
     /// host works on. It holds secrets: kept nowhere.
+    ///
+    /// `PUT {TASKS}/{id}/file`: the bytes of the file that an open task of this host was to fetch,
+    /// [`FileTaken`](super::FileTaken) once they are all there.
     pub const TASKS: &str = "/agent/v1/tasks";
     /// `GET {RECOVERIES}/{recovery}/access?machine=&disk=`: [`RecoveryAccess`](super::RecoveryAccess),
     /// for a disk that is wanted on this host. It holds secrets: kept nowhere.

@@ -15,7 +15,7 @@ use base::{Error, Result, Secret, limits};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DataRestored, DataSource, DataTaken, DataTarget, IntentId, Problem, TaskId};
+use super::{DataRestored, DataSource, DataTaken, DataTarget, IntentId, Problem, SavedItem, TaskId};
 
 /// One finite thing that a host's agent is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -100,12 +100,35 @@ pub enum Work {
         /// The file in it.
         path: String,
     },
+    /// Tell what is in a directory of a snapshot of `access[0]`, also inside of a disk.
+    LookInto {
+        /// The snapshot.
+        snapshot: String,
+        /// The directory, as [`base::names`] writes paths; empty: the root.
+        path: String,
+        /// Only what comes after this name; empty: from the beginning.
+        after: String,
+    },
+    /// Bring a file out of a snapshot of `access[0]`, or a directory as a tar archive, and hand it over.
+    FetchFile {
+        /// The snapshot.
+        snapshot: String,
+        /// Its path, as [`base::names`] writes paths.
+        path: String,
+        /// Bytes that it may have.
+        bytes_max: u64,
+    },
     /// Work that this version does not know. Reported as failed.
     #[serde(other)]
     Unknown,
 }
 
 impl Work {
+    /// Whether somebody sits and waits for it: it is not put behind hours of other work.
+    pub fn is_quick(&self) -> bool {
+        matches!(self, Work::LookInto { .. } | Work::FetchFile { .. })
+    }
+
     /// Whether this can be asked of an agent.
     ///
     /// # Errors
@@ -144,13 +167,27 @@ impl Work {
                 malformed("a restore is named by its id, its data set's and the snapshot's 64 hexadecimal digits")
             }
             Work::RestoreData { source, to, .. } => source.check().and_then(|()| to.check()),
+            Work::LookInto { snapshot, path, .. } | Work::FetchFile { snapshot, path, .. }
+                if !is_snapshot(snapshot) || !is_inside(path) =>
+            {
+                malformed("what is looked at is named by its snapshot's 64 hexadecimal digits and a path inside")
+            }
+            Work::LookInto { after, .. } if !after.is_empty() && base::names::name(after).is_none() => {
+                malformed("a page begins after a name")
+            }
             Work::MakeRepository { .. } | Work::BackUpMachine { .. } | Work::RestoreDamaged { .. } => Ok(()),
+            Work::LookInto { .. } | Work::FetchFile { .. } => Ok(()),
         }
     }
 }
 
 fn is_tag(tag: &str) -> bool {
     (1..=128).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b":._-".contains(&b))
+}
+
+/// Whether a path leads to something inside of a snapshot, and nowhere else.
+fn is_inside(path: &str) -> bool {
+    path.len() <= limits::INSIDE_PATH_BYTES_MAX && base::names::path(path).is_some()
 }
 
 fn is_snapshot(id: &str) -> bool {
@@ -319,9 +356,36 @@ pub enum Outcome {
         /// How long it took.
         seconds: f64,
     },
+    /// What is in a directory.
+    LookedInto {
+        /// In order of the names' bytes.
+        items: Vec<SavedItem>,
+        /// There is more after this name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<String>,
+    },
+    /// A file was handed over.
+    FileFetched {
+        /// Its bytes.
+        bytes: u64,
+        /// Their SHA-256.
+        sha256: String,
+        /// It is a directory, as a tar archive.
+        archive: bool,
+    },
     /// Something that this version does not know.
     #[serde(other)]
     Unknown,
+}
+
+/// The server's receipt for a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FileTaken {
+    /// Bytes that came.
+    pub bytes: u64,
+    /// Their SHA-256.
+    pub sha256: String,
 }
 
 impl Outcome {
@@ -338,6 +402,8 @@ impl Outcome {
                 | (Work::CheckRepository { .. }, Outcome::RepositoryChecked { .. })
                 | (Work::ForgetSnapshots { .. }, Outcome::SnapshotsForgotten { .. })
                 | (Work::RestoreDamaged { .. }, Outcome::DamageTried { .. })
+                | (Work::LookInto { .. }, Outcome::LookedInto { .. })
+                | (Work::FetchFile { .. }, Outcome::FileFetched { .. })
         )
     }
 
@@ -431,6 +497,11 @@ mod tests {
             Work::CopySnapshots { snapshots: vec!["latest".into()] },
             Work::CopySnapshots { snapshots: vec!["a".repeat(64); limits::TASK_SNAPSHOTS_MAX + 1] },
             Work::CheckRepository { snapshots, read: none },
+            Work::LookInto { snapshot: "latest".into(), path: "/etc".into(), after: String::new() },
+            Work::LookInto { snapshot: "a".repeat(64), path: "/etc/../x".into(), after: String::new() },
+            Work::LookInto { snapshot: "a".repeat(64), path: "/etc".into(), after: "..".into() },
+            Work::FetchFile { snapshot: "a".repeat(64), path: "/%2e%2e".into(), bytes_max: 1 },
+            Work::FetchFile { snapshot: "a".repeat(64), path: "/x".repeat(5_000), bytes_max: 1 },
         ] {
             assert_eq!(bad.check().unwrap_err().code(), "task.malformed", "{bad:?}");
         }

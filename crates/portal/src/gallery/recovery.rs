@@ -5,6 +5,7 @@ use crate::backups::{
     BackupsPage, CopyView, DigitView, DoingView, OperatorBackups, PlaceRow, PlanPage, PointView, PolicyRow,
     RestorePage, RestoreRow, Shelter, Told,
 };
+use crate::files::{Bar, Fetched, FetchedPage, FilesPage, Row, Waiting};
 use crate::platform::{PlatformPage, PointRow};
 
 fn told(p: &Page) -> Vec<Told> {
@@ -170,6 +171,7 @@ pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
             live: true,
         },
     );
+    files(lang, out);
     let p = &page(lang, "operator", "/operator/backups");
     let b = &p.t.backups;
     let place = |name: &str, location: &str, site: &str, tone, words| PlaceRow {
@@ -191,6 +193,71 @@ pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
         places: "near、far".into(),
     }];
     show(out, "operator-backups", &OperatorBackups { p, places, policies });
+}
+
+/// A directory of a recovery point that is there, one that is waited for, and a file that was fetched.
+fn files(lang: Lang, out: &mut Vec<(&'static str, String)>) {
+    let p = &page(lang, "tenant", "/services");
+    let b = &p.t.backups;
+    let row = |name: &str, kind: &str, opens: bool, note: &str| Row {
+        name: name.into(),
+        open: if opens { "/services/svc_1/points/rpt_1/files".into() } else { String::new() },
+        fetch: "/machines/vm_1/root.raw/p1/etc".into(),
+        kind: kind.into(),
+        size: "1.2 KiB".into(),
+        changed: crate::fmt::date_time(before(9_000), lang),
+        note: note.into(),
+    };
+    let crumbs = || p.crumbs(&[("/services", p.t.frame.services), ("/services/svc_1/backups", b.backups)]);
+    let waiting = || {
+        let title = p.with(b.asking_host, "taipei-2");
+        let bar = Some(Bar::bytes(p, &title, 12 << 20, 40 << 20));
+        ("/services/svc_1/readings/rdng_1/events".to_owned(), Waiting { title, bar, how_far: String::new() })
+    };
+    let files = |ready: bool| FilesPage {
+        p,
+        title: "etc".into(),
+        crumbs: crumbs(),
+        id: "svc_1".into(),
+        point: "rpt_1".into(),
+        part: "vm_1".into(),
+        from: "far".into(),
+        waiting: (!ready).then(waiting),
+        trouble: (!ready).then(|| Notice::new(Tone::Danger, b.not_read, "the host did not answer in time")),
+        again: "/services/svc_1/points/rpt_1/files".into(),
+        parts: vec![],
+        rows: ready.then(|| {
+            vec![
+                row("ssh", b.kind_directory, true, ""),
+                row("備份計畫與還原步驟.txt", b.kind_file, false, ""),
+                row("mtab", b.kind_link, false, "→ ../proc/self/mounts"),
+                row("p2", b.kind_partition, false, "LVM2_member"),
+                row(&"long-name-".repeat(20), b.kind_file, false, ""),
+            ]
+        }),
+        next: if ready { "/services/svc_1/points/rpt_1/files?after=x".into() } else { String::new() },
+        fetched: vec![Fetched {
+            path: "/machines/vm_1/root.raw/p1/etc/fstab".into(),
+            open: "/services/svc_1/readings/rdng_1".into(),
+            at: before(12),
+            badge: Badge::new(Tone::Well, b.file_ready),
+        }],
+    };
+    show(out, "files", &files(true));
+    show(out, "files-waiting", &files(false));
+    show(
+        out,
+        "file-fetched",
+        &FetchedPage {
+            p,
+            title: "fstab".into(),
+            crumbs: crumbs(),
+            waiting: None,
+            outcome: Some(Notice::new(Tone::Well, b.file_ready, b.file_ready_body)),
+            save: Some("/services/svc_1/readings/rdng_1/file".into()),
+            facts: vec![(b.size, "1.2 KiB".into()), (b.digest, "ab".repeat(32))],
+        },
+    );
 }
 
 /// How the platform itself is kept, and that it is not.

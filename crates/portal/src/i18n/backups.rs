@@ -71,6 +71,36 @@ super::messages! {
         work_other: "主機作業", "work on the host";
         of_total: "{} / {}", "{} of {}";
 
+        look_inside: "查看內容", "Look inside";
+        files_of: "{} 的檔案", "Files of {}";
+        files_lead: "直接從「{}」的副本讀取，不還原任何東西。", "Read from the copy at {}; nothing is restored for it.";
+        asking_host: "正在請主機 {} 讀取", "Asking host {}";
+        not_read: "讀不到", "It cannot be read";
+        try_again: "再試一次", "Try again";
+        which_part: "哪一部分？", "Which part?";
+        directory_empty: "這裡沒有任何東西", "There is nothing in it";
+        kind: "種類", "Kind";
+        kind_file: "檔案", "file";
+        kind_directory: "目錄", "directory";
+        kind_link: "連結", "link";
+        kind_disk: "磁碟", "disk";
+        kind_partition: "分割區", "partition";
+        kind_other: "其他", "other";
+        changed: "修改時間", "Changed";
+        unknown_filesystem: "不認識的檔案系統", "a file system that nobody knows";
+        closed_filesystem: "無法直接查看；請還原到旁邊", "cannot be looked into; bring it back beside";
+        more_files: "更多", "More";
+        fetch: "取回", "Fetch";
+        fetching: "已請主機取回。", "The host is fetching it.";
+        fetched: "取回過的檔案", "Files that were fetched";
+        path: "路徑", "Path";
+        file_ready: "檔案已備妥", "The file is there";
+        file_ready_body: "請在一小時內儲存；開始下載十分鐘後，伺服器就會刪除它。", "Save it within the hour. The server removes it ten minutes after it was first taken.";
+        file_taken: "已下載", "taken";
+        file_over: "已不保留", "not kept any more";
+        file_over_body: "檔案只保留一小時；需要時請再取回一次。", "Files are kept for an hour. Fetch it again when you need it.";
+        save_file: "儲存檔案", "Save the file";
+
         plan_title: "還原 {}", "Bring back {}";
         plan_lead: "這是還原會做的事。按下按鈕之前，什麼都不會改變。", "This is what it would do. Nothing changes before you press the button.";
         plan: "還原計畫", "The plan";

@@ -61,6 +61,7 @@ fn catalogue() -> Catalogue {
         .actions(continuity::control_plane::ACTIONS)
         .actions(continuity::datasets::ACTIONS)
         .actions(continuity::drills::ACTIONS)
+        .actions(continuity::readings::ACTIONS)
         .actions(continuity::restores::ACTIONS)
         .actions(continuity::inventory::ACTIONS)
         .actions(continuity::bia::ACTIONS)

@@ -63,7 +63,7 @@ impl House {
         let policies = format!(
             "permit(principal, action in [{}], resource) unless {{ principal is Nobody || principal is Agent }};
              permit(principal is Nobody, action == Action::\"host.enrol\", resource);
-             permit(principal is Agent, action in [Action::\"agent.poll\", Action::\"agent.observe\", Action::\"agent.console\", Action::\"agent.image\", Action::\"agent.renew\", Action::\"agent.access\", Action::\"agent.recover\"], resource);",
+             permit(principal is Agent, action in [Action::\"agent.poll\", Action::\"agent.observe\", Action::\"agent.console\", Action::\"agent.image\", Action::\"agent.renew\", Action::\"agent.access\", Action::\"agent.hand_over\", Action::\"agent.recover\"], resource);",
             names.join(", ")
         );
         let gate = Gate::new(db, clock, Ids::seeded(1), &policies, catalogue).unwrap();

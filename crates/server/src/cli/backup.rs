@@ -93,6 +93,18 @@ Examples:
   yunwei backup restore rpt_01m80h6wrtet7rkwawzsgh6gss --host hst_01m80h6wrtet7rkwawzsgh6gss
   yunwei backup restore svc_01m80h6wrtet7rkwawzsgh6gss --beside --json")]
     Restore(Box<super::restore::Restore>),
+    /// Look into a recovery point, also inside of its disks, without restoring it.
+    #[command(after_help = "\
+Examples:
+  yunwei backup browse rpt_01m80h6wrtet7rkwawzsgh6gss
+  yunwei backup browse rpt_01m80h6wrtet7rkwawzsgh6gss /machines/vm_1/root.raw/p1/etc")]
+    Browse(super::browse::Browse),
+    /// Fetch a file of a recovery point, or a directory as a tar archive, without restoring it.
+    #[command(after_help = "\
+Examples:
+  yunwei backup fetch rpt_01m80h6wrtet7rkwawzsgh6gss /machines/vm_1/root.raw/p1/etc/fstab -o fstab
+  yunwei backup fetch rpt_01m80h6wrtet7rkwawzsgh6gss /machines/vm_1/root.raw/p1/srv -o srv.tar")]
+    Fetch(super::browse::Fetch),
     /// Show which points of a service its rules would let go, without letting any go.
     #[command(after_help = "\
 Examples:
@@ -323,6 +335,8 @@ pub fn run(command: BackupCommand, json: bool) -> Result<()> {
         BackupCommand::Show { id } => {
             protection(&client.get(&format!("/api/v1/services/{}/protection", known(&id)?))?, json)
         }
+        BackupCommand::Browse(what) => super::browse::browse(&client, &what, json),
+        BackupCommand::Fetch(what) => super::browse::fetch(&client, &what, json),
         BackupCommand::Restore(wish) => super::restore::run(&client, &wish, json),
         BackupCommand::Preview { service, keep } => preview(&client, known(&service)?, keep, json),
     }

@@ -112,6 +112,24 @@ impl Client {
         answer(request.send_json(body))
     }
 
+    /// GET of a file, as it comes: its bytes.
+    pub fn download(&self, path: &str, into: &mut dyn std::io::Write) -> Result<u64> {
+        let away =
+            |e: ureq::Error| Error::unavailable("server.away", format!("the server cannot be reached: {e}")).because(e);
+        let request = self.agent.get(self.url(path)).header("authorization", self.bearer());
+        let config = request.config().timeout_global(None).timeout_per_read(Some(Duration::from_secs(60)));
+        let mut response = config.build().call().map_err(away)?;
+        if !response.status().is_success() {
+            return match answer(Ok(response)) {
+                Err(refusal) => Err(refusal),
+                Ok(_) => Err(strange(0)),
+            };
+        }
+        let mut body = response.body_mut().with_config().limit(u64::MAX).reader();
+        std::io::copy(&mut body, into)
+            .map_err(|e| Error::unavailable("server.answer", format!("the file broke off: {e}")))
+    }
+
     /// PATCH with the members that change.
     pub fn patch(&self, path: &str, body: &Json) -> Result<Json> {
         answer(self.agent.patch(self.url(path)).header("authorization", self.bearer()).send_json(body))

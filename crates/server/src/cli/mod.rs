@@ -9,6 +9,7 @@ mod announce;
 mod audit;
 mod backup;
 mod bills;
+mod browse;
 mod catalog;
 mod client;
 mod control_plane;

@@ -200,6 +200,15 @@ fn follow(client: &Client, id: &str, json: bool) -> Result<()> {
     }
 }
 
+/// How far something is: `1.5 of 8.0 MiB`; nothing where that is not known.
+pub(super) fn how_far(progress: &Json) -> String {
+    match (progress["bytes"] == true, progress["total"].as_u64()) {
+        (true, Some(_)) => format!("{} of {}", mib(&progress["done"]), mib(&progress["total"])),
+        (true, None) => mib(&progress["done"]),
+        _ => String::new(),
+    }
+}
+
 /// The step that it is at: `5/7 Bring the disks back`.
 fn step(restore: &Json) -> String {
     let steps = restore["run"]["steps"].as_array().cloned().unwrap_or_default();

@@ -11,12 +11,18 @@
 mod backup;
 mod bridge;
 mod check;
+mod content;
 mod copy;
+mod disk;
+mod ext4;
 mod image;
+mod look;
 mod notes;
 mod pack;
 mod prune;
 mod restore;
+mod stored;
+mod tree;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -57,6 +63,8 @@ pub(crate) fn perform(
         Task::Backup(backup) => backup::run(open, backup, input, notes),
         Task::Snapshots => open.snapshots().map(|found| Answer::Snapshots(found.iter().map(snapshot).collect())),
         Task::Browse { snapshot, path, limit } => browse(open, snapshot, path, *limit),
+        Task::Look { snapshot, path, after, limit } => look::look(open, snapshot, path, (after, *limit)),
+        Task::Fetch { snapshot, path, to, bytes_max } => look::fetch(open, snapshot, path, (to, *bytes_max)),
         Task::Restore(restore) => restore::run(open, restore, notes),
         Task::Check { read } => check::run(&open, *read),
         Task::Copy { to, snapshots } => copy::run(open, to, snapshots, report),

@@ -47,6 +47,12 @@ impl Name {
         Name(name)
     }
 
+    /// As the engine has it.
+    pub(super) fn read(id: &Id) -> Done<Self> {
+        let known = base::hex::decode(id.to_hex().as_str()).and_then(|bytes| bytes.try_into().ok());
+        Ok(Name(known.ok_or_else(|| fault::error(fault::ENGINE, "a piece has not the name of one"))?))
+    }
+
     /// The engine's form of it.
     pub(super) fn id(self) -> Done<Id> {
         Ok(base::hex::encode(&self.0).parse()?)

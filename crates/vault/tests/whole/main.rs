@@ -9,4 +9,5 @@ mod folders;
 mod images;
 mod judge;
 mod kills;
+mod looks;
 mod support;

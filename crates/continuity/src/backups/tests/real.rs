@@ -76,13 +76,7 @@ fn does(task: &HostTask, access: &[Repository], disks: &Path) -> std::result::Re
             let request::Answer::Pruned { removed_bytes, marked_bytes } = pruned else { panic!("another answer") };
             Outcome::SnapshotsForgotten { removed_bytes, marked_bytes }
         }
-        Work::BackUpData { .. }
-        | Work::RestoreData { .. }
-        | Work::EndData { .. }
-        | Work::RestoreDamaged { .. }
-        | Work::Unknown => {
-            panic!("not asked for here")
-        }
+        _ => panic!("not asked for here"),
     })
 }
 
