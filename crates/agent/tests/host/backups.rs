@@ -129,6 +129,22 @@ fn a_machine_is_saved_while_it_runs_and_plain_restic_brings_its_disk_back() {
     assert!(status(port)["livedSeconds"].as_u64().unwrap() >= before);
     assert_eq!(host.server.memory.lock().unwrap().lives[&machine].len(), 1);
 
+    // Looked into while it is nowhere but in the repository: a journal that was not written back is read as if it were.
+    let path = "/machines/mch_saved/data.raw".to_owned();
+    let look = Work::LookInto { snapshot: one.snapshot.clone(), path: path.clone(), after: String::new() };
+    let Outcome::LookedInto { items, next: None } = done(&host, "look", look, json!([first])) else { panic!("no list") };
+    let log = items.iter().find(|item| item.name == "lived.log").unwrap_or_else(|| panic!("{items:?}"));
+    assert_eq!(log.kind, SavedKind::File);
+    let fetch = Work::FetchFile {
+        snapshot: one.snapshot.clone(),
+        path: format!("{path}/lived.log"),
+        bytes_max: 1 << 20,
+    };
+    let Outcome::FileFetched { bytes, .. } = done(&host, "fetch", fetch, json!([first])) else { panic!("no file") };
+    let fetched = host.server.memory.lock().unwrap().files["fetch"].clone();
+    assert_eq!(bytes, fetched.len() as u64);
+    assert!(scratch_is_empty(&host));
+
     if has_restic() {
         let target = host.dir.join("by-restic");
         restic(&host, "first", &["restore", &one.snapshot, "--target", target.to_str().unwrap()]);
@@ -138,6 +154,7 @@ fn a_machine_is_saved_while_it_runs_and_plain_restic_brings_its_disk_back() {
         assert!(matches!(repaired.code(), Some(0 | 1)), "{repaired:?}");
         assert!(Command::new("/usr/sbin/e2fsck").args(["-n", "-f"]).arg(&image).status().unwrap().success());
         let record = inside(&image, "/lived.log");
+        assert_eq!(String::from_utf8(fetched).unwrap(), record);
         let last: i64 = record.lines().last().unwrap().split(' ').next().unwrap().parse().unwrap();
         let age = one.taken_at - last;
         assert!((-5..=60).contains(&age), "the newest second on the disk is {age} s older than the recovery point");

@@ -74,7 +74,6 @@ super::messages! {
         look_inside: "查看內容", "Look inside";
         files_of: "{} 的檔案", "Files of {}";
         files_lead: "直接從「{}」的副本讀取，不還原任何東西。", "Read from the copy at {}; nothing is restored for it.";
-        asking_host: "正在請主機 {} 讀取", "Asking host {}";
         not_read: "讀不到", "It cannot be read";
         try_again: "再試一次", "Try again";
         which_part: "哪一部分？", "Which part?";
