@@ -316,7 +316,7 @@ fn show_status(place: &Place, json: bool) -> Result<()> {
 }
 
 /// No server: for looking at a host only.
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl ControlPlane for Nobody {
     fn intents(&self, _: u64, _: Duration) -> Result<Intents> {

@@ -2,6 +2,7 @@
 //! for operators the places and policies.
 
 use crate::account::{ConfirmPage, correctable};
+use crate::files::Bar;
 use crate::i18n::{Lang, said_of};
 use crate::live;
 use crate::page::{Page, ok, show as show_page};
@@ -14,11 +15,8 @@ use axum::http::StatusCode;
 use base::time::Timestamp;
 use base::{Kind, Result};
 use continuity::backups::digits::{Name, Standing};
-use continuity::backups::places::{self, Immutability, Location};
 use continuity::backups::points::{self, CopyState, RecoveryPoint, State};
-use continuity::backups::policies;
 use continuity::backups::protections::{self, Protected};
-use continuity::backups::retention::Retention;
 use continuity::restores::actions as restores;
 use continuity::restores::{Ask, Plan, Restore, State as RestoreState};
 use provisioning::services::SERVICE;
@@ -156,6 +154,7 @@ pub(crate) struct RestoreProgress<'a> {
     pub steps: Option<Steps>,
     pub links: Vec<String>,
     pub disks: Vec<(String, String, String, String, String)>,
+    pub under_way: Vec<(Bar, String)>,
 }
 
 /// A restore.
@@ -171,6 +170,7 @@ pub(crate) struct RestorePage<'a> {
     pub steps: Option<Steps>,
     pub links: Vec<String>,
     pub disks: Vec<(String, String, String, String, String)>,
+    pub under_way: Vec<(Bar, String)>,
     pub facts: Vec<(&'static str, String)>,
     pub end: Option<Confirm>,
     pub live: bool,
@@ -613,6 +613,7 @@ struct Seen {
     steps: Option<Steps>,
     links: Vec<String>,
     disks: Vec<(String, String, String, String, String)>,
+    under_way: Vec<(Bar, String)>,
     live: bool,
 }
 
@@ -642,6 +643,7 @@ async fn see(s: &Signed, id: &str) -> Result<Seen> {
         steps: detail.run.as_ref().map(|run| crate::flows::progress(p, run)),
         links,
         disks: disks.collect(),
+        under_way: detail.under_way.iter().map(|disk| crate::files::under_way(p, disk)).collect(),
         live: one.state == RestoreState::Running,
         detail,
     })
@@ -688,6 +690,7 @@ pub(crate) async fn show_restore(s: Signed, Path((service, id)): Path<(String, S
         steps: seen.steps,
         links: seen.links,
         disks: seen.disks,
+        under_way: seen.under_way,
         facts,
         end,
         live: seen.live,
@@ -705,8 +708,8 @@ pub(crate) async fn restore_events(s: Signed, Path((_, id)): Path<(String, Strin
         async move {
             let seen = see(&s, &id).await?;
             let live = seen.live;
-            let Seen { badge, outcome, steps, links, disks, .. } = seen;
-            let view = RestoreProgress { p: s.p(), badge, outcome, steps, links, disks };
+            let Seen { badge, outcome, steps, links, disks, under_way, .. } = seen;
+            let view = RestoreProgress { p: s.p(), badge, outcome, steps, links, disks, under_way };
             Ok((live::fragment(&view)?, !live))
         }
     }))
@@ -739,60 +742,4 @@ pub(crate) async fn end(s: Signed, Path((service, id)): Path<(String, String)>) 
         }
         Err(error) => Err(error.into()),
     }
-}
-
-// The operator's.
-
-fn keeps(p: &Page, retention: &Retention) -> String {
-    let b = &p.t.backups;
-    let rules = [
-        (retention.last, b.last),
-        (retention.hourly, b.hourly),
-        (retention.daily, b.daily),
-        (retention.weekly, b.weekly),
-        (retention.monthly, b.monthly),
-        (retention.yearly, b.yearly),
-    ];
-    let said: Vec<String> =
-        rules.iter().filter(|(number, _)| *number > 0).map(|(number, words)| p.with(words, number)).collect();
-    if said.is_empty() { b.keeps_all.to_owned() } else { listed(p, &said) }
-}
-
-/// `GET /operator/backups`
-pub(crate) async fn operator(s: Signed) -> Answer {
-    let (p, b) = (s.p(), &s.t().backups);
-    let places = s.call(&places::LIST, Default::default()).await?.items;
-    let policies = s.call(&policies::LIST, Default::default()).await?.items;
-    let sites = s.call(&resources::places::LIST_SITES, Default::default()).await?;
-    let site = |id: &str| match sites.items.iter().find(|site| site.id.to_string() == id) {
-        Some(site) => site.name.clone(),
-        None => b.elsewhere.to_owned(),
-    };
-    let name = |id: &continuity::BackupPlaceId| {
-        places.iter().find(|place| place.id == *id).map(|place| place.name.clone()).unwrap_or_default()
-    };
-    let rows = places.iter().map(|place| PlaceRow {
-        id: place.id.to_string(),
-        name: place.name.clone(),
-        location: match &place.location {
-            Location::Folder { path, .. } => path.clone(),
-            Location::Server { url, .. } => url.clone(),
-            Location::Bucket { endpoint, bucket, .. } => format!("{endpoint}/{bucket}"),
-        },
-        site: site(&place.site),
-        badge: match place.immutability {
-            Immutability::None => Badge::new(Tone::Neutral, b.immutable_none),
-            Immutability::AppendOnly => Badge::new(Tone::Well, b.immutable_append),
-            Immutability::ObjectLock => Badge::new(Tone::Well, b.immutable_lock),
-        },
-    });
-    let rules = policies.iter().map(|policy| PolicyRow {
-        id: policy.id.to_string(),
-        name: policy.name.clone(),
-        when: format!("{} ({})", policy.terms.schedule.calendar, policy.terms.schedule.time_zone),
-        keeps: keeps(p, &policy.terms.retention),
-        places: listed(p, &policy.terms.places.iter().map(name).collect::<Vec<_>>()),
-    });
-    let (rows, rules) = (rows.collect(), rules.collect());
-    Ok(ok(&OperatorBackups { p, places: rows, policies: rules }))
 }

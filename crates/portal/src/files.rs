@@ -114,6 +114,19 @@ impl Bar {
     }
 }
 
+/// A disk that comes back: its bar, how fast that is, and how long it still takes.
+pub(crate) fn under_way(p: &Page, disk: &continuity::recoveries::UnderWay) -> (Bar, String) {
+    let b = &p.t.backups;
+    let text = match (disk.bytes_per_second, disk.seconds_left) {
+        _ if disk.done >= disk.total => b.verifying.to_owned(),
+        (Some(speed), Some(left)) => {
+            p.with2(b.speed_and_left, bytes(speed), p.span(i64::try_from(left).unwrap_or(i64::MAX)))
+        }
+        _ => String::new(),
+    };
+    (Bar::bytes(p, &disk.disk, disk.done, disk.total), text)
+}
+
 fn waiting(p: &Page, one: &Reading) -> Waiting {
     let title = p.with(p.t.backups.asking_host, &one.host_name);
     let told = one.progress.as_ref().filter(|told| told.bytes);

@@ -41,6 +41,7 @@ mod offerings;
 mod operator;
 mod orders;
 mod page;
+mod places;
 mod plan;
 mod platform;
 mod preferences;
@@ -331,7 +332,7 @@ fn operator_routes() -> Router<Portal> {
         .route("/operator/images", get(hosts::image_list))
         .route("/operator/images/new", get(hosts::image_form).post(hosts::image_register))
         .route(uploads::IMAGES, get(uploads::form).post(uploads::receive))
-        .route("/operator/backups", get(backups::operator))
+        .route("/operator/backups", get(places::operator))
         .route("/operator/platform", get(platform::page).post(platform::protect))
         .route("/operator/platform/backup", post(platform::take))
         .route("/operator/platform/kit", post(platform::kit))

@@ -201,6 +201,12 @@ fn bounded(seen: &Observation) -> Observation {
         disk.seconds = disk.seconds.clamp(0.0, 1e9);
         disk.verify_seconds = disk.verify_seconds.clamp(0.0, 1e9);
     }
+    kept.recovering.truncate(limits::MACHINE_DISKS_MAX);
+    for disk in &mut kept.recovering {
+        disk.total = disk.total.min(NUMBER_MAX);
+        disk.done = disk.done.min(disk.total);
+        disk.seconds = disk.seconds.clamp(0.0, 1e9);
+    }
     kept
 }
 

@@ -203,6 +203,7 @@ fn observation(
             checked_at: at,
         }),
         recovered: vec![],
+        recovering: vec![],
         console_bytes: 0,
         problem: failed.then(|| drivers::wire::Problem {
             code: "hypervisor.refused".into(),

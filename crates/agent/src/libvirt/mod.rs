@@ -139,6 +139,7 @@ impl Libvirt {
         Found {
             complete: self.storage.is_complete(&id, &disks_of(&dir)),
             recovered: self.storage.recovered(&id),
+            recovering: self.storage.recovering(&id),
             console_bytes: fs::metadata(dir.join("console.log")).map_or(0, |metadata| metadata.len()),
             generation: seen.mark.generation,
             domain: seen.name,
@@ -167,6 +168,7 @@ impl Libvirt {
             vcpus: 0,
             memory_mib: 0,
             recovered: Vec::new(),
+            recovering: self.storage.recovering(id),
             console_bytes: 0,
         }
     }

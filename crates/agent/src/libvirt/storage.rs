@@ -22,13 +22,14 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use base::{Error, Result, limits};
 use drivers::converge::ControlPlane;
 use drivers::wire::{
-    DiskSource, DiskSpec, Filesystem, ImageFormat, ImageRef, IntentId, MachineSpec, Recovered, RecoveryAccess,
-    RecoveryId, Sha256,
+    DiskSource, DiskSpec, Filesystem, ImageFormat, ImageRef, IntentId, MachineSpec, Recovered, Recovering,
+    RecoveryAccess, RecoveryId, Sha256,
 };
 use vault::request::{Restore, Restored, Task};
 
@@ -43,6 +44,8 @@ pub struct Storage {
     vault: vault::client::Worker,
     /// One download of an image at a time.
     fetching: Mutex<HashMap<Sha256, Arc<Mutex<()>>>>,
+    /// The disk of each machine that comes back from a snapshot just now.
+    recovering: Mutex<HashMap<IntentId, Recovering>>,
 }
 
 /// An image that is here.
@@ -85,7 +88,7 @@ impl Storage {
         files::passable_dir(&images)?;
         files::passable_dir(&machines)?;
         let vault = vault::client::Worker::new(vault::client::program());
-        Ok(Self { images, machines, server, vault, fetching: Mutex::default() })
+        Ok(Self { images, machines, server, vault, fetching: Mutex::default(), recovering: Mutex::default() })
     }
 
     /// The directory of one machine.
@@ -281,7 +284,15 @@ impl Storage {
         }
         let folder = self.dir(id).join(format!(".{}.recovery", disk.name));
         empty(&folder)?;
-        let restored = self.restore(&access, folder.join("disk"))?;
+        let began = Instant::now();
+        let restored = self.restore(&access, folder.join("disk"), &mut |told| {
+            let (true, Some(total)) = (told.bytes, told.total.filter(|total| *total > 0)) else { return };
+            let (disk, recovery, done) = (disk.name.clone(), recovery.clone(), told.done);
+            let seconds = began.elapsed().as_secs_f64();
+            self.under_way().insert(id.clone(), Recovering { disk, recovery, done, total, seconds });
+        });
+        self.under_way().remove(id);
+        let restored = restored?;
         let draft = folder.join("disk").join(Path::new(&access.path).file_name().unwrap_or_default());
         let length = fs::metadata(&draft).map_err(|e| failed("read", &draft, e))?.len();
         if length != access.bytes {
@@ -314,12 +325,21 @@ impl Storage {
         Ok((path, "raw"))
     }
 
-    fn restore(&self, access: &RecoveryAccess, to: PathBuf) -> Result<Restored> {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<IntentId, Recovering>> {
+        self.recovering.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The disk of a machine that comes back just now, and how far it is.
+    pub fn recovering(&self, id: &IntentId) -> Vec<Recovering> {
+        self.under_way().get(id).cloned().into_iter().collect()
+    }
+
+    fn restore(&self, access: &RecoveryAccess, to: PathBuf, told: vault::client::Listener<'_>) -> Result<Restored> {
         let unread = |e| Error::invalid("recovery.access", "what opens the recovery does not read").because(e);
         let repository = serde_json::from_value(access.repository.clone()).map_err(unread)?;
         let (snapshot, path) = (access.snapshot.clone(), access.path.clone());
         let task = Task::Restore(Restore { snapshot, path, to, sparse: true, owners: false });
-        match self.vault.run(&repository, &task, &vault::client::Cancel::new(), &mut |_| {})? {
+        match self.vault.run(&repository, &task, &vault::client::Cancel::new(), told)? {
             vault::request::Answer::Restored(restored) => Ok(restored),
             _ => Err(Error::bug("task.answer", "the backup engine answered something else")),
         }

@@ -132,14 +132,13 @@ fn a_machine_is_saved_while_it_runs_and_plain_restic_brings_its_disk_back() {
     // Looked into while it is nowhere but in the repository: a journal that was not written back is read as if it were.
     let path = "/machines/mch_saved/data.raw".to_owned();
     let look = Work::LookInto { snapshot: one.snapshot.clone(), path: path.clone(), after: String::new() };
-    let Outcome::LookedInto { items, next: None } = done(&host, "look", look, json!([first])) else { panic!("no list") };
+    let Outcome::LookedInto { items, next: None } = done(&host, "look", look, json!([first])) else {
+        panic!("no list")
+    };
     let log = items.iter().find(|item| item.name == "lived.log").unwrap_or_else(|| panic!("{items:?}"));
     assert_eq!(log.kind, SavedKind::File);
-    let fetch = Work::FetchFile {
-        snapshot: one.snapshot.clone(),
-        path: format!("{path}/lived.log"),
-        bytes_max: 1 << 20,
-    };
+    let fetch =
+        Work::FetchFile { snapshot: one.snapshot.clone(), path: format!("{path}/lived.log"), bytes_max: 1 << 20 };
     let Outcome::FileFetched { bytes, .. } = done(&host, "fetch", fetch, json!([first])) else { panic!("no file") };
     let fetched = host.server.memory.lock().unwrap().files["fetch"].clone();
     assert_eq!(bytes, fetched.len() as u64);

@@ -289,6 +289,58 @@ pub fn measured(tx: &mut Tx<'_>, recovery: &Recovery) -> Result<Vec<Measured>> {
     Ok(all)
 }
 
+/// A disk that comes back just now, and how far it is by its host's word.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnderWay {
+    /// The machine that was saved.
+    pub machine: String,
+    /// The machine that is made.
+    pub made: String,
+    /// The disk.
+    pub disk: String,
+    /// Bytes that are there; all of them: they are being hashed.
+    pub done: u64,
+    /// Bytes that come.
+    pub total: u64,
+    /// Bytes a second, so far.
+    pub bytes_per_second: Option<u64>,
+    /// Seconds until the rest is there, at that speed.
+    pub seconds_left: Option<u64>,
+}
+
+/// The disks of a recovery that come back just now.
+///
+/// # Errors
+/// Those of the database.
+pub fn under_way(tx: &mut Tx<'_>, recovery: &Recovery) -> Result<Vec<UnderWay>> {
+    let (id, mut all) = (recovery.wire_id()?, Vec::new());
+    for target in &load(tx, recovery.id)?.targets {
+        let Some(made) = &target.made else { continue };
+        let intent = intents::get(tx, &made.parse().map_err(|e: String| Error::bug("recovery.made", e))?)?;
+        for disk in intent.and_then(|intent| intent.observed).into_iter().flat_map(|seen| seen.recovering) {
+            if disk.recovery != id {
+                continue;
+            }
+            // Whole milliseconds: nothing is said of a speed before the first second.
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded when it was stored")]
+            let millis = (disk.seconds.clamp(0.0, 1e9) * 1_000.0) as u64;
+            let speed = u128::from(disk.done) * 1_000 / u128::from(millis.max(1));
+            let speed = u64::try_from(speed).ok().filter(|speed| *speed > 0 && millis >= 1_000);
+            all.push(UnderWay {
+                machine: target.machine.clone(),
+                made: made.clone(),
+                disk: disk.disk,
+                done: disk.done,
+                total: disk.total,
+                bytes_per_second: speed,
+                seconds_left: speed.map(|speed| disk.total.saturating_sub(disk.done).div_ceil(speed)),
+            });
+        }
+    }
+    Ok(all)
+}
+
 /// The digests that a disk of a point had each time that it came back.
 ///
 /// # Errors

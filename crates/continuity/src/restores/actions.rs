@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ask, KIND, Plan, RESTORE, Restore, State, plan, store};
 use crate::RestoreId;
-use crate::recoveries::{self, Measured};
+use crate::recoveries::{self, Measured, UnderWay};
 
 /// The service that the actor may do so with. Hosts are the operator's: naming one wants a look at it.
 fn granted(tx: &mut Tx<'_>, action: &str, ask: &Ask) -> Result<base::id::TenantId> {
@@ -133,6 +133,8 @@ pub struct RestoreDetail {
     pub run: Option<RunDetail>,
     /// The disks that came back by now, as their host measured it.
     pub disks: Vec<Measured>,
+    /// The disks that come back just now, and how far they are.
+    pub under_way: Vec<UnderWay>,
 }
 
 fn known(tx: &mut Tx<'_>, action: &str, id: RestoreId) -> Result<Restore> {
@@ -150,14 +152,14 @@ pub static GET: Action<RestoreRef, RestoreDetail> = Action {
         let restore = known(tx, "restore.get", input.id)?;
         let run = flows::of_subject(tx, KIND, &input.id.to_string())?.pop();
         let run = run.map(|run| flows::progress(tx, run.id)).transpose()?;
-        let disks = match restore.recovery {
+        let (disks, under_way) = match restore.recovery {
             Some(id) => {
                 let recovery = recoveries::load(tx, id)?;
-                recoveries::measured(tx, &recovery)?
+                (recoveries::measured(tx, &recovery)?, recoveries::under_way(tx, &recovery)?)
             }
-            None => Vec::new(),
+            None => (Vec::new(), Vec::new()),
         };
-        Ok(RestoreDetail { restore, run, disks })
+        Ok(RestoreDetail { restore, run, disks, under_way })
     },
 };
 

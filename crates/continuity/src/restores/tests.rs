@@ -285,6 +285,14 @@ fn a_copy_that_a_host_finds_damaged_is_not_taken_a_second_time() {
         let now = house.gate().now();
         let problem =
             Problem { code: vault::fault::REPOSITORY_DAMAGED.into(), message: "a pack is cut".into(), retrying: false };
+        let recovery = look(house.gate(), begun.id).restore.recovery.unwrap().to_string().parse().unwrap();
+        let recovering = drivers::wire::Recovering {
+            disk: "system".into(),
+            recovery,
+            done: 3_000_000,
+            total: 9_000_000,
+            seconds: 2.0,
+        };
         let seen = drivers::wire::Observation {
             id: made.parse().unwrap(),
             generation: 1,
@@ -297,6 +305,7 @@ fn a_copy_that_a_host_finds_damaged_is_not_taken_a_second_time() {
             lives: vec![],
             check: None,
             recovered: vec![],
+            recovering: vec![recovering],
             console_bytes: 0,
             problem: Some(problem),
             observed_at: now,
@@ -310,6 +319,12 @@ fn a_copy_that_a_host_finds_damaged_is_not_taken_a_second_time() {
             tasks: vec![],
         };
         house.gate().run(&resources::testing::agent(onto, OPERATOR), &resources::observe::OBSERVE, report).unwrap();
+        let under_way = look(house.gate(), begun.id).under_way;
+        assert_eq!(
+            (under_way[0].disk.as_str(), under_way[0].done, under_way[0].total),
+            ("system", 3_000_000, 9_000_000)
+        );
+        assert_eq!((under_way[0].bytes_per_second, under_way[0].seconds_left), (Some(1_500_000), Some(4)));
         settle(&house, &[onto], Mood::Willing);
         let told = look(house.gate(), begun.id).restore;
         assert_eq!(told.state, State::Failed, "{engine}");

@@ -17,7 +17,7 @@ use crate::hypervisor::{Answer, Found, spec_digest};
 use crate::moment::{HostClock, Moment};
 use crate::wire::{
     CheckResult, Desired, Intent, IntentId, Intents, MachineSpec, MachineState, Observation, Orphan, Power, Problem,
-    ReportAnswer, TaskId, TaskReport,
+    Recovering, ReportAnswer, TaskId, TaskReport,
 };
 
 /// Revisions in one second of an agent's life: below 2^53 for as long as JSON's numbers are doubles somewhere.
@@ -59,6 +59,8 @@ struct Entry {
     reused: bool,
     stranger: bool,
     blind: bool,
+    /// The disks that come back just now.
+    recovering: Vec<Recovering>,
     check: Option<CheckResult>,
     probes: u32,
     revision: u64,
@@ -226,7 +228,7 @@ impl Book {
         let now = self.clock.now();
         let mut inner = self.inner();
         let mut orphans = Vec::new();
-        let mut passes = Vec::new();
+        let (mut passes, mut moved) = (Vec::new(), Vec::new());
         for found in listed {
             let Some(entry) = inner.entries.get_mut(&found.id) else {
                 orphans.push(orphan(found));
@@ -234,6 +236,10 @@ impl Book {
             };
             if entry.stranger {
                 orphans.push(orphan(found));
+            }
+            if entry.recovering != found.recovering {
+                entry.recovering.clone_from(&found.recovering);
+                moved.push(&found.id);
             }
             let same_run = match (&entry.record.life, found.activity.run()) {
                 (Some(open), Some(run)) => open.run == run.name,
@@ -249,6 +255,8 @@ impl Book {
                 passes.push(found.id.clone());
             }
         }
+        // How far a disk is that comes back is told as it goes, though nothing else changed.
+        moved.into_iter().for_each(|id| inner.revise(id));
         let here: std::collections::HashSet<&IntentId> = listed.iter().map(|found| &found.id).collect();
         let missing = inner.entries.values().filter(|entry| entry.record.life.is_some());
         passes.extend(missing.map(|entry| &entry.record.id).filter(|id| !here.contains(id)).cloned());
@@ -606,6 +614,7 @@ impl Entry {
             reused: false,
             stranger: false,
             blind: false,
+            recovering: Vec::new(),
             check: None,
             probes: 0,
             revision: 0,
@@ -650,6 +659,7 @@ impl Entry {
             lives: self.record.lives(),
             check: self.check.clone().filter(|check| Some(check.life) == life),
             recovered: self.found.as_ref().map_or_else(Vec::new, |found| found.recovered.clone()),
+            recovering: self.recovering.clone(),
             console_bytes: self.found.as_ref().map_or(0, |found| found.console_bytes),
             problem: reused.or_else(|| self.problem.clone()).or_else(|| self.verdict.problem.clone()),
             observed_at: now.wall,

@@ -332,6 +332,9 @@ impl Shared {
                     for id in self.book.watch(&listed) {
                         self.passes.push(&id, Duration::ZERO);
                     }
+                    if self.book.has_news() {
+                        self.wake_reporter();
+                    }
                 }
                 Err(error) => {
                     tries += 1;

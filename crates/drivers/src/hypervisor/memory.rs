@@ -405,6 +405,7 @@ impl Machine {
             memory_mib: self.memory_mib,
             console_bytes: 0,
             recovered: self.spec.disks.iter().filter_map(recovered).collect(),
+            recovering: Vec::new(),
         }
     }
 }

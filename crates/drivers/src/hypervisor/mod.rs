@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use base::{Result, time::Timestamp};
 
-use crate::wire::{DiskSource, HostReport, IntentId, MachineSpec, Power, Recovered};
+use crate::wire::{DiskSource, HostReport, IntentId, MachineSpec, Power, Recovered, Recovering};
 
 /// Something that runs machines on this host.
 pub trait Hypervisor: Send + Sync + 'static {
@@ -117,6 +117,8 @@ pub struct Found {
     pub console_bytes: u64,
     /// The disks that were made from a snapshot.
     pub recovered: Vec<Recovered>,
+    /// The disks that come back from a snapshot just now.
+    pub recovering: Vec<Recovering>,
 }
 
 impl Found {

@@ -55,7 +55,7 @@ pub use intent::{
 pub use look::{SavedItem, SavedKind};
 pub use name::{IntentId, Mac, RecoveryId, Sha256, TaskId};
 pub use observation::{
-    CheckResult, ConsoleTail, Life, LifeEnd, MachineState, Observation, Orphan, Problem, Recovered, Report,
+    CheckResult, ConsoleTail, Life, LifeEnd, MachineState, Observation, Orphan, Problem, Recovered, Recovering, Report,
     ReportAnswer, SHUT_DOWN_INSIDE,
 };
 pub use task::{

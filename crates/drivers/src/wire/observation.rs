@@ -74,6 +74,9 @@ pub struct Observation {
     /// The disks that were made from a snapshot, and how that went.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recovered: Vec<Recovered>,
+    /// The disks that come back from a snapshot just now, and how far they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recovering: Vec<Recovering>,
     /// How many bytes of console there are to ask for.
     #[serde(default)]
     pub console_bytes: u64,
@@ -207,6 +210,22 @@ pub struct CheckResult {
     /// When the last try was.
     #[schemars(with = "String")]
     pub checked_at: Timestamp,
+}
+
+/// A disk that comes back from a snapshot just now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovering {
+    /// The disk's name within its machine.
+    pub disk: String,
+    /// What it is recovered from.
+    pub recovery: RecoveryId,
+    /// Bytes that are there. As many as come: they are being hashed.
+    pub done: u64,
+    /// Bytes that come.
+    pub total: u64,
+    /// Seconds since it began.
+    pub seconds: f64,
 }
 
 /// A disk that was made from a snapshot.

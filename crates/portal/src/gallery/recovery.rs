@@ -166,6 +166,10 @@ pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
             steps: Some(steps(p, 4, false)),
             links: vec![],
             disks: vec![("system".into(), "10 GiB".into(), "81.2 s".into(), "12.9 s".into(), "ab".repeat(32))],
+            under_way: vec![(
+                Bar::bytes(p, "data", 3 << 30, 10 << 30),
+                p.with2(b.speed_and_left, "120 MiB", p.span(61)),
+            )],
             facts: vec![(b.how, b.in_place.into()), (b.from_copy, "far".into())],
             end: None,
             live: true,

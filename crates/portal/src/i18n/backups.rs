@@ -71,6 +71,9 @@ super::messages! {
         work_other: "主機作業", "work on the host";
         of_total: "{} / {}", "{} of {}";
 
+        coming_back: "正在還原的磁碟", "Disks that come back";
+        speed_and_left: "每秒 {}，約剩 {}", "{} a second, about {} left";
+        verifying: "已讀回，正在驗證", "all of it is there, and is being verified";
         look_inside: "查看內容", "Look inside";
         files_of: "{} 的檔案", "Files of {}";
         files_lead: "直接從「{}」的副本讀取，不還原任何東西。", "Read from the copy at {}; nothing is restored for it.";

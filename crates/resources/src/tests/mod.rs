@@ -249,6 +249,7 @@ pub fn seen(id: &str, generation: u64, revision: u64, state: MachineState, at: T
         lives: vec![],
         check: None,
         recovered: vec![],
+        recovering: vec![],
         console_bytes: 0,
         problem: None,
         observed_at: at,

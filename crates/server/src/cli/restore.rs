@@ -185,7 +185,7 @@ fn follow(client: &Client, id: &str, json: bool) -> Result<()> {
     }
     loop {
         let now = client.get(&path(id)?)?;
-        bar.set_message(step(&now));
+        bar.set_message(format!("{}{}", step(&now), under_way(&now)));
         bar.tick();
         let state = show::text(&now, "state");
         if state != "running" {
@@ -198,6 +198,21 @@ fn follow(client: &Client, id: &str, json: bool) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(500));
     }
+}
+
+/// The disks that come back just now: ` [#####-----] 3.0 MiB of 6.0 MiB, 1.0 MiB a second, 3 s left`.
+fn under_way(restore: &Json) -> String {
+    let disks = restore["underWay"].as_array().into_iter().flatten();
+    let said = disks.map(|disk| {
+        let (done, total) = (disk["done"].as_u64().unwrap_or(0), disk["total"].as_u64().unwrap_or(0).max(1));
+        let filled = usize::try_from(u128::from(done.min(total)) * 20 / u128::from(total)).unwrap_or(20);
+        let bar = format!("[{}{}]", "#".repeat(filled), "-".repeat(20 - filled));
+        let speed = disk["bytesPerSecond"].as_u64().map(|_| format!(", {} a second", mib(&disk["bytesPerSecond"])));
+        let left = disk["secondsLeft"].as_i64().map(|left| format!(", {} left", span(left)));
+        let rest = [speed, left].into_iter().flatten().collect::<String>();
+        format!("  {} {bar} {} of {}{rest}", show::text(disk, "disk"), mib(&disk["done"]), mib(&disk["total"]))
+    });
+    said.collect()
 }
 
 /// How far something is: `1.5 of 8.0 MiB`; nothing where that is not known.

@@ -67,7 +67,8 @@ impl Host {
         let room = Room::new();
         let data = room.0.join("agent");
         fs::create_dir(&data).unwrap();
-        let hands = Hands { libvirt: None, vault: client::Worker::new(program()), scratch: data.join("backups"), data };
+        let (vault, scratch) = (client::Worker::new(program()), data.join("backups"));
+        let hands = Hands { libvirt: None, server: std::sync::Arc::new(crate::command::Nobody), vault, scratch, data };
         let host = Host { room, hands };
         host.hands.tidy().unwrap();
         host.run("htsk_make", Work::MakeRepository { alike: false }, host.access(&["own", "escrow"], None)).unwrap();

@@ -107,6 +107,7 @@ impl World {
             lives: vec![],
             check: None,
             recovered: vec![],
+            recovering: vec![],
             console_bytes: 0,
             problem: None,
             observed_at: gate.now(),
