@@ -108,7 +108,7 @@ impl Worker for Hands {
             Work::ForgetSnapshots { snapshots, grace_hours } => job.forget(snapshots, *grace_hours),
             Work::RestoreDamaged { snapshot, path } => job.restore_damaged(&task.id, snapshot, path),
             Work::LookInto { snapshot, path, after } => job.look(snapshot, path, after),
-            Work::FetchFile { snapshot, path, bytes_max } => job.fetch(&task.id, snapshot, path, *bytes_max),
+            Work::FetchFile { snapshot, path, bytes_max } => job.fetch_file(&task.id, snapshot, path, *bytes_max),
             Work::Unknown => {
                 Err(Error::invalid("task.unsupported", "this version of the agent does not know such work; upgrade it"))
             }
@@ -311,7 +311,7 @@ impl Job<'_> {
     }
 
     /// Brings a file out of a snapshot, and hands it over.
-    fn fetch(&mut self, id: &TaskId, snapshot: &str, path: &str, bytes_max: u64) -> Result<Outcome> {
+    fn fetch_file(&mut self, id: &TaskId, snapshot: &str, path: &str, bytes_max: u64) -> Result<Outcome> {
         let scratch = Scratch::new(self.hands.scratch.join(id.as_str()))?;
         let to = scratch.0.join("file");
         let fetch = Task::Fetch { snapshot: snapshot.to_owned(), path: path.to_owned(), to: to.clone(), bytes_max };
