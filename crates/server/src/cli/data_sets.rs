@@ -53,7 +53,7 @@ Examples:
 Examples:
   yunwei backup data-set restore dset_… --plan                       what it would do
   yunwei backup data-set restore dset_…                              to a directory of its own
-  yunwei backup data-set restore dset_… --database shop --as shop_2  a dump, into a new database
+  yunwei backup data-set restore dset_… --database shop --as shop_2    a dump, into a new database
   yunwei backup data-set restore dset_… --at 2026-11-22T20:15:00Z    a server with its logs, as of then
   yunwei backup data-set restore dset_… --below /srv/restored --host hst_…")]
     Restore(Box<Restore>),
