@@ -374,6 +374,10 @@ fn plan_rows(p: &Page, plan: &Plan) -> Vec<(&'static str, String)> {
 /// Where to: a directory of its own, or for dumps a new database.
 fn ways(s: &Signed, plan: &Plan, wrong: &[(&str, String)]) -> Vec<Field> {
     let (b, form) = (&s.t().backups, &s.visit.form);
+    // Loading and recovering databases is the operator's.
+    if !s.p().operator() {
+        return Vec::new();
+    }
     if plan.source.keeps_logs() {
         let ways = vec![
             Choice {

@@ -10,7 +10,7 @@ use base::id::TenantId;
 use base::{Error, Result};
 use billing::bills::{self, Compensation};
 use billing::{accounts, usage};
-use continuity::{alarms, backups, drills, restores};
+use continuity::{alarms, backups, datasets, drills, restores};
 use durable::flows;
 use gate::{Fact, RecordFact, Tx};
 use provisioning::{fulfilment, services};
@@ -119,6 +119,7 @@ fn of_provisioning(tx: &mut Tx<'_>, fact: &provisioning::Fact) -> Result<()> {
         }
         F::ServiceTerminated { service, .. } => {
             backups::protections::terminated(tx, service)?;
+            datasets::service_terminated(tx, service)?;
             drills::plans::service_terminated(tx, service)
         }
     }

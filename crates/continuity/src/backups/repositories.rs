@@ -246,8 +246,8 @@ fn access(tx: &mut Tx<'_>, task: &Task) -> Result<Json> {
                 return Err(not_ours(task));
             }
             match work {
-                Work::BackUpData { set, .. } => {
-                    let password = datasets::password(tx, set.parse()?)?;
+                Work::BackUpData { set, source, .. } => {
+                    let password = datasets::password_for(tx, set.parse()?, source)?;
                     Ok(with_password(all.iter().map(|one| json!(one)).collect(), password))
                 }
                 _ => as_json(&all),

@@ -1,5 +1,7 @@
 //! Rows of protections, points and copies.
 
+use std::collections::BTreeSet;
+
 use base::Result;
 use base::id::TenantId;
 use base::time::Timestamp;
@@ -294,6 +296,17 @@ pub(crate) fn may_let_go(tx: &mut Tx<'_>, points: &[Point], policy: &BackupPolic
     Ok(retention::may_let_go(least, wanted.min(policy.terms.places.len())))
 }
 
+/// Of each part that the newest point has, the newest point with a copy of it that was found whole: where
+/// one part fails for long, what is left of it is not let go with its time.
+pub(crate) fn last_of_parts(conn: &mut Conn<'_>, service: &str) -> Result<BTreeSet<RecoveryPointId>> {
+    let sql = "SELECT MAX(c.point) FROM recovery_points p JOIN recovery_copies c ON c.point = p.id AND c.state = 'verified'
+         WHERE p.service = $1 AND p.state IN ('available', 'degraded') AND c.part IN (
+             SELECT r.part FROM recovery_parts r WHERE r.point =
+                 (SELECT MAX(n.id) FROM recovery_points n WHERE n.service = $1 AND n.state IN ('available', 'degraded', 'failed')))
+         GROUP BY c.part";
+    Ok(conn.query(sql, args![service], |row| row.get(0))?.into_iter().collect())
+}
+
 /// Lets a point go: it is offered no more; its copies follow. One that something is being restored
 /// from stays for as long as that lasts.
 pub(crate) fn expire(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<bool> {
@@ -317,7 +330,8 @@ pub(crate) fn add_part(
 ) -> Result<()> {
     let spec = text(spec)?;
     tx.execute(
-        "INSERT INTO recovery_parts (point, part, kind, host, spec) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (point, part) DO UPDATE SET host = excluded.host",
+        "INSERT INTO recovery_parts (point, part, kind, host, spec) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (point, part) DO UPDATE SET host = excluded.host,
+             spec = CASE WHEN recovery_parts.taken IS NULL THEN excluded.spec ELSE recovery_parts.spec END",
         args![point, part, kind.word(), host, spec],
     )?;
     for (position, repository) in repositories.iter().enumerate() {

@@ -125,7 +125,8 @@ fn expire(tx: &mut Tx<'_>, service: &str) -> Result<()> {
     let policy = policies::load(tx, policy)?;
     let judged = store::judged(tx, service)?;
     let table = retention::keep(&judged, &policy.terms.retention, &policy.terms.schedule.zone());
-    let goes: Vec<_> = table.iter().filter(|verdict| verdict.goes()).collect();
+    let held = store::last_of_parts(tx, service)?;
+    let goes: Vec<_> = table.iter().filter(|verdict| verdict.goes() && !held.contains(&verdict.point)).collect();
     if goes.is_empty() || alarms::holds_points(tx, service)? || !store::may_let_go(tx, &judged, &policy)? {
         return Ok(());
     }
@@ -265,7 +266,11 @@ fn would_expire(gate: &Gate, service: &str) -> Result<bool> {
         let policy = conn.query_one(sql, args![service], |row| row.get(0))?;
         let terms = policies::load(conn, policy)?.terms;
         let table = retention::keep(&store::judged(conn, &service)?, &terms.retention, &terms.schedule.zone());
-        Ok(table.iter().any(retention::Verdict::goes) && !alarms::holds_points(conn, &service)?)
+        if !table.iter().any(retention::Verdict::goes) || alarms::holds_points(conn, &service)? {
+            return Ok(false);
+        }
+        let held = store::last_of_parts(conn, &service)?;
+        Ok(table.iter().any(|verdict| verdict.goes() && !held.contains(&verdict.point)))
     })
 }
 

@@ -333,6 +333,9 @@ impl Take {
                     Ok(host) => host,
                     Err(problem) => return Ok(Err(problem)),
                 };
+                if part.kind == PartKind::DataSet && datasets::load(tx, part.part.parse()?)?.ended_at.is_some() {
+                    return Ok(Err(problem("dataSet.ended", "the data set has ended meanwhile")));
+                }
                 // Others must not wait a day for a host that may never come back.
                 if part.kind == PartKind::DataSet && !hosts::load(tx, host)?.reachable {
                     return Ok(Err(problem("task.host_silent", "the host of the data set is silent")));

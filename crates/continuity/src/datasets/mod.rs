@@ -131,6 +131,16 @@ pub(crate) fn password(tx: &mut Tx<'_>, id: DataSetId) -> Result<Option<Secret>>
     known.password.as_ref().map(unseal).transpose()
 }
 
+/// [`password`], for a server that was named when something was taken or asked for: where the data set
+/// names another one by now, its password is not for the old one.
+pub(crate) fn password_for(tx: &mut Tx<'_>, id: DataSetId, source: &DataSource) -> Result<Option<Secret>> {
+    if load(tx, id)?.source.server() != source.server() {
+        let message = "the data set names another server or user by now, and its password is for that one alone";
+        return Err(Error::conflict("dataSet.stale", message));
+    }
+    password(tx, id)
+}
+
 fn sealed(tx: &mut Tx<'_>, id: DataSetId, source: &DataSource, password: Option<&String>) -> Result<Option<String>> {
     let Some(password) = password else { return Ok(None) };
     if source.server().is_none() {
@@ -265,6 +275,11 @@ pub static UPDATE: Action<ChangeDataSet, DataSet> = Action {
         may_use(tx, "dataSet.update", host)?;
         let source = input.source.as_ref().unwrap_or(&found.source);
         source.check()?;
+        let elsewhere = source.server() != found.source.server() || host != found.host || !source.keeps_logs();
+        if found.source.keeps_logs() && elsewhere {
+            let message = "the server keeps its logs for this data set; end it, and make another for the other server";
+            return Err(Error::conflict("dataSet.logs_kept", message));
+        }
         // A password is for one server and one user: sent to another it would be given away.
         if input.password.is_none() && found.password.is_some() && source.server() != found.source.server() {
             let message = "the server or its user changes: give the password anew";
@@ -300,6 +315,19 @@ pub(crate) fn task_ended(tx: &mut Tx<'_>, set: &str, task: &TaskId) -> Result<()
         tracing::warn!(set, code = problem.code, "the slot of a data set that has ended is left: {}", problem.message);
     }
     store::forget_password(tx, set.parse()?)
+}
+
+/// A service is no more: nothing is taken of its data sets, and no server keeps anything for them. The
+/// reaction to provisioning's `ServiceTerminated`.
+///
+/// # Errors
+/// Those of the database.
+pub fn service_terminated(tx: &mut Tx<'_>, service: &str) -> Result<()> {
+    for set in store::of_service(tx, service, false)? {
+        store::end(tx, set.id)?;
+        let_go(tx, &set)?;
+    }
+    Ok(())
 }
 
 /// Takes no more of a data set.

@@ -9,7 +9,8 @@
 //! - the point is kept while a restore of it runs, and the host is given what opens the repository
 //!   for as long;
 //! - nothing that is there is written over: the host refuses, whatever it is asked for;
-//! - a customer does not choose where on a host: that is the operator's.
+//! - a customer does not choose where on a host, and has nothing run there: it brings files and dumps back
+//!   to a directory; loading and recovering a database is the operator's.
 
 use base::id::{HostId, TenantId};
 use base::time::Timestamp;
@@ -200,14 +201,23 @@ pub struct DataRestoreDetail {
 /// The data set that the actor may bring back so. Where on a host is the operator's to say.
 fn allowed(tx: &mut Tx<'_>, action: &str, ask: &Ask) -> Result<DataSet> {
     let set = granted(tx, action, ask.id)?;
-    let named = match &ask.to {
-        Some(DataTarget::Directory { below, .. } | DataTarget::Instant { below, .. }) => below.is_some(),
-        _ => false,
+    // To load a dump or to recover a server is to run what its owner left in it, on the operator's host.
+    let (named, runs) = match &ask.to {
+        Some(DataTarget::Directory { below, .. }) => (below.is_some(), false),
+        Some(DataTarget::Database { .. } | DataTarget::Instant { .. }) => (false, true),
+        None => (false, false),
     };
-    if named || ask.host.is_some() {
-        may_use(tx, action, ask.host.unwrap_or(set.host))?;
+    if !named && !runs && ask.host.is_none() {
+        return Ok(set);
     }
-    Ok(set)
+    match may_use(tx, action, ask.host.unwrap_or(set.host)) {
+        Err(_) if runs && ask.host.is_none() => {
+            let message =
+                "a database is loaded or recovered by the operator: ask it to, or bring the dump back to a directory";
+            Err(Error::forbidden("dataRestore.operator", message).at("to"))
+        }
+        other => other.map(|()| set),
+    }
 }
 
 fn target(ask: &Ask, source: &DataSource) -> Result<DataTarget> {
@@ -439,11 +449,26 @@ pub(crate) fn access(tx: &mut Tx<'_>, task: &Task) -> Result<Json> {
         return Err(Error::conflict("recovery.no_copy", message));
     }
     let repository = repositories::for_reading(tx, one.repository)?;
-    let password = match one.to {
-        DataTarget::Database { .. } => super::password(tx, one.data_set)?,
-        DataTarget::Directory { .. } | DataTarget::Instant { .. } => None,
+    let password = match (&one.to, &task.work) {
+        (DataTarget::Database { .. }, Work::RestoreData { source, .. }) => {
+            super::password_for(tx, one.data_set, source)?
+        }
+        _ => None,
     };
     Ok(repositories::with_password(vec![repository], password))
+}
+
+/// Whether a restore that is done shows that all of a data set comes back, and not just that bytes of it do.
+fn proves(tx: &mut Tx<'_>, one: &DataRestore) -> Result<bool> {
+    let point = points::load(tx, one.point)?;
+    let part = point.part(&one.data_set.to_string());
+    let is_files = part.and_then(|part| part.data_set.as_ref()).is_some_and(|set| set.source.server().is_none());
+    let databases = part.and_then(|part| part.taken.as_ref()?.data.as_ref()).map_or(0, |data| data.databases.len());
+    Ok(match &one.to {
+        DataTarget::Directory { only, .. } => is_files && only.is_empty(),
+        DataTarget::Database { .. } => databases == 1,
+        DataTarget::Instant { .. } => true,
+    })
 }
 
 /// A restore's task has ended.
@@ -453,7 +478,12 @@ pub(crate) fn task_ended(tx: &mut Tx<'_>, id: &str, task: &TaskId) -> Result<()>
     match (ended.state, &ended.outcome) {
         (tasks::State::Succeeded, Some(Outcome::DataRestored(restored))) => {
             store::close_restore(tx, one.id, State::Done, Some(restored), None)?;
-            crate::backups::store::set_part_proven(tx, one.point, &one.data_set.to_string(), one.repository)
+            match proves(tx, &one)? {
+                true => {
+                    crate::backups::store::set_part_proven(tx, one.point, &one.data_set.to_string(), one.repository)
+                }
+                false => Ok(()),
+            }
         }
         _ => {
             let problem = ended.problem.clone().unwrap_or_else(|| {
@@ -461,6 +491,8 @@ pub(crate) fn task_ended(tx: &mut Tx<'_>, id: &str, task: &TaskId) -> Result<()>
             });
             store::close_restore(tx, one.id, State::Failed, None, Some(&problem))?;
             match points::damage(&problem.code) {
+                // Of two snapshots nobody knows which one it was: the next look at the copies finds it.
+                Some(_) if one.logs_of.is_some() => Ok(()),
                 Some(state) => {
                     let part = one.data_set.to_string();
                     points::found(tx, one.point, Some(one.place), &part, state, &problem)

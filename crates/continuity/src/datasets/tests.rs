@@ -82,7 +82,9 @@ fn a_point_holds_machines_and_data_sets_and_each_comes_back() {
         assert_eq!(drilled, 1, "{engine}: only the copy that was used is proven");
 
         let to = DataTarget::Database { database: "shop".into(), name: "shop_back".into() };
-        let begun = house.gate().run(&member(CUSTOMER), &restores::START, ask(&shop, Some(to))).unwrap();
+        let refused = house.gate().run(&member(CUSTOMER), &restores::START, ask(&shop, Some(to.clone()))).unwrap_err();
+        assert_eq!(refused.code(), "dataRestore.operator", "{engine}: what is in a dump is run where it is loaded");
+        let begun = house.gate().run(&manager(), &restores::START, ask(&shop, Some(to))).unwrap();
         house.settle(&Behaviour::willing());
         assert_eq!(look(&house, begun.id).restore.restored.unwrap().at, "shop_back", "{engine}");
     }
@@ -295,7 +297,7 @@ fn an_instant_is_reached_from_the_base_before_it_by_the_logs_after_it() {
         let minutes = |n: i64| base::time::Timestamp::from_second(span(0).from.as_second() + 60 * n).unwrap();
         let plan = |at: Option<base::time::Timestamp>| {
             let to = DataTarget::Instant { below: None, at, logs: None };
-            house.gate().run(&member(CUSTOMER), &restores::PLAN, ask(&shop, Some(to)))
+            house.gate().run(&manager(), &restores::PLAN, ask(&shop, Some(to)))
         };
         let reached = |at| {
             let plan = plan(at).unwrap();
@@ -310,7 +312,7 @@ fn an_instant_is_reached_from_the_base_before_it_by_the_logs_after_it() {
         }
         // The task names both snapshots, and the point of the logs is kept as well while it runs.
         let to = DataTarget::Instant { below: None, at: Some(minutes(30)), logs: None };
-        house.gate().run(&member(CUSTOMER), &restores::START, ask(&shop, Some(to))).unwrap();
+        house.gate().run(&manager(), &restores::START, ask(&shop, Some(to))).unwrap();
         let kept = [points[0].id, points[1].id];
         for id in kept {
             assert!(!house.within(move |tx| crate::backups::store::expire(tx, id)).unwrap(), "{engine}");
@@ -321,6 +323,13 @@ fn an_instant_is_reached_from_the_base_before_it_by_the_logs_after_it() {
             }
             Answer::Say(outcome)
         }));
+        // Its logs are kept for this server and this host alone.
+        let change =
+            |host, source| ChangeDataSet { id: shop.id, revision: None, name: None, host, source, password: None };
+        for change in [change(Some(house.town.hosts[1]), None), change(None, Some(files()))] {
+            let refused = house.gate().run(&manager(), &UPDATE, change).unwrap_err();
+            assert_eq!(refused.code(), "dataSet.logs_kept", "{engine}");
+        }
         // It ends: its host lets go of the slot, and the password is forgotten after that, not before.
         house.gate().run(&manager(), &END, DataSetRef { id: shop.id }).unwrap();
         assert!(house.within(move |tx| password(tx, shop.id)).unwrap().is_some(), "{engine}");
@@ -330,5 +339,53 @@ fn an_instant_is_reached_from_the_base_before_it_by_the_logs_after_it() {
             Answer::Say(outcome)
         }));
         assert!(house.within(move |tx| password(tx, shop.id)).unwrap().is_none(), "{engine}");
+    }
+}
+
+#[test]
+fn a_new_password_is_not_for_the_server_of_before() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let house = protected(db, What::DataSets);
+    let shop = made(&house, "shop", database(), Some(PASSWORD));
+    let moved = DatabaseServer { socket: None, host: Some("new-db".into()), port: None, user: "backup".into() };
+    let source = DataSource::Postgresql { server: moved, databases: vec!["shop".into()], logs: false };
+    let (id, old) = (shop.id, shop.source.clone());
+    let given = move |source: &DataSource| {
+        let source = source.clone();
+        move |tx: &mut gate::Tx<'_>| password_for(tx, id, &source).map(|password| password.is_some())
+    };
+    assert!(house.within(given(&old)).unwrap());
+    let change = ChangeDataSet {
+        id,
+        revision: None,
+        name: None,
+        host: None,
+        source: Some(source.clone()),
+        password: Some("another".into()),
+    };
+    house.gate().run(&manager(), &UPDATE, change).unwrap();
+    assert!(house.within(given(&source)).unwrap());
+    assert_eq!(house.within(given(&old)).unwrap_err().code(), "dataSet.stale");
+}
+
+#[test]
+fn the_last_copy_of_a_part_outlives_its_time() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let house = protected(db, What::Everything);
+        made(&house, "www", files(), None);
+        let whole = house.taken();
+        let held = |house: &House| {
+            let service = house.service.clone();
+            house.gate().db().read(move |conn| crate::backups::store::last_of_parts(conn, &service)).unwrap()
+        };
+        assert_eq!(held(&house), [whole.id].into(), "{engine}");
+        house.gate().clock().advance(std::time::Duration::from_secs(3_600));
+        let id = house.take().id;
+        house.settle(&Behaviour::of(|task, _, outcome| match task.work {
+            Work::BackUpData { .. } => Answer::Fail("database.refused".into()),
+            _ => Answer::Say(outcome),
+        }));
+        assert_eq!(house.point(id).state, crate::backups::points::State::Degraded, "{engine}");
+        assert_eq!(held(&house), [whole.id, id].into(), "{engine}: the files are in the older one alone");
     }
 }

@@ -109,10 +109,13 @@ pub(super) fn taken(tx: &mut Tx<'_>, id: ReadingId, until: Timestamp) -> Result<
     tx.execute(sql, args![id, now, until]).map(drop)
 }
 
-/// A host that could read: any that is heard of.
+/// A host that could read in the place of one that is silent: one that machines stand on, for whoever reads is
+/// given what opens the tenant's repository. A guest with an agent of its own carries none, and may be
+/// another customer's.
 pub(super) fn any_host(tx: &mut Tx<'_>) -> Result<Option<base::id::HostId>> {
     tx.query_opt(
-        "SELECT id FROM hosts WHERE reachable = $1 AND state <> 'retired' ORDER BY id LIMIT 1",
+        "SELECT h.id FROM hosts h WHERE h.reachable = $1 AND h.state = 'active'
+         AND EXISTS (SELECT 1 FROM reservations v WHERE v.host = h.id AND v.state <> 'released') ORDER BY h.id LIMIT 1",
         args![true],
         |row| row.get(0),
     )

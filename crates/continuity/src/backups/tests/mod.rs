@@ -80,6 +80,7 @@ fn react(tx: &mut Tx<'_>, fact: &dyn Fact) -> Result<()> {
         }
         Some(provisioning::Fact::ServiceTerminated { service, .. }) => {
             protections::terminated(tx, service)?;
+            crate::datasets::service_terminated(tx, service)?;
             crate::drills::plans::service_terminated(tx, service)
         }
         _ => Ok(()),
