@@ -320,10 +320,20 @@ pub const LISTING_BYTES_MAX: usize = 96 << 10;
 pub const LISTING_ENTRIES_MAX: usize = 500;
 /// Longest path inside a recovery point, as text, in bytes.
 pub const INSIDE_PATH_BYTES_MAX: usize = 8 << 10;
+/// Names in such a path.
+pub const INSIDE_DEPTH_MAX: usize = 128;
+/// Longest name inside a recovery point, as text, in bytes: the longest name that file systems know, all of it escaped.
+pub const INSIDE_NAME_BYTES_MAX: usize = 1 << 10;
+/// Longest target of a symbolic link that is told, in bytes: no Linux system makes longer ones.
+pub const LINK_BYTES_MAX: u64 = 4 << 10;
 /// Largest file, or directory with all that is in it, that can be fetched from a recovery point.
 pub const DOWNLOAD_BYTES_MAX: u64 = 2 << 30;
-/// Files of one tenant that wait to be fetched at a time.
+/// Files of one tenant that hosts fetch at a time.
+pub const DOWNLOADS_OPEN_PER_TENANT_MAX: usize = 2;
+/// Files of one tenant that are kept at a time, those included that hosts fetch still.
 pub const DOWNLOADS_PER_TENANT_MAX: usize = 10;
+/// Directories that hosts look into for one tenant at a time.
+pub const LOOKS_OPEN_PER_TENANT_MAX: usize = 8;
 /// Directories that one tenant looks into at a time, those included that were told a while ago.
 pub const LOOKS_PER_TENANT_MAX: usize = 200;
 /// How long what was read in a recovery point is kept: a listing, or a file that nobody fetched.

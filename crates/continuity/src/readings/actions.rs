@@ -95,6 +95,15 @@ impl What<'_> {
         Work::LookInto { snapshot, path, after: self.after.to_owned() }
     }
 
+    /// How many a tenant may have: that are read just now, and these with those that are there.
+    fn most(&self) -> [usize; 2] {
+        if self.file {
+            [limits::DOWNLOADS_OPEN_PER_TENANT_MAX, limits::DOWNLOADS_PER_TENANT_MAX]
+        } else {
+            [limits::LOOKS_OPEN_PER_TENANT_MAX, limits::LOOKS_PER_TENANT_MAX]
+        }
+    }
+
     fn seconds(&self) -> i64 {
         if self.file { limits::READING_SECONDS } else { limits::LOOK_SECONDS_MAX }
     }
@@ -115,8 +124,12 @@ fn begin(
     let part = part(&point, named)?;
     let top = top(part);
     let path = if what.path.is_empty() { top.clone() } else { what.path.to_owned() };
-    let after_is = what.after.is_empty() || base::names::name(what.after).is_some();
-    if path.len() > limits::INSIDE_PATH_BYTES_MAX || base::names::path(&path).is_none() || !after_is {
+    let name = |text: &str| text.len() <= limits::INSIDE_NAME_BYTES_MAX && base::names::name(text).is_some();
+    let inside = |path: &str| {
+        path.len() <= limits::INSIDE_PATH_BYTES_MAX
+            && base::names::path(path).is_some_and(|names| names.len() <= limits::INSIDE_DEPTH_MAX)
+    };
+    if !inside(&path) || !(what.after.is_empty() || name(what.after)) {
         return Err(malformed());
     }
     let (copy, snapshot, host) = source(tx, part, place)?;
@@ -159,9 +172,14 @@ fn begin(
             return Ok(known);
         }
     }
-    let most = if what.file { limits::DOWNLOADS_PER_TENANT_MAX } else { limits::LOOKS_PER_TENANT_MAX };
-    if store::count(tx, point.tenant, what.file)? >= most {
-        let message = format!("{most} of these are kept at a time; wait until some are over: an hour at most");
+    let (open, kept) = store::count(tx, point.tenant, what.file)?;
+    let [open_max, kept_max] = what.most();
+    if open >= open_max {
+        let message = format!("{open_max} of these are read at a time; wait until one is there");
+        return Err(Error::exhausted("reading.too_many", message));
+    }
+    if kept >= kept_max {
+        let message = format!("{kept_max} of these are kept at a time; wait until some are over: an hour at most");
         return Err(Error::exhausted("reading.too_many", message));
     }
     store::insert(tx, &one)?;

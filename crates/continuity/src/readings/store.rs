@@ -87,12 +87,20 @@ pub(super) fn same(tx: &mut Tx<'_>, like: &Reading) -> Result<Option<Reading>> {
     tx.query_opt(&sql, args![like.point, like.part, like.place, like.file, like.path, like.after, now], read)
 }
 
-/// How many of a tenant's readings are kept, of one kind.
-pub(super) fn count(tx: &mut Tx<'_>, tenant: TenantId, file: bool) -> Result<usize> {
+/// How many of a tenant's readings of one kind are open, and how many are open or there: those that
+/// failed hold nobody up.
+pub(super) fn count(tx: &mut Tx<'_>, tenant: TenantId, file: bool) -> Result<(usize, usize)> {
     let now = tx.now;
-    let sql = "SELECT COUNT(*) FROM readings WHERE tenant = $1 AND file = $2 AND ends_at > $3";
-    let count: i64 = tx.query_one(sql, args![tenant, file, now], |row| row.get(0))?;
-    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    let mut of = |states: &str| -> Result<usize> {
+        let sql = format!(
+            "SELECT COUNT(*) FROM readings r JOIN host_tasks t ON t.id = r.task
+             WHERE r.tenant = $1 AND r.file = $2 AND r.ends_at > $3 AND ({states})"
+        );
+        let count: i64 = tx.query_one(&sql, args![tenant, file, now], |row| row.get(0))?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    };
+    let open = of("t.state IN ('waiting', 'running') AND r.late_at > $3")?;
+    Ok((open, open + of("t.state = 'succeeded'")?))
 }
 
 /// The files that were fetched from a point, the newest first.

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::Error;
 use base::id::TenantId;
+use base::{Error, limits};
 use commerce::testing::{OPERATOR, manager, member};
 use drivers::wire::{HostTask, TaskId, Work};
 use gate::Cx;
@@ -190,18 +190,44 @@ fn what_leads_elsewhere_is_refused_and_so_is_too_much() {
             let fetched = house.gate().run(&member(CUSTOMER), &actions::FETCH, fetch(point.id, path));
             assert_eq!(code(fetched), "reading.path", "{path:?}");
         }
-        assert_eq!(code(house.look(browse(point.id, &"/x".repeat(5_000)))), "reading.path");
+        assert_eq!(code(house.look(browse(point.id, &format!("/{}", "x".repeat(9_000))))), "reading.path");
+        assert_eq!(code(house.look(browse(point.id, &"/x".repeat(129)))), "reading.path");
         assert_eq!(code(house.gate().run(&member(CUSTOMER), &actions::FETCH, fetch(point.id, "/"))), "reading.path");
         let other = Browse { part: Some("vm_other".into()), ..browse(point.id, "") };
         assert_eq!(code(house.look(other)), "reading.part");
-        let page = Browse { after: "..".into(), ..browse(point.id, "") };
-        assert_eq!(code(house.look(page)), "reading.path");
-        assert!(house.tasks().is_empty());
-        for n in 0..base::limits::DOWNLOADS_PER_TENANT_MAX {
-            house.gate().run(&member(CUSTOMER), &actions::FETCH, fetch(point.id, &format!("/f{n}"))).unwrap();
+        for after in ["..".to_owned(), "x".repeat(1_025)] {
+            let page = Browse { after, ..browse(point.id, "") };
+            assert_eq!(code(house.look(page)), "reading.path");
         }
-        let more = house.gate().run(&member(CUSTOMER), &actions::FETCH, fetch(point.id, "/more"));
-        assert_eq!(code(more), "reading.too_many");
+        assert!(house.tasks().is_empty());
+        for n in 0..limits::LOOKS_OPEN_PER_TENANT_MAX {
+            house.look(browse(point.id, &format!("/d{n}"))).unwrap();
+        }
+        assert_eq!(code(house.look(browse(point.id, "/more"))), "reading.too_many");
+    });
+}
+
+#[test]
+fn few_files_are_fetched_at_a_time_and_those_that_failed_hold_nobody_up() {
+    each(|house, point| {
+        let ask = |n: usize| house.gate().run(&member(CUSTOMER), &actions::FETCH, fetch(point.id, &format!("/f{n}")));
+        for n in 0..limits::DOWNLOADS_OPEN_PER_TENANT_MAX {
+            ask(n).unwrap();
+        }
+        assert_eq!(code(ask(50)), "reading.too_many");
+        let fail = Behaviour::of(|_, _, _| Answer::Fail(vault::fault::FILESYSTEM_DAMAGED.into()));
+        house.settle(&fail);
+        for n in 0..limits::DOWNLOADS_PER_TENANT_MAX {
+            ask(100 + n).unwrap();
+            house.settle(&fail);
+        }
+        for n in 0..limits::DOWNLOADS_PER_TENANT_MAX {
+            ask(200 + n).unwrap();
+            house.settle(&handing(house.handed()));
+        }
+        assert_eq!(code(ask(300)), "reading.too_many");
+        // One that is there already is told again.
+        assert_eq!(ask(200).unwrap().state, State::Ready);
     });
 }
 
@@ -226,7 +252,7 @@ fn only_the_host_of_an_open_reading_is_given_its_key_and_only_that_one() {
         assert_eq!(code(access(other)), "task.not_found");
         let hand =
             |host, id: &TaskId| house.gate().run(&agent(host, OPERATOR), &tasks::HAND_OVER, TaskRef { id: id.clone() });
-        assert_eq!(hand(host, &task.id).unwrap().bytes_max, base::limits::DOWNLOAD_BYTES_MAX);
+        assert_eq!(hand(host, &task.id).unwrap().bytes_max, limits::DOWNLOAD_BYTES_MAX);
         assert_eq!(code(hand(other, &task.id)), "task.not_found");
         house.settle(&handing(house.handed()));
         assert_eq!(house.reading(&asked).state, State::Ready);

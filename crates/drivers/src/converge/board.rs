@@ -23,6 +23,33 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// How long a worker sleeps at most before it looks for what is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Reports of tasks that are told at once, in bytes of JSON: far from what the server takes at most.
+const NEWS_BYTES_MAX: usize = limits::REPORT_BYTES_MAX / 2;
+/// What is told of a problem, in bytes.
+const WORDS_BYTES_MAX: usize = 4 << 10;
+
+/// What is done one after the other, so that no kind of work waits behind another: backups behind
+/// what somebody fetches, and who looks into a directory behind either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// All that nobody sits and waits for.
+    Long,
+    /// Looks into directories.
+    Look,
+    /// Files that are fetched.
+    Fetch,
+}
+
+impl Lane {
+    fn of(work: &Work) -> Self {
+        match work {
+            Work::LookInto { .. } => Lane::Look,
+            Work::FetchFile { .. } => Lane::Fetch,
+            _ => Lane::Long,
+        }
+    }
+}
+
 /// The tasks of this host.
 pub(super) struct Board {
     inner: Mutex<Inner>,
@@ -62,7 +89,7 @@ impl Board {
         for report in book.tasks()? {
             let mut entry = Entry::new(None);
             let id = report.id.clone();
-            entry.stage = Stage::Ended(Box::new(report));
+            entry.stage = Stage::Ended(Box::new(bounded(report)));
             entry.news = true;
             inner.entries.insert(id, entry);
         }
@@ -109,15 +136,14 @@ impl Board {
         Ok(())
     }
 
-    /// The next task to be done; waits for one. `None` when there is to be no more. `quick`: only
-    /// one that somebody sits and waits for.
-    pub fn take(&self, quick: bool) -> Option<(HostTask, Cancel)> {
+    /// The next task to be done in that lane; waits for one. `None` when there is to be no more.
+    pub fn take(&self, lane: Lane) -> Option<(HostTask, Cancel)> {
         let mut inner = self.inner();
         loop {
             if inner.closed {
                 return None;
             }
-            if let Some(task) = inner.next(quick) {
+            if let Some(task) = inner.next(lane) {
                 return Some(task);
             }
             inner = self.changed.wait_timeout(inner, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner).0;
@@ -162,7 +188,7 @@ impl Board {
             Ok(outcome) => (TaskState::Succeeded, Some(outcome), None),
             Err(error) => (TaskState::Failed, None, Some(problem(&error, false))),
         };
-        let report = TaskReport { id: id.clone(), state, progress: None, outcome, problem, at };
+        let report = bounded(TaskReport { id: id.clone(), state, progress: None, outcome, problem, at });
         if let Err(error) = book.save_task(&report) {
             tracing::error!(%id, code = error.code(), "what came of a task is not on disk: {error}");
         }
@@ -176,10 +202,9 @@ impl Board {
     pub fn news(&self, now: Timestamp) -> Vec<TaskReport> {
         let mut inner = self.inner();
         let due = inner.entries.iter_mut().filter(|(_, entry)| entry.news).take(limits::HOST_TASKS_MAX);
-        due.map(|(id, entry)| {
-            entry.news = false;
-            entry.told = Some(Instant::now());
-            match &entry.stage {
+        let (mut news, mut size): (Vec<TaskReport>, usize) = (Vec::new(), 0);
+        for (id, entry) in due {
+            let report = match &entry.stage {
                 Stage::Ended(report) => TaskReport::clone(report),
                 Stage::Waiting | Stage::Running => TaskReport {
                     id: id.clone(),
@@ -189,9 +214,16 @@ impl Board {
                     problem: entry.problem.clone(),
                     at: now,
                 },
+            };
+            size += bytes(&report);
+            if size > NEWS_BYTES_MAX && !news.is_empty() {
+                break;
             }
-        })
-        .collect()
+            entry.news = false;
+            entry.told = Some(Instant::now());
+            news.push(report);
+        }
+        news
     }
 
     /// Whether there is something to tell.
@@ -239,7 +271,7 @@ impl Board {
 
 impl Inner {
     /// The first that is due and whose machine has no other at work.
-    fn next(&mut self, quick: bool) -> Option<(HostTask, Cancel)> {
+    fn next(&mut self, lane: Lane) -> Option<(HostTask, Cancel)> {
         let busy: Vec<IntentId> = self
             .entries
             .values()
@@ -250,7 +282,7 @@ impl Inner {
         let due = |entry: &Entry| {
             matches!(entry.stage, Stage::Waiting)
                 && entry.due <= now
-                && (!quick || entry.work.as_ref().is_some_and(Work::is_quick))
+                && entry.work.as_ref().is_some_and(|work| Lane::of(work) == lane)
                 && entry.machine().is_none_or(|machine| !busy.contains(machine))
         };
         let (id, entry) = self.entries.iter_mut().find(|(_, entry)| due(entry))?;
@@ -286,5 +318,22 @@ impl Entry {
 }
 
 fn problem(error: &Error, retrying: bool) -> Problem {
-    Problem { code: error.code().to_owned(), message: error.to_string(), retrying }
+    let mut message = error.to_string();
+    message.truncate(message.floor_char_boundary(WORDS_BYTES_MAX));
+    Problem { code: error.code().to_owned(), message, retrying }
+}
+
+fn bytes<T: serde::Serialize>(what: &T) -> usize {
+    serde_json::to_vec(what).map_or(0, |text| text.len())
+}
+
+/// An end that the server can take: one that it refuses would be told again for ever, and all the
+/// others with it.
+fn bounded(report: TaskReport) -> TaskReport {
+    if report.outcome.as_ref().is_none_or(|outcome| bytes(outcome) <= limits::TASK_OUTCOME_BYTES_MAX) {
+        return report;
+    }
+    let message = "what came of it is more than the server takes; ask for less of it at a time";
+    let too_large = Error::exhausted("task.outcome_too_large", message);
+    TaskReport { state: TaskState::Failed, outcome: None, problem: Some(problem(&too_large, false)), ..report }
 }

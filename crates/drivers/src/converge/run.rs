@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use base::error::Kind;
 use base::{Error, Result, limits};
 
-use super::board::Board;
+use super::board::{Board, Lane};
 use super::book::Book;
 use super::pass::pass;
 use super::queue::Queue;
@@ -131,10 +131,11 @@ impl Agent {
             agent.shared.log("what cut-off tasks left", worker.tidy());
         }
         for _ in 0..settings.tasks.max(1) {
-            agent.spawn("task", |shared| shared.do_tasks(false))?;
+            agent.spawn("task", |shared| shared.do_tasks(Lane::Long))?;
         }
         // Whoever looks into a backup does not wait until the others are through with theirs.
-        agent.spawn("look", |shared| shared.do_tasks(true))?;
+        agent.spawn("look", |shared| shared.do_tasks(Lane::Look))?;
+        agent.spawn("fetch", |shared| shared.do_tasks(Lane::Fetch))?;
         Ok(agent)
     }
 
@@ -270,8 +271,8 @@ impl Shared {
     }
 
     /// Does tasks, one after the other.
-    fn do_tasks(&self, quick: bool) {
-        while let Some((task, cancel)) = self.board.take(quick) {
+    fn do_tasks(&self, lane: Lane) {
+        while let Some((task, cancel)) = self.board.take(lane) {
             self.wake_reporter();
             tracing::info!(id = %task.id, "a task begins");
             match self.server.access(&task.id) {

@@ -124,11 +124,6 @@ pub enum Work {
 }
 
 impl Work {
-    /// Whether somebody sits and waits for it: it is not put behind hours of other work.
-    pub fn is_quick(&self) -> bool {
-        matches!(self, Work::LookInto { .. } | Work::FetchFile { .. })
-    }
-
     /// Whether this can be asked of an agent.
     ///
     /// # Errors
@@ -172,7 +167,7 @@ impl Work {
             {
                 malformed("what is looked at is named by its snapshot's 64 hexadecimal digits and a path inside")
             }
-            Work::LookInto { after, .. } if !after.is_empty() && base::names::name(after).is_none() => {
+            Work::LookInto { after, .. } if !after.is_empty() && !is_name(after) => {
                 malformed("a page begins after a name")
             }
             Work::MakeRepository { .. } | Work::BackUpMachine { .. } | Work::RestoreDamaged { .. } => Ok(()),
@@ -187,7 +182,13 @@ fn is_tag(tag: &str) -> bool {
 
 /// Whether a path leads to something inside of a snapshot, and nowhere else.
 fn is_inside(path: &str) -> bool {
-    path.len() <= limits::INSIDE_PATH_BYTES_MAX && base::names::path(path).is_some()
+    path.len() <= limits::INSIDE_PATH_BYTES_MAX
+        && base::names::path(path).is_some_and(|names| names.len() <= limits::INSIDE_DEPTH_MAX)
+}
+
+/// Whether something in a directory can be called so.
+fn is_name(name: &str) -> bool {
+    name.len() <= limits::INSIDE_NAME_BYTES_MAX && base::names::name(name).is_some()
 }
 
 fn is_snapshot(id: &str) -> bool {
@@ -501,7 +502,10 @@ mod tests {
             Work::LookInto { snapshot: "a".repeat(64), path: "/etc/../x".into(), after: String::new() },
             Work::LookInto { snapshot: "a".repeat(64), path: "/etc".into(), after: "..".into() },
             Work::FetchFile { snapshot: "a".repeat(64), path: "/%2e%2e".into(), bytes_max: 1 },
-            Work::FetchFile { snapshot: "a".repeat(64), path: "/x".repeat(5_000), bytes_max: 1 },
+            Work::LookInto { snapshot: "a".repeat(64), path: "/etc".into(), after: "x".repeat(1_025) },
+            Work::LookInto { snapshot: "a".repeat(64), path: "/x".repeat(129), after: String::new() },
+            Work::FetchFile { snapshot: "a".repeat(64), path: "/x".repeat(129), bytes_max: 1 },
+            Work::FetchFile { snapshot: "a".repeat(64), path: format!("/{}", "x".repeat(9_000)), bytes_max: 1 },
         ] {
             assert_eq!(bad.check().unwrap_err().code(), "task.malformed", "{bad:?}");
         }

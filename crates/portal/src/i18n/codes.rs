@@ -492,7 +492,7 @@ const CODES: &[(&str, &str)] = &[
     ("reading.not_ready", "檔案還沒備妥、無法取得，或已不保留。"),
     ("reading.part", "這個復原點沒有這個部分。"),
     ("reading.path", "這不是復原點裡的路徑。"),
-    ("reading.too_many", "同時保留的數量已達上限；最多一小時後會空出來。"),
+    ("reading.too_many", "同時讀取或保留的數量已達上限；請等先前的完成，最多一小時後會空出來。"),
     ("reason.missing", "請說明原因。"),
     ("record.contended", "這份資料正被其他人更改，請再試一次。"),
     ("record.duplicate", "已有相同識別碼的資料。"),

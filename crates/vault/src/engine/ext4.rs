@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::io::Read;
 use std::rc::Rc;
 
-use base::Error;
+use base::{Error, limits};
 use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType, Metadata};
 
 use super::content::{Image, beyond};
@@ -146,15 +146,17 @@ impl Tree for Files {
             Err(error) => return Err(self.failure(&error)),
         };
         let mut found = about(&meta);
-        if meta.is_symlink() {
+        // Whoever made the image says how long a link is; one that no system would make is not told.
+        if meta.is_symlink() && meta.len() <= limits::LINK_BYTES_MAX {
             found.target = self.system.read_link(path.as_slice()).ok().map(|to| to.as_ref().to_vec());
         }
         Ok(found)
     }
 
-    fn file(&self, path: &[Vec<u8>]) -> Done<Box<dyn Read>> {
+    fn file(&self, path: &[Vec<u8>]) -> Done<(Box<dyn Read>, u64)> {
         let file = self.system.open(joined(path, b"").as_slice()).map_err(|e| self.failure(&e))?;
-        Ok(Box::new(Reading { file, failed: self.failed.clone() }))
+        let length = file.metadata().len();
+        Ok((Box::new(Reading { file, failed: self.failed.clone() }), length))
     }
 }
 

@@ -45,7 +45,8 @@ fn malformed() -> Error {
 
 fn parts(path: &str) -> Done<Vec<Vec<u8>>> {
     let fits = path.len() <= limits::INSIDE_PATH_BYTES_MAX;
-    Ok(base::names::path(path).filter(|_| fits).ok_or_else(malformed)?)
+    let parts = base::names::path(path).filter(|parts| fits && parts.len() <= limits::INSIDE_DEPTH_MAX);
+    Ok(parts.ok_or_else(malformed)?)
 }
 
 /// Does it as the index tells what is there; where that misses something, as the packs tell it.
@@ -125,8 +126,12 @@ fn page(tree: &dyn Tree, path: &[Vec<u8>], after: &[u8], limit: usize) -> Done<A
     let rest = names.get(from..).unwrap_or_default();
     let (mut items, mut size): (Vec<Item>, usize) = (Vec::new(), 0);
     for name in rest.iter().take(limit) {
-        let item = tree.about(path, name)?.item(name);
-        size += serde_json::to_vec(&item).map_or(0, |text| text.len());
+        let mut item = tree.about(path, name)?.item(name);
+        // The first of a page is always told, so that there is a next one: by itself it has to fit.
+        if told(&item) > limits::LISTING_BYTES_MAX {
+            item.target = None;
+        }
+        size += told(&item);
         if size > limits::LISTING_BYTES_MAX && !items.is_empty() {
             break;
         }
@@ -134,6 +139,11 @@ fn page(tree: &dyn Tree, path: &[Vec<u8>], after: &[u8], limit: usize) -> Done<A
     }
     let next = items.last().filter(|_| items.len() < rest.len()).map(|last| last.name.clone());
     Ok(Answer::Seen { items, next })
+}
+
+/// What an item takes in a listing, in bytes.
+fn told(item: &Item) -> usize {
+    serde_json::to_vec(item).map_or(0, |text| text.len())
 }
 
 fn partitions(image: &Rc<dyn Image>, volumes: &[disk::Volume]) -> Done<Vec<Item>> {
@@ -191,9 +201,10 @@ fn write(tree: &dyn Tree, path: &[Vec<u8>], target: &mut Target) -> Done<bool> {
         None => None,
     };
     match about.map(|about| (about.kind, about)) {
-        Some((ItemKind::File | ItemKind::Disk, about)) => {
-            target.expect(about.size)?;
-            target.copy(&mut *tree.file(path)?)?;
+        Some((ItemKind::File | ItemKind::Disk, _)) => {
+            let (file, length) = tree.file(path)?;
+            target.expect(length)?;
+            target.copy(&mut Exact { file, left: length })?;
             Ok(false)
         }
         None | Some((ItemKind::Dir, _)) => archive(tree, path, target).map(|()| true),
@@ -234,7 +245,7 @@ fn archive(tree: &dyn Tree, top: &[Vec<u8>], target: &mut Target) -> Done<()> {
     Ok(())
 }
 
-/// Adds one thing to an archive; what is neither file, directory nor link is left out.
+/// Adds one thing to an archive; what is neither file, directory nor link that leads somewhere is left out.
 fn add(
     made: &mut tar::Builder<&mut Target>,
     tree: &dyn Tree,
@@ -245,30 +256,52 @@ fn add(
     let path = below.join(&b'/');
     let path = Path::new(std::ffi::OsStr::from_bytes(&path));
     let mut head = tar::Header::new_gnu();
-    head.set_mode(about.mode.unwrap_or(0o600));
+    // Whoever unpacks it gets no program that runs as somebody else.
+    head.set_mode(about.mode.unwrap_or(0o600) & 0o777);
     head.set_mtime(about.modified.and_then(|(seconds, _)| u64::try_from(seconds).ok()).unwrap_or_default());
     head.set_size(0);
     let failed = |e: io::Error| unwritable(&e);
     match about.kind {
         ItemKind::File | ItemKind::Disk => {
-            made.get_mut().expect(about.size)?;
-            head.set_size(about.size);
-            let whole = [top, below].concat();
-            let input = tree.file(&whole)?.take(about.size);
-            made.append_data(&mut head, path, input).map_err(failed)?;
+            let (file, length) = tree.file(&[top, below].concat())?;
+            made.get_mut().expect(length)?;
+            head.set_size(length);
+            made.append_data(&mut head, path, Exact { file, left: length }).map_err(failed)?;
         }
         ItemKind::Dir => {
             head.set_entry_type(tar::EntryType::Directory);
             made.append_data(&mut head, path, io::empty()).map_err(failed)?;
         }
         ItemKind::Symlink => {
+            let Some(to) = &about.target else { return Ok(()) };
             head.set_entry_type(tar::EntryType::Symlink);
-            let to = about.target.clone().unwrap_or_default();
-            made.append_link(&mut head, path, std::ffi::OsStr::from_bytes(&to)).map_err(failed)?;
+            made.append_link(&mut head, path, std::ffi::OsStr::from_bytes(to)).map_err(failed)?;
         }
         ItemKind::Volume | ItemKind::Other => {}
     }
     Ok(())
+}
+
+/// As many bytes as were announced, no more; fewer are an error: what follows them would be taken for them.
+struct Exact {
+    file: Box<dyn Read>,
+    left: u64,
+}
+
+impl Read for Exact {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(into.len());
+        if most == 0 {
+            return Ok(0);
+        }
+        let length = self.file.read(into.get_mut(..most).unwrap_or_default())?;
+        if length == 0 {
+            let message = format!("a file ends {} bytes before its end; it was so when it was backed up", self.left);
+            return Err(io::Error::other(fault::error(fault::FILESYSTEM_DAMAGED, message)));
+        }
+        self.left -= length as u64;
+        Ok(length)
+    }
 }
 
 /// What stopped a copy: our own error where one came through, else the disk that is written to.
@@ -343,5 +376,49 @@ impl Write for Target {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// A directory of one link, whose target is as long as somebody liked.
+    struct Link(usize);
+
+    impl Tree for Link {
+        fn names(&self, _: &[Vec<u8>]) -> Done<Vec<Vec<u8>>> {
+            Ok(vec![b"link".to_vec(), b"other".to_vec()])
+        }
+
+        fn about(&self, _: &[Vec<u8>], _: &[u8]) -> Done<About> {
+            Ok(About { kind: ItemKind::Symlink, target: Some(vec![b'x'; self.0]), ..About::unknown() })
+        }
+
+        fn file(&self, _: &[Vec<u8>]) -> Done<(Box<dyn Read>, u64)> {
+            Err(malformed().into())
+        }
+    }
+
+    #[test]
+    fn a_page_is_small_whatever_its_first_item_is() {
+        for (length, told) in [(20, true), (20 << 20, false)] {
+            let Ok(Answer::Seen { items, next }) = page(&Link(length), &[], b"", 500) else { unreachable!() };
+            assert!(serde_json::to_vec(&items).unwrap().len() <= limits::LISTING_BYTES_MAX);
+            assert_eq!((items[0].target.is_some(), items.len(), next), (told, 2, None));
+        }
+    }
+
+    #[test]
+    fn a_file_is_as_long_as_it_was_announced_or_fails_by_name() {
+        let read = |bytes: &'static [u8], left| {
+            let mut found = Vec::new();
+            Exact { file: Box::new(bytes), left }.read_to_end(&mut found).map(|_| found)
+        };
+        assert_eq!(read(b"abc", 3).unwrap(), b"abc");
+        assert_eq!(read(b"abcdef", 3).unwrap(), b"abc");
+        assert_eq!(unwritable(&read(b"ab", 3).unwrap_err()).code(), fault::FILESYSTEM_DAMAGED);
     }
 }

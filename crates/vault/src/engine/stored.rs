@@ -1,7 +1,7 @@
 //! The tree of a snapshot itself.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
@@ -9,14 +9,23 @@ use std::rc::Rc;
 use rustic_core::repofile::{Node, NodeType};
 use rustic_core::{IndexedFullStatus, TreeId};
 
-use super::content::{Content, Whole};
+use super::content::{Content, Image, Whole};
 use super::tree::{About, Tree};
 use super::{Done, Opened};
 use crate::fault;
 use crate::request::ItemKind;
 
+/// Directories that are kept at hand.
+const TREES_KEPT: usize = 16;
+/// What they may weigh together, in nodes and names of their pieces; the newest one is kept whatever it weighs.
+const WEIGHT_KEPT: usize = 200_000;
+
 /// A directory's nodes by name.
 type Nodes = Rc<BTreeMap<Vec<u8>, Node>>;
+
+fn weight(nodes: &Nodes) -> usize {
+    nodes.values().map(|node| 1 + node.content.as_ref().map_or(0, Vec::len)).sum()
+}
 
 /// A snapshot's tree.
 pub(super) struct Stored {
@@ -24,7 +33,10 @@ pub(super) struct Stored {
     root: TreeId,
     /// Whether all of its files are images of disks.
     disks: bool,
-    last: RefCell<Option<(TreeId, Nodes)>>,
+    /// Directories that were read last, and what each weighs; the newest at the end.
+    recent: RefCell<VecDeque<(TreeId, Nodes, usize)>>,
+    /// The way to the directory that was asked for last, so that nothing above it is read again.
+    trail: RefCell<Vec<(Vec<u8>, TreeId)>>,
 }
 
 /// What a path leads to.
@@ -42,28 +54,44 @@ fn no_path(name: &[u8]) -> base::Error {
 
 impl Stored {
     pub(super) fn new(open: &Rc<Opened<IndexedFullStatus>>, root: TreeId, disks: bool) -> Self {
-        Stored { open: open.clone(), root, disks, last: RefCell::default() }
+        Stored { open: open.clone(), root, disks, recent: RefCell::default(), trail: RefCell::default() }
     }
 
     fn nodes(&self, tree: TreeId) -> Done<Nodes> {
-        if let Some((known, nodes)) = self.last.borrow().as_ref()
-            && *known == tree
-        {
-            return Ok(nodes.clone());
+        let mut recent = self.recent.borrow_mut();
+        let at = recent.iter().position(|(known, ..)| *known == tree);
+        if let Some(found) = at.and_then(|at| recent.remove(at)) {
+            let nodes = found.1.clone();
+            recent.push_back(found);
+            return Ok(nodes);
         }
         let nodes = self.open.engine.get_tree(&tree)?.nodes;
         let nodes: Nodes = Rc::new(nodes.into_iter().map(|node| (node.name().as_bytes().to_vec(), node)).collect());
-        *self.last.borrow_mut() = Some((tree, nodes.clone()));
+        let weight = weight(&nodes);
+        let mut kept = recent.iter().map(|(.., weight)| weight).sum::<usize>() + weight;
+        while recent.len() >= TREES_KEPT || kept > WEIGHT_KEPT {
+            match recent.pop_front() {
+                Some((.., weight)) => kept -= weight,
+                None => break,
+            }
+        }
+        recent.push_back((tree, nodes.clone(), weight));
         Ok(nodes)
     }
 
     /// The directory at a path, or the file that the path goes through.
     pub(super) fn find(&self, path: &[Vec<u8>]) -> Done<Found> {
-        let mut tree = self.root;
-        for (name, after) in path.iter().zip(1..) {
+        let mut trail = self.trail.borrow_mut();
+        let known = trail.iter().zip(path).take_while(|((known, _), name)| known == *name).count();
+        trail.truncate(known);
+        let mut tree = trail.last().map_or(self.root, |(_, tree)| *tree);
+        for (name, after) in path.iter().zip(1..).skip(known) {
             let node = self.nodes(tree)?.get(name).cloned().ok_or_else(|| no_path(name))?;
             match (&node.node_type, node.subtree) {
-                (NodeType::Dir, Some(below)) => tree = below,
+                (NodeType::Dir, Some(below)) => {
+                    trail.push((name.clone(), below));
+                    tree = below;
+                }
                 (NodeType::File, _) => {
                     return Ok(Found::File(Box::new(node), path.get(after..).unwrap_or_default().to_vec()));
                 }
@@ -116,10 +144,12 @@ impl Tree for Stored {
         })
     }
 
-    fn file(&self, path: &[Vec<u8>]) -> Done<Box<dyn Read>> {
+    fn file(&self, path: &[Vec<u8>]) -> Done<(Box<dyn Read>, u64)> {
         match self.find(path)? {
             Found::File(node, rest) if rest.is_empty() => {
-                Ok(Box::new(Whole { image: Rc::new(Content::new(&self.open, &node)?), at: 0 }))
+                let image = Rc::new(Content::new(&self.open, &node)?);
+                let length = image.length();
+                Ok((Box::new(Whole { image, at: 0 }), length))
             }
             _ => Err(fault::error(fault::SNAPSHOT_KIND, "that is no file").into()),
         }

@@ -13,8 +13,9 @@ pub(super) trait Tree {
     /// What lies in a directory under a name.
     fn about(&self, dir: &[Vec<u8>], name: &[u8]) -> Done<About>;
 
-    /// What is in a file.
-    fn file(&self, path: &[Vec<u8>]) -> Done<Box<dyn Read>>;
+    /// What is in a file, and how many bytes that are: of one that changed while it was backed up,
+    /// its description may say otherwise.
+    fn file(&self, path: &[Vec<u8>]) -> Done<(Box<dyn Read>, u64)>;
 }
 
 /// What something in a directory is.

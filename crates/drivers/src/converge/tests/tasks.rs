@@ -84,6 +84,8 @@ impl Worker for Hand {
             Work::MakeRepository { .. } => {
                 Ok(Outcome::RepositoryMade { repository: "r".into(), master: Secret::new("master-key") })
             }
+            Work::LookInto { path, .. } => Ok(Outcome::LookedInto { items: vec![], next: Some(path.repeat(9 << 20)) }),
+            Work::FetchFile { .. } => Ok(Outcome::FileFetched { bytes: 0, sha256: String::new(), archive: false }),
             _ => Err(Error::invalid("task.unsupported", "not this one")),
         }
     }
@@ -250,6 +252,50 @@ fn two_tasks_run_at_once_but_never_two_of_one_machine() {
         office.wait_for_end(&format!("t{n}"));
     }
     assert_eq!((hand.most_at_once.load(Ordering::SeqCst), hand.same_machine.load(Ordering::SeqCst)), (2, 0));
+    agent.stop();
+}
+
+fn look(id: &str, path: &str) -> HostTask {
+    let work = Work::LookInto { snapshot: "a".repeat(64), path: path.into(), after: String::new() };
+    HostTask { id: id.parse().unwrap(), work }
+}
+
+#[test]
+fn whoever_fetches_files_holds_up_neither_backups_nor_looks() {
+    let (office, hand) = (Arc::new(Office::default()), Arc::new(Hand::default()));
+    let agent = start(&office, &hand, Store::in_memory().unwrap());
+    let fetch = |n| {
+        let work = Work::FetchFile { snapshot: "a".repeat(64), path: "/x".into(), bytes_max: 1 };
+        HostTask { id: format!("a{n}").parse().unwrap(), work }
+    };
+    let mut tasks: Vec<HostTask> = (0..5).map(fetch).collect();
+    tasks.extend([look("b1", ""), look("b2", ""), backup("c1", "m1"), backup("c2", "m2")]);
+    office.list(tasks);
+    let start = Instant::now();
+    while hand.begun() < 4 {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let begun: BTreeSet<String> = hand.begun.lock().unwrap().iter().map(ToString::to_string).collect();
+    assert!(begun.iter().eq(["a0", "b1", "c1", "c2"]), "{begun:?}");
+    hand.release();
+    for id in ["a4", "b2", "c2"] {
+        assert_eq!(office.wait_for_end(id).state, TaskState::Succeeded);
+    }
+    agent.stop();
+}
+
+#[test]
+fn an_answer_that_is_too_large_is_a_failure_and_the_others_are_told() {
+    let (office, hand) = (Arc::new(Office::default()), Hand::free());
+    let agent = start(&office, &hand, Store::in_memory().unwrap());
+    office.list(vec![look("t1", "x"), look("t2", ""), backup("t3", "m1")]);
+    let told = office.wait_for_end("t1");
+    assert_eq!((told.state, told.outcome), (TaskState::Failed, None));
+    assert_eq!(told.problem.unwrap().code, "task.outcome_too_large");
+    for id in ["t2", "t3"] {
+        assert_eq!(office.wait_for_end(id).state, TaskState::Succeeded);
+    }
     agent.stop();
 }
 
