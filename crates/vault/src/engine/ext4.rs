@@ -53,7 +53,9 @@ impl Files {
 
     /// What the file system is called.
     pub(super) fn label(&self) -> String {
-        base::names::text(self.system.label().as_bytes())
+        // Shorter ones are filled up with zeros.
+        let name = self.system.label().as_bytes().split(|byte| *byte == 0).next();
+        base::names::text(name.unwrap_or_default())
     }
 
     fn failure(&self, error: &Ext4Error) -> Failure {
