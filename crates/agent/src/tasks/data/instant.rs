@@ -13,14 +13,19 @@
 //! begins the logs anew, and the restore says where they have a gap.
 
 use std::fs;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use base::time::{Clock, Timestamp};
 use base::{Error, Result};
+use drivers::tasks::Cancel;
 use drivers::wire::{Consistency, DataRestored, DataTaken, DatabaseServer, LogSpan, Outcome, TaskId, TaskProgress};
-use rustix::process::{Pid, Signal};
+use rustix::fs::{AtFlags, CWD, Dir, Gid, Mode, OFlags, Uid};
+use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
 use vault::request::{Answer, Backup, Snapshot, Source, Task, Unreadable};
 
@@ -40,6 +45,10 @@ const FILE: &str = "logs.json";
 const PARTIAL: &str = ".partial";
 /// How long the server may take to write down a commit of ours.
 const FLUSHING: Duration = Duration::from_secs(30);
+/// How long a server that has recovered may take to stop in good order.
+const STOPPING: Duration = Duration::from_secs(15 * 60);
+/// How much of the end of what a server has said is read.
+const LOG_BYTES_MAX: u64 = 64 << 10;
 /// How often a server that recovers is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -91,9 +100,14 @@ fn before(lsn: &str) -> Option<String> {
     Some(format!("{:X}/{:X}", at >> 32, at & 0xffff_ffff))
 }
 
+/// What a segment is called when it is whole.
+fn whole(name: &str) -> &str {
+    name.strip_suffix(PARTIAL).unwrap_or(name)
+}
+
 /// Names of whole segments, or of those that are being written.
 fn is_segment(name: &str) -> bool {
-    let name = name.strip_suffix(PARTIAL).unwrap_or(name);
+    let name = whole(name);
     name.len() == 24 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
@@ -126,7 +140,7 @@ impl Job<'_> {
         let first = first_segment(&base)?;
         let kept = Kept { version, first: first.clone(), from, until };
         self.verify(&kept, &base)?;
-        if !names(&logs)?.iter().any(|name| name.trim_end_matches(PARTIAL) <= first.as_str()) {
+        if !names(&logs)?.iter().any(|name| is_segment(name) && whole(name) <= first.as_str()) {
             return Err(gap("the server threw away logs while the base was taken: raise max_slot_wal_keep_size"));
         }
         copy_all(&logs, &into.join("logs"))?;
@@ -289,22 +303,22 @@ impl Job<'_> {
         fs::rename(&settings, &aside).map_err(|e| failed("put aside", &settings, e))?;
         files::write_private(&settings, b"")?;
         let user = ordinary()?;
-        give(to, user)?;
         let began = Instant::now();
         let mut private = Private::start(program, user, to, at)?;
         let newest =
             private.promoted(self, &wish.source.server().map(|server| server.user.clone()).unwrap_or_default());
-        let newest = newest.and_then(|newest| private.stop().map(|()| newest))?;
-        for left in [logs, to.join("run"), to.join("private.hba"), to.join("private.conf")] {
-            if left.is_dir() {
-                super::remove(&left)?
-            } else {
-                files::remove_file(&left).map_err(|e| failed("remove", &left, e))?
-            }
+        // Nothing of it runs any more from here on: what is touched below stays what it is.
+        let newest = newest.and_then(|newest| private.stop(self.cancel).map(|()| newest))?;
+        for left in [logs, to.join("run")] {
+            super::remove(&left)?;
+        }
+        for left in ["private.hba", "private.conf", "log"].map(|name| to.join(name)) {
+            files::remove_file(&left).map_err(|e| failed("remove", &left, e))?;
         }
         fs::rename(&aside, &settings).map_err(|e| failed("put back", &settings, e))?;
         // Whoever will run it is given it by who knows: until then it is nobody's to read.
-        give(to, user.map(|_| (0, 0)))?;
+        give(&data, user.map(|_| (0, 0)))?;
+        files::only_owner(to)?;
         let verify_seconds = base.verify_seconds + fetched.verify_seconds + began.elapsed().as_secs_f64();
         let seconds = base.seconds + fetched.seconds;
         Ok(DataRestored { newest, seconds, verify_seconds, ..of(&base, data.display().to_string()) })
@@ -377,10 +391,38 @@ fn whole_from(logs: &Path, first: &str) -> Result<()> {
             fs::rename(logs.join(name), logs.join(whole)).map_err(|e| failed("rename", &logs.join(name), e))?;
         }
     }
-    match logs.join(first).is_file() {
-        true => Ok(()),
-        false => Err(gap("the logs do not reach back to the base")),
+    let kept = names(logs)?;
+    let kept: Vec<&str> = kept.iter().map(String::as_str).filter(|name| is_segment(name)).collect();
+    if !kept.contains(&first) {
+        return Err(gap("the logs do not reach back to the base"));
     }
+    let bytes = |name: &str| fs::symlink_metadata(logs.join(name)).map_or(0, |meta| meta.len());
+    match hole(kept.into_iter().filter(|name| *name >= first), bytes(first)) {
+        Some(name) => Err(gap(&format!("the logs have a hole before {name}"))),
+        None => Ok(()),
+    }
+}
+
+/// The first segment, of those in order, that does not follow the one before it. A server that was
+/// promoted writes on a new timeline, from the same segment or the one after it.
+fn hole<'a>(names: impl Iterator<Item = &'a str>, bytes: u64) -> Option<&'a str> {
+    // How many of them 4 GiB take: so far the last part of a name counts.
+    let each = (1_u64 << 32).checked_div(bytes).filter(|each| *each > 0)?;
+    let part = |name: &str, from: usize| u64::from_str_radix(name.get(from..from + 8)?, 16).ok();
+    let number = |name: &str| part(name, 8)?.checked_mul(each)?.checked_add(part(name, 16)?);
+    let mut last: Option<(u64, u64)> = None;
+    for name in names {
+        let (timeline, at) = (part(name, 0)?, number(name)?);
+        let follows = last.is_none_or(|(before, end)| match before == timeline {
+            true => at == end.saturating_add(1),
+            false => at <= end.saturating_add(1),
+        });
+        if !follows {
+            return Some(name);
+        }
+        last = Some((timeline, at));
+    }
+    None
 }
 
 /// Whoever somebody's database may run as: who starts it runs what is in it. Never root, nor a user
@@ -403,24 +445,89 @@ fn ordinary() -> Result<Option<(u32, u32)>> {
     })
 }
 
-/// Gives a directory to a user, with all that is in it.
-fn give(dir: &Path, user: Option<(u32, u32)>) -> Result<()> {
+/// Gives a file or a directory to a user, with all that is in it. Followed by what is open, not by
+/// name, and over no link: what is in it was written by strangers.
+fn give(path: &Path, user: Option<(u32, u32)>) -> Result<()> {
     let Some((owner, group)) = user else { return Ok(()) };
-    std::os::unix::fs::lchown(dir, Some(owner), Some(group)).map_err(|e| failed("give away", dir, e))?;
-    for entry in fs::read_dir(dir).map_err(|e| failed("list", dir, e))?.flatten() {
-        let path = entry.path();
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            give(&path, user)?;
-        } else {
-            std::os::unix::fs::lchown(&path, Some(owner), Some(group)).map_err(|e| failed("give away", &path, e))?;
+    let (owner, group) = (Uid::from_raw(owner), Gid::from_raw(group));
+    let known = |e: rustix::io::Errno| failed("give away", path, e.into());
+    match open_dir(CWD, path) {
+        Ok(dir) => give_all(&dir, owner, group).map_err(known),
+        Err(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
+            rustix::fs::chownat(CWD, path, Some(owner), Some(group), AtFlags::SYMLINK_NOFOLLOW).map_err(known)
+        }
+        Err(e) => Err(known(e)),
+    }
+}
+
+fn open_dir(within: impl std::os::fd::AsFd, name: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(within, name, flags, Mode::empty())
+}
+
+fn give_all(dir: &OwnedFd, owner: Uid, group: Gid) -> rustix::io::Result<()> {
+    rustix::fs::fchown(dir, Some(owner), Some(group))?;
+    for entry in Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if [c".", c".."].contains(&name) {
+            continue;
+        }
+        match open_dir(dir.as_fd(), name) {
+            Ok(below) => give_all(&below, owner, group)?,
+            Err(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
+                rustix::fs::chownat(dir, name, Some(owner), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
+            }
+            Err(e) => return Err(e),
         }
     }
     Ok(())
 }
 
+/// The end of what is written in a file of ours, and no more of it in memory.
+fn end_of(log: &Path) -> String {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = fs::File::options().read(true).custom_flags(flags.bits().cast_signed()).open(log)?;
+        let meta = file.metadata()?;
+        let mut bytes = Vec::new();
+        if meta.is_file() {
+            file.seek(SeekFrom::Start(meta.len().saturating_sub(LOG_BYTES_MAX)))?;
+            file.take(LOG_BYTES_MAX).read_to_end(&mut bytes)?;
+        }
+        Ok(bytes)
+    };
+    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+}
+
+/// The processes that one has started, each held so that no other takes its number.
+fn children(of: u32) -> Vec<OwnedFd> {
+    let parent = |number: u32| -> Option<u32> {
+        let text = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+        // Its name, in brackets, may hold anything.
+        text.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let held = numbers.filter(|number| parent(*number) == Some(of)).filter_map(|number| {
+        let pid = Pid::from_raw(number.try_into().ok()?)?;
+        let held = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        // Still the same: it had not ended when it was taken hold of.
+        (parent(number) == Some(of)).then_some(held)
+    });
+    held.collect()
+}
+
 /// A server that nobody else reaches, on a socket in a directory of its own.
+///
+/// What is in somebody's database may start processes and leave them behind. Where this agent is root
+/// they are in a namespace of their own and end with its first process, before that one's end is told:
+/// when the server has ended, nothing of it is left that could put links in the way of root. The
+/// directory around its data stays root's, so that nothing in it changes its name meanwhile.
 struct Private {
     child: std::process::Child,
+    /// The server is not the child, but the child's.
+    apart: bool,
     run: PathBuf,
     log: PathBuf,
 }
@@ -431,14 +538,21 @@ impl Private {
         files::private_dir(&run)?;
         files::write_private(&hba, b"local all all trust\n")?;
         files::write_private(&to.join("private.conf"), b"")?;
-        let log = run.join("log");
+        let log = to.join("log");
         let to_log =
             fs::File::options().append(true).create_new(true).open(&log).map_err(|e| failed("make", &log, e))?;
-        give(to, user)?;
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]);
-        if let Some((user, group)) = user {
-            command.arg(format!("--reuid={user}")).arg(format!("--regid={group}")).arg("--clear-groups");
+        if let Some((owner, group)) = user {
+            for own in ["data", "logs", "run", "private.hba", "private.conf"] {
+                give(&to.join(own), user)?;
+            }
+            // It passes through, and changes nothing there.
+            fs::set_permissions(to, fs::Permissions::from_mode(0o711)).map_err(|e| failed("open", to, e))?;
+            command.args(["unshare", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]);
+            // Whoever becomes another user is no longer ended with its parent, unless it says so anew.
+            command.args(["setpriv", "--pdeathsig", "KILL", "--clear-groups", "--no-new-privs"]);
+            command.arg(format!("--reuid={owner}")).arg(format!("--regid={group}"));
         }
         let path = |path: &Path| path.display().to_string();
         let mut settings = vec![
@@ -487,7 +601,7 @@ impl Private {
             .map_err(|e| {
                 Error::unavailable("program.missing", format!("postgres cannot be started: {e}")).because(e)
             })?;
-        Ok(Private { child, run, log })
+        Ok(Private { child, apart: user.is_some(), run, log })
     }
 
     /// Waits until it has recovered and been promoted: when its newest transaction was committed.
@@ -525,9 +639,10 @@ impl Private {
 
     /// Why it ended.
     fn why(&self) -> Error {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let text = end_of(&self.log);
         let fatal: Vec<&str> = text.lines().filter(|line| line.contains("FATAL") || line.contains("PANIC")).collect();
-        let said = fatal.last().copied().unwrap_or("it ended and did not say why");
+        let last = || text.lines().rev().find(|line| !line.trim().is_empty());
+        let said = fatal.last().copied().or_else(last).unwrap_or("it ended and did not say why");
         match text.contains("recovery ended before configured recovery target was reached") {
             true => Error::conflict("dataRestore.beyond_logs", format!("the logs do not reach that instant: {said}")),
             false if text.contains("No space left on device") => {
@@ -537,24 +652,44 @@ impl Private {
         }
     }
 
-    /// Stops it in good order: what lies there is a database that was shut down.
-    fn stop(&mut self) -> Result<()> {
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            let _ = rustix::process::kill_process(pid, Signal::INT);
+    /// Sends the server itself a signal.
+    fn signal(&self, signal: Signal) {
+        if self.apart {
+            for server in children(self.child.id()) {
+                let _ = rustix::process::pidfd_send_signal(&server, signal);
+            }
+        } else if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, signal);
         }
-        let status = self.child.wait().map_err(|e| failed("await", &self.log, e))?;
-        match status.success() {
-            true => Ok(()),
-            false => Err(self.why()),
+    }
+
+    /// Stops it in good order: what lies there is a database that was shut down.
+    fn stop(&mut self, cancel: &Cancel) -> Result<()> {
+        self.signal(Signal::INT);
+        let began = Instant::now();
+        loop {
+            match self.child.try_wait().map_err(|e| failed("await", &self.log, e))? {
+                Some(status) if status.success() => return Ok(()),
+                Some(_) => return Err(self.why()),
+                None if cancel.asked() => {
+                    return Err(vault::fault::error(vault::fault::CANCELLED, "it was cancelled"));
+                }
+                None if began.elapsed() > STOPPING => {
+                    let message = "the database has recovered, and does not stop";
+                    return Err(Error::conflict("dataRestore.not_recovered", message));
+                }
+                None => std::thread::sleep(LOOK),
+            }
         }
     }
 }
 
 impl Drop for Private {
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+        // The first process of all of it: the child ends after that, and when the child has, nothing is left.
+        while matches!(self.child.try_wait(), Ok(None)) {
+            self.signal(Signal::KILL);
+            std::thread::sleep(LOOK / 10);
         }
     }
 }
@@ -566,7 +701,83 @@ fn sql_time(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+
     use super::*;
+
+    /// A program that leaves one behind which writes on and on, and ends in good order when asked to.
+    const STAYS: &str = "#!/bin/sh
+setsid sh -c 'while :; do date +%N > beat; sleep 0.02; done' < /dev/null > /dev/null 2>&1 &
+trap 'exit 0' INT
+id -u
+while :; do sleep 0.05; done
+";
+
+    #[test]
+    fn nothing_of_a_server_outlives_it() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let room = std::env::temp_dir().join(format!("yunwei-test-{}-apart", std::process::id()));
+        let program = room.join("program");
+        fs::create_dir_all(&room).unwrap();
+        fs::set_permissions(&room, fs::Permissions::from_mode(0o755)).unwrap();
+        // It stands in its data, as the real one does.
+        let text = STAYS.replace("setsid", "cd \"$2\"\nsetsid");
+        fs::write(&program, text).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        for (name, asked) in [("stopped", true), ("dropped", false)] {
+            let to = room.join(name);
+            for dir in ["data", "logs"] {
+                fs::create_dir_all(to.join(dir)).unwrap();
+            }
+            let beat = || fs::read_to_string(to.join("data/beat")).unwrap_or_default();
+            let mut private = Private::start(&program, ordinary().unwrap(), &to, None).unwrap();
+            let began = Instant::now();
+            while beat().is_empty() && began.elapsed() < Duration::from_secs(60) {
+                std::thread::sleep(LOOK / 10);
+            }
+            assert!(!beat().is_empty(), "{}", end_of(&to.join("log")));
+            assert_eq!(end_of(&to.join("log")).trim(), "65534", "as nobody");
+            assert_eq!(fs::metadata(&to).unwrap().uid(), 0, "what is around its data is not its own");
+            if asked {
+                private.stop(&Cancel::default()).unwrap();
+            }
+            drop(private);
+            fs::write(to.join("data/beat"), "last").unwrap();
+            std::thread::sleep(LOOK * 2);
+            assert_eq!(beat(), "last", "{name}");
+        }
+        fs::remove_dir_all(&room).unwrap();
+    }
+
+    #[test]
+    fn what_is_given_away_leads_nowhere_else() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let room = std::env::temp_dir().join(format!("yunwei-test-{}-give", std::process::id()));
+        let (inside, outside) = (room.join("in"), room.join("out"));
+        fs::create_dir_all(inside.join("deep")).unwrap();
+        fs::create_dir_all(&outside).unwrap();
+        for file in [inside.join("deep/own"), outside.join("secret")] {
+            fs::write(file, "x".repeat(100_000)).unwrap();
+        }
+        symlink(&outside, inside.join("deep/dir")).unwrap();
+        symlink(outside.join("secret"), inside.join("file")).unwrap();
+        symlink(&outside, room.join("link")).unwrap();
+        for path in [&inside, &room.join("link")] {
+            give(path, Some((65_534, 65_534))).unwrap();
+        }
+        let owner = |path: &Path| fs::symlink_metadata(path).unwrap().uid();
+        for given in ["in", "in/deep", "in/deep/own", "in/deep/dir", "in/file", "link"] {
+            assert_eq!(owner(&room.join(given)), 65_534, "{given}");
+        }
+        assert_eq!((owner(&outside), owner(&outside.join("secret"))), (0, 0));
+        assert_eq!(end_of(&inside.join("deep/own")).len() as u64, LOG_BYTES_MAX);
+        assert_eq!(end_of(&inside.join("file")), "", "a link is not read");
+        fs::remove_dir_all(&room).unwrap();
+    }
 
     #[test]
     fn places_in_the_logs_are_counted_back_by_a_byte() {
@@ -577,6 +788,11 @@ mod tests {
         assert_eq!(micros("1700000000.5"), Some(1_700_000_000_500_000));
         assert!(is_segment("000000010000000000000002") && is_segment("000000010000000000000002.partial"));
         assert!(!is_segment("00000002.history") && !is_segment("bases"));
+        let found = |names: &[&'static str]| hole(names.iter().copied(), 16 << 20);
+        let (last, next) = ("0000000100000000000000FF", "000000010000000100000000");
+        assert_eq!(found(&["0000000100000000000000FE", last, next, "000000020000000100000000"]), None);
+        assert_eq!(found(&["0000000100000000000000FE", next]), Some(next));
+        assert_eq!(found(&[last, "000000020000000100000001"]), Some("000000020000000100000001"));
         assert_eq!(sql_time("2026-11-22T20:00:00.25Z".parse().unwrap()), "2026-11-22 20:00:00.25+00");
     }
 }
