@@ -57,6 +57,7 @@ fn catalogue() -> Catalogue {
         .actions(resources::ACTIONS)
         .actions(provisioning::ACTIONS)
         .actions(billing::ACTIONS)
+        .actions(continuity::alarms::ACTIONS)
         .actions(continuity::backups::ACTIONS)
         .actions(continuity::control_plane::ACTIONS)
         .actions(continuity::datasets::ACTIONS)
