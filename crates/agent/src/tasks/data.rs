@@ -20,6 +20,7 @@ mod program;
 #[cfg(test)]
 mod tests;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -30,7 +31,7 @@ use vault::request::{Answer, Backup, Restore, Restored, Snapshot, Source, Task, 
 
 use self::contents::Contents;
 use super::{Job, Scratch, instant, remove, strange, tags, took};
-use crate::files;
+use crate::files::{self, failed};
 
 /// How much of what could not be read is told by name, and how long each may be.
 const UNREAD_MAX: usize = 50;
@@ -49,6 +50,36 @@ pub(super) struct Wish<'a> {
 /// What a data set's dumps are called in every snapshot of them.
 fn folder(set: &str) -> String {
     format!("/data-sets/{set}")
+}
+
+/// Refuses what is the agent's own, and what leads over a link: whoever may write on the way to a
+/// directory would choose what else of the host is taken in its place.
+fn leads_nowhere_else(path: &str, own: &[&Path]) -> Result<()> {
+    let refused = |real: &Path| match own.iter().any(|own| real.starts_with(own)) {
+        true => {
+            let message = format!("{path} is the agent's own, with disks and keys of others in it");
+            Err(Error::forbidden("dataSet.own_files", message))
+        }
+        false => Ok(()),
+    };
+    let named = Path::new(path);
+    refused(named)?;
+    match fs::canonicalize(named) {
+        Ok(real) => {
+            refused(&real)?;
+            if real == named {
+                return Ok(());
+            }
+            let message = format!("{path} leads over a symbolic link to {}; name that itself", real.display());
+            Err(Error::invalid("dataSet.path", message))
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => match fs::symlink_metadata(named).is_ok() {
+            true => Err(Error::invalid("dataSet.path", format!("{path} is a symbolic link to nowhere"))),
+            // Who reads it says so.
+            false => Ok(()),
+        },
+        Err(e) => Err(failed("use", named, e)),
+    }
 }
 
 fn unknown() -> Error {
@@ -76,16 +107,16 @@ impl Job<'_> {
 
     fn take_files(&mut self, set: &str, paths: &[String], except: &[String], tag: &str) -> Result<Outcome> {
         let own = &self.hands.data;
-        if let Some(path) = paths.iter().find(|path| Path::new(path).starts_with(own)) {
-            let message = format!("{path} is the agent's own, with disks and keys of others in it");
-            return Err(Error::forbidden("dataSet.own_files", message));
+        let real = fs::canonicalize(own).map_err(|e| failed("use", own, e))?;
+        for path in paths {
+            leads_nowhere_else(path, &[own, &real])?;
         }
         let taken_at = Clock::System.now();
-        let own = own.display().to_string();
+        let own = [own, &real].map(|own| own.display().to_string());
         let backup = Backup {
             source: Source::Paths {
                 paths: paths.iter().map(PathBuf::from).collect(),
-                except: except.iter().cloned().chain([own]).collect(),
+                except: except.iter().cloned().chain(own).collect(),
             },
             host: set.to_owned(),
             tags: tags(tag, taken_at, Consistency::FileByFile),
@@ -150,14 +181,15 @@ impl Job<'_> {
     /// What a snapshot of dumps says of itself.
     fn contents(&mut self, set: &str, snapshot: &str, scratch: &Path) -> Result<Contents> {
         let to = scratch.join("contents");
-        self.bring(snapshot, &format!("{}/{}", folder(set), contents::FILE), &to, false)?;
+        self.bring(snapshot, &format!("{}/{}", folder(set), contents::FILE), &to, false, false)?;
         Contents::read(&to)
     }
 
-    /// Brings a part of a snapshot to a new place, hashed.
-    fn bring(&mut self, snapshot: &str, path: &str, to: &Path, owners: bool) -> Result<Restored> {
+    /// Brings a part of a snapshot to a new place, hashed. Holes are left in files of a host alone, which
+    /// may have had them: of what a database wrote it is said beforehand whether there is room.
+    fn bring(&mut self, snapshot: &str, path: &str, to: &Path, sparse: bool, owners: bool) -> Result<Restored> {
         let (snapshot, path, to) = (snapshot.to_owned(), path.to_owned(), to.to_owned());
-        match self.ask(0, &Task::Restore(Restore { snapshot, path, to, sparse: true, owners }))? {
+        match self.ask(0, &Task::Restore(Restore { snapshot, path, to, sparse, owners }))? {
             Answer::Restored(restored) => Ok(restored),
             _ => Err(strange()),
         }
@@ -184,7 +216,8 @@ impl Job<'_> {
     fn directory(&mut self, wish: &Wish<'_>, below: Option<&str>, only: &str) -> Result<DataRestored> {
         let to = self.place(wish.restore, below)?;
         let root = rustix::process::geteuid().is_root();
-        let restored = self.bring(wish.snapshot, only, &to, root)?;
+        let sparse = matches!(wish.source, DataSource::Files { .. });
+        let restored = self.bring(wish.snapshot, only, &to, sparse, root)?;
         files::only_owner(&to)?;
         Ok(of(&restored, to.display().to_string()))
     }
@@ -214,7 +247,7 @@ impl Job<'_> {
         let dumped = contents.find(database)?.clone();
         let to = scratch.0.join("dump");
         let path = format!("{}/{}", folder(wish.set), dumped.file);
-        let restored = self.bring(wish.snapshot, &path, &to, false)?;
+        let restored = self.bring(wish.snapshot, &path, &to, false, false)?;
         let (file, began) = (to.join(&dumped.file), Instant::now());
         let tables = match wish.source {
             DataSource::Postgresql { server, .. } => postgres::load(self, server, &dumped, &file, name, wish.restore),

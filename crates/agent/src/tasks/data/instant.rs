@@ -167,7 +167,7 @@ impl Job<'_> {
 
     fn kept(&mut self, set: &str, snapshot: &str, scratch: &Path) -> Result<Kept> {
         let to = scratch.join(format!("kept-{snapshot}"));
-        self.bring(snapshot, &format!("{}/{FILE}", folder(set)), &to, false)?;
+        self.bring(snapshot, &format!("{}/{FILE}", folder(set)), &to, false, false)?;
         Kept::read(&to.join(FILE))
     }
 
@@ -293,8 +293,8 @@ impl Job<'_> {
         program: &Path,
     ) -> Result<DataRestored> {
         let (data, logs) = (to.join("data"), to.join("logs"));
-        let base = self.bring(wish.snapshot, &format!("{}/base", folder(wish.set)), &data, false)?;
-        let fetched = self.bring(from, &format!("{}/logs", folder(wish.set)), &logs, false)?;
+        let base = self.bring(wish.snapshot, &format!("{}/base", folder(wish.set)), &data, false, false)?;
+        let fetched = self.bring(from, &format!("{}/logs", folder(wish.set)), &logs, false, false)?;
         whole_from(&logs, &kept.first)?;
         files::only_owner(&data)?;
         files::write_private(&data.join("recovery.signal"), b"")?;
