@@ -62,7 +62,7 @@ pub(super) fn text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Dumps databases, each as one transaction sees it, and what all of them share.
+/// Dumps databases, each as one transaction sees it, and what all of them share where all are wanted.
 pub(super) fn dump(job: &mut Job<'_>, server: &DatabaseServer, wanted: &[String], into: &Path) -> Result<Contents> {
     let any = wanted.first().map_or(ANY, String::as_str);
     let sql = "SELECT datname, pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database
@@ -73,7 +73,10 @@ pub(super) fn dump(job: &mut Job<'_>, server: &DatabaseServer, wanted: &[String]
     }
     let version = job.rows(server, any, "SHOW server_version")?.concat().concat();
     let mut contents = Contents { server: format!("PostgreSQL {version}"), ..Contents::default() };
-    globals(job, server, any, into)?;
+    if wanted.is_empty() {
+        // Who is given some of them has no claim to the passwords of everybody else on the server.
+        globals(job, server, any, into)?;
+    }
     let chosen = there.iter().filter(|row| wanted.is_empty() || row.first().is_some_and(|one| wanted.contains(one)));
     for (at, row) in chosen.enumerate() {
         let value = |n: usize| row.get(n).cloned().unwrap_or_default();
@@ -128,8 +131,9 @@ pub(super) fn load(
     job.rows(server, ANY, &format!("CREATE DATABASE {} TEMPLATE template0{form}", name(new)))?;
     let filled = job.rows(server, ANY, &comment(new, &loading)).and_then(|_| {
         let run = job.postgres(PG_RESTORE, server, new)?;
-        // A plain name by its form: it is checked before it comes here.
-        let run = run.args(["--exit-on-error", "--dbname", new]).arg(file);
+        // Whoever loads it owns it: the roles of the dump need not be here, and making others the owners
+        // takes a superuser. A plain name by its form: it is checked before it comes here.
+        let run = run.args(["--exit-on-error", "--no-owner", "--no-privileges", "--dbname", new]).arg(file);
         run.done(job.cancel, job.told)?;
         job.rows(server, ANY, &comment(new, &whole))
     });

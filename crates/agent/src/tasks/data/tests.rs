@@ -248,6 +248,15 @@ fn what_cannot_be_read_is_named_and_what_is_not_there_fails() {
     assert_eq!(host.snapshots(), 0, "nothing that looks like a point is left");
     let own = host.take("own", &files(&[&host.hands.data], &[]), None).unwrap_err();
     assert_eq!(own.code(), "dataSet.own_files");
+    // Nor over a link, wherever that lies on the way.
+    let link = host.room.0.join("link");
+    std::os::unix::fs::symlink(&host.room.0, &link).unwrap();
+    for (tag, way) in [("link", link.clone()), ("way", link.join("www"))] {
+        let led = host.take(tag, &files(&[&way], &[]), None).unwrap_err();
+        assert_eq!(led.code(), "dataSet.path", "{led:?}");
+    }
+    let own = host.take("over", &files(&[&link.join("agent")], &[]), None).unwrap_err();
+    assert_eq!(own.code(), "dataSet.own_files");
 
     // The agent's own directory is left out wherever it lies.
     let all = host.take("all", &files(&[&host.room.0], &["repository"]), None).unwrap();
@@ -381,7 +390,8 @@ fn psql(server: &Server, database: &str, sql: &str) -> Result<String, String> {
 /// A database as text, by the server's own program: what is the same is the same database.
 fn as_text(server: &Server, database: &str) -> String {
     let mut command = postgres_tool(server, "pg_dump", database);
-    command.args(["--format=plain"]);
+    // Whoever loads it owns it.
+    command.args(["--format=plain", "--no-owner", "--no-privileges"]);
     let text = said(command).unwrap();
     let counts =
         |line: &&str| !line.starts_with("--") && !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict");
@@ -439,6 +449,15 @@ fn a_dropped_postgresql_database_comes_back_row_by_row() {
     // The dumps themselves, into a directory.
     let dumps = host.restore("drst_6", &source, &taken.snapshot, everything(), None).unwrap();
     assert!(Path::new(&dumps.at).join("data-sets/dset_1/globals.sql").is_file());
+    // Where only some are wanted, nobody else's password comes along; and an ordinary user loads them.
+    let user = format!("CREATE ROLE plain LOGIN CREATEDB PASSWORD '{PASSWORD}' IN ROLE pg_read_all_data");
+    psql(&server, "postgres", &user).unwrap();
+    let plain = DatabaseServer { user: "plain".into(), ..server.at.clone() };
+    let some = DataSource::Postgresql { server: plain, databases: vec!["half".into()], logs: false };
+    let taken = host.take("some", &some, Some(PASSWORD)).unwrap();
+    assert!(!host.restic(&["ls", &taken.snapshot]).contains("globals.sql"));
+    host.restore("drst_7", &some, &taken.snapshot, into("half", "plain"), Some(PASSWORD)).unwrap();
+    assert_eq!(as_text(&server, "plain"), before);
 }
 
 #[test]
