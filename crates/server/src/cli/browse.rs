@@ -1,6 +1,7 @@
 //! `yunwei backup browse` and `fetch`: into a recovery point, without restoring it.
 
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,11 +71,9 @@ fn ask(client: &Client, path: &str, body: &Json, quiet: bool) -> Result<Json> {
     match show::text(&now, "state").as_str() {
         "ready" => Ok(now),
         _ => {
-            let code = show::text(&now, "problem.code");
-            Err(Error::conflict(
-                if code.is_empty() { "reading.over".to_owned() } else { code },
-                show::text(&now, "problem.message"),
-            ))
+            let code = now["problem"]["code"].as_str().unwrap_or("reading.over");
+            let message = now["problem"]["message"].as_str().unwrap_or("it is over, and nothing came of it; ask again");
+            Err(Error::conflict(code.to_owned(), message.to_owned()))
         }
     }
 }
@@ -98,9 +97,10 @@ pub fn browse(client: &Client, what: &Browse, json: bool) -> Result<()> {
     println!("{path}/");
     let row = |item: &Json| {
         let kind = show::text(item, "kind");
-        let about = match (show::text(item, "target"), show::text(item, "filesystem"), show::text(item, "label")) {
-            (target, ..) if !target.is_empty() => format!("→ {target}"),
-            (_, system, label) => [system, label].join(" ").trim().to_owned(),
+        let told = |name: &str| item[name].as_str().map(|_| show::text(item, name));
+        let about = match told("target") {
+            Some(target) => format!("→ {target}"),
+            None => [told("filesystem"), told("label")].into_iter().flatten().collect::<Vec<_>>().join(" "),
         };
         let mark = if item["opens"] == true { "/" } else { "" };
         let size = if kind == "directory" { String::new() } else { show::text(item, "size") };
@@ -136,7 +136,8 @@ impl std::io::Write for Saved<'_> {
 pub fn fetch(client: &Client, what: &Fetch, json: bool) -> Result<()> {
     let failed =
         |e: std::io::Error| Error::invalid("file.unwritable", format!("cannot write {}: {e}", what.output.display()));
-    let file = fs::File::create_new(&what.output).map_err(failed)?;
+    // What was kept of a machine may be for its owner's eyes alone.
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&what.output).map_err(failed)?;
     let mut saved = Saved { file, path: &what.output, digest: Context::new(&SHA256) };
     let fetched = fetched(client, what, &mut saved, json);
     if fetched.is_err() {
