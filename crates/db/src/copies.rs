@@ -58,6 +58,19 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     sqlite::restrict_file(to).and_then(|()| File::open(to)?.sync_all()).map_err(failed("the copy is not kept"))
 }
 
+/// Whether there is no database at `location` yet, before anything is brought to make one of.
+///
+/// # Errors
+/// `Conflict` (`db.occupied`) where there is one; `Unavailable` where PostgreSQL is away.
+pub fn expect_none(location: &Location) -> Result<()> {
+    let is_free = match location {
+        Location::Directory(data) => !data.join(SQLITE).exists(),
+        Location::Postgres(url) => migrate::is_empty(url)?,
+    };
+    let message = "there is a database already: nothing is put in its place; give an empty one";
+    is_free.then_some(()).ok_or_else(|| Error::conflict("db.occupied", message))
+}
+
 /// Makes the database at `location` from a copy in `from`. There must be none yet.
 ///
 /// # Errors
@@ -75,10 +88,8 @@ pub fn bring(location: &Location, from: &Path) -> Result<()> {
         }
         Location::Postgres(_) if !there(POSTGRES) => other("--data alone"),
         Location::Directory(data) => {
+            expect_none(location)?;
             let to = data.join(SQLITE);
-            if to.exists() {
-                return Err(occupied());
-            }
             examine(&from.join(SQLITE))?;
             // Under its name only when all of it is there.
             let part = data.join(PART);
@@ -86,18 +97,12 @@ pub fn bring(location: &Location, from: &Path) -> Result<()> {
             copied.and_then(|()| fs::rename(&part, &to)).map_err(failed("the database cannot be put in its place"))
         }
         Location::Postgres(url) => {
-            if !migrate::is_empty(url)? {
-                return Err(occupied());
-            }
+            expect_none(location)?;
             let file = from.join(POSTGRES);
             let arguments = [OsStr::new("--no-owner"), "--exit-on-error".as_ref(), "--single-transaction".as_ref()];
             tool("pg_restore", url, &[&arguments[..], &[file.as_ref()]].concat())
         }
     }
-}
-
-fn occupied() -> Error {
-    Error::conflict("db.occupied", "there is a database already: nothing is put in its place; give an empty one")
 }
 
 /// Whether every page and every index of a copy is as SQLite wrote it.

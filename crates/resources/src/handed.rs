@@ -2,26 +2,31 @@
 //! this server, until it was fetched or its time is over.
 //!
 //! ```text
-//!   PUT ──► part-<task> ──(all of it came)──► <task> ──(whoever owns the folder)──► gone
+//!   PUT ──► part-<task>.<n> ──(all of it came)──► <task> ──(whoever owns the folder)──► gone
 //! ```
 //!
 //! **Invariants** (tests below)
 //! - under a task's name lies a whole file or none: what was cut off is removed, and at the latest
 //!   by [`Handed::keep`], whichever side died;
-//! - what is larger than was asked for, or leaves the disk too little room, is refused before it is there.
+//! - what is larger than was asked for, or leaves the disk too little room, is refused before it is there:
+//!   its room is taken when it begins, so that several that come at once do not count on the same.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::{Error, Result, hex, limits};
 use drivers::wire::{FileTaken, TaskId};
 use ring::digest::{Context, SHA256};
 
-/// How the names of files begin that are on their way.
+/// How the names of files begin that are on their way: then comes the task, a dot, and a number, so
+/// that a host that begins again does not write into what it had begun before.
 const PART: &str = "part-";
+/// Files that have begun to come since this program started.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
 
 /// The folder of such files.
 #[derive(Debug, Clone)]
@@ -59,11 +64,14 @@ impl Handed {
             let message = format!("the server's disk has {free} bytes free, too few for a file of {length}");
             return Err(Error::exhausted("download.no_room", message));
         }
-        let part = self.0.join(format!("{PART}{task}"));
-        let file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&part);
+        let number = BEGUN.fetch_add(1, Ordering::Relaxed);
+        let part = self.0.join(format!("{PART}{task}.{}-{number}", std::process::id()));
+        let file = fs::File::options().write(true).create_new(true).mode(0o600).open(&part);
         let file = file.map_err(|e| not_stored(&part, e))?;
         let to = self.path(task.as_str());
-        Ok(Coming { part, to, file, digest: Context::new(&SHA256), bytes: 0, length })
+        let coming = Coming { part, to, file, digest: Context::new(&SHA256), bytes: 0, length };
+        coming.take_room()?;
+        Ok(coming)
     }
 
     /// Removes every file but those of these tasks.
@@ -73,7 +81,8 @@ impl Handed {
     pub fn keep(&self, tasks: &HashSet<String>) -> Result<()> {
         for entry in fs::read_dir(&self.0).map_err(|e| not_stored(&self.0, e))?.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !tasks.contains(name.strip_prefix(PART).unwrap_or(&name)) {
+            let part = name.strip_prefix(PART).and_then(|part| part.split_once('.')).map(|(task, _)| task);
+            if !tasks.contains(part.unwrap_or(&name)) {
                 removed(&entry.path())?;
             }
         }
@@ -103,6 +112,19 @@ pub struct Coming {
 }
 
 impl Coming {
+    /// Takes the room of all that will come, where the file system can.
+    fn take_room(&self) -> Result<()> {
+        let flags = rustix::fs::FallocateFlags::KEEP_SIZE;
+        match rustix::fs::fallocate(&self.file, flags, 0, self.length.max(1)) {
+            Err(rustix::io::Errno::NOSPC) => {
+                let message = format!("the server's disk has no room for a file of {} bytes", self.length);
+                Err(Error::exhausted("download.no_room", message))
+            }
+            // It fills up as it comes, then.
+            _ => Ok(()),
+        }
+    }
+
     /// The next bytes.
     ///
     /// # Errors
@@ -160,12 +182,17 @@ mod tests {
         let task: TaskId = "htsk_1".parse().unwrap();
         let mut cut = handed.begin(&task, 10, 10).unwrap();
         cut.write(b"half").unwrap();
-        assert_eq!(names(&folder), ["part-htsk_1"]);
+        assert_eq!(names(&folder).len(), 1);
+        assert!(names(&folder)[0].starts_with("part-htsk_1."));
         assert_eq!(cut.finish().unwrap_err().code(), "download.length");
         assert_eq!(names(&folder), Vec::<String>::new());
         let mut long = handed.begin(&task, 2, 10).unwrap();
         assert_eq!(long.write(b"three").unwrap_err().code(), "download.length");
+        // Whoever begins anew does not write into what is there, nor take it away.
+        let again = handed.begin(&task, 2, 10).unwrap();
         drop(long);
+        assert_eq!(names(&folder).len(), 1);
+        drop(again);
         assert_eq!(handed.begin(&task, 11, 10).err().unwrap().code(), "download.too_large");
         assert_eq!(handed.begin(&task, 1 << 60, u64::MAX).err().unwrap().code(), "download.no_room");
         let mut whole = handed.begin(&task, 3, 10).unwrap();
@@ -182,10 +209,10 @@ mod tests {
     fn what_nobody_waits_for_is_removed_also_what_a_crash_left() {
         let scratch = db::testing::Scratch::new();
         let handed = Handed::open(scratch.path()).unwrap();
-        for name in ["htsk_1", "htsk_2", "part-htsk_1", "part-htsk_3"] {
+        for name in ["htsk_1", "htsk_2", "part-htsk_1.7-0", "part-htsk_3.7-1", "part-htsk_1"] {
             fs::write(scratch.path().join(name), b"x").unwrap();
         }
         handed.keep(&HashSet::from(["htsk_1".to_owned()])).unwrap();
-        assert_eq!(names(scratch.path()), ["htsk_1", "part-htsk_1"]);
+        assert_eq!(names(scratch.path()), ["htsk_1", "part-htsk_1.7-0"]);
     }
 }

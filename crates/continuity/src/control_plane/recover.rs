@@ -92,13 +92,15 @@ pub struct Recovered {
 /// Makes the data directory and the database.
 ///
 /// # Errors
-/// `Conflict`: `recover.occupied` where there is data already, `secret.key_wrong` where the shares
+/// `Conflict`: `recover.occupied` where there is data already, `db.occupied` where the database is
+/// not empty, `secret.key_wrong` where the shares
 /// are of another installation; `NotFound` (`recover.nothing`) where no place holds a copy; those
 /// of the vault and of the database.
 pub fn recover(wanted: &Wanted<'_>, listener: &mut dyn FnMut(Stage)) -> Result<Recovered> {
     let began = Instant::now();
     let keys = Keys::of(wanted.master)?;
     expect_empty(wanted.data)?;
+    copies::expect_none(wanted.database)?;
     let worker = Worker::new(wanted.program);
     let (place, repository, snapshot) = choose(wanted, &keys, &worker, listener)?;
     listener(Stage::Bringing(snapshot.time.clone(), place.clone()));

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use testkit::{Customer, Installation, Machines, Options, Shelf, credential};
 
 use crate::backups::{id, yunwei};
+use crate::postgres::{database, on_postgres};
 use crate::{Scratch, has_hypervisor};
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -40,6 +41,15 @@ fn protected(house: &Installation, scratch: &Path) -> [Shelf; 2] {
     shelves
 }
 
+/// What is kept elsewhere: the recovery kit, and three shares of which two bring the master key back.
+fn off_the_machine(house: &Installation, scratch: &Path) -> (PathBuf, impl Fn(u8) -> PathBuf + use<>) {
+    let (kit, folder) = (scratch.join("kit.json"), scratch.join("shares"));
+    yunwei(&house.api, &["control-plane", "kit", "--out", kit.to_str().unwrap()]);
+    let shares = ["admin", "key-shares", "--shares", "3", "--threshold", "2", "--out", folder.to_str().unwrap()];
+    house.run_json(&shares).unwrap();
+    (kit, move |number| folder.join(format!("share-{number}.txt")))
+}
+
 fn recover(house: &Installation, kit: &Path, shares: &[PathBuf]) -> Output {
     let mut command = house.binaries.yunwei();
     command.args(["recover", "--json", "--kit"]).arg(kit);
@@ -65,6 +75,46 @@ fn service(customer: &Customer, name: &str) -> String {
     found.map(|service| id(service).to_owned()).unwrap_or_else(|| panic!("no service {name}: {all:#}"))
 }
 
+fn entries(house: &Installation) -> u64 {
+    house.run_json(&["audit", "verify"]).unwrap()["entries"].as_u64().unwrap()
+}
+
+#[test]
+fn a_platform_on_postgresql_comes_back_into_an_empty_database() {
+    let (Some(options), Some(empty)) = (on_postgres(), database()) else { return };
+    let scratch = Scratch::new("platform-pg");
+    let mut house = Installation::start(&scratch.0, options).unwrap();
+    house.api.post("/api/v1/sites", &json!({ "name": "kept", "place": "Taipei" })).unwrap();
+    let shelves = protected(&house, &scratch.0);
+    let point = yunwei(&house.api, &["control-plane", "backup"]);
+    assert_eq!(point["state"], "available", "{point:#}");
+    let (kit, share) = off_the_machine(&house, &scratch.0);
+    house.api.post("/api/v1/sites", &json!({ "name": "later", "place": "Taipei" })).unwrap();
+    let before = entries(&house);
+
+    house.kill_server().unwrap();
+    std::fs::remove_dir_all(house.data()).unwrap();
+    // Where something is, nothing is put in its place, and nothing is brought for it.
+    assert_eq!(code(&recover(&house, &kit, &[share(2), share(3)])), "db.occupied");
+    assert!(!house.data().exists(), "what did not succeed has made nothing");
+    house.options().database = Some(empty);
+    let output = recover(&house, &kit, &[share(2), share(3)]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["point"], &told["audit"]["verified"]), (&point["id"], &json!(true)), "{told:#}");
+    assert!(told["audit"]["entries"].as_u64().unwrap() < before, "what came later is not in it: {told:#}");
+    assert_eq!(code(&recover(&house, &kit, &[share(2), share(3)])), "recover.occupied");
+
+    house.start_server().unwrap();
+    let sites = house.api.get("/api/v1/sites").unwrap();
+    let names: Vec<&str> = sites["items"].as_array().unwrap().iter().filter_map(|s| s["name"].as_str()).collect();
+    assert!(names.contains(&"kept") && !names.contains(&"later"), "{sites:#}");
+    let again = yunwei(&house.api, &["control-plane", "backup"]);
+    assert_eq!(again["state"], "available", "it is kept again: {again:#}");
+    assert!(!house.data().join("yunwei.db").exists(), "nothing of it is in SQLite");
+    drop(shelves);
+}
+
 #[test]
 fn a_platform_that_is_lost_with_its_machine_comes_back_and_finds_its_hosts() {
     if !has_hypervisor() {
@@ -83,12 +133,7 @@ fn a_platform_that_is_lost_with_its_machine_comes_back_and_finds_its_hosts() {
     let mut shelves = protected(&house, &scratch.0);
     let point = yunwei(&house.api, &["control-plane", "backup"]);
     assert_eq!(point["state"], "available", "{point:#}");
-    let (kit, folder) = (scratch.0.join("kit.json"), scratch.0.join("shares"));
-    yunwei(&house.api, &["control-plane", "kit", "--out", kit.to_str().unwrap()]);
-    house
-        .run_json(&["admin", "key-shares", "--shares", "3", "--threshold", "2", "--out", folder.to_str().unwrap()])
-        .unwrap();
-    let share = |number: u8| folder.join(format!("share-{number}.txt"));
+    let (kit, share) = off_the_machine(&house, &scratch.0);
     let text = std::fs::read_to_string(&kit).unwrap();
     assert!(
         shelves.iter().all(|shelf| !text.contains(&shelf.secret("control-plane", "append").unwrap())),
@@ -99,7 +144,6 @@ fn a_platform_that_is_lost_with_its_machine_comes_back_and_finds_its_hosts() {
     customer.api.post(&format!("/api/v1/services/{ended}/terminate"), &json!({})).unwrap();
     until("the machine to be gone", || host.domains().unwrap().len() == 1);
     customer.order("later").unwrap().watch(&customer.api).unwrap();
-    let entries = |house: &Installation| house.run_json(&["audit", "verify"]).unwrap()["entries"].as_u64().unwrap();
     let before = entries(&house);
 
     // Everything on its machine is lost, and one of the two places with it.

@@ -8,7 +8,7 @@ use testkit::{Installation, Machines, Options};
 use crate::{Scratch, harass, has_hypervisor};
 
 /// A fresh database of a private server, as a URL.
-fn database() -> Option<String> {
+pub(crate) fn database() -> Option<String> {
     let words = db::testing::postgres_url()?;
     let word = |name: &str| {
         let found = words.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
@@ -17,7 +17,7 @@ fn database() -> Option<String> {
     Some(format!("postgres://{}@{}/{}", word("user"), word("host").replace('/', "%2F"), word("dbname")))
 }
 
-fn on_postgres() -> Option<Options> {
+pub(crate) fn on_postgres() -> Option<Options> {
     Some(Options { database: Some(database()?), ..Options::default() })
 }
 

@@ -18,6 +18,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use base::time::{Clock, Timestamp};
@@ -425,23 +426,37 @@ fn hole<'a>(names: impl Iterator<Item = &'a str>, bytes: u64) -> Option<&'a str>
     None
 }
 
-/// Whoever somebody's database may run as: who starts it runs what is in it. Never root, nor a user
-/// that other databases belong to. `None`: as this agent does.
+/// Users that belong to nobody: systemd's allocation of numbers leaves these to no program.
+const NOBODYS: std::ops::Range<u32> = 0x7000_0000..0x8000_0000;
+/// How many of them one agent takes in turn.
+const IN_TURN: u32 = 64;
+/// Databases that this agent has tried by now.
+static TRIED: AtomicU32 = AtomicU32::new(0);
+
+/// Whoever somebody's database may run as: who starts it runs what is in it. Never root, nor a user to
+/// whom anything else belongs, another database that is tried at the same time least of all. `None`: as
+/// this agent does.
 fn ordinary() -> Result<Option<(u32, u32)>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
-    let path = Path::new("/etc/passwd");
-    let text = fs::read_to_string(path).map_err(|e| failed("read", path, e))?;
-    let of = |wanted: &str| {
-        text.lines().find_map(|line| {
-            let fields: Vec<&str> = line.split(':').collect();
-            let (name, user, group) = (fields.first()?, fields.get(2)?, fields.get(3)?);
-            (*name == wanted).then(|| Some((user.parse().ok()?, group.parse().ok()?)))?
-        })
-    };
-    of("nobody").map(Some).ok_or_else(|| {
-        Error::unavailable("program.missing", "there is no user nobody, as whom a database could be tried")
+    let turn = TRIED.fetch_add(1, Ordering::Relaxed) % IN_TURN;
+    let number = NOBODYS.start + (std::process::id() * IN_TURN + turn) % (NOBODYS.end - NOBODYS.start);
+    let path = Path::new("/proc/self/uid_map");
+    let map = fs::read_to_string(path).map_err(|e| failed("read", path, e))?;
+    if maps(&map, number) {
+        return Ok(Some((number, number)));
+    }
+    let message = "this agent runs in a container that has no users to spare (its map ends too early), as one of whom a database could be tried; give it the whole map, or run it on the host";
+    Err(Error::unavailable("program.missing", message))
+}
+
+/// Whether a map of users (`user_namespaces(7)`: inside, outside, how many) has that one.
+fn maps(map: &str, number: u32) -> bool {
+    map.lines().any(|line| {
+        let numbers: Vec<u64> = line.split_whitespace().filter_map(|text| text.parse().ok()).collect();
+        let (first, count) = (numbers.first().copied(), numbers.get(2).copied());
+        first.zip(count).is_some_and(|(first, count)| (first..first.saturating_add(count)).contains(&number.into()))
     })
 }
 
@@ -726,6 +741,7 @@ while :; do sleep 0.05; done
         let text = STAYS.replace("setsid", "cd \"$2\"\nsetsid");
         fs::write(&program, text).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut users = std::collections::BTreeSet::new();
         for (name, asked) in [("stopped", true), ("dropped", false)] {
             let to = room.join(name);
             for dir in ["data", "logs"] {
@@ -738,7 +754,8 @@ while :; do sleep 0.05; done
                 std::thread::sleep(LOOK / 10);
             }
             assert!(!beat().is_empty(), "{}", end_of(&to.join("log")));
-            assert_eq!(end_of(&to.join("log")).trim(), "65534", "as nobody");
+            let user: u32 = end_of(&to.join("log")).trim().parse().unwrap();
+            assert!(NOBODYS.contains(&user) && users.insert(user), "{user}: each as a user of its own");
             assert_eq!(fs::metadata(&to).unwrap().uid(), 0, "what is around its data is not its own");
             if asked {
                 private.stop(&Cancel::default()).unwrap();
@@ -777,6 +794,13 @@ while :; do sleep 0.05; done
         assert_eq!(end_of(&inside.join("deep/own")).len() as u64, LOG_BYTES_MAX);
         assert_eq!(end_of(&inside.join("file")), "", "a link is not read");
         fs::remove_dir_all(&room).unwrap();
+    }
+
+    #[test]
+    fn users_are_there_where_they_are_mapped() {
+        let whole = "         0          0 4294967295\n";
+        assert!(maps(whole, NOBODYS.start) && maps(whole, NOBODYS.end - 1));
+        assert!(!maps("         0     100000      65536\n", NOBODYS.start) && !maps("", 0) && !maps("x y z", 0));
     }
 
     #[test]
