@@ -188,6 +188,56 @@ async function backups(page) {
   await inChinese(page, [`${service}/backups`, `${service}/restore`]);
   await page.goto(`${portal}${service}?lang=en`);
   say("backups of a service were looked at");
+  await page.getByRole("link", { name: "What if it is lost?" }).click();
+  await page.waitForURL("**/impact/what-if**");
+  hold(await page.locator("h1").isVisible(), "a service leads to what its loss would mean");
+  await page.goto(`${portal}${service}?lang=en`);
+}
+
+// A service that is backed up: what could be brought back, a look into its newest point down to a file
+// inside a disk, and that file fetched. By its own customer.
+async function kept(page) {
+  await page.goto(`${portal}/services?lang=en`);
+  const services = await page.locator('main a[href^="/services/"]').evaluateAll((all) => [...new Set(all.map((a) => a.getAttribute("href")))]);
+  let inside = 0;
+  for (const service of services) {
+    await page.goto(`${portal}${service}/backups?lang=en`);
+    inside = await page.locator('a[href$="/files"]').count();
+    if (inside) break;
+  }
+  if (!inside) return hold(!process.env.YUNWEI_EXPECT_BILL, "no service is backed up");
+  const service = new URL(page.url()).pathname.replace(/\/backups$/, "");
+  await look(page, "backups-kept");
+  const points = page.url();
+  await page.goto(`${portal}${service}/restore?lang=en`);
+  await look(page, "restore-planned");
+  await page.goto(`${portal}${service}/data-sets?lang=en`);
+  await look(page, "data-sets");
+  await page.goto(points);
+  await page.locator('a[href$="/files"]').first().click();
+  const file = page.locator("main table.list tbody tr").filter({ has: page.getByRole("cell", { name: "file", exact: true }) }).filter({ has: page.getByRole("button"), hasNot: page.locator("th a") });
+  const path = [];
+  for (let depth = 0; depth < 12; depth++) {
+    // A host reads it; the page becomes the answer by itself.
+    await page.waitForFunction(() => document.querySelector("h1") && !document.querySelector("main [data-live]"), null, { timeout: 90_000 });
+    if (depth < 2) await look(page, `inside-${depth}`);
+    path.push(await page.locator("h1").innerText());
+    if (await file.count()) { path.push("a file"); break; }
+    const further = page.locator('main table.list tbody th a, main ul.plain a.mono');
+    if (!(await further.count())) break;
+    await further.first().click();
+    await page.locator("h1").waitFor();
+  }
+  hold(path.includes("a file"), `no file was reached inside the point: ${path.join(" > ")}`);
+  await look(page, "inside-files");
+  await file.first().getByRole("button").click();
+  await page.waitForURL("**/readings/**");
+  await page.waitForFunction(() => document.querySelector("h1") && !document.querySelector("main [data-live]"), null, { timeout: 90_000 });
+  await look(page, "inside-fetched");
+  const saved = await page.request.get(portal + await page.locator('main a[href$="/file"]').getAttribute("href"));
+  hold(saved.status() === 200 && (await saved.body()).length > 0, `a file out of a point answered ${saved.status()}`);
+  hold(/attachment/.test(saved.headers()["content-disposition"] || ""), "a file out of a point is saved, not shown");
+  say(`a recovery point was looked into: ${path.join(" > ")}`);
 }
 
 async function bill(page) {
@@ -409,6 +459,7 @@ try {
       await service(page);
       await backups(page);
     }
+    await kept(page);
     await bill(page);
     await drills(page);
     await plan(page);

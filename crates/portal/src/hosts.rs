@@ -300,6 +300,7 @@ async fn sites_page(s: &Signed, wrong: &[(&str, String)], general: &str) -> Answ
     let shown = sites
         .iter()
         .map(|site| crate::operator::SiteCard {
+            id: site.id.to_string(),
             name: site.name.clone(),
             place: site.place.clone(),
             pools: pools

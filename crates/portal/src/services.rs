@@ -86,6 +86,7 @@ pub(crate) struct ServicePage<'a> {
     pub delete: Option<Confirm>,
     pub order: Option<(String, String)>,
     pub has_console: bool,
+    pub ended: bool,
     /// What of it can be brought back; nothing for those who may not know.
     pub shelter: Option<crate::backups::Shelter>,
 }
@@ -286,6 +287,7 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
         delete,
         order: product.as_ref().and_then(order_of),
         has_console: !seen.status.machines.is_empty() && condition != "ended",
+        ended: condition == "ended",
         shelter,
         name,
     };

@@ -114,6 +114,8 @@ pub struct Policy {
     pub only: Option<HostId>,
     /// Not on these.
     pub not_on: Vec<HostId>,
+    /// On these only where no other host will do.
+    pub rather_not_on: Vec<HostId>,
 }
 
 impl Policy {
@@ -133,9 +135,9 @@ pub fn place(hosts: &[HostFree], demand: &Demand, policy: &Policy) -> Option<Hos
     let ranked = hosts.iter().filter(|host| policy.admits(host)).filter_map(|host| {
         let room = room_left(&host.free.amounts(), &demand.amounts(), &host.total.amounts())?;
         let far = policy.image.as_ref().is_some_and(|image| !host.images.contains(image));
-        Some((room, far, host.id))
+        Some((policy.rather_not_on.contains(&host.id), room, far, host.id))
     });
-    ranked.min().map(|(_, _, id)| id)
+    ranked.min().map(|(_, _, _, id)| id)
 }
 
 /// How much room `demand` leaves: the sum of the squared free shares, each in
@@ -192,6 +194,8 @@ mod tests {
             (Policy { accelerator: Some(Accelerator::Kvm), ..Policy::default() }, Some(2)),
             (Policy { site: Some(SiteId(2)), ..Policy::default() }, Some(2)),
             (Policy { not_on: vec![HostId(1)], ..Policy::default() }, Some(2)),
+            (Policy { rather_not_on: vec![HostId(1)], ..Policy::default() }, Some(2)),
+            (Policy { rather_not_on: vec![HostId(1)], pool: Some(PoolId(1)), not_on: vec![HostId(2)], ..Policy::default() }, Some(1)),
             (Policy { only: Some(HostId(2)), ..Policy::default() }, Some(2)),
             (Policy { pool: Some(PoolId(9)), ..Policy::default() }, None),
         ] {

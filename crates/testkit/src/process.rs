@@ -265,8 +265,11 @@ impl Installation {
     /// Starts the server, and waits until it is ready.
     ///
     /// # Errors
-    /// Where it ends, or is not ready in a minute.
+    /// Where its address is taken, it ends, or is not ready in a minute.
     pub fn start_server(&mut self) -> Outcome<()> {
+        // Whoever answers there already would be taken for the server.
+        let free = TcpListener::bind(&self.listen).map(drop);
+        free.map_err(|e| format!("cannot listen on {}: {e}; choose another address with --listen", self.listen))?;
         let mut command = self.binaries.yunwei();
         command.args(["serve", "--listen", &self.listen, "--agent-listen", &self.agent_listen]);
         command.args(&self.options.flags).envs(self.options.environment.iter().cloned());

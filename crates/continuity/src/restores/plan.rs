@@ -73,25 +73,37 @@ pub(super) struct Placed {
     pub serving: Vec<Intent>,
 }
 
-/// What the request means: which copy, and where to. The first copy, in the order of nearness,
-/// from which the machines have somewhere to go.
+/// What the request means: which copy, and where to. The hosts that the service stands on count as lost
+/// with it; where nothing is left without them, those that are still heard of will do.
 pub(super) fn placed(tx: &mut Tx<'_>, ask: &Ask) -> Result<Placed> {
     let serving = there(tx, &ask.id)?;
-    let lost = lost(&serving, ask.host);
+    let own = own_hosts(&serving, ask.host);
+    let silent = silent(tx, &own)?;
+    match placed_without(tx, ask, &serving, &own) {
+        Err(e) if silent.len() < own.len() && !e.kind().is_transient() => {
+            placed_without(tx, ask, &serving, &silent).map_err(|_| e)
+        }
+        other => other,
+    }
+}
+
+/// The first copy, in the order of nearness, from which the machines have somewhere to go.
+fn placed_without(tx: &mut Tx<'_>, ask: &Ask, serving: &[Intent], lost: &[HostId]) -> Result<Placed> {
     let wanted = Wanted {
         service: ask.id.clone(),
         point: ask.point,
         place: ask.place,
         not_after: ask.not_after,
         onto: ask.host,
-        without_hosts: lost.clone(),
+        without_hosts: lost.to_vec(),
         ..Wanted::default()
     };
     let mut nowhere = None;
     for choice in recoveries::choices(tx, &wanted)? {
-        let asks: Vec<_> = asks(tx, ask, &choice, &serving)?;
+        let policy = Policy { not_on: lost.to_vec(), ..policy(tx, ask, choice.host, serving)? };
+        let asks = asks(tx, &choice, &policy)?;
         match capacity::preview(tx, &asks) {
-            Ok(hosts) => return Ok(Placed { choice, hosts, serving }),
+            Ok(hosts) => return Ok(Placed { choice, hosts, serving: serving.to_vec() }),
             Err(e) if e.code() == "capacity.none_fits" => nowhere = nowhere.or(Some((choice, e))),
             Err(e) => return Err(e),
         }
@@ -106,13 +118,24 @@ pub(super) fn placed(tx: &mut Tx<'_>, ask: &Ask) -> Result<Placed> {
     Err(nowhere.map_or_else(|| Error::bug("restore.choice", "there was no choice"), told))
 }
 
-/// The hosts that a service is lost with, unless it is to stand on one of them again.
-fn lost(serving: &[Intent], asked: Option<HostId>) -> Vec<HostId> {
-    let mut lost: Vec<HostId> = serving.iter().map(|machine| machine.host).collect();
-    lost.sort_unstable();
-    lost.dedup();
-    lost.retain(|host| Some(*host) != asked);
-    lost
+/// The hosts that a service stands on, but for the one that it was asked to stand on again.
+fn own_hosts(serving: &[Intent], asked: Option<HostId>) -> Vec<HostId> {
+    let mut own: Vec<HostId> = serving.iter().map(|machine| machine.host).collect();
+    own.sort_unstable();
+    own.dedup();
+    own.retain(|host| Some(*host) != asked);
+    own
+}
+
+/// Those of some hosts that are not heard of.
+fn silent(tx: &mut Tx<'_>, among: &[HostId]) -> Result<Vec<HostId>> {
+    let mut silent = Vec::new();
+    for host in among {
+        if !hosts::load(tx, *host)?.reachable {
+            silent.push(*host);
+        }
+    }
+    Ok(silent)
 }
 
 /// The machines of a service that can be brought back.
@@ -138,8 +161,7 @@ pub(super) fn there(tx: &mut Tx<'_>, service: &str) -> Result<Vec<Intent>> {
 }
 
 /// What the machines of a choice would ask of hosts, under the names of those that were saved.
-fn asks(tx: &mut Tx<'_>, ask: &Ask, choice: &Choice, serving: &[Intent]) -> Result<Vec<capacity::Ask>> {
-    let policy = policy(tx, ask, choice.host, serving)?;
+fn asks(tx: &mut Tx<'_>, choice: &Choice, policy: &Policy) -> Result<Vec<capacity::Ask>> {
     let mut all = Vec::with_capacity(choice.machines.len());
     for saved in &choice.machines {
         let apart = capacity::apart(tx, &saved.machine)?;
@@ -156,7 +178,7 @@ fn asks(tx: &mut Tx<'_>, ask: &Ask, choice: &Choice, serving: &[Intent]) -> Resu
 }
 
 /// Where they may stand: on the host or at the site that was asked for; otherwise at the service's
-/// own site, and on no host that it stands on now.
+/// own site, and rather on no host that it stands on now.
 pub(super) fn policy(tx: &mut Tx<'_>, ask: &Ask, only: Option<HostId>, serving: &[Intent]) -> Result<Policy> {
     let only = ask.host.or(only);
     let site = match (only, ask.site, serving.first()) {
@@ -168,7 +190,7 @@ pub(super) fn policy(tx: &mut Tx<'_>, ask: &Ask, only: Option<HostId>, serving: 
         }
         (None, None, None) => None,
     };
-    Ok(Policy { only, site, not_on: lost(serving, ask.host), ..Policy::default() })
+    Ok(Policy { only, site, rather_not_on: own_hosts(serving, ask.host), ..Policy::default() })
 }
 
 /// The plan of a request.

@@ -225,7 +225,7 @@ fn a_service_that_answers_is_not_replaced_unless_somebody_says_so() {
 }
 
 #[test]
-fn the_same_host_is_used_where_it_is_asked_for_and_no_other_by_itself() {
+fn the_same_host_is_used_where_it_is_asked_for_or_no_other_is_left() {
     each(|engine, house| {
         let (host, old) = house.machine();
         let own = Ask { host: Some(host), even_if_alive: true, ..ask(&house) };
@@ -235,8 +235,16 @@ fn the_same_host_is_used_where_it_is_asked_for_and_no_other_by_itself() {
         assert_eq!(look(house.gate(), begun.id).restore.place_name.as_deref(), Some("near"), "{engine}");
         // A customer names no host.
         assert_eq!(start(&house, own).unwrap_err().kind(), Kind::NotFound, "{engine}");
-        let nowhere = resources::hosts::HostRef { id: other(&house) };
-        house.gate().run(&manager(), &resources::hosts::DRAIN, nowhere).unwrap();
+        let plan = |house: &House| house.gate().run(&member(CUSTOMER), &PLAN, ask(house));
+        assert_eq!(plan(&house).unwrap().machines[0].host, other(&house), "{engine}: rather another one");
+        let full = resources::hosts::HostRef { id: other(&house) };
+        house.gate().run(&manager(), &resources::hosts::DRAIN, full).unwrap();
+        let (_, old) = house.machine();
+        assert_eq!(plan(&house).unwrap().machines[0].host, host, "{engine}");
+        start(&house, Ask { even_if_alive: true, ..ask(&house) }).unwrap();
+        settle(&house, &[host], Mood::Willing);
+        moved(house.gate(), &house.service, &old, host);
+        die(&house, host);
         let none = house.gate().run(&member(CUSTOMER), &PLAN, ask(&house)).unwrap_err();
         assert_eq!(none.code(), "restore.nowhere", "{engine}");
     });

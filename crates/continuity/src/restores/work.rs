@@ -114,7 +114,7 @@ pub struct Reserving;
 impl Step for Reserving {
     const NAME: &'static str = "restore.reserve";
     const SUMMARY: &'static str =
-        "Chooses a host for each machine, other than those that the service stands on, and reserves what it takes.";
+        "Chooses a host for each machine, rather none that the service stands on, and reserves what it takes.";
     const UNDO: Undo = Undo::ByStep;
     type In = OfRestore;
     type Out = Nothing;

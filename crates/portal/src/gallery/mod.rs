@@ -453,6 +453,7 @@ fn tenant_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
             delete: Some(ask(p, "delete", false)),
             order: Some(("/orders/1".into(), "官網".into())),
             has_console: true,
+            ended: false,
             shelter: Some(recovery::shelter(p)),
         },
     );

@@ -9,6 +9,7 @@ super::messages! {
         what: "問題", "What";
         about: "對象", "About";
         since: "開始", "Since";
+        times: "共發現 {} 次", "seen {} times";
         until: "解除", "Until";
         seen_to: "處理", "Seen to";
         next_step: "處理方式：", "Next:";

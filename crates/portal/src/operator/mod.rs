@@ -162,6 +162,7 @@ pub(crate) struct Enrolled<'a> {
 /// A site and the pools that stand there.
 #[derive(Clone, Debug)]
 pub(crate) struct SiteCard {
+    pub id: String,
     pub name: String,
     pub place: String,
     /// (name, how often each processor is sold)
