@@ -239,11 +239,11 @@ fn the_same_host_is_used_where_it_is_asked_for_or_no_other_is_left() {
         assert_eq!(plan(&house).unwrap().machines[0].host, other(&house), "{engine}: rather another one");
         let full = resources::hosts::HostRef { id: other(&house) };
         house.gate().run(&manager(), &resources::hosts::DRAIN, full).unwrap();
-        let (_, old) = house.machine();
         assert_eq!(plan(&house).unwrap().machines[0].host, host, "{engine}");
-        start(&house, Ask { even_if_alive: true, ..ask(&house) }).unwrap();
+        let begun = start(&house, Ask { even_if_alive: true, ..ask(&house) }).unwrap();
         settle(&house, &[host], Mood::Willing);
-        moved(house.gate(), &house.service, &old, host);
+        assert_eq!(look(house.gate(), begun.id).restore.state, State::Done, "{engine}");
+        assert_eq!(serving(house.gate(), &house.service)[0].host, host, "{engine}");
         die(&house, host);
         let none = house.gate().run(&member(CUSTOMER), &PLAN, ask(&house)).unwrap_err();
         assert_eq!(none.code(), "restore.nowhere", "{engine}");
