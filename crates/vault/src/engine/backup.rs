@@ -60,13 +60,7 @@ fn root(path: &Path, named: &Path) -> Done<Root> {
     Ok(Root { path, named: named.to_owned() })
 }
 
-fn file(
-    open: Opened<IndexedFullStatus>,
-    path: &Path,
-    named: &Path,
-    form: SnapshotFile,
-    notes: &Notes,
-) -> Done<Answer> {
+fn file(open: Opened<IndexedFullStatus>, path: &Path, named: &Path, form: SnapshotFile, notes: &Notes) -> Done<Answer> {
     let file = File::open(path).map_err(|e| unreadable(path, &e))?;
     let about = about(&file).map_err(|e| unreadable(path, &e))?;
     let message = format!("{} could not be read to its end, so nothing was recorded; look at its disk", path.display());

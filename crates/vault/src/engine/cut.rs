@@ -43,7 +43,8 @@ impl Cutter {
             Chunker::FixedSize => (average, average),
         };
         let mask = if min == max { 1 } else { average };
-        let senseless = || fault::error(fault::REPOSITORY_DAMAGED, "the repository says senseless things of how to cut");
+        let senseless =
+            || fault::error(fault::REPOSITORY_DAMAGED, "the repository says senseless things of how to cut");
         Ok(Self::with(config.poly()?, mask, min, max).ok_or_else(senseless)?)
     }
 
@@ -190,7 +191,8 @@ mod tests {
 
     /// The format's own words: no tables, nothing kept from one place to the next.
     fn by_definition(data: &[u8], average: usize, min: usize, max: usize) -> Vec<Vec<u8>> {
-        let hash = |bytes: &[u8]| bytes.iter().fold(0, |hash: u64, b| ((hash << 8) | u64::from(*b)).modulo(&POLYNOMIAL));
+        let hash =
+            |bytes: &[u8]| bytes.iter().fold(0, |hash: u64, b| ((hash << 8) | u64::from(*b)).modulo(&POLYNOMIAL));
         let mut pieces = Vec::new();
         let mut rest = data;
         while !rest.is_empty() {

@@ -118,13 +118,8 @@ pub(super) fn one(
         },
         |_, ()| Ok(()),
     )?;
-    let mut press = crew.packer.press()?;
-    let mut tree = crew.packer.tree(&mut press, vec![node])?.0;
-    for folder in named.parent().into_iter().flat_map(Path::components).rev() {
-        if let Component::Normal(name) = folder {
-            tree = crew.packer.tree(&mut press, vec![Node { subtree: Some(tree), ..invented(name) }])?.0;
-        }
-    }
+    let folder = named.parent().unwrap_or(Path::new("/"));
+    let tree = snapshot::above(&crew.packer, &mut crew.packer.press()?, folder, vec![node])?;
     let taken = snapshot::record(open, &crew.packer, form, last.as_ref(), (tree, counted.0))?;
     crew.progress.finish();
     Ok(taken)
@@ -188,18 +183,15 @@ fn node_at(path: &Path) -> io::Result<Node> {
     node(entry.map_err(io::Error::other)?)
 }
 
-/// A directory above what is backed up, of which nothing is known: everybody may pass through it.
-fn invented(name: &OsStr) -> Node {
-    Node::new_node(name, NodeType::Dir, Metadata { mode: Some(0o755), ..Metadata::default() })
-}
-
 /// Whether a file is what it was, as far as its file system tells.
 fn is_same(now: &Node, then: &Node) -> bool {
     let (meta, known) = (&now.meta, &then.meta);
     // Not every program tells it.
     let inode = meta.inode == known.inode || meta.inode == 0 || known.inode == 0;
+    // Of what is no file, programs differ in what its size would be.
+    let size = !now.is_file() || meta.size == known.size;
     let times = meta.mtime.is_some() && (meta.mtime, meta.ctime) == (known.mtime, known.ctime);
-    now.node_type == then.node_type && meta.size == known.size && times && inode
+    now.node_type == then.node_type && size && times && inode
 }
 
 /// Whether all of a file's pieces are there, and are all of it; what is no file has none.
@@ -495,7 +487,7 @@ impl Walk<'_, '_> {
             self.leave()?;
         }
         for name in names.into_iter().skip(known) {
-            self.open(name, invented(name))?;
+            self.open(name, snapshot::invented(name))?;
         }
         Ok(())
     }

@@ -10,14 +10,14 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Component, Path};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use rustic_core::repofile::{Metadata, Node, NodeType, SnapshotFile, SnapshotSummary};
-use rustic_core::{DataId, IndexedFull, IndexedFullStatus, Progress, Repository as Engine, TreeId};
+use rustic_core::{DataId, IndexedFull, IndexedFullStatus, Progress, Repository as Engine};
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
@@ -92,7 +92,7 @@ pub(super) fn run(
     let mut nodes: Vec<Node> = kept.into_iter().map(|one| one.node).collect();
     // As the format wants them.
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
-    let tree = trees(&packer, named, nodes)?;
+    let tree = snapshot::above(&packer, &mut packer.press()?, named, nodes)?;
     let taken = snapshot::record(open, &packer, form, last.as_ref(), (tree, counted))?;
     progress.finish();
     Ok(taken)
@@ -305,18 +305,6 @@ fn is_hole(file: &File, from: u64, to: u64) -> bool {
         Err(Errno::NXIO) => true,
         Err(_) => false,
     }
-}
-
-/// Stores the directories that lead to these nodes: the root of them.
-fn trees<S: IndexedFull>(packer: &Packer<'_, S>, named: &Path, nodes: Vec<Node>) -> Done<TreeId> {
-    let mut press = packer.press()?;
-    let (mut tree, _) = packer.tree(&mut press, nodes)?;
-    for folder in named.components().rev().filter(|part| matches!(part, Component::Normal(_))) {
-        let mut node = Node::new_node(folder.as_os_str(), NodeType::Dir, Metadata::default());
-        node.subtree = Some(tree);
-        (tree, _) = packer.tree(&mut press, vec![node])?;
-    }
-    Ok(tree)
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! What a snapshot says of itself, and which one it goes on from.
 
-use rustic_core::IndexedFullStatus;
-use rustic_core::jiff::Zoned;
-use rustic_core::repofile::{SnapshotFile, SnapshotSummary};
-use rustic_core::TreeId;
+use std::ffi::OsStr;
+use std::path::{Component, Path};
 
-use super::pack::Packer;
+use rustic_core::jiff::Zoned;
+use rustic_core::repofile::{Metadata, Node, NodeType, SnapshotFile, SnapshotSummary};
+use rustic_core::{IndexedFullStatus, TreeId};
+
+use super::pack::{Packer, Press};
 use super::{Done, Opened};
 use crate::place;
 
@@ -15,6 +17,28 @@ pub(super) fn last(open: &Opened<IndexedFullStatus>, form: &SnapshotFile) -> Opt
     let all = open.engine.get_all_snapshots().ok()?;
     let alike = |s: &SnapshotFile| s.hostname == form.hostname && s.label == form.label && s.paths == form.paths;
     all.into_iter().filter(alike).max_by_key(|snapshot| snapshot.time.timestamp())
+}
+
+/// A directory above what is backed up, of which nothing is known: everybody may pass through it.
+pub(super) fn invented(name: &OsStr) -> Node {
+    Node::new_node(name, NodeType::Dir, Metadata { mode: Some(0o755), ..Metadata::default() })
+}
+
+/// Stores the directories that lead to some entries: the root of them.
+pub(super) fn above(
+    packer: &Packer<'_, IndexedFullStatus>,
+    press: &mut Press,
+    folder: &Path,
+    nodes: Vec<Node>,
+) -> Done<TreeId> {
+    let (mut tree, _) = packer.tree(press, nodes)?;
+    for part in folder.components().rev() {
+        if let Component::Normal(name) = part {
+            let node = Node { subtree: Some(tree), ..invented(name) };
+            (tree, _) = packer.tree(press, vec![node])?;
+        }
+    }
+    Ok(tree)
 }
 
 /// Writes the snapshot of a tree after all that it counts on, unless something forbids it.

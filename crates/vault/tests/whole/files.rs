@@ -74,7 +74,12 @@ fn described(at: &Path) -> Vec<(PathBuf, String)> {
         let target = kind.is_symlink().then(|| fs::read_link(&path).unwrap());
         let text = format!(
             "{:o} {}:{} {}.{} {size} {links} {colour:?} {target:?} {}",
-            meta.mode(), meta.uid(), meta.gid(), meta.mtime(), meta.mtime_nsec(), kind.is_fifo(),
+            meta.mode(),
+            meta.uid(),
+            meta.gid(),
+            meta.mtime(),
+            meta.mtime_nsec(),
+            kind.is_fifo(),
         );
         found.push((path.strip_prefix(at).unwrap().to_owned(), text));
         if kind.is_dir() {
