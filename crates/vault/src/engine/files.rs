@@ -107,7 +107,10 @@ pub(super) fn one(
         |hands| {
             let known = before.as_ref().filter(|then| is_same(&node, then) && has_pieces(open, then));
             match known {
-                Some(then) => node.content.clone_from(&then.content),
+                Some(then) => {
+                    node.content.clone_from(&then.content);
+                    crew.progress.inc(node.meta.size);
+                }
                 None => {
                     let (pieces, bytes) = crew.store(hands, input)?.map_err(|_| cut)?;
                     (node.content, node.meta.size) = (Some(pieces), bytes);
