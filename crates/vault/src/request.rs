@@ -184,7 +184,7 @@ pub struct Backup {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// A file, or a directory with all that is below it.
+    /// A file, or a directory with all that is below it; of a symbolic link what it leads to.
     Path {
         /// Where it is now.
         path: PathBuf,
@@ -196,7 +196,7 @@ pub enum Source {
         #[serde(default)]
         except: Vec<String>,
     },
-    /// Files and directories, each under its own path.
+    /// Files and directories, each under its own path; of a symbolic link among them what it leads to.
     Paths {
         /// Where they are: whole paths. What lies below another one of them is in it already.
         paths: Vec<PathBuf>,

@@ -2,23 +2,18 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::iter::{Once, once};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rustic_core::jiff::Timestamp;
-use rustic_core::repofile::{Metadata, Node, NodeType, SnapshotFile};
-use rustic_core::{
-    BackupOptions, ErrorKind, IndexedIdsStatus, LocalSource, LocalSourceFilterOptions, LocalSourceSaveOptions, Open,
-    ReadSource, ReadSourceEntry, Repository as Engine, RusticError, RusticResult,
-};
+use rustic_core::repofile::{Metadata, SnapshotFile};
+use rustic_core::{IndexedFullStatus, Open};
 
-use super::bridge::Watch;
-use super::image;
-use super::{Done, Failure, Notes, Opened, hex, snapshot};
+use super::files::Root;
+use super::{Done, Notes, Opened, files, hex, image, snapshot_of};
 use crate::fault;
-use crate::request::{Answer, Backup, Source, Unreadable};
+use crate::request::{Answer, Backup, Source};
 
 pub(super) fn run(
     open: Opened,
@@ -27,73 +22,72 @@ pub(super) fn run(
     notes: &Arc<Notes>,
 ) -> Done<Answer> {
     let form = form(backup)?;
-    if backup.unreadable == Unreadable::Refuse {
-        open.watch.refuse_what_is_left_out(notes);
-    }
+    let trees = |open: Opened, roots: &[Root], except: &[String]| {
+        let open = open.for_writing()?;
+        let taken = files::run(&open, roots, except, backup.unreadable, notes, form.clone())?;
+        answer(&open, &taken, notes)
+    };
     match &backup.source {
         Source::Path { path, named, except } => {
             let named = named.as_ref().unwrap_or(path);
-            let is_tree = look(path)?.is_dir();
-            by_engine(open, notes, |open| match is_tree {
-                true => Ok(tree(&open.engine, std::slice::from_ref(path), Some(named), except, form)?),
-                false => file(open, path, named, form),
-            })
+            match look(path)?.is_dir() {
+                true => trees(open, &[root(path, named)?], except),
+                false => file(open.for_writing()?, path, named, form, notes),
+            }
         }
         Source::Paths { paths, except } => {
             for path in paths {
                 look(path)?;
             }
-            by_engine(open, notes, |open| Ok(tree(&open.engine, &outermost(paths), None, except, form)?))
+            let roots = outermost(paths).iter().map(|path| root(path, path)).collect::<Done<Vec<Root>>>()?;
+            trees(open, &roots, except)
         }
-        Source::Stream { named } => by_engine(open, notes, |open| stream(open, named, input, form)),
+        Source::Stream { named } => stream(open.for_writing()?, named, input, form, notes),
         Source::Images { named, images } => {
             for image in images {
                 look(&image.path)?;
             }
-            let open = open.for_images()?;
+            let open = open.for_writing()?;
             let taken = image::run(&open, named, images, form)?;
             answer(&open, &taken, notes)
         }
     }
 }
 
-fn by_engine(
-    open: Opened,
-    notes: &Notes,
-    archive: impl FnOnce(&Opened<IndexedIdsStatus>) -> Done<SnapshotFile>,
-) -> Done<Answer> {
-    let open = open.for_writing()?;
-    let taken = archive(&open).map_err(|failure| open.watch.refusal().map_or(failure, Failure::Ours))?;
+/// What is walked: where a link leads, when it is one that was named.
+fn root(path: &Path, named: &Path) -> Done<Root> {
+    let path = if path.is_symlink() { path.canonicalize().map_err(|e| unreadable(path, &e))? } else { path.to_owned() };
+    Ok(Root { path, named: named.to_owned() })
+}
+
+fn file(open: Opened<IndexedFullStatus>, path: &Path, named: &Path, form: SnapshotFile, notes: &Notes) -> Done<Answer> {
+    let file = File::open(path).map_err(|e| unreadable(path, &e))?;
+    let about = about(&file).map_err(|e| unreadable(path, &e))?;
+    let message = format!("{} could not be read to its end, so nothing was recorded; look at its disk", path.display());
+    let cut = fault::error(fault::SOURCE_UNREADABLE, message);
+    let taken = files::one(&open, named, about, file, cut, form)?;
     answer(&open, &taken, notes)
 }
 
-fn file(open: &Opened<IndexedIdsStatus>, path: &Path, named: &PathBuf, form: SnapshotFile) -> Done<SnapshotFile> {
-    let message = format!("{} could not be read to its end, so nothing was recorded; look at its disk", path.display());
-    let cut = fault::error(fault::SOURCE_UNREADABLE, message);
-    let file = File::open(path).map_err(|e| unreadable(path, &e))?;
-    let about = about(&file).map_err(|e| unreadable(path, &e))?;
-    let source = One::new(named, about, file, open.watch.clone(), cut);
-    Ok(open.engine.archive(&BackupOptions::default(), &source, form, std::slice::from_ref(named))?)
-}
-
 fn stream(
-    open: &Opened<IndexedIdsStatus>,
-    named: &PathBuf,
-    input: impl Read + Send + 'static,
+    open: Opened<IndexedFullStatus>,
+    named: &Path,
+    input: impl Read,
     form: SnapshotFile,
-) -> Done<SnapshotFile> {
+    notes: &Notes,
+) -> Done<Answer> {
     let message = "the stream ended before it was complete, so nothing was recorded; look at its writer";
     let cut = fault::error(fault::SOURCE_CUT, message);
-    let mut options = BackupOptions::default();
-    options.parent_opts.force = true;
-    let source = One::new(named, Metadata::default(), input, open.watch.clone(), cut);
-    Ok(open.engine.archive(&options, &source, form, std::slice::from_ref(named))?)
+    // Nobody else's business, and new: there is no file that could be the same as before.
+    let about = Metadata { mode: Some(0o600), mtime: Some(form.time.timestamp()), ..Metadata::default() };
+    let taken = files::one(&open, named, about, input, cut, form)?;
+    answer(&open, &taken, notes)
 }
 
 /// The snapshot as it is kept, not as the engine remembers it.
 fn answer<S: Open>(open: &Opened<S>, taken: &SnapshotFile, notes: &Notes) -> Done<Answer> {
     let kept = open.snapshot(&hex(&taken.id))?;
-    Ok(Answer::Taken { snapshot: snapshot(&kept), unread: notes.left_out() })
+    Ok(Answer::Taken { snapshot: snapshot_of(&kept), unread: notes.left_out() })
 }
 
 /// Paths that lie in none of the others.
@@ -107,21 +101,6 @@ fn outermost(paths: &[PathBuf]) -> Vec<PathBuf> {
         }
     }
     kept
-}
-
-fn tree(
-    engine: &Engine<IndexedIdsStatus>,
-    paths: &[PathBuf],
-    named: Option<&PathBuf>,
-    except: &[String],
-    form: SnapshotFile,
-) -> RusticResult<SnapshotFile> {
-    let mut options = BackupOptions::default();
-    options.as_path = named.cloned();
-    options.excludes.globs = except.iter().map(|pattern| format!("!{pattern}")).collect();
-    let filter = LocalSourceFilterOptions::default();
-    let source = LocalSource::new(LocalSourceSaveOptions::default(), &options.excludes, &filter, paths)?;
-    engine.archive(&options, &source, form, paths)
 }
 
 /// The snapshot's own particulars.
@@ -174,57 +153,4 @@ pub(super) fn about(file: &File) -> io::Result<Metadata> {
     disk.rewind()?;
     about.mtime = Some(rustic_core::jiff::Zoned::now().timestamp());
     Ok(about)
-}
-
-/// One file: a disk, an image, a stream.
-struct One<R> {
-    named: PathBuf,
-    about: Metadata,
-    input: Mutex<Option<R>>,
-    watch: Arc<Watch>,
-    cut: base::Error,
-}
-
-impl<R: Read + Send + 'static> One<R> {
-    fn new(named: &Path, about: Metadata, input: R, watch: Arc<Watch>, cut: base::Error) -> Self {
-        One { named: named.to_owned(), about, input: Mutex::new(Some(input)), watch, cut }
-    }
-}
-
-/// Its reader: when it fails before the end, no snapshot is written.
-struct Watched<R> {
-    input: R,
-    watch: Arc<Watch>,
-    cut: base::Error,
-}
-
-impl<R: Read> Read for Watched<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.input.read(buffer).inspect_err(|error| {
-            if error.kind() != io::ErrorKind::Interrupted {
-                self.watch.refuse(&self.cut);
-            }
-        })
-    }
-}
-
-impl<R: Read + Send + 'static> ReadSource for One<R> {
-    type Open = Watched<R>;
-    type Iter = Once<RusticResult<ReadSourceEntry<Watched<R>>>>;
-
-    fn size(&self) -> RusticResult<Option<u64>> {
-        Ok((self.about.size > 0).then_some(self.about.size))
-    }
-
-    fn entries(&self) -> Self::Iter {
-        let input = self.input.lock().unwrap_or_else(PoisonError::into_inner).take();
-        once(match (self.named.file_name(), input) {
-            (Some(name), Some(input)) => Ok(ReadSourceEntry {
-                path: self.named.clone(),
-                node: Node::new_node(name, NodeType::File, self.about.clone()),
-                open: Some(Watched { input, watch: self.watch.clone(), cut: self.cut.clone() }),
-            }),
-            _ => Err(RusticError::new(ErrorKind::InvalidInput, "a file needs a name")),
-        })
-    }
 }

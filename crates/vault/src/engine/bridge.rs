@@ -1,10 +1,9 @@
 //! A place as the engine wants to see it.
 //!
-//! The engine carries on over faults that matter to us: it leaves out files that it cannot read
-//! or store, and skips snapshots that it cannot parse. So the bridge keeps watch: it remembers
+//! The engine carries on over faults that matter to us: it leaves out what it cannot store, and skips snapshots that it cannot parse. So the bridge keeps watch: it remembers
 //! the first thing that went wrong, and lets nothing be recorded as good after it.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -13,7 +12,6 @@ use bytes::Bytes;
 use ring::digest;
 use rustic_core::{BytesList, ErrorKind, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
 
-use super::Notes;
 use crate::fault;
 use crate::place::{Kind, Store};
 
@@ -27,8 +25,6 @@ pub(super) struct Watch {
     place: Mutex<Option<Error>>,
     /// Why no snapshot may be written any more.
     refusal: Mutex<Option<Error>>,
-    /// Where set: no snapshot may be written once a part of the source was left out.
-    strict: OnceLock<Arc<Notes>>,
 }
 
 impl Watch {
@@ -45,21 +41,9 @@ impl Watch {
         Self::keep(&self.refusal, error);
     }
 
-    /// No snapshot is written once the engine noted that it left something out.
-    pub(super) fn refuse_what_is_left_out(&self, notes: &Arc<Notes>) {
-        let _ = self.strict.set(notes.clone());
-    }
-
     /// Why none may be.
     pub(super) fn refusal(&self) -> Option<Error> {
-        Self::kept(&self.refusal).or_else(|| {
-            let left_out = self.strict.get()?.left_out();
-            let first = left_out.first()?;
-            Some(fault::error(
-                fault::SOURCE_UNREADABLE,
-                format!("not all could be read, so nothing was recorded: {first}; look at it and try again"),
-            ))
-        })
+        Self::kept(&self.refusal)
     }
 
     /// The first fault of the place.
@@ -81,7 +65,7 @@ impl Bridge {
 
     /// Writes a file. Where that fails, nothing may be recorded that counts on it.
     pub(super) fn keep(&self, kind: Kind, name: &str, parts: &[Bytes]) -> Result<()> {
-        // The engine would go on without the files that were in this.
+        // The engine would go on without what was in this.
         self.attempt(|| self.store.write(kind, name, parts)).inspect_err(|error| self.watch.refuse(error))
     }
 

@@ -35,7 +35,7 @@ pub(super) fn run(open: Opened, to: &Repository, ids: &[String], report: &Arc<dy
 fn transfer(open: Opened, there: Opened, wanted: &[SnapshotFile]) -> Done<BTreeMap<String, String>> {
     let already = there.snapshots()?;
     let missing: Vec<&SnapshotFile> = wanted.iter().filter(|s| !already.iter().any(|o| same(s, o))).collect();
-    let there = there.for_writing()?;
+    let there = there.for_copies()?;
     if !missing.is_empty() {
         open.for_reading()?.engine.copy(&there.engine, missing)?;
     }

@@ -10,24 +10,23 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Component, Path};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
 
-use rustic_core::repofile::{Metadata, Node, NodeType, SnapshotFile, SnapshotSummary, Tree};
+use rustic_core::repofile::{Metadata, Node, NodeType, SnapshotFile, SnapshotSummary};
 use rustic_core::{DataId, IndexedFull, IndexedFullStatus, Progress, Repository as Engine};
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
 use super::backup::{about, unreadable};
 use super::bridge::Bridge;
-use super::pack::{Added, Kind, Name, Packer, Press};
+use super::pack::{Kind, Name, Packer, Press};
+use super::snapshot;
 use super::{Done, Failure, Opened};
 use crate::fault;
-use crate::place;
 use crate::request::{Changed, Image};
 
 /// Smallest size of a piece, in bytes.
@@ -72,9 +71,8 @@ pub(super) fn run(
     images: &[Image],
     form: SnapshotFile,
 ) -> Done<SnapshotFile> {
-    let begun = Instant::now();
     let form = particulars(form, named, images)?;
-    let last = last(open, &form);
+    let last = snapshot::last(open, &form);
     let packer = Packer::new(&open.engine, Bridge::new(open.store.clone(), open.watch.clone()))?;
     let progress = open.engine.progress_bytes("backing up...");
     let sizes =
@@ -94,19 +92,10 @@ pub(super) fn run(
     let mut nodes: Vec<Node> = kept.into_iter().map(|one| one.node).collect();
     // As the format wants them.
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut snapshot = SnapshotFile { tree: trees(&packer, named, nodes)?, ..form };
-    let [data, trees] = packer.finish()?;
-    snapshot.parent = last.as_ref().map(|last| last.id);
-    snapshot.parents = snapshot.parent.into_iter().collect();
-    sum_up(&mut counted, &snapshot, data, trees, begun);
-    snapshot.summary = Some(counted);
-    if let Some(refusal) = open.watch.refusal() {
-        return Err(refusal.into());
-    }
-    let id = packer.file(place::Kind::Snapshots, &snapshot)?;
+    let tree = snapshot::above(&packer, &mut packer.press()?, named, nodes)?;
+    let taken = snapshot::record(open, &packer, form, last.as_ref(), (tree, counted))?;
     progress.finish();
-    snapshot.id = id.parse()?;
-    Ok(snapshot)
+    Ok(taken)
 }
 
 /// Keeps one image.
@@ -146,13 +135,6 @@ fn particulars(mut form: SnapshotFile, named: &Path, images: &[Image]) -> Done<S
     }
     form.paths.add(path.to_owned());
     Ok(form)
-}
-
-/// The last snapshot of the same host, label and path.
-fn last(open: &Opened<IndexedFullStatus>, form: &SnapshotFile) -> Option<SnapshotFile> {
-    let all = open.engine.get_all_snapshots().ok()?;
-    let alike = |s: &SnapshotFile| s.hostname == form.hostname && s.label == form.label && s.paths == form.paths;
-    all.into_iter().filter(alike).max_by_key(|snapshot| snapshot.time.timestamp())
 }
 
 /// The image in the snapshot that the caller names, else in the last one. Where it cannot be used
@@ -323,37 +305,6 @@ fn is_hole(file: &File, from: u64, to: u64) -> bool {
         Err(Errno::NXIO) => true,
         Err(_) => false,
     }
-}
-
-/// Stores the directories that lead to these nodes: the root of them.
-fn trees<S: IndexedFull>(packer: &Packer<'_, S>, named: &Path, nodes: Vec<Node>) -> Done<rustic_core::TreeId> {
-    let unwritable = |e: String| fault::error(fault::ENGINE, format!("a directory cannot be written: {e}"));
-    let mut press = packer.press()?;
-    let mut store = |nodes: Vec<Node>| -> Done<rustic_core::TreeId> {
-        let (text, _) = Tree { nodes }.serialize().map_err(|e| unwritable(e.to_string()))?;
-        Ok(packer.add(&mut press, Kind::Tree, Name::of(&text), &text)?.into())
-    };
-    let mut tree = store(nodes)?;
-    for folder in named.components().rev().filter(|part| matches!(part, Component::Normal(_))) {
-        let mut node = Node::new_node(folder.as_os_str(), NodeType::Dir, Metadata::default());
-        node.subtree = Some(tree);
-        tree = store(vec![node])?;
-    }
-    Ok(tree)
-}
-
-fn sum_up(summary: &mut SnapshotSummary, snapshot: &SnapshotFile, data: Added, trees: Added, begun: Instant) {
-    summary.data_blobs = data.pieces;
-    summary.tree_blobs = trees.pieces;
-    summary.data_added_files = data.bytes;
-    summary.data_added_files_packed = data.stored;
-    summary.data_added_trees = trees.bytes;
-    summary.data_added_trees_packed = trees.stored;
-    summary.data_added = data.bytes + trees.bytes;
-    summary.data_added_packed = data.stored + trees.stored;
-    summary.backup_start = snapshot.time.clone();
-    summary.total_duration = begun.elapsed().as_secs_f64();
-    summary.backup_duration = summary.total_duration;
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The engine: rustic, and nothing outside of this module knows it.
 //!
 //! What rustic does that we do not leave at that:
-//! - It goes on where it cannot read or store a file: [`bridge`] then lets no snapshot be written.
+//! - It goes on where it cannot store what it copies: [`bridge`] then lets no snapshot be written.
+//! - It is slow with many small files, and with disks: [`files`] and [`image`] back these up.
 //! - It skips snapshots that it cannot parse, and prune would take their data for unused:
 //!   [`Opened::snapshots`] counts.
 //! - It copies a snapshot without the blobs that its index misses: [`copy`] looks before and after.
@@ -13,14 +14,19 @@ mod bridge;
 mod check;
 mod content;
 mod copy;
+mod crew;
+mod cut;
 mod disk;
 mod ext4;
+mod files;
 mod image;
 mod look;
 mod notes;
 mod pack;
 mod prune;
+mod queue;
 mod restore;
+mod snapshot;
 mod stored;
 mod tree;
 
@@ -61,7 +67,7 @@ pub(crate) fn perform(
         Task::Make { .. } => return Err(fault::error(fault::REQUEST_INVALID, "a repository is made once")),
         Task::Reveal => reveal(&open.engine).map_err(Failure::Ours),
         Task::Backup(backup) => backup::run(open, backup, input, notes),
-        Task::Snapshots => open.snapshots().map(|found| Answer::Snapshots(found.iter().map(snapshot).collect())),
+        Task::Snapshots => open.snapshots().map(|found| Answer::Snapshots(found.iter().map(snapshot_of).collect())),
         Task::Browse { snapshot, path, limit } => browse(open, snapshot, path, *limit),
         Task::Look { snapshot, path, after, limit } => look::look(open, snapshot, path, (after, *limit)),
         Task::Fetch { snapshot, path, to, bytes_max } => look::fetch(open, snapshot, path, (to, *bytes_max)),
@@ -163,12 +169,12 @@ impl Opened {
     }
 
     /// With what the engine needs to write.
-    fn for_writing(self) -> Done<Opened<IndexedIdsStatus>> {
+    fn for_copies(self) -> Done<Opened<IndexedIdsStatus>> {
         self.checked(Engine::to_indexed_ids_checked, Engine::to_indexed_ids)
     }
 
     /// With what we need to write by our own hand: the engine tells only then what it knows.
-    fn for_images(self) -> Done<Opened<IndexedFullStatus>> {
+    fn for_writing(self) -> Done<Opened<IndexedFullStatus>> {
         self.checked(Engine::to_indexed_checked, Engine::to_indexed)
     }
 
@@ -329,7 +335,7 @@ fn no_path(watch: &Watch, error: &RusticError, path: &str) -> Error {
     known
 }
 
-fn snapshot(from: &SnapshotFile) -> Snapshot {
+fn snapshot_of(from: &SnapshotFile) -> Snapshot {
     Snapshot {
         id: hex(&from.id),
         time: from.time.timestamp().to_string(),

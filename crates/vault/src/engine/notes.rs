@@ -8,19 +8,21 @@ use rustic_core::{ProgressBars, ProgressType, RusticProgress};
 
 use crate::request::Progress;
 
-/// Warnings that are kept; more are counted.
+/// Notes that are kept, of each kind.
 const NOTES_MAX: usize = 100;
-/// How the engine begins when it leaves a part of the source out.
-const LEFT_OUT: [&str; 2] = ["ignoring error: ", "ignoring error reading parent snapshot: "];
-
 /// Somebody who is told how far it is.
 pub(crate) trait Report: Send + Sync + std::fmt::Debug + 'static {
     fn progress(&self, progress: &Progress);
 }
 
-/// The engine's warnings.
+/// What a task goes on over.
 #[derive(Debug, Default)]
-pub(crate) struct Notes(Mutex<Vec<String>>);
+pub(crate) struct Notes {
+    /// The engine's warnings.
+    warnings: Mutex<Vec<String>>,
+    /// Parts of a source that are not in its snapshot.
+    left_out: Mutex<Vec<String>>,
+}
 
 /// Where the engine's warnings go: it has no other way to tell them.
 struct Listener(Arc<Notes>);
@@ -32,7 +34,7 @@ impl Log for Listener {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            self.0.keep(record.args().to_string());
+            Notes::keep(&self.0.warnings, &record.args().to_string());
         }
     }
 
@@ -49,22 +51,26 @@ impl Notes {
         notes
     }
 
-    fn keep(&self, text: String) {
-        let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn keep(notes: &Mutex<Vec<String>>, text: &str) {
+        let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
         if notes.len() < NOTES_MAX {
             notes.push(text.lines().next().unwrap_or_default().to_owned());
         }
     }
 
+    /// Notes a part of the source that is not in its snapshot.
+    pub(crate) fn leave_out(&self, what: &str) {
+        Self::keep(&self.left_out, what);
+    }
+
     /// What was warned of so far.
     pub(crate) fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The parts of the source that were left out so far.
     pub(crate) fn left_out(&self) -> Vec<String> {
-        let why = |note: &String| LEFT_OUT.iter().find_map(|begin| note.strip_prefix(begin)).map(ToOwned::to_owned);
-        self.all().iter().filter_map(why).collect()
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -1,5 +1,5 @@
 //! Pieces, packs and indexes by our own hand, in restic's format: the engine stores only what it
-//! cut itself, and disk images are cut here ([`super::image`]).
+//! cut itself, and what is backed up is cut here ([`super::image`], [`super::files`]).
 //!
 //! In order: a pack is there before the index that names it, an index before the snapshot that
 //! counts on it. What a run that died had stored is found again by the next one.
@@ -13,7 +13,7 @@ use aes256ctr_poly1305aes::{Aes256CtrPoly1305Aes, Key, Nonce, Tag};
 use bytes::Bytes;
 use ring::digest::{Context, SHA256};
 use ring::rand::{SecureRandom, SystemRandom};
-use rustic_core::repofile::{ConfigFile, MasterKey};
+use rustic_core::repofile::{ConfigFile, MasterKey, Node, Tree};
 use rustic_core::{DataId, Id, IndexedFull, Repository as Engine, TreeId};
 use serde::Serialize;
 use zstd::bulk::{Compressor, Decompressor};
@@ -161,9 +161,19 @@ impl<'a, S: IndexedFull> Packer<'a, S> {
     /// Stores a piece unless it is there: its name as the engine has it.
     pub(super) fn add(&self, press: &mut Press, kind: Kind, name: Name, data: &[u8]) -> Done<Id> {
         let id = name.id()?;
-        if !self.open().seen.insert(name) || self.is_known(kind, id) {
-            return Ok(id);
+        if self.lacks(kind, name, id) {
+            self.store(press, kind, name, data)?;
         }
+        Ok(id)
+    }
+
+    /// Whether a piece is still to be stored. Said once: whoever is told stores it.
+    pub(super) fn lacks(&self, kind: Kind, name: Name, id: Id) -> bool {
+        self.open().seen.insert(name) && !self.is_known(kind, id)
+    }
+
+    /// Stores a piece that is not there.
+    pub(super) fn store(&self, press: &mut Press, kind: Kind, name: Name, data: &[u8]) -> Done<()> {
         let (sealed, uncompressed_length) = self.seal.piece(press, data)?;
         let full = {
             let mut open = self.open();
@@ -181,10 +191,20 @@ impl<'a, S: IndexedFull> Packer<'a, S> {
             pack.push(sealed);
             (pack.length >= PACK).then(|| std::mem::take(pack))
         };
-        if let Some(pack) = full {
-            self.close(pack)?;
+        match full {
+            Some(pack) => self.close(pack),
+            None => Ok(()),
         }
-        Ok(id)
+    }
+
+    /// Stores a directory's entries: what it is called, and how many bytes that are.
+    pub(super) fn tree(&self, press: &mut Press, nodes: Vec<Node>) -> Done<(TreeId, u64)> {
+        let mut text = serde_json::to_vec(&Tree { nodes })
+            .map_err(|e| fault::error(fault::ENGINE, format!("a directory cannot be written: {e}")))?;
+        // As restic has it: equal directories are to have equal names.
+        text.push(b'\n');
+        let id = self.add(press, Kind::Tree, Name::of(&text), &text)?;
+        Ok((id.into(), text.len() as u64))
     }
 
     /// Puts a pack in its place.

@@ -5,6 +5,7 @@
 
 mod buckets;
 mod ends;
+mod files;
 mod folders;
 mod images;
 mod judge;
