@@ -12,7 +12,9 @@ use resources::tasks::{self, Task};
 
 use super::rules::{Control, Failure, Phase, Verdict};
 use super::runs::{self, DrillRun, State};
-use super::work::{OfRun, Stepped, ask, done, end_recoveries, is_late, load, made, recovery, stop_tasks, task};
+use super::work::{
+    OF_SERVICE, OfRun, Stepped, ask, done, end_recoveries, is_late, load, made, recovery, stop_tasks, task,
+};
 use super::{Fact, KIND, corrective, promises};
 use crate::backups::{points, text};
 use crate::{evidence, recoveries};
@@ -169,7 +171,7 @@ fn phase_of(step: &str) -> Phase {
 /// What a drill saw of a copy is written on it: the next restore takes another one.
 fn note_damage(tx: &mut Tx<'_>, run: &DrillRun, failure: &Failure) -> Result<()> {
     let Some(state) = points::damage(&failure.code) else { return Ok(()) };
-    let tried = run.body.services.iter().find(|one| !one.ends.contains_key(&Phase::Restore));
+    let tried = run.body.services.iter().find(|one| Some(&one.service) == failure.service.as_ref());
     let Some((one, point)) = tried.and_then(|one| Some((one, one.point?))) else { return Ok(()) };
     let problem = Problem { code: failure.code.clone(), message: failure.message.clone(), retrying: false };
     for machine in &one.machines {
@@ -200,11 +202,12 @@ pub fn ended(tx: &mut Tx<'_>, about: &About) -> Result<()> {
     let (failure, reached) = match flow.and_then(|flow| flow.failure) {
         Some(failure) => {
             let reached = phase_of(&failure.step);
-            (Failure { code: failure.code, message: failure.message }, reached)
+            let service = failure.attribute.as_deref().and_then(|at| at.strip_prefix(OF_SERVICE)).map(str::to_owned);
+            (Failure { code: failure.code, message: failure.message, service }, reached)
         }
         None => {
             let message = "somebody ended the drill before it was over".to_owned();
-            (Failure { code: GIVEN_UP.to_owned(), message }, Phase::Verify)
+            (Failure { code: GIVEN_UP.to_owned(), message, service: None }, Phase::Verify)
         }
     };
     note_damage(tx, &run, &failure)?;

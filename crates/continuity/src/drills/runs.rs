@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::order::Placed;
 use super::plans::{self, DrillPlan, Scenario, Terms, listed};
 use super::rules::{self, Control, Ends, Failure, Found, Measured, Miss, Objectives, Phase, Verdict};
 use super::{DRILL, KIND};
@@ -98,6 +99,10 @@ pub struct Restored {
     pub service: String,
     /// Its name.
     pub name: String,
+    /// How many come one after the other before it can, from 1.
+    pub wave: u32,
+    /// Those that must answer before it begins to come back, by id.
+    pub after: Vec<String>,
     /// The recovery point.
     pub point: Option<RecoveryPointId>,
     /// The instant that it is of.
@@ -135,10 +140,13 @@ pub struct Restored {
 }
 
 impl Restored {
-    pub(crate) fn new(service: String, name: String) -> Self {
+    pub(crate) fn new(placed: Placed) -> Self {
+        let Placed { service, name, wave, after } = placed;
         Restored {
             service,
             name,
+            wave,
+            after,
             point: None,
             taken_at: None,
             place: None,
@@ -202,8 +210,11 @@ pub struct Body {
     /// What was taken after this instant is bad.
     #[schemars(with = "Option<String>")]
     pub bad_after: Option<Timestamp>,
-    /// The services, in the order in which they come back.
+    /// The services, in the order in which they come back: each after those that it waits for.
     pub services: Vec<Restored>,
+    /// Services that rely on each other in a circle, by name: each such group comes back side by side.
+    #[serde(default)]
+    pub circles: Vec<Vec<String>>,
     /// The negative control.
     pub control: Control,
     /// The host's task that makes it.
@@ -335,7 +346,8 @@ pub(crate) fn evidence(conn: &mut Conn<'_>, id: DrillRunId) -> Result<Option<Jso
 /// Begins a run of a plan, in the transaction of what asks for it. The incident is now.
 ///
 /// # Errors
-/// `Conflict` where one is on its way (`drill.running`) or the plan has ended (`drillPlan.ended`).
+/// `Conflict` where one is on its way (`drill.running`) or the plan has ended (`drillPlan.ended`); as
+/// [`plans::promised`].
 pub(crate) fn begin(
     tx: &mut Tx<'_>,
     plan: &DrillPlan,
@@ -355,6 +367,9 @@ pub(crate) fn begin(
     let wanted = super::corrective::wants_control(tx, plan.id)?;
     let due = wanted || rules::control_is_due(plan.terms.negative_every, number);
     let promised = plans::promised(tx, plan.tenant, &plan.terms)?;
+    // What stands at a site now is what this run is about, whatever comes or goes while it lasts.
+    let services = plan.terms.scope.services(tx)?;
+    let order = plan.terms.scope.order(tx, plan.tenant, &services)?;
     let body = Body {
         plan_name: plan.name.clone(),
         plan_revision: plan.revision,
@@ -362,7 +377,8 @@ pub(crate) fn begin(
         terms: Terms { objectives: Some(promised.objectives), ..plan.terms.clone() },
         objectives_because: promised.because,
         bad_after: bad_after.or_else(|| unnoticed_since(&plan.terms.scenario, tx.now)),
-        services: Vec::new(),
+        services: order.placed.into_iter().map(Restored::new).collect(),
+        circles: order.circles,
         control: if due { Control::Due } else { Control::NotDue },
         control_task: None,
         failure: None,

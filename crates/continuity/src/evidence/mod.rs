@@ -54,6 +54,8 @@ fn service(one: &Restored) -> Json {
     json!({
         "service": one.service,
         "name": one.name,
+        "wave": one.wave,
+        "after": one.after,
         "recoveryPoint": one.point,
         "takenAt": one.taken_at,
         "place": one.place,
@@ -82,7 +84,7 @@ pub fn document(run: &DrillRun) -> Json {
             "revision": body.plan_revision,
             "plannedBy": body.planned_by,
             "owner": terms.owner,
-            "services": terms.services,
+            "scope": terms.scope,
             "scenario": terms.scenario,
             "place": terms.place,
             "record": terms.record,
@@ -103,6 +105,7 @@ pub fn document(run: &DrillRun) -> Json {
             "failure": body.failure,
         },
         "services": services,
+        "circles": body.circles,
         "control": control,
         "misses": body.misses,
     })

@@ -341,6 +341,14 @@ pub fn under_way(tx: &mut Tx<'_>, recovery: &Recovery) -> Result<Vec<UnderWay>> 
     Ok(all)
 }
 
+/// For which restore or drill a machine was made: a kind and an id; nothing where it is no recovery's.
+///
+/// # Errors
+/// Those of the database.
+pub fn made_for(tx: &mut Tx<'_>, machine: &str) -> Result<Option<(String, String)>> {
+    store::made_for(tx, machine)
+}
+
 /// The digests that a disk of a point had each time that it came back.
 ///
 /// # Errors

@@ -241,6 +241,8 @@ const CODES: &[(&str, &str)] = &[
     ("drillPlan.record", "最新資料需要路徑（例如 /status.json）與 JSON 指標（例如 /newest）。"),
     ("drillPlan.scenario", "情境的內容不合理，請檢查時間與存放處。"),
     ("drillPlan.services", "計畫要有 1 到 20 個不重複的服務。"),
+    ("drillPlan.site_empty", "這個客戶在這個機房沒有任何有機器的服務，或沒有這個機房。"),
+    ("drillPlan.site_too_large", "這個機房的服務超過一次演練的上限（200 個），請建立指定服務的計畫，分批演練。"),
     ("drillPlan.stale", "計畫剛被別人改過，請重新載入。"),
     ("drillPlan.tenants", "計畫裡的服務必須屬於同一個客戶。"),
     ("email.malformed", "請輸入電子郵件地址，例如 name@example.com。"),

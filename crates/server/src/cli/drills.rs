@@ -89,6 +89,8 @@ Examples:
       --rto 1h --rpo 1d --owner 'Operations' --calendar 'monthly 1 03:00' --negative-every 3
   yunwei drill plans create encrypted --service svc_01m80h6wrtet7rkwawzsgh6gss --scenario ransomware \\
       --unnoticed 2d --rto 4h --rpo 3d --owner 'Operations'
+  yunwei drill plans create south --site site_01m80h6wrtet7rkwawzsgh6gss --scenario site-lost \\
+      --rto 8h --rpo 1d --owner 'Operations'
   yunwei drill plans create other-copy --service svc_01m80h6wrtet7rkwawzsgh6gss --scenario backup-server-lost \\
       --lost-place bkpl_01m80h6wrtet7rkwawzsgh6gss --rto 1h --rpo 1d --owner 'Operations'")]
     Create(Box<NewPlan>),
@@ -160,8 +162,18 @@ pub struct NewPlan {
     /// Its name.
     name: String,
     /// A service; several come back in the order in which they are named.
-    #[arg(long = "service", required = true, value_name = "ID")]
+    #[arg(long = "service", required_unless_present = "site", conflicts_with = "site", value_name = "ID")]
     services: Vec<String>,
+    /// Each of the named services after what it relies on in the inventory, the others side by side.
+    #[arg(long, requires = "services")]
+    by_dependencies: bool,
+    /// A whole site: every service that has a machine there when a drill begins, each after what it
+    /// relies on in the inventory.
+    #[arg(long, value_name = "ID")]
+    site: Option<String>,
+    /// Whose services at the site; your own by default.
+    #[arg(long, value_name = "ID", requires = "site")]
+    tenant: Option<String>,
     /// What is lost.
     #[arg(long, value_enum)]
     scenario: Scenario,
@@ -225,7 +237,7 @@ pub fn run(command: DrillCommand, json: bool) -> Result<()> {
             Ok(())
         }
         DrillCommand::Plans(PlansCommand::Create(new)) => {
-            plan(&client.post(PLANS, &terms(&new))?, json);
+            plan(&client.post(PLANS, &terms(&new, scope(&client, &new)?))?, json);
             Ok(())
         }
         DrillCommand::Plans(PlansCommand::Update(change)) => {
@@ -251,7 +263,20 @@ fn items(page: &Json) -> Vec<Json> {
     page["items"].as_array().cloned().unwrap_or_default()
 }
 
-fn terms(new: &NewPlan) -> Json {
+/// What comes back. A site is of one tenant: where none is named, of the one that acts.
+fn scope(client: &Client, new: &NewPlan) -> Result<Json> {
+    let Some(site) = &new.site else {
+        let order = if new.by_dependencies { "dependencies" } else { "given" };
+        return Ok(json!({ "type": "services", "services": new.services, "order": order }));
+    };
+    let tenant = match &new.tenant {
+        Some(tenant) => json!(tenant),
+        None => client.get("/api/v1/whoami")?["acting"]["tenant"].clone(),
+    };
+    Ok(json!({ "type": "site", "site": site, "tenant": tenant }))
+}
+
+fn terms(new: &NewPlan, scope: Json) -> Json {
     let scenario = match new.scenario {
         Scenario::MachineLost => json!({ "type": "machineLost" }),
         Scenario::HostLost => json!({ "type": "hostLost" }),
@@ -262,7 +287,7 @@ fn terms(new: &NewPlan) -> Json {
     let schedule = new.calendar.as_ref().map(|calendar| json!({ "calendar": calendar, "timeZone": new.time_zone }));
     json!({
         "name": new.name,
-        "services": new.services,
+        "scope": scope,
         "scenario": scenario,
         "place": new.place,
         "objectives": both(new.rto, new.rpo),
@@ -324,7 +349,13 @@ fn plan(one: &Json, json: bool) {
     println!("{}  {}  {}", text("id"), text("name"), text("scenario.type"));
     let (rto, rpo) = (seconds(&one["objectives"]["rtoSeconds"]), seconds(&one["objectives"]["rpoSeconds"]));
     println!("promised: RTO {rto}, RPO {rpo}  ·  owner {}  ·  next {}", text("owner"), show::time(one, "nextDue"));
-    for service in one["services"].as_array().into_iter().flatten().filter_map(Json::as_str) {
+    match text("scope.type").as_str() {
+        "site" => {
+            println!("  all services of {} at {}, by what they rely on", text("scope.tenant"), text("scope.site"))
+        }
+        _ => println!("  in this order: {}", text("scope.order")),
+    }
+    for service in one["scope"]["services"].as_array().into_iter().flatten().filter_map(Json::as_str) {
         println!("  {service}");
     }
 }
@@ -392,7 +423,13 @@ fn shown(run: &Json, json: bool) -> Result<()> {
     ] {
         println!("{name} {} (promised {})", milliseconds(&worst(run, field)), seconds(promised));
     }
+    for circle in run["circles"].as_array().into_iter().flatten() {
+        println!("rely on each other, and come back side by side: {}", words(circle).join(", "));
+    }
     for service in run["services"].as_array().into_iter().flatten() {
+        if let Some(turn) = turn(run, service) {
+            println!("{turn}");
+        }
         let from = (show::text(service, "placeName"), show::time(service, "takenAt"));
         println!("{}  from {} of {}", show::text(service, "name"), from.0, from.1);
         let phases = service["phases"].as_array().cloned().unwrap_or_default();
@@ -404,6 +441,19 @@ fn shown(run: &Json, json: bool) -> Result<()> {
         println!("  {} [{}]", show::text(miss, "message"), show::text(miss, "code"));
     }
     Ok(())
+}
+
+fn words(list: &Json) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(Json::as_str).collect()
+}
+
+/// When a service's turn is: `wave 2, after Database`; nothing where it is alone.
+fn turn(run: &Json, service: &Json) -> Option<String> {
+    let all = run["services"].as_array().filter(|all| all.len() > 1)?;
+    let called = |id: &str| all.iter().find(|one| one["service"] == id).map(|one| show::text(one, "name"));
+    let after: Vec<String> = words(&service["after"]).into_iter().filter_map(called).collect();
+    let wave = show::text(service, "wave");
+    Some(if after.is_empty() { format!("wave {wave}") } else { format!("wave {wave}, after {}", after.join(", ")) })
 }
 
 fn wait(client: &Client, id: &str, json: bool) -> Result<()> {
@@ -488,6 +538,11 @@ mod tests {
         let run = json!({ "services": [{ "name": "Web", "phases": phases }] });
         assert_eq!(super::doing(&run), "Web: restore");
         assert_eq!(super::doing(&json!({ "services": [] })), "begins");
+        let two = json!({ "services": [{ "service": "a", "name": "A", "wave": 1, "after": [] },
+            { "service": "b", "name": "B", "wave": 2, "after": ["a"] }] });
+        assert_eq!(super::turn(&two, &two["services"][0]).as_deref(), Some("wave 1"));
+        assert_eq!(super::turn(&two, &two["services"][1]).as_deref(), Some("wave 2, after A"));
+        assert_eq!(super::turn(&run, &run["services"][0]), None);
         assert_eq!(super::worst(&json!({ "services": [{ "x": 3 }, { "x": 5 }] }), "x"), json!(5));
         assert_eq!(super::worst(&json!({ "services": [{ "x": 3 }, { "x": null }] }), "x"), json!(null));
         assert_eq!(

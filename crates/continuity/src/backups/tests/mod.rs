@@ -49,8 +49,13 @@ pub const CUSTOMER: u128 = 2;
 fn react(tx: &mut Tx<'_>, fact: &dyn Fact) -> Result<()> {
     provisioning::testing::react(tx, fact)?;
     let any: &dyn Any = fact;
-    if let Some(resources::Fact::HostTaskEnded { task, subject_kind, subject_id }) = any.downcast_ref() {
-        work::task_ended(tx, task, subject_kind, subject_id)?;
+    match any.downcast_ref() {
+        Some(resources::Fact::HostTaskEnded { task, subject_kind, subject_id }) => {
+            crate::drills::task_ended(tx, subject_kind, subject_id)?;
+            work::task_ended(tx, task, subject_kind, subject_id)?;
+        }
+        Some(resources::Fact::MachineObserved { intent, .. }) => crate::drills::machine_seen(tx, intent)?,
+        _ => {}
     }
     if let Some(durable::Fact::FlowUndone(about) | durable::Fact::FlowGivenUp(about)) = any.downcast_ref() {
         work::ended(tx, about)?;
