@@ -16,6 +16,7 @@ use base::time::Timestamp;
 use base::{Error, Result};
 use continuity::backups::schedule::Schedule;
 use continuity::drills::corrective::{self, CorrectiveAction, ListActions};
+use continuity::drills::databases::{Database, LostDatabase};
 use continuity::drills::plans::{self, DrillPlan, ListPlans, NewPlan, PlanRef, Scenario, Terms};
 use continuity::drills::rules::{Control as Negative, Miss, Objectives, Phase};
 use continuity::drills::runs::{self, DrillRef, DrillRun, ListDrills, StartDrill, State};
@@ -23,6 +24,7 @@ use continuity::drills::scope::{Scope, Sequence};
 use continuity::evidence;
 use continuity::inventory::actions::{GET as THING, LIST as THINGS, ListInventory, ThingRef};
 use continuity::inventory::{Kind, Thing};
+use drivers::wire::Marker;
 use provisioning::services;
 
 /// How many runs a page shows.
@@ -182,6 +184,7 @@ pub(crate) fn scenario(d: &'static Drills, scenario: &Scenario) -> &'static str 
         Scenario::SiteLost => d.site_lost,
         Scenario::Ransomware { .. } => d.ransomware,
         Scenario::BackupServerLost { .. } => d.backup_server_lost,
+        Scenario::DatabaseLost { .. } => d.database_lost,
     }
 }
 
@@ -285,6 +288,9 @@ fn service_rows(p: &Page, run: &DrillRun, one: &runs::Restored) -> ServiceRows {
     let d = &p.t.drills;
     let from = one.place_name.as_ref().zip(one.taken_at);
     let disks = one.machines.iter().flat_map(|machine| &machine.disks);
+    let disks = disks.map(|disk| (disk.disk.clone(), disk.bytes, disk.digest.clone()));
+    let came = |database: &Database| Some((database.database.clone(), database.bytes?, database.digest.clone()?));
+    let all = disks.chain(one.database.iter().filter_map(came));
     let bytes = |bytes: u64| crate::fmt::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
     ServiceRows {
         name: one.name.clone(),
@@ -297,7 +303,7 @@ fn service_rows(p: &Page, run: &DrillRun, one: &runs::Restored) -> ServiceRows {
             .collect(),
         newest: one.newest_record,
         point: one.point.map(|point| point.to_string()),
-        disks: disks.map(|disk| (disk.disk.clone(), bytes(disk.bytes), disk.digest.clone())).collect(),
+        disks: all.map(|(name, size, digest)| (name, bytes(size), digest)).collect(),
     }
 }
 
@@ -370,7 +376,7 @@ pub(crate) async fn plan(s: Signed, Path(id): Path<String>) -> Answer {
         (d.negative, terms.negative_every.to_string()),
         (d.owner, terms.owner.clone()),
         (d.scope, comes_back(&s, terms).await),
-        (d.record_path, format!("{} {}", terms.record.path, terms.record.pointer)),
+        newest_at(d, terms),
     ];
     let view = PlanPage {
         p,
@@ -415,6 +421,19 @@ pub(crate) async fn ask_end(s: Signed, Path(id): Path<String>) -> Answer {
 pub(crate) async fn end(s: Signed, Path(id): Path<String>) -> Answer {
     let plan = s.call(&plans::END, PlanRef { id: id.parse()? }).await?;
     Ok(done(&s.portal, &format!("/drills/plans/{}", plan.id), "saved"))
+}
+
+/// Where the newest record is read.
+fn newest_at(d: &'static Drills, terms: &Terms) -> (&'static str, String) {
+    let Scenario::DatabaseLost { databases } = &terms.scenario else {
+        return (d.record_path, format!("{} {}", terms.record.path, terms.record.pointer));
+    };
+    let one = |lost: &LostDatabase| {
+        let Marker { schema, table, column } = &lost.marker;
+        let schema = schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
+        format!("{}: {schema}{table}.{column}", lost.database)
+    };
+    (d.marker, databases.iter().map(one).collect::<Vec<_>>().join("; "))
 }
 
 /// What comes back, in a line.
@@ -472,6 +491,7 @@ async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
         ("siteLost", d.site_lost, d.site_lost_note),
         ("ransomware", d.ransomware, d.ransomware_note),
         ("backupServerLost", d.backup_server_lost, d.backup_server_lost_note),
+        ("databaseLost", d.database_lost, d.database_lost_note),
     ];
     let now = kept("scenario", "hostLost");
     let scenarios = scenarios.map(|(value, label, note)| {
@@ -513,6 +533,14 @@ async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
         number("unnoticed", d.unnoticed, "24", d.hours).free(),
         Field::line("lostPlace", d.lost_place, kept("lostPlace", ""))
             .hint(d.lost_place_hint)
+            .optional(t.frame.optional),
+        Field::line("dataSet", d.data_set, kept("dataSet", "")).hint(d.data_set_hint).optional(t.frame.optional),
+        Field::line("database", d.database, kept("database", "")).hint(d.database_hint).optional(t.frame.optional),
+        Field::line("markerTable", d.marker_table, kept("markerTable", ""))
+            .hint(d.marker_table_hint)
+            .optional(t.frame.optional),
+        Field::line("markerColumn", d.marker_column, kept("markerColumn", ""))
+            .hint(d.marker_column_hint)
             .optional(t.frame.optional),
         number("rto", d.rto_long, "60", d.minutes).hint(d.rto_hint).free(),
         number("rpo", d.rpo_long, "1440", d.minutes).hint(d.rpo_hint).free(),
@@ -558,6 +586,21 @@ fn scope(s: &Signed) -> std::result::Result<Scope, &'static str> {
     }
 }
 
+/// The database that was dropped, and where its newest record is: `table` or `schema.table`.
+fn lost_database(s: &Signed) -> std::result::Result<LostDatabase, &'static str> {
+    let form = &s.visit.form;
+    let filled = |name: &'static str| Some(form.get(name)).filter(|text| !text.is_empty()).ok_or(name);
+    let table = filled("markerTable")?;
+    let (schema, table) = table.split_once('.').map_or((None, table), |(schema, table)| (Some(schema), table));
+    let marker = Marker {
+        schema: schema.map(str::to_owned),
+        table: table.to_owned(),
+        column: filled("markerColumn")?.to_owned(),
+    };
+    let data_set = filled("dataSet")?.parse().map_err(|_| "dataSet")?;
+    Ok(LostDatabase { data_set, database: filled("database")?.to_owned(), marker })
+}
+
 /// Reads the form; the name of what does not read.
 fn terms(s: &Signed) -> std::result::Result<NewPlan, &'static str> {
     let form = &s.visit.form;
@@ -568,6 +611,7 @@ fn terms(s: &Signed) -> std::result::Result<NewPlan, &'static str> {
         "siteLost" => Scenario::SiteLost,
         "ransomware" => Scenario::Ransomware { unnoticed_seconds: number("unnoticed")?.saturating_mul(3_600) },
         "backupServerLost" => Scenario::BackupServerLost { place: place("lostPlace")? },
+        "databaseLost" => Scenario::DatabaseLost { databases: vec![lost_database(s)?] },
         _ => Scenario::HostLost,
     };
     let text = |name: &'static str| form.get(name).to_owned();
@@ -613,6 +657,8 @@ async fn refuse(s: &Signed, error: Error) -> Answer {
     let words = said(s, &error);
     let attribute = error.attribute().unwrap_or_default().to_owned();
     let field = ["name", "services", "owner", "lostPlace", "place"].into_iter().find(|field| *field == attribute);
+    let field = field.or_else(|| (error.code() == "drillPlan.marker").then_some("markerTable"));
+    let field = field.or_else(|| (error.code() == "dataSet.absent").then_some("dataSet"));
     let field = field.or_else(|| (attribute == "scope.site").then_some("site"));
     let field = field.or_else(|| attribute.starts_with("schedule").then_some("calendar"));
     let field = field.or_else(|| attribute.starts_with("objectives").then_some("rto"));

@@ -15,7 +15,7 @@ use super::runs::{self, DrillRun, State};
 use super::work::{
     OF_SERVICE, OfRun, Stepped, ask, done, end_recoveries, is_late, load, made, recovery, stop_tasks, task,
 };
-use super::{Fact, KIND, corrective, promises};
+use super::{Fact, KIND, corrective, databases, promises};
 use crate::backups::{points, text};
 use crate::{evidence, recoveries};
 
@@ -32,6 +32,9 @@ impl TryDamage {
     /// restored from the whole one. Others may hold nothing but holes, which no damage can spoil.
     fn work(tx: &mut Tx<'_>, run: &DrillRun) -> Result<Option<(HostId, Work)>> {
         let Some(one) = run.body.services.first() else { return Ok(None) };
+        if let Some(database) = &one.database {
+            return Ok(databases::damaged(database));
+        }
         let Some(machine) = one.machines.first() else { return Ok(None) };
         let recovery = recovery(tx, one)?;
         let saved = recoveries::saved(tx, &recovery, &machine.saved)?;
@@ -138,7 +141,14 @@ fn close(tx: &mut Tx<'_>, mut run: DrillRun, reached: Phase) -> Result<()> {
     runs::close(tx, &mut run, &text(&signed)?)?;
     for one in run.body.services.iter().filter(|one| one.is_right()) {
         let recovery = recovery(tx, one)?;
-        recoveries::proven(tx, &recovery)?;
+        match &one.database {
+            None => recoveries::proven(tx, &recovery)?,
+            Some(database) if database.whole => {
+                let set = database.data_set.to_string();
+                crate::backups::store::set_part_proven(tx, recovery.point, &set, recovery.repository)?;
+            }
+            Some(_) => {}
+        }
     }
     for miss in run.body.misses.clone() {
         corrective::found(tx, &run, &miss)?;
@@ -177,7 +187,13 @@ fn note_damage(tx: &mut Tx<'_>, run: &DrillRun, failure: &Failure) -> Result<()>
     for machine in &one.machines {
         points::found(tx, point, one.place, &machine.saved, state, &problem)?;
     }
-    Ok(())
+    match &one.database {
+        // Of two snapshots nobody knows which one it was: the next look at the copies finds it.
+        Some(database) if database.logs.is_none() => {
+            points::found(tx, point, one.place, &database.data_set.to_string(), state, &problem)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A run was undone, or a person ended it where it stood: what it came to is written down.
@@ -197,6 +213,7 @@ pub fn ended(tx: &mut Tx<'_>, about: &About) -> Result<()> {
     for id in made(&run)? {
         intents::absent(tx, &id)?;
     }
+    databases::let_go(tx, &mut run)?;
     end_recoveries(tx, &run)?;
     let flow = flows::of_subject(tx, KIND, &about.subject.id)?.into_iter().find(|flow| flow.id == about.run);
     let (failure, reached) = match flow.and_then(|flow| flow.failure) {

@@ -15,6 +15,7 @@
 //! | [`runs`] | what was restored, what was measured, what it came to |
 //! | [`corrective`] | what must be put right, by whom, by when |
 //! | [`work`], [`closing`] | the flow's steps |
+//! | [`databases`] | what they do where databases were dropped, and machines are not touched |
 //! | [`promises`] | what the contract promises, and whether a run saw it kept |
 //! | [`rules`] | from measurements to a verdict: pure |
 //!
@@ -32,6 +33,7 @@
 
 pub mod closing;
 pub mod corrective;
+pub mod databases;
 pub mod order;
 pub mod plans;
 pub mod promises;

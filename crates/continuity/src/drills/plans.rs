@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::corrective;
+use super::databases::{self, LostDatabase};
 use super::rules::Objectives;
 use super::scope::Scope;
 use crate::backups::schedule::Schedule;
@@ -46,6 +47,11 @@ pub enum Scenario {
         /// The place.
         place: BackupPlaceId,
     },
+    /// Databases were dropped; machines are as they were. Only for services that the plan names.
+    DatabaseLost {
+        /// Which, from 1 to 20; at least one of each service.
+        databases: Vec<LostDatabase>,
+    },
 }
 
 impl Scenario {
@@ -57,6 +63,7 @@ impl Scenario {
             Scenario::SiteLost => "siteLost",
             Scenario::Ransomware { .. } => "ransomware",
             Scenario::BackupServerLost { .. } => "backupServerLost",
+            Scenario::DatabaseLost { .. } => "databaseLost",
         }
     }
 }
@@ -130,6 +137,9 @@ impl Terms {
     /// What can be said without looking anything up.
     fn check(&self) -> Result<()> {
         self.scope.check()?;
+        if let Scenario::DatabaseLost { databases } = &self.scenario {
+            databases::check(databases, &self.scope)?;
+        }
         let within = |seconds: u64| (1..=OBJECTIVE_SECONDS_MAX).contains(&seconds);
         if self.objectives.is_some_and(|own| !within(own.rto_seconds) || !within(own.rpo_seconds)) {
             return Err(invalid("drillPlan.objectives", "an objective is from a second to a year", "objectives"));
@@ -162,8 +172,13 @@ impl Terms {
     /// Whether everything that it names is there; says whose services they are.
     fn whose(&self, tx: &mut Tx<'_>, action: &str) -> Result<TenantId> {
         let tenant = self.scope.whose(tx, action)?;
-        let lost = match self.scenario {
-            Scenario::BackupServerLost { place } => Some(place),
+        if let Scenario::DatabaseLost { databases } = &self.scenario {
+            let services = self.scope.services(tx)?;
+            databases::belong(tx, databases, tenant, &services)?;
+            databases::permit(tx, action, &self.scenario)?;
+        }
+        let lost = match &self.scenario {
+            Scenario::BackupServerLost { place } => Some(*place),
             _ => None,
         };
         for place in self.place.iter().chain(&lost) {
@@ -430,6 +445,8 @@ pub static UPDATE: Action<ChangePlan, DrillPlan> = Action {
     effect: Effect::Change,
     run: |tx, input| {
         let mut found = granted(tx, "drillPlan.update", input.id)?;
+        // Who gives a plan another date has it run.
+        databases::permit(tx, "drillPlan.update", &found.terms.scenario)?;
         if input.revision.is_some_and(|revision| revision != found.revision) {
             let message = format!("the plan is at revision {} by now", found.revision);
             return Err(Error::stale("drillPlan.stale", message));
@@ -503,6 +520,7 @@ pub fn service_terminated(tx: &mut Tx<'_>, service: &str) -> Result<()> {
             end(tx, plan.id)?;
             continue;
         }
+        databases::without(tx, &mut plan.terms.scenario, service)?;
         let (now, by, body) = (tx.now, tx.cx().actor().to_string(), text(&plan.terms)?);
         let sql =
             "UPDATE drill_plans SET revision = revision + 1, body = $2, changed_by = $3, changed_at = $4 WHERE id = $1";

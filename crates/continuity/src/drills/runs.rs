@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::databases::{self, Database};
 use super::order::Placed;
 use super::plans::{self, DrillPlan, Scenario, Terms, listed};
 use super::rules::{self, Control, Ends, Failure, Found, Measured, Miss, Objectives, Phase, Verdict};
@@ -118,6 +119,9 @@ pub struct Restored {
     pub recovery: Option<RecoveryId>,
     /// Its machines.
     pub machines: Vec<Machine>,
+    /// Where a database was dropped: that, instead of machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<Database>,
     /// When each phase ended.
     #[schemars(with = "std::collections::BTreeMap<String, String>")]
     pub ends: Ends,
@@ -154,6 +158,7 @@ impl Restored {
             repository: None,
             recovery: None,
             machines: Vec::new(),
+            database: None,
             ends: Ends::new(),
             phases: Vec::new(),
             rto_milliseconds: None,
@@ -184,6 +189,18 @@ impl Restored {
             record_problem: self.record_problem.clone(),
             data_is_same: self.data_is_same == Some(true),
         }
+    }
+
+    /// The host that restores it, once that is known.
+    pub(crate) fn host(&self) -> Option<HostId> {
+        let database = self.database.as_ref().and_then(|database| database.host);
+        database.or_else(|| self.machines.first().and_then(|machine| machine.host))
+    }
+
+    /// The snapshots that it is restored from.
+    pub(crate) fn snapshots(&self) -> Vec<&String> {
+        let machines = self.machines.iter().map(|machine| &machine.snapshot);
+        machines.chain(self.database.iter().flat_map(Database::snapshots)).collect()
     }
 
     /// Whether everything came back as it was, however long it took.
@@ -370,6 +387,8 @@ pub(crate) fn begin(
     // What stands at a site now is what this run is about, whatever comes or goes while it lasts.
     let services = plan.terms.scope.services(tx)?;
     let order = plan.terms.scope.order(tx, plan.tenant, &services)?;
+    let services = order.placed.into_iter().map(Restored::new).collect();
+    let services = databases::instead(tx, &plan.terms.scenario, services)?;
     let body = Body {
         plan_name: plan.name.clone(),
         plan_revision: plan.revision,
@@ -377,7 +396,7 @@ pub(crate) fn begin(
         terms: Terms { objectives: Some(promised.objectives), ..plan.terms.clone() },
         objectives_because: promised.because,
         bad_after: bad_after.or_else(|| unnoticed_since(&plan.terms.scenario, tx.now)),
-        services: order.placed.into_iter().map(Restored::new).collect(),
+        services,
         circles: order.circles,
         control: if due { Control::Due } else { Control::NotDue },
         control_task: None,
@@ -431,6 +450,7 @@ pub static RUN: Action<StartDrill, DrillRun> = Action {
     effect: Effect::Create,
     run: |tx, input| {
         let plan = plans::granted(tx, "drill.run", input.id)?;
+        databases::permit(tx, "drill.run", &plan.terms.scenario)?;
         if input.bad_after.is_some_and(|after| after > tx.now) {
             let message = "what will be taken in the future cannot be bad yet";
             return Err(Error::invalid("drill.bad_after", message).at("badAfter"));

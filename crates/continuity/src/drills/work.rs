@@ -27,7 +27,7 @@ use super::plans::{self, RecordAt, Scenario};
 use super::rules::{self, Phase, Unread};
 use super::runs::{self, Disk, DrillRun, Machine, Restored};
 use super::scope::Scope;
-use super::{KIND, closing, key};
+use super::{KIND, closing, databases, key};
 use crate::backups::repositories;
 use crate::recoveries::{self, Attached, Purpose, Wanted};
 use crate::{DrillPlanId, DrillRunId, RecoveryId, RepositoryId};
@@ -37,7 +37,7 @@ const OPENING: Duration = Duration::from_secs(3_600);
 /// How long is waited for the record of a service that answers already.
 const TELLING: Duration = Duration::from_secs(90);
 /// How far a guest's clock may be ahead of its host's before its record is not believed.
-const AHEAD: Duration = Duration::from_secs(120);
+pub(super) const AHEAD: Duration = Duration::from_secs(120);
 
 /// What the attribute of an error begins with that is about one service of a run; its id follows.
 pub(super) const OF_SERVICE: &str = "services.";
@@ -122,7 +122,7 @@ fn stands_on(tx: &mut Tx<'_>, service: &str) -> Result<BTreeSet<HostId>> {
 
 fn lost(tx: &mut Tx<'_>, run: &DrillRun) -> Result<Lost> {
     Ok(match &run.body.terms.scenario {
-        Scenario::MachineLost | Scenario::Ransomware { .. } => Lost::default(),
+        Scenario::MachineLost | Scenario::Ransomware { .. } | Scenario::DatabaseLost { .. } => Lost::default(),
         Scenario::HostLost => {
             let mut hosts = BTreeSet::new();
             for one in &run.body.services {
@@ -175,6 +175,10 @@ impl Step for Decide {
         let lost = lost(tx, &run)?;
         let (place, bad_after, id) = (run.body.terms.place, run.body.bad_after, run.id.to_string());
         for one in run.body.services.iter_mut().filter(|one| one.recovery.is_none()) {
+            if one.database.is_some() {
+                databases::decide(tx, &id, one, place, bad_after).map_err(|e| about(e, one))?;
+                continue;
+            }
             let wanted = Wanted {
                 service: one.service.clone(),
                 place,
@@ -215,7 +219,8 @@ impl Step for Decide {
 }
 
 pub(super) fn end_recoveries(tx: &mut Tx<'_>, run: &DrillRun) -> Result<()> {
-    for id in run.body.services.iter().filter_map(|one| one.recovery) {
+    let own = run.body.services.iter().filter_map(|one| one.recovery);
+    for id in own.chain(databases::logs_recoveries(run)) {
         let recovery = recoveries::load(tx, id)?;
         recoveries::end(tx, &recovery)?;
     }
@@ -288,6 +293,11 @@ pub(super) fn made(run: &DrillRun) -> Result<Vec<IntentId>> {
 /// What the task of a run is given: the one repository that it opens.
 pub(crate) fn access(tx: &mut Tx<'_>, task: &Task) -> Result<Json> {
     let run = runs::load(tx, task.subject.1.parse()?)?;
+    for one in &run.body.services {
+        if let Some(given) = databases::access(tx, one, task)? {
+            return Ok(given);
+        }
+    }
     let id = Some(task.id.to_string());
     let own = run.body.services.iter().find(|one| one.task == id);
     let own = own.or_else(|| run.body.services.first().filter(|_| run.body.control_task == id));
@@ -330,27 +340,26 @@ impl Open {
     fn ask(tx: &mut Tx<'_>, run: &DrillRun, services: &mut [Restored]) -> Result<()> {
         let mut groups: BTreeMap<(HostId, RepositoryId), Vec<Vec<usize>>> = BTreeMap::new();
         let count = |services: &[Restored], group: &[usize]| -> usize {
-            group.iter().map(|n| services[*n].machines.len()).sum()
+            group.iter().map(|n| services[*n].snapshots().len()).sum()
         };
         for n in 0..services.len() {
             let one = &services[n];
             if one.task.is_some() || one.ends.contains_key(&Phase::Key) {
                 continue;
             }
-            let host = one.machines.first().and_then(|machine| machine.host);
-            let (host, repository) = host
+            let (host, repository) = one
+                .host()
                 .zip(one.repository)
                 .ok_or_else(|| Error::bug("drill.no_host", "a service has no host, or no repository"))?;
             let of = groups.entry((host, repository)).or_default();
-            match of.last_mut().filter(|last| count(services, last) + one.machines.len() <= TASK_SNAPSHOTS_MAX) {
+            match of.last_mut().filter(|last| count(services, last) + one.snapshots().len() <= TASK_SNAPSHOTS_MAX) {
                 Some(last) => last.push(n),
                 None => of.push(vec![n]),
             }
         }
         for ((host, _), groups) in groups {
             for group in groups {
-                let machines = group.iter().flat_map(|n| &services[*n].machines);
-                let snapshots = machines.map(|machine| machine.snapshot.clone()).collect();
+                let snapshots = group.iter().flat_map(|n| services[*n].snapshots()).cloned().collect();
                 let task = ask(tx, run, host, &Work::CheckRepository { snapshots, read: ReadShare::Nothing })?;
                 group.iter().for_each(|n| services[*n].task = Some(task.to_string()));
             }
@@ -369,7 +378,7 @@ impl Open {
                     let message = format!("the repository at {} is not whole: {faults}", place(one));
                     return Err(Error::conflict(vault::fault::REPOSITORY_DAMAGED, message));
                 }
-                if one.machines.iter().any(|machine| !snapshots.contains(&machine.snapshot)) {
+                if one.snapshots().into_iter().any(|snapshot| !snapshots.contains(snapshot)) {
                     let message = format!("the copy at {} does not hold the snapshot", place(one));
                     return Err(Error::conflict(vault::fault::SNAPSHOT_MISSING, message));
                 }
@@ -454,6 +463,15 @@ impl BringBack {
         Ok(())
     }
 
+    fn one(tx: &mut Tx<'_>, run: &DrillRun, one: &mut Restored, record: &RecordAt) -> Result<()> {
+        if one.database.is_some() {
+            return databases::bring_back(tx, run, one);
+        }
+        Self::want(tx, one, record)?;
+        one.ended(Phase::Wait, tx.now);
+        Self::look(tx, one)
+    }
+
     /// Looks at the machines of a service: how far they are.
     fn look(tx: &mut Tx<'_>, one: &mut Restored) -> Result<()> {
         let recovery = recovery(tx, one)?;
@@ -519,28 +537,29 @@ impl Step for BringBack {
         let mut run = load(tx, input)?;
         let record = run.body.terms.record.clone();
         let mut services = run.body.services.clone();
-        let mut answering = BTreeSet::new();
+        let mut silent = BTreeSet::new();
         // Each comes after all that it waits for: one way through sees whatever can begin now.
         for one in &mut services {
-            let ready = one.after.iter().all(|before| answering.contains(before));
+            let ready = !one.after.iter().any(|before| silent.contains(before));
             if ready && !one.ends.contains_key(&Phase::Boot) {
-                Self::want(tx, one, &record)?;
-                one.ended(Phase::Wait, tx.now);
-                Self::look(tx, one).map_err(|e| about(e, one))?;
+                Self::one(tx, &run, one, &record).map_err(|e| about(e, one))?;
             }
-            if one.ends.contains_key(&Phase::Boot) {
-                answering.insert(one.service.clone());
+            if !one.ends.contains_key(&Phase::Boot) {
+                silent.insert(one.service.clone());
             }
         }
-        let all = answering.len() == services.len();
+        let all = services.iter().all(|one| one.ends.contains_key(&Phase::Boot));
         run.body.services = services;
         runs::save(tx, &mut run)?;
         if all { done() } else { Ok(Progress::wait(key(&run.id.to_string()))) }
     }
 
     fn undo(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun, _: Option<&Nothing>) -> Result<Progress<()>> {
-        let run = load(tx, input)?;
-        take_away(tx, &run)
+        let mut run = load(tx, input)?;
+        match databases::let_go(tx, &mut run)? {
+            Progress::Done(()) => take_away(tx, &run),
+            wait => Ok(wait),
+        }
     }
 }
 
@@ -667,9 +686,12 @@ impl Step for Clean {
     type Out = Nothing;
 
     fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun) -> Stepped {
-        let run = load(tx, input)?;
+        let mut run = load(tx, input)?;
         // First: what was measured is kept, and a machine that is gone tells of nothing.
         end_recoveries(tx, &run)?;
+        if let Progress::Wait(wait) = databases::let_go(tx, &mut run)? {
+            return Ok(Progress::Wait(wait));
+        }
         if let Progress::Wait(wait) = take_away(tx, &run)? {
             return Ok(Progress::Wait(wait));
         }

@@ -27,6 +27,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
+use crate::drills::databases::Database;
 use crate::drills::rules::Control;
 use crate::drills::runs::{self, DrillRef, DrillRun, Machine, Restored};
 
@@ -49,6 +50,21 @@ fn machine(one: &Machine) -> Json {
     json!({ "saved": one.saved, "snapshot": one.snapshot, "host": one.host, "made": one.made, "disks": one.disks })
 }
 
+fn database(one: &Database) -> Json {
+    json!({
+        "dataSet": one.data_set,
+        "database": one.database,
+        "marker": one.marker,
+        "host": one.host,
+        "snapshot": one.snapshot,
+        "logs": one.logs,
+        "until": one.until,
+        "bytes": one.bytes,
+        "digest": one.digest,
+        "tables": one.tables,
+    })
+}
+
 fn service(one: &Restored) -> Json {
     let machines: Vec<Json> = one.machines.iter().map(machine).collect();
     json!({
@@ -61,6 +77,7 @@ fn service(one: &Restored) -> Json {
         "place": one.place,
         "placeName": one.place_name,
         "machines": machines,
+        "database": one.database.as_ref().map(database),
         "phases": one.phases,
         "rtoMilliseconds": one.rto_milliseconds,
         "rpoMilliseconds": one.rpo_milliseconds,

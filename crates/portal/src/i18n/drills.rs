@@ -31,6 +31,17 @@ super::messages! {
         ransomware_note: "資料被加密，而且一段時間後才有人發現。", "Data is encrypted, and was for a while before anybody noticed.";
         backup_server_lost: "備份伺服器毀損", "Backup server lost";
         backup_server_lost_note: "機器毀損，同時少了一個備份存放處。", "The machine is lost, and one place of copies with it.";
+        database_lost: "資料庫被刪除", "Database dropped";
+        database_lost_note: "服務的資料庫不見了，機器還在；由營運者的主機還原。", "A database of the service is gone, its machines are not. The operator's host brings it back.";
+        data_set: "資料集", "Data set";
+        data_set_hint: "資料集的編號（dset_…）；只用於資料庫被刪除。", "Its id, dset_…; for a dropped database only.";
+        database: "資料庫", "Database";
+        database_hint: "在它的伺服器上的名稱。", "Its name at its server.";
+        marker: "最新一筆資料的位置", "Where the newest record is";
+        marker_table: "最新一筆資料的表格", "Table with the newest record";
+        marker_table_hint: "表格，或 schema.表格；不能是檢視表。", "A table, or schema.table; no view.";
+        marker_column: "時間的欄位", "Column with its instant";
+        marker_column_hint: "時間（沒有時區的視為 UTC），或從 1970 年起的秒數或毫秒數。", "An instant (without a time zone, in UTC), or seconds or milliseconds since 1970.";
         unnoticed: "多久才被發現", "Unnoticed for";
         hours: "小時", "hours";
         services: "服務", "Services";

@@ -89,6 +89,8 @@ Examples:
       --rto 1h --rpo 1d --owner 'Operations' --calendar 'monthly 1 03:00' --negative-every 3
   yunwei drill plans create encrypted --service svc_01m80h6wrtet7rkwawzsgh6gss --scenario ransomware \\
       --unnoticed 2d --rto 4h --rpo 3d --owner 'Operations'
+  yunwei drill plans create dropped --service svc_01m80h6wrtet7rkwawzsgh6gss --scenario database-lost \\
+      --database dset_01m80h6wrtet7rkwawzsgh6gss:shop:public.orders.placed_at --rto 1h --rpo 1d --owner 'Operations'
   yunwei drill plans create south --site site_01m80h6wrtet7rkwawzsgh6gss --scenario site-lost \\
       --rto 8h --rpo 1d --owner 'Operations'
   yunwei drill plans create other-copy --service svc_01m80h6wrtet7rkwawzsgh6gss --scenario backup-server-lost \\
@@ -155,6 +157,8 @@ pub enum Scenario {
     Ransomware,
     /// The machine, and one place of copies.
     BackupServerLost,
+    /// A database was dropped; machines are as they were.
+    DatabaseLost,
 }
 
 #[derive(Debug, Args)]
@@ -183,6 +187,11 @@ pub struct NewPlan {
     /// The place that is lost with its backup server.
     #[arg(long, value_name = "ID", required_if_eq("scenario", "backup-server-lost"))]
     lost_place: Option<String>,
+    /// A database that was dropped, as DATA-SET:DATABASE:[SCHEMA.]TABLE.COLUMN: where it is backed up, its
+    /// name, and the column with the instant of its newest record (a timestamp, or seconds or
+    /// milliseconds since 1970). Several may be named. Operators only.
+    #[arg(long = "database", value_name = "WHICH", value_parser = lost_database, required_if_eq("scenario", "database-lost"))]
+    databases: Vec<Json>,
     /// The place whose copy must serve; any that is left by default.
     #[arg(long, value_name = "ID")]
     place: Option<String>,
@@ -223,6 +232,24 @@ pub(super) fn span(text: &str) -> std::result::Result<u64, String> {
     let (number, factor) = unit.map_or((text, 1), |(_, factor)| (&text[..text.len() - 1], *factor));
     let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
     seconds.ok_or_else(|| "a span is written like 90s, 15m, 4h or 2d".to_owned())
+}
+
+/// `dset_…:shop:sales.orders.placed_at`.
+fn lost_database(text: &str) -> std::result::Result<Json, String> {
+    let wrong =
+        || "a database is written like dset_…:shop:orders.placed_at or dset_…:shop:sales.orders.placed_at".to_owned();
+    let (set, rest) = text.split_once(':').ok_or_else(wrong)?;
+    let (database, marker) = rest.rsplit_once(':').ok_or_else(wrong)?;
+    let parts: Vec<&str> = marker.split('.').collect();
+    let marker = match parts.as_slice() {
+        [table, column] => json!({ "table": table, "column": column }),
+        [schema, table, column] => json!({ "schema": schema, "table": table, "column": column }),
+        _ => return Err(wrong()),
+    };
+    match set.is_empty() || database.is_empty() || parts.iter().any(|part| part.is_empty()) {
+        true => Err(wrong()),
+        false => Ok(json!({ "dataSet": set, "database": database, "marker": marker })),
+    }
 }
 
 const PLANS: &str = "/api/v1/drill-plans";
@@ -283,6 +310,7 @@ fn terms(new: &NewPlan, scope: Json) -> Json {
         Scenario::SiteLost => json!({ "type": "siteLost" }),
         Scenario::Ransomware => json!({ "type": "ransomware", "unnoticedSeconds": new.unnoticed }),
         Scenario::BackupServerLost => json!({ "type": "backupServerLost", "place": new.lost_place }),
+        Scenario::DatabaseLost => json!({ "type": "databaseLost", "databases": new.databases }),
     };
     let schedule = new.calendar.as_ref().map(|calendar| json!({ "calendar": calendar, "timeZone": new.time_zone }));
     json!({
@@ -521,6 +549,20 @@ fn actions(client: &Client, all: bool, json: bool) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    #[test]
+    fn a_database_is_named_with_where_its_newest_record_is() {
+        let read = |text: &str| super::lost_database(text);
+        let marker = json!({ "schema": "sales", "table": "orders", "column": "at" });
+        let wanted = json!({ "dataSet": "dset_1", "database": "odd:name", "marker": marker });
+        assert_eq!(read("dset_1:odd:name:sales.orders.at"), Ok(wanted));
+        assert_eq!(read("dset_1:shop:orders.at").unwrap()["marker"], json!({ "table": "orders", "column": "at" }));
+        for bad in
+            ["", "dset_1", "dset_1:shop", "dset_1:shop:orders", ":shop:o.at", "dset_1:shop:a.b.c.d", "dset_1:shop:.at"]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn spans_are_read_as_they_are_written() {

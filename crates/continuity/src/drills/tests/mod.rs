@@ -1,6 +1,7 @@
 //! Drills on a real database, on both engines, with hosts in memory: what they restore from is
 //! what lies in a store in memory, and what opens it is asked for as a real host would.
 
+mod databases;
 mod flow;
 mod matrix;
 mod site;
