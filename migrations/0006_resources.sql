@@ -22,6 +22,7 @@ CREATE TABLE pools (
     created_at     BIGINT NOT NULL,
     UNIQUE (tenant, name)
 );
+CREATE INDEX pools_by_site ON pools (site, id);
 
 CREATE TABLE hosts (
     id          TEXT PRIMARY KEY,
@@ -159,6 +160,8 @@ CREATE TABLE intents (
 );
 CREATE INDEX intents_by_feed ON intents (host, feed);
 CREATE INDEX intents_by_service ON intents (service, id);
+-- What of a tenant stands where: asked for by site.
+CREATE INDEX intents_serving ON intents (tenant, host, service) WHERE standing = 'serving' AND desired IS NOT NULL;
 CREATE INDEX intents_going ON intents (id) WHERE desired IS NULL AND freed_at IS NULL;
 
 -- The lives of machines: the truth that metering is made from.

@@ -102,6 +102,11 @@ impl Worker for Hands {
             Work::RestoreData { set, source, restore, snapshot, to } => {
                 job.restore_data(&task.id, &data::Wish { set, source, restore, snapshot, to })
             }
+            Work::DrillData { set, source, drill, snapshot, database, at, logs, marker } => {
+                let (at, logs) = (*at, logs.as_deref());
+                job.drill_data(&task.id, &data::Drill { set, source, drill, snapshot, database, at, logs, marker })
+            }
+            Work::EndDrill { source, drill } => job.end_drill(&task.id, source, drill),
             Work::EndData { set, source } => job.end_data(set, source),
             Work::CopySnapshots { snapshots } => job.copy(snapshots),
             Work::CheckRepository { snapshots, read } => job.check(snapshots, *read),

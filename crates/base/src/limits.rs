@@ -303,6 +303,8 @@ pub const IMPACT_NODES_MAX: usize = 100_000;
 pub const INVENTORY_ENTRIES_MAX: usize = 10_000;
 /// Members of all needs that a tenant states in its inventory.
 pub const INVENTORY_MEMBERS_MAX: usize = 50_000;
+/// Services that a drill of a whole site brings back.
+pub const DRILL_SITE_SERVICES_MAX: usize = 200;
 /// Needs of one thing in an inventory, and members of one need.
 pub const INVENTORY_NEEDS_MAX: usize = 200;
 /// Members of all needs of one study of impact.

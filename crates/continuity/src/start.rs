@@ -21,6 +21,7 @@ use crate::backups::schedule::Schedule;
 use crate::bia::{self, Assess, HarmAt};
 use crate::drills::plans::{self, ListPlans, NewPlan, Scenario, Terms};
 use crate::drills::rules::Objectives;
+use crate::drills::scope::Scope;
 use crate::exercises::{self, Mode, NewExercise};
 use crate::inventory::actions::NewThing;
 use crate::inventory::{self, Kind, Needs, Said};
@@ -233,7 +234,11 @@ fn of_services(tx: &mut Tx<'_>, tenant: TenantId, answers: &Answers, items: &mut
         {
             items.push(Made::Protection { service: service.clone(), name: name.clone() });
         }
-        if !drills.iter().any(|plan| plan.terms.services.contains(&service)) {
+        let mut drilled = false;
+        for plan in &drills {
+            drilled |= plan.terms.scope.has(tx, &service)?;
+        }
+        if !drilled {
             items.push(Made::DrillPlan { service: service.clone(), name: name.clone() });
         }
         if !described.contains(&service) {
@@ -331,7 +336,7 @@ fn drill(tx: &mut Tx<'_>, answers: &Answers, wanted: &Urgent, name: &str) -> Res
     let Urgent { service, rto_seconds, rpo_seconds } = wanted.clone();
     let calendar = Schedule { calendar: "monthly 1 03:00".into(), jitter_minutes: 60, time_zone: "Asia/Taipei".into() };
     let terms = Terms {
-        services: vec![service],
+        scope: Scope::of(vec![service]),
         scenario: Scenario::MachineLost,
         place: None,
         objectives: Some(Objectives { rto_seconds, rpo_seconds }),

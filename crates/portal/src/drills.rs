@@ -16,10 +16,15 @@ use base::time::Timestamp;
 use base::{Error, Result};
 use continuity::backups::schedule::Schedule;
 use continuity::drills::corrective::{self, CorrectiveAction, ListActions};
+use continuity::drills::databases::{Database, LostDatabase};
 use continuity::drills::plans::{self, DrillPlan, ListPlans, NewPlan, PlanRef, Scenario, Terms};
-use continuity::drills::rules::{Control as Negative, Objectives, Phase};
+use continuity::drills::rules::{Control as Negative, Miss, Objectives, Phase};
 use continuity::drills::runs::{self, DrillRef, DrillRun, ListDrills, StartDrill, State};
+use continuity::drills::scope::{Scope, Sequence};
 use continuity::evidence;
+use continuity::inventory::actions::{GET as THING, LIST as THINGS, ListInventory, ThingRef};
+use continuity::inventory::{Kind, Thing};
+use drivers::wire::Marker;
 use provisioning::services;
 
 /// How many runs a page shows.
@@ -109,6 +114,8 @@ pub(crate) struct NewPlanPage<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct ServiceRows {
     pub name: String,
+    /// When its turn is, where there are several.
+    pub turn: Option<String>,
     pub from: Option<String>,
     /// (phase, how long; none where it has not ended)
     pub phases: Vec<(&'static str, Option<String>)>,
@@ -135,6 +142,8 @@ pub(crate) struct RunView {
     pub rto: Figure,
     pub rpo: Figure,
     pub services: Vec<ServiceRows>,
+    /// Groups that rely on each other, in words.
+    pub circles: Vec<String>,
     pub control: String,
     pub misses: Vec<String>,
     pub has_evidence: bool,
@@ -175,6 +184,7 @@ pub(crate) fn scenario(d: &'static Drills, scenario: &Scenario) -> &'static str 
         Scenario::SiteLost => d.site_lost,
         Scenario::Ransomware { .. } => d.ransomware,
         Scenario::BackupServerLost { .. } => d.backup_server_lost,
+        Scenario::DatabaseLost { .. } => d.database_lost,
     }
 }
 
@@ -254,13 +264,37 @@ fn control(p: &Page, control: &Negative) -> String {
     }
 }
 
-fn service_rows(p: &Page, one: &runs::Restored) -> ServiceRows {
+/// Which wave it comes back in, and after whom; nothing where it is alone.
+fn turn(p: &Page, run: &DrillRun, one: &runs::Restored) -> Option<String> {
+    let d = &p.t.drills;
+    let all = &run.body.services;
+    let called = |id: &String| all.iter().find(|other| other.service == *id).map(|other| other.name.clone());
+    let after: Vec<String> = one.after.iter().filter_map(called).collect();
+    let words = || match after.is_empty() {
+        true => p.with(d.wave, one.wave),
+        false => p.with2(d.wave_after, one.wave, listed(p, &after)),
+    };
+    (all.len() > 1).then(words)
+}
+
+/// What was missed, with the service that it is about where there are several.
+fn missed(p: &Page, run: &DrillRun, miss: &Miss) -> String {
+    let (all, said) = (&run.body.services, said_of(p.lang, &miss.code, &miss.message));
+    let about = all.iter().find(|one| all.len() > 1 && Some(&one.service) == miss.service.as_ref());
+    about.filter(|one| !said.starts_with(&one.name)).map_or(said.clone(), |one| format!("{}: {said}", one.name))
+}
+
+fn service_rows(p: &Page, run: &DrillRun, one: &runs::Restored) -> ServiceRows {
     let d = &p.t.drills;
     let from = one.place_name.as_ref().zip(one.taken_at);
     let disks = one.machines.iter().flat_map(|machine| &machine.disks);
+    let disks = disks.map(|disk| (disk.disk.clone(), disk.bytes, disk.digest.clone()));
+    let came = |database: &Database| Some((database.database.clone(), database.bytes?, database.digest.clone()?));
+    let all = disks.chain(one.database.iter().filter_map(came));
     let bytes = |bytes: u64| crate::fmt::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
     ServiceRows {
         name: one.name.clone(),
+        turn: turn(p, run, one),
         from: from.map(|(place, taken)| p.with2(d.from_copy, place, p.exact(&taken))),
         phases: one
             .phases
@@ -269,7 +303,7 @@ fn service_rows(p: &Page, one: &runs::Restored) -> ServiceRows {
             .collect(),
         newest: one.newest_record,
         point: one.point.map(|point| point.to_string()),
-        disks: disks.map(|disk| (disk.disk.clone(), bytes(disk.bytes), disk.digest.clone())).collect(),
+        disks: all.map(|(name, size, digest)| (name, bytes(size), digest)).collect(),
     }
 }
 
@@ -281,9 +315,10 @@ fn view(p: &Page, run: &DrillRun) -> RunView {
         impossible: run.state == State::Impossible,
         rto,
         rpo,
-        services: run.body.services.iter().map(|one| service_rows(p, one)).collect(),
+        services: run.body.services.iter().map(|one| service_rows(p, run, one)).collect(),
+        circles: run.body.circles.iter().map(|names| p.with(p.t.drills.circle, listed(p, names))).collect(),
         control: control(p, &run.body.control),
-        misses: run.body.misses.iter().map(|miss| said_of(p.lang, &miss.code, &miss.message)).collect(),
+        misses: run.body.misses.iter().map(|miss| missed(p, run, miss)).collect(),
         has_evidence: run.has_evidence,
     }
 }
@@ -340,8 +375,8 @@ pub(crate) async fn plan(s: Signed, Path(id): Path<String>) -> Answer {
         (d.next, plan.next_due.map_or_else(|| d.by_hand.to_owned(), |next| p.exact(&next))),
         (d.negative, terms.negative_every.to_string()),
         (d.owner, terms.owner.clone()),
-        (d.services, listed(p, &names(&s, &terms.services).await)),
-        (d.record_path, format!("{} {}", terms.record.path, terms.record.pointer)),
+        (d.scope, comes_back(&s, terms).await),
+        newest_at(d, terms),
     ];
     let view = PlanPage {
         p,
@@ -388,6 +423,45 @@ pub(crate) async fn end(s: Signed, Path(id): Path<String>) -> Answer {
     Ok(done(&s.portal, &format!("/drills/plans/{}", plan.id), "saved"))
 }
 
+/// Where the newest record is read.
+fn newest_at(d: &'static Drills, terms: &Terms) -> (&'static str, String) {
+    let Scenario::DatabaseLost { databases } = &terms.scenario else {
+        return (d.record_path, format!("{} {}", terms.record.path, terms.record.pointer));
+    };
+    let one = |lost: &LostDatabase| {
+        let Marker { schema, table, column } = &lost.marker;
+        let schema = schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
+        format!("{}: {schema}{table}.{column}", lost.database)
+    };
+    (d.marker, databases.iter().map(one).collect::<Vec<_>>().join("; "))
+}
+
+/// What comes back, in a line.
+async fn comes_back(s: &Signed, terms: &Terms) -> String {
+    let (p, d) = (s.p(), &s.t().drills);
+    match &terms.scope {
+        Scope::Services { services, order } => {
+            let order = match order {
+                Sequence::Given => "",
+                Sequence::Dependencies => d.scope_dependencies,
+            };
+            let names = listed(p, &names(s, services).await);
+            if order.is_empty() { names } else { format!("{names} ({order})") }
+        }
+        Scope::Site { site, tenant } => {
+            let found = s.call(&THING, ThingRef { id: site.to_string(), tenant: Some(*tenant) }).await;
+            p.with(d.scope_of_site, found.map_or_else(|_| site.to_string(), |found| found.thing.name))
+        }
+    }
+}
+
+/// The sites at which the acting tenant has something; none for who may not read its inventory.
+async fn sites(s: &Signed) -> Vec<Thing> {
+    let ask = ListInventory { kind: Some(Kind::Site), limit: Some(100), ..ListInventory::default() };
+    let found = s.call(&THINGS, ask).await.map(|page| page.items).unwrap_or_default();
+    found.into_iter().filter(|site| site.known).collect()
+}
+
 /// What services are called; by their ids where the visitor may not read them.
 async fn names(s: &Signed, ids: &[String]) -> Vec<String> {
     let mut names = Vec::with_capacity(ids.len());
@@ -417,6 +491,7 @@ async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
         ("siteLost", d.site_lost, d.site_lost_note),
         ("ransomware", d.ransomware, d.ransomware_note),
         ("backupServerLost", d.backup_server_lost, d.backup_server_lost_note),
+        ("databaseLost", d.database_lost, d.database_lost_note),
     ];
     let now = kept("scenario", "hostLost");
     let scenarios = scenarios.map(|(value, label, note)| {
@@ -424,6 +499,25 @@ async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
         choice.chosen = value == now;
         choice
     });
+    let scopes = [
+        ("given", d.scope_given, d.scope_given_note),
+        ("dependencies", d.scope_dependencies, d.scope_dependencies_note),
+        ("site", d.scope_site, d.scope_site_note),
+    ];
+    let now = kept("scope", "given");
+    let scopes = scopes.map(|(value, label, note)| {
+        let mut choice = Choice::new(value, label).note(note);
+        choice.chosen = value == now;
+        choice
+    });
+    let now = kept("site", "");
+    let site = |site: Thing| {
+        let mut choice = Choice::new(&site.id, site.name);
+        choice.chosen = site.id == now;
+        choice
+    };
+    let none = [Choice::new("", d.site_none)];
+    let sites = none.into_iter().chain(sites(s).await.into_iter().map(site)).collect();
     let record = plans::RecordAt::default();
     let number = |name: &'static str, label: &'static str, or: &str, unit: &str| {
         let (min, max) = (Some("0".to_owned()), None);
@@ -432,11 +526,21 @@ async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
     };
     let fields = vec![
         Field::line("name", d.name, kept("name", "")),
+        Field::tiles("scope", d.scope, scopes.to_vec()),
         Field::boxes("services", d.services, found.records.iter().map(service).collect()).hint(d.services_hint),
+        Field::select("site", d.site, sites).hint(d.site_hint),
         Field::tiles("scenario", d.scenario, scenarios.to_vec()),
         number("unnoticed", d.unnoticed, "24", d.hours).free(),
         Field::line("lostPlace", d.lost_place, kept("lostPlace", ""))
             .hint(d.lost_place_hint)
+            .optional(t.frame.optional),
+        Field::line("dataSet", d.data_set, kept("dataSet", "")).hint(d.data_set_hint).optional(t.frame.optional),
+        Field::line("database", d.database, kept("database", "")).hint(d.database_hint).optional(t.frame.optional),
+        Field::line("markerTable", d.marker_table, kept("markerTable", ""))
+            .hint(d.marker_table_hint)
+            .optional(t.frame.optional),
+        Field::line("markerColumn", d.marker_column, kept("markerColumn", ""))
+            .hint(d.marker_column_hint)
             .optional(t.frame.optional),
         number("rto", d.rto_long, "60", d.minutes).hint(d.rto_hint).free(),
         number("rpo", d.rpo_long, "1440", d.minutes).hint(d.rpo_hint).free(),
@@ -469,6 +573,34 @@ pub(crate) async fn new_form(s: Signed) -> Answer {
     form(&s, &[], "").await
 }
 
+fn scope(s: &Signed) -> std::result::Result<Scope, &'static str> {
+    let form = &s.visit.form;
+    let services = form.all("services").into_iter().map(str::to_owned).collect();
+    match form.get("scope") {
+        "site" => {
+            let site = form.get("site").parse().map_err(|_| "site")?;
+            Ok(Scope::Site { site, tenant: s.cx.tenant() })
+        }
+        "dependencies" => Ok(Scope::Services { services, order: Sequence::Dependencies }),
+        _ => Ok(Scope::of(services)),
+    }
+}
+
+/// The database that was dropped, and where its newest record is: `table` or `schema.table`.
+fn lost_database(s: &Signed) -> std::result::Result<LostDatabase, &'static str> {
+    let form = &s.visit.form;
+    let filled = |name: &'static str| Some(form.get(name)).filter(|text| !text.is_empty()).ok_or(name);
+    let table = filled("markerTable")?;
+    let (schema, table) = table.split_once('.').map_or((None, table), |(schema, table)| (Some(schema), table));
+    let marker = Marker {
+        schema: schema.map(str::to_owned),
+        table: table.to_owned(),
+        column: filled("markerColumn")?.to_owned(),
+    };
+    let data_set = filled("dataSet")?.parse().map_err(|_| "dataSet")?;
+    Ok(LostDatabase { data_set, database: filled("database")?.to_owned(), marker })
+}
+
 /// Reads the form; the name of what does not read.
 fn terms(s: &Signed) -> std::result::Result<NewPlan, &'static str> {
     let form = &s.visit.form;
@@ -479,6 +611,7 @@ fn terms(s: &Signed) -> std::result::Result<NewPlan, &'static str> {
         "siteLost" => Scenario::SiteLost,
         "ransomware" => Scenario::Ransomware { unnoticed_seconds: number("unnoticed")?.saturating_mul(3_600) },
         "backupServerLost" => Scenario::BackupServerLost { place: place("lostPlace")? },
+        "databaseLost" => Scenario::DatabaseLost { databases: vec![lost_database(s)?] },
         _ => Scenario::HostLost,
     };
     let text = |name: &'static str| form.get(name).to_owned();
@@ -495,7 +628,7 @@ fn terms(s: &Signed) -> std::result::Result<NewPlan, &'static str> {
     Ok(NewPlan {
         name: form.get("name").to_owned(),
         terms: Terms {
-            services: form.all("services").into_iter().map(str::to_owned).collect(),
+            scope: scope(s)?,
             scenario,
             place: if form.get("place").is_empty() { None } else { Some(place("place")?) },
             objectives,
@@ -524,6 +657,9 @@ async fn refuse(s: &Signed, error: Error) -> Answer {
     let words = said(s, &error);
     let attribute = error.attribute().unwrap_or_default().to_owned();
     let field = ["name", "services", "owner", "lostPlace", "place"].into_iter().find(|field| *field == attribute);
+    let field = field.or_else(|| (error.code() == "drillPlan.marker").then_some("markerTable"));
+    let field = field.or_else(|| (error.code() == "dataSet.absent").then_some("dataSet"));
+    let field = field.or_else(|| (attribute == "scope.site").then_some("site"));
     let field = field.or_else(|| attribute.starts_with("schedule").then_some("calendar"));
     let field = field.or_else(|| attribute.starts_with("objectives").then_some("rto"));
     let field = field.or_else(|| attribute.starts_with("record").then_some("recordPath"));
@@ -575,6 +711,7 @@ pub(crate) async fn show_evidence(s: Signed, Path(id): Path<String>) -> Answer {
     let file = s.call(&evidence::GET, DrillRef { id: run.id }).await?;
     let terms = &run.body.terms;
     let facts = vec![
+        (d.scope, comes_back(&s, terms).await),
         (d.scenario, scenario(d, &terms.scenario).to_owned()),
         (d.planned_by, run.body.planned_by.clone()),
         (d.started_by, run.started_by.clone()),

@@ -30,7 +30,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::placement::Demand;
-use crate::{capacity, inventory, wake};
+use crate::{SiteId, capacity, inventory, wake};
 
 /// What a machine is to its service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -223,6 +223,28 @@ pub fn wanted_of_service(conn: &mut Conn<'_>, service: &str) -> Result<Vec<Strin
 pub fn of_service(conn: &mut Conn<'_>, service: &str) -> Result<Vec<Intent>> {
     let sql = format!("{SELECT} WHERE i.service = $1 AND i.standing = 'serving' ORDER BY i.id LIMIT $2");
     conn.query(&sql, args![service, limits::PAGE_MAX], read)
+}
+
+/// The services of a tenant that are served by a machine at a site, by id; at most `most`. Goes by the
+/// site's hosts, and looks at no machine elsewhere.
+///
+/// # Errors
+/// Those of the database.
+pub fn services_at_site(conn: &mut Conn<'_>, site: SiteId, tenant: TenantId, most: usize) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT i.service FROM pools p JOIN hosts h ON h.pool = p.id JOIN intents i ON i.host = h.id
+         WHERE p.site = $1 AND i.tenant = $2 AND i.standing = 'serving' AND i.desired IS NOT NULL
+         ORDER BY i.service LIMIT $3";
+    conn.query(sql, args![site, tenant, i64::try_from(most).unwrap_or(i64::MAX)], |row| row.get(0))
+}
+
+/// Whether a service of a tenant is served by a machine at a site.
+///
+/// # Errors
+/// Those of the database.
+pub fn stands_at_site(conn: &mut Conn<'_>, site: SiteId, tenant: TenantId, service: &str) -> Result<bool> {
+    let sql = "SELECT COUNT(*) FROM intents i JOIN hosts h ON h.id = i.host JOIN pools p ON p.id = h.pool
+         WHERE i.service = $1 AND p.site = $2 AND i.tenant = $3 AND i.standing = 'serving' AND i.desired IS NOT NULL";
+    conn.query_one(sql, args![service, site, tenant], |row| Ok(row.get::<i64>(0)? > 0))
 }
 
 /// A service is served by other machines from now on: those that were are replaced and wanted away,

@@ -89,6 +89,7 @@ fn of_resources(tx: &mut Tx<'_>, fact: &resources::Fact) -> Result<()> {
     match fact {
         F::MachineObserved { intent, service } | F::MachineFreed { intent, service } => {
             services::observe(tx, service)?;
+            drills::machine_seen(tx, intent)?;
             flows::wake(
                 tx,
                 &resources::intents::key(&intent.parse().map_err(|e: String| Error::bug("intent.malformed", e))?),
@@ -96,6 +97,7 @@ fn of_resources(tx: &mut Tx<'_>, fact: &resources::Fact) -> Result<()> {
             .map(drop)
         }
         F::HostTaskEnded { task, subject_kind, subject_id } => {
+            drills::task_ended(tx, subject_kind, subject_id)?;
             backups::work::task_ended(tx, task, subject_kind, subject_id)
         }
         F::LifeObserved { intent, seq, .. } => usage::life_observed(tx, intent, *seq),

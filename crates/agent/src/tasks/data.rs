@@ -13,6 +13,7 @@
 //! - a password goes to a program by its environment or a file of its own, never by an argument.
 
 mod contents;
+mod drill;
 mod instant;
 mod mysql;
 mod postgres;
@@ -30,6 +31,7 @@ use drivers::wire::{Consistency, DataRestored, DataSource, DataTaken, DataTarget
 use vault::request::{Answer, Backup, Restore, Restored, Snapshot, Source, Task, Unreadable};
 
 use self::contents::Contents;
+pub(super) use self::drill::Drill;
 use super::{Job, Scratch, instant, remove, strange, tags, took};
 use crate::files::{self, failed};
 
@@ -208,7 +210,9 @@ impl Job<'_> {
         let restored = match wish.to {
             DataTarget::Directory { below, only } => self.directory(wish, below.as_deref(), only),
             DataTarget::Database { database, name } => self.database(id, wish, database, name),
-            DataTarget::Instant { below, at, logs } => self.instant(id, wish, below.as_deref(), *at, logs.as_deref()),
+            DataTarget::Instant { below, at, logs } => {
+                self.instant(id, wish, below.as_deref(), *at, logs.as_deref(), &mut |_, _, _| Ok(()))
+            }
         };
         restored.map(Outcome::DataRestored)
     }

@@ -255,9 +255,10 @@ fn access(tx: &mut Tx<'_>, task: &Task) -> Result<Json> {
         }
         (datasets::KIND, Work::EndData { .. }) => datasets::access_to_end(tx, id),
         (datasets::restores::KIND, Work::RestoreData { .. }) => datasets::restores::access(tx, task),
-        (crate::drills::KIND, Work::CheckRepository { .. } | Work::RestoreDamaged { .. }) => {
-            crate::drills::work::access(tx, task)
-        }
+        (
+            crate::drills::KIND,
+            Work::CheckRepository { .. } | Work::RestoreDamaged { .. } | Work::DrillData { .. } | Work::EndDrill { .. },
+        ) => crate::drills::work::access(tx, task),
         (crate::readings::KIND, _) => crate::readings::access(tx, task),
         _ => Err(not_ours(task)),
     }

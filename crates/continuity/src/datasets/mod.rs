@@ -19,7 +19,7 @@
 pub mod restores;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use base::Error;
 use base::Result;

@@ -17,7 +17,8 @@ use base::time::Timestamp;
 use base::{Error, Result, limits};
 use db::Class;
 use drivers::wire::{
-    Consistency, DataRestored, DataSource, DataTaken, DataTarget, LogSpan, Outcome, Problem, TaskId, TaskProgress, Work,
+    Consistency, DRILLED, DataRestored, DataSource, DataTaken, DataTarget, LogSpan, Outcome, Problem, TaskId,
+    TaskProgress, Work,
 };
 use gate::{Action, Effect, Granted, Tx};
 use provisioning::services::SERVICE;
@@ -211,13 +212,118 @@ fn allowed(tx: &mut Tx<'_>, action: &str, ask: &Ask) -> Result<DataSet> {
         return Ok(set);
     }
     match may_use(tx, action, ask.host.unwrap_or(set.host)) {
-        Err(_) if runs && ask.host.is_none() => {
-            let message =
-                "a database is loaded or recovered by the operator: ask it to, or bring the dump back to a directory";
-            Err(Error::forbidden("dataRestore.operator", message).at("to"))
-        }
+        Err(_) if runs && ask.host.is_none() => Err(operators()),
         other => other.map(|()| set),
     }
+}
+
+fn operators() -> Error {
+    let message = "a database is loaded or recovered by the operator: ask it to, or bring the dump back to a directory";
+    Error::forbidden("dataRestore.operator", message).at("to")
+}
+
+/// Whether the actor may have a data set loaded or recovered on its host.
+///
+/// # Errors
+/// `Forbidden` (`dataRestore.operator`); as loading the data set.
+pub(crate) fn may_run(tx: &mut Tx<'_>, action: &str, set: &DataSet) -> Result<()> {
+    granted(tx, action, set.id)?;
+    may_use(tx, action, set.host).map_err(|e| match e.kind() {
+        base::Kind::Conflict => e,
+        _ => operators(),
+    })
+}
+
+/// The copy of a database that a drill brings back.
+#[derive(Debug, Clone)]
+pub(crate) struct ForDrill {
+    pub point: RecoveryPointId,
+    pub taken_at: Timestamp,
+    /// As of when it comes back.
+    pub until: Timestamp,
+    pub place: BackupPlaceId,
+    pub place_name: String,
+    pub repository: RepositoryId,
+    pub snapshot: String,
+    pub host: HostId,
+    /// What it was when it was taken.
+    pub source: DataSource,
+    /// The instant to go to; the newest where absent.
+    pub at: Option<Timestamp>,
+    /// The snapshot with the logs that lead there, and the point that it is of.
+    pub logs: Option<String>,
+    pub logs_of: Option<RecoveryPointId>,
+    pub bytes: u64,
+    /// Whether the database is all of its data set.
+    pub whole: bool,
+}
+
+/// The newest copy of a database that will do, and where nothing counts from an instant on, the last
+/// state before that.
+///
+/// # Errors
+/// As [`PLAN`].
+pub(crate) fn for_drill(
+    tx: &mut Tx<'_>,
+    set: &DataSet,
+    database: &str,
+    place: Option<BackupPlaceId>,
+    bad_after: Option<Timestamp>,
+) -> Result<ForDrill> {
+    let logs = set.source.keeps_logs();
+    let to = |at| match logs {
+        true => DataTarget::Instant { below: None, at, logs: None },
+        false => DataTarget::Database { database: database.to_owned(), name: DRILLED.to_owned() },
+    };
+    let ask = |at| Ask { id: set.id, point: None, place, host: None, to: Some(to(at)) };
+    let found = match bad_after.filter(|_| logs) {
+        Some(last) => match plan(tx, set, &ask(Some(last)), None) {
+            // No logs lead as far as that: the newest that ends before it.
+            Err(e) if e.code() == "recovery.no_copy" => plan(tx, set, &ask(None), bad_after),
+            other => other,
+        },
+        None => plan(tx, set, &ask(None), bad_after),
+    }?;
+    let (at, logs) = match found.to {
+        DataTarget::Instant { at, logs, .. } => (at, logs),
+        _ => (None, None),
+    };
+    let until = at.or(found.span.as_ref().map(|span| span.until)).unwrap_or(found.taken_at);
+    Ok(ForDrill {
+        point: found.point,
+        taken_at: found.taken_at,
+        until,
+        place: found.place,
+        place_name: found.place_name,
+        repository: found.chosen.repository,
+        snapshot: found.chosen.snapshot,
+        host: found.host,
+        whole: found.source.keeps_logs() || found.databases.len() == 1,
+        source: found.source,
+        at,
+        logs,
+        logs_of: found.logs_of,
+        bytes: found.bytes,
+    })
+}
+
+/// Whether nobody has found a copy of a data set damaged or gone since it was chosen.
+///
+/// # Errors
+/// `Conflict` (`recovery.no_copy`).
+pub(crate) fn still_whole(
+    tx: &mut Tx<'_>,
+    point: RecoveryPointId,
+    set: DataSetId,
+    repository: RepositoryId,
+) -> Result<()> {
+    let point = points::load(tx, point)?;
+    let copies = point.part(&set.to_string()).map(|part| part.copies.as_slice()).unwrap_or_default();
+    if copies.iter().any(|copy| copy.repository == repository && copy.state == CopyState::Verified) {
+        return Ok(());
+    }
+    let message = format!("the copy of {} was found damaged or missing meanwhile; use another", point.id);
+    Err(Error::conflict("recovery.no_copy", message))
 }
 
 fn target(ask: &Ask, source: &DataSource) -> Result<DataTarget> {
@@ -239,9 +345,10 @@ fn target(ask: &Ask, source: &DataSource) -> Result<DataTarget> {
     Ok(to)
 }
 
-/// What the request means: which point, which copy, where to.
-fn plan(tx: &mut Tx<'_>, set: &DataSet, ask: &Ask) -> Result<Plan> {
-    let mut ids = crate::backups::store::restorable(tx, &set.service, None)?;
+/// What the request means: which point, which copy, where to. Nothing that is of a later instant than
+/// `not_after`.
+fn plan(tx: &mut Tx<'_>, set: &DataSet, ask: &Ask, not_after: Option<Timestamp>) -> Result<Plan> {
+    let mut ids = crate::backups::store::restorable(tx, &set.service, not_after)?;
     ids.extend(ask.point.filter(|id| !ids.contains(id)));
     let (mut reasons, mut later) = (Vec::new(), Vec::new());
     for id in ids {
@@ -250,7 +357,7 @@ fn plan(tx: &mut Tx<'_>, set: &DataSet, ask: &Ask) -> Result<Plan> {
             return Err(Error::not_found("recoveryPoint.not_found", format!("there is no recovery point {id}")));
         }
         let wanted = ask.point.is_none_or(|asked| asked == id);
-        if wanted && let Some(plan) = of_point(tx, set, ask, (&point, &later), &mut reasons)? {
+        if wanted && let Some(plan) = of_point(tx, set, ask, (&point, &later, not_after), &mut reasons)? {
             return Ok(plan);
         }
         later.push(point);
@@ -267,7 +374,7 @@ fn of_point(
     tx: &mut Tx<'_>,
     set: &DataSet,
     ask: &Ask,
-    (point, later): (&RecoveryPoint, &[RecoveryPoint]),
+    (point, later, not_after): (&RecoveryPoint, &[RecoveryPoint], Option<Timestamp>),
     reasons: &mut Vec<String>,
 ) -> Result<Option<Plan>> {
     let mut say = |why: String| reasons.push(format!("{} {why}", point.id));
@@ -281,6 +388,12 @@ fn of_point(
         say(format!("holds nothing of {}", set.name));
         return Ok(None);
     };
+    let span = taken.data.as_ref().and_then(|data| data.span.as_ref());
+    let of = span.map_or(taken.taken_at, |span| span.until.max(taken.taken_at));
+    if not_after.is_some_and(|last| of > last) {
+        say("was taken after the instant from which everything is bad".to_owned());
+        return Ok(None);
+    }
     let to = target(ask, &saved.source)?;
     let host = hosts::load(tx, ask.host.unwrap_or(set.host))?;
     if !host.reachable || host.state == hosts::State::Retired {
@@ -383,7 +496,7 @@ pub static PLAN: Action<Ask, Plan> = Action {
     effect: Effect::Read,
     run: |tx, input| {
         let set = allowed(tx, "dataSet.plan_restore", input)?;
-        plan(tx, &set, input)
+        plan(tx, &set, input, None)
     },
 };
 
@@ -398,7 +511,7 @@ pub static START: Action<Ask, DataRestore> = Action {
             let message = "this data set is being brought back just now; wait for it, or cancel that";
             return Err(Error::conflict("restore.running", message));
         }
-        let plan = plan(tx, &set, input)?;
+        let plan = plan(tx, &set, input, None)?;
         let (id, task) = (DataRestoreId::fresh(tx.ids(), tx.now), tasks::fresh(tx)?);
         let work = Work::RestoreData {
             set: set.id.to_string(),
@@ -442,12 +555,7 @@ pub(crate) fn access(tx: &mut Tx<'_>, task: &Task) -> Result<Json> {
     if one.state != State::Running || one.task != task.id.as_str() {
         return Err(none());
     }
-    let point = points::load(tx, one.point)?;
-    let part = point.part(&one.data_set.to_string()).ok_or_else(none)?;
-    if !part.copies.iter().any(|copy| copy.repository == one.repository && copy.state == CopyState::Verified) {
-        let message = format!("the copy of {} was found damaged or missing meanwhile; use another", point.id);
-        return Err(Error::conflict("recovery.no_copy", message));
-    }
+    still_whole(tx, one.point, one.data_set, one.repository)?;
     let repository = repositories::for_reading(tx, one.repository)?;
     let password = match (&one.to, &task.work) {
         (DataTarget::Database { .. }, Work::RestoreData { source, .. }) => {

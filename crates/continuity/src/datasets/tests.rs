@@ -12,18 +12,18 @@ use crate::backups::schedule::Schedule;
 use crate::backups::tests::{Answer, Behaviour, CUSTOMER, House};
 use crate::backups::upkeep;
 
-const PASSWORD: &str = "nobody shall read this";
+pub(crate) const PASSWORD: &str = "nobody shall read this";
 
-fn files() -> DataSource {
+pub(crate) fn files() -> DataSource {
     DataSource::Files { paths: vec!["/srv/www".into()], except: vec![] }
 }
 
-fn database() -> DataSource {
+pub(crate) fn database() -> DataSource {
     let server = DatabaseServer { socket: None, host: Some("db".into()), port: None, user: "backup".into() };
     DataSource::Postgresql { server, databases: vec![], logs: false }
 }
 
-fn made(house: &House, name: &str, source: DataSource, password: Option<&str>) -> DataSet {
+pub(crate) fn made(house: &House, name: &str, source: DataSource, password: Option<&str>) -> DataSet {
     let host = house.machine().0;
     let password = password.map(str::to_owned);
     let new = NewDataSet { id: house.service.clone(), name: name.into(), host, source, password };
@@ -31,7 +31,7 @@ fn made(house: &House, name: &str, source: DataSource, password: Option<&str>) -
 }
 
 /// The service by a policy of that kind, in two directories of its host.
-fn protected(db: db::Db, what: What) -> House {
+pub(crate) fn protected(db: db::Db, what: What) -> House {
     let house = House::new(db);
     let host = house.machine().0;
     let places = ["first", "second"].map(|name| house.folder(name, host).id);

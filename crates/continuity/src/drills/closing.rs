@@ -12,8 +12,10 @@ use resources::tasks::{self, Task};
 
 use super::rules::{Control, Failure, Phase, Verdict};
 use super::runs::{self, DrillRun, State};
-use super::work::{OfRun, Stepped, ask, done, end_recoveries, is_late, load, made, recovery, stop_tasks, task};
-use super::{Fact, KIND, corrective, promises};
+use super::work::{
+    OF_SERVICE, OfRun, Stepped, ask, done, end_recoveries, is_late, load, made, recovery, stop_tasks, task,
+};
+use super::{Fact, KIND, corrective, databases, promises};
 use crate::backups::{points, text};
 use crate::{evidence, recoveries};
 
@@ -30,6 +32,9 @@ impl TryDamage {
     /// restored from the whole one. Others may hold nothing but holes, which no damage can spoil.
     fn work(tx: &mut Tx<'_>, run: &DrillRun) -> Result<Option<(HostId, Work)>> {
         let Some(one) = run.body.services.first() else { return Ok(None) };
+        if let Some(database) = &one.database {
+            return Ok(databases::damaged(database));
+        }
         let Some(machine) = one.machines.first() else { return Ok(None) };
         let recovery = recovery(tx, one)?;
         let saved = recoveries::saved(tx, &recovery, &machine.saved)?;
@@ -136,7 +141,14 @@ fn close(tx: &mut Tx<'_>, mut run: DrillRun, reached: Phase) -> Result<()> {
     runs::close(tx, &mut run, &text(&signed)?)?;
     for one in run.body.services.iter().filter(|one| one.is_right()) {
         let recovery = recovery(tx, one)?;
-        recoveries::proven(tx, &recovery)?;
+        match &one.database {
+            None => recoveries::proven(tx, &recovery)?,
+            Some(database) if database.whole => {
+                let set = database.data_set.to_string();
+                crate::backups::store::set_part_proven(tx, recovery.point, &set, recovery.repository)?;
+            }
+            Some(_) => {}
+        }
     }
     for miss in run.body.misses.clone() {
         corrective::found(tx, &run, &miss)?;
@@ -169,13 +181,19 @@ fn phase_of(step: &str) -> Phase {
 /// What a drill saw of a copy is written on it: the next restore takes another one.
 fn note_damage(tx: &mut Tx<'_>, run: &DrillRun, failure: &Failure) -> Result<()> {
     let Some(state) = points::damage(&failure.code) else { return Ok(()) };
-    let tried = run.body.services.iter().find(|one| !one.ends.contains_key(&Phase::Restore));
+    let tried = run.body.services.iter().find(|one| Some(&one.service) == failure.service.as_ref());
     let Some((one, point)) = tried.and_then(|one| Some((one, one.point?))) else { return Ok(()) };
     let problem = Problem { code: failure.code.clone(), message: failure.message.clone(), retrying: false };
     for machine in &one.machines {
         points::found(tx, point, one.place, &machine.saved, state, &problem)?;
     }
-    Ok(())
+    match &one.database {
+        // Of two snapshots nobody knows which one it was: the next look at the copies finds it.
+        Some(database) if database.logs.is_none() => {
+            points::found(tx, point, one.place, &database.data_set.to_string(), state, &problem)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A run was undone, or a person ended it where it stood: what it came to is written down.
@@ -195,16 +213,18 @@ pub fn ended(tx: &mut Tx<'_>, about: &About) -> Result<()> {
     for id in made(&run)? {
         intents::absent(tx, &id)?;
     }
+    databases::let_go(tx, &mut run)?;
     end_recoveries(tx, &run)?;
     let flow = flows::of_subject(tx, KIND, &about.subject.id)?.into_iter().find(|flow| flow.id == about.run);
     let (failure, reached) = match flow.and_then(|flow| flow.failure) {
         Some(failure) => {
             let reached = phase_of(&failure.step);
-            (Failure { code: failure.code, message: failure.message }, reached)
+            let service = failure.attribute.as_deref().and_then(|at| at.strip_prefix(OF_SERVICE)).map(str::to_owned);
+            (Failure { code: failure.code, message: failure.message, service }, reached)
         }
         None => {
             let message = "somebody ended the drill before it was over".to_owned();
-            (Failure { code: GIVEN_UP.to_owned(), message }, Phase::Verify)
+            (Failure { code: GIVEN_UP.to_owned(), message, service: None }, Phase::Verify)
         }
     };
     note_damage(tx, &run, &failure)?;

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::plans::listed;
 use super::rules::{CONTROL_NOT_MADE, CONTROL_PASSED, Control, Miss};
 use super::runs::DrillRun;
+use super::scope::Scope;
 use super::{Fact, plans};
 use crate::{CorrectiveActionId, DrillPlanId, DrillRunId};
 
@@ -117,7 +118,10 @@ pub(crate) fn found(tx: &mut Tx<'_>, run: &DrillRun, miss: &Miss) -> Result<()> 
     let (id, now) = (CorrectiveActionId::fresh(tx.ids(), tx.now), tx.now);
     // The plan's of now: whoever took it over since the run began sees to it.
     let plan = plans::load(tx, run.plan)?;
-    let is_gone = miss.service.as_ref().is_some_and(|service| !plan.terms.services.contains(service));
+    let is_gone = match (&plan.terms.scope, &miss.service) {
+        (Scope::Services { services, .. }, Some(service)) => !services.contains(service),
+        _ => false,
+    };
     if plan.ended_at.is_some() || is_gone {
         return Ok(());
     }

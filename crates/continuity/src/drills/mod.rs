@@ -9,10 +9,13 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`plans`] | which services, what is lost, what is promised, how often |
+//! | [`plans`] | what comes back, what is lost, what is promised, how often |
+//! | [`scope`] | services by name, or all of a tenant's at a site when a run begins |
+//! | [`order`] | which of them wait for which: pure |
 //! | [`runs`] | what was restored, what was measured, what it came to |
 //! | [`corrective`] | what must be put right, by whom, by when |
 //! | [`work`], [`closing`] | the flow's steps |
+//! | [`databases`] | what they do where databases were dropped, and machines are not touched |
 //! | [`promises`] | what the contract promises, and whether a run saw it kept |
 //! | [`rules`] | from measurements to a verdict: pure |
 //!
@@ -21,6 +24,7 @@
 //!   scenario left; what was not measured is missed, never passed;
 //! - a drill's machines stand beside their services on a network without a way out, are never part
 //!   of a bill, and are gone with all that they held before a run is closed, however it ended;
+//! - a service begins to come back when all that it relies on answer, and waits for nothing else;
 //! - what a miss opened, only a passing run of the same plan closes; what no run can close any more is
 //!   withdrawn, not closed.
 //!
@@ -29,15 +33,20 @@
 
 pub mod closing;
 pub mod corrective;
+pub mod databases;
+pub mod order;
 pub mod plans;
 pub mod promises;
 pub mod rules;
 pub mod runs;
+pub mod scope;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod work;
 
-use gate::AnyAction;
+use base::Result;
+use durable::flows;
+use gate::{AnyAction, Tx};
 
 /// The name of the flow.
 pub const DRILL: &str = "drill";
@@ -64,6 +73,35 @@ pub static ACTIONS: &[&dyn AnyAction] = &[
 #[must_use]
 pub fn register(registry: durable::Registry) -> durable::Registry {
     work::register(registry)
+}
+
+/// The key that a run's flow waits on while several of its services are on their way.
+fn key(run: &str) -> String {
+    format!("{KIND}:{run}")
+}
+
+/// Something about a machine was seen: the run that made it, if one did, looks at it. The reaction to
+/// resources' `MachineObserved`.
+///
+/// # Errors
+/// Those of the database.
+pub fn machine_seen(tx: &mut Tx<'_>, machine: &str) -> Result<()> {
+    match crate::recoveries::made_for(tx, machine)? {
+        Some((kind, run)) if kind == KIND => flows::wake(tx, &key(&run)).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// A host's task has ended: the run that asked for it, if one did, looks at it. The reaction to
+/// resources' `HostTaskEnded`.
+///
+/// # Errors
+/// Those of the database.
+pub fn task_ended(tx: &mut Tx<'_>, subject_kind: &str, subject_id: &str) -> Result<()> {
+    match subject_kind {
+        KIND => flows::wake(tx, &key(subject_id)).map(drop),
+        _ => Ok(()),
+    }
 }
 
 /// What happened here.

@@ -6,23 +6,22 @@ use std::collections::BTreeSet;
 use base::id::TenantId;
 use base::time::Timestamp;
 use base::{Error, Result, limits};
-use db::records::Scope;
-use db::{Class, Conn, Row, args};
+use db::{Class, Conn, Row, args, records};
 use gate::{Action, Effect, Granted, Tx};
 use provisioning::services::SERVICE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::corrective;
+use super::databases::{self, LostDatabase};
 use super::rules::Objectives;
+use super::scope::Scope;
 use crate::backups::schedule::Schedule;
 use crate::backups::{places, text};
 use crate::{BackupPlaceId, DrillPlanId, alarms, bia};
 
 /// The kind of a plan, in audit and policies.
 pub const KIND: &str = "drillPlan";
-/// Most services of one plan.
-pub const SERVICES_MAX: usize = 20;
 /// Longest objective, in seconds: a year.
 const OBJECTIVE_SECONDS_MAX: u64 = 366 * 86_400;
 /// How long a corrective action has unless its plan says otherwise, in days.
@@ -48,6 +47,11 @@ pub enum Scenario {
         /// The place.
         place: BackupPlaceId,
     },
+    /// Databases were dropped; machines are as they were. Only for services that the plan names.
+    DatabaseLost {
+        /// Which, from 1 to 20; at least one of each service.
+        databases: Vec<LostDatabase>,
+    },
 }
 
 impl Scenario {
@@ -59,6 +63,7 @@ impl Scenario {
             Scenario::SiteLost => "siteLost",
             Scenario::Ransomware { .. } => "ransomware",
             Scenario::BackupServerLost { .. } => "backupServerLost",
+            Scenario::DatabaseLost { .. } => "databaseLost",
         }
     }
 }
@@ -94,8 +99,8 @@ impl Default for RecordAt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Terms {
-    /// The services, all of one tenant, in the order in which they come back.
-    pub services: Vec<String>,
+    /// What comes back.
+    pub scope: Scope,
     /// What is lost.
     pub scenario: Scenario,
     /// The place whose copy must serve; any that is left where absent.
@@ -124,17 +129,16 @@ fn action_days() -> u32 {
     ACTION_DAYS
 }
 
-fn invalid(code: &str, message: impl Into<String>, at: &str) -> Error {
+pub(super) fn invalid(code: &str, message: impl Into<String>, at: &str) -> Error {
     Error::invalid(code.to_owned(), message.into()).at(at.to_owned())
 }
 
 impl Terms {
     /// What can be said without looking anything up.
     fn check(&self) -> Result<()> {
-        let distinct: BTreeSet<_> = self.services.iter().collect();
-        if self.services.is_empty() || self.services.len() > SERVICES_MAX || distinct.len() != self.services.len() {
-            let message = format!("a plan names from 1 to {SERVICES_MAX} services, each once");
-            return Err(invalid("drillPlan.services", message, "services"));
+        self.scope.check()?;
+        if let Scenario::DatabaseLost { databases } = &self.scenario {
+            databases::check(databases, &self.scope)?;
         }
         let within = |seconds: u64| (1..=OBJECTIVE_SECONDS_MAX).contains(&seconds);
         if self.objectives.is_some_and(|own| !within(own.rto_seconds) || !within(own.rpo_seconds)) {
@@ -167,16 +171,14 @@ impl Terms {
 
     /// Whether everything that it names is there; says whose services they are.
     fn whose(&self, tx: &mut Tx<'_>, action: &str) -> Result<TenantId> {
-        let mut tenant = None;
-        for id in &self.services {
-            let service = tx.load_for(action, &SERVICE, id).map_err(|e| e.at("services"))?;
-            if tenant.is_some_and(|tenant| tenant != service.tenant) {
-                return Err(invalid("drillPlan.tenants", "all services of a plan belong to one tenant", "services"));
-            }
-            tenant = Some(service.tenant);
+        let tenant = self.scope.whose(tx, action)?;
+        if let Scenario::DatabaseLost { databases } = &self.scenario {
+            let services = self.scope.services(tx)?;
+            databases::belong(tx, databases, tenant, &services)?;
+            databases::permit(tx, action, &self.scenario)?;
         }
-        let lost = match self.scenario {
-            Scenario::BackupServerLost { place } => Some(place),
+        let lost = match &self.scenario {
+            Scenario::BackupServerLost { place } => Some(*place),
             _ => None,
         };
         for place in self.place.iter().chain(&lost) {
@@ -185,7 +187,7 @@ impl Terms {
                 return Err(Error::dangling("backupPlace.absent", message).at("place"));
             }
         }
-        tenant.ok_or_else(|| Error::bug("drillPlan.services", "a plan without services was let through"))
+        Ok(tenant)
     }
 }
 
@@ -202,12 +204,13 @@ pub struct Promised {
 /// inherits from the activities that depend on it (ISO 22301, 8.2.2).
 ///
 /// # Errors
-/// `Conflict` (`drillPlan.no_objectives`) where neither says anything.
+/// `Conflict` (`drillPlan.no_objectives`) where neither says anything; as [`Scope::services`].
 pub(crate) fn promised(tx: &mut Tx<'_>, tenant: TenantId, terms: &Terms) -> Result<Promised> {
     if let Some(objectives) = terms.objectives {
         return Ok(Promised { objectives, because: Vec::new() });
     }
-    let inherited = bia::objectives_of(tx, tenant, &terms.services)?;
+    let services = terms.scope.services(tx)?;
+    let inherited = bia::objectives_of(tx, tenant, &services)?;
     let rto = inherited.values().filter_map(|one| one.rto_seconds).min();
     let rpo = inherited.values().filter_map(|one| one.rpo_seconds).min();
     let Some((rto_seconds, rpo_seconds)) = rto.zip(rpo) else {
@@ -362,7 +365,7 @@ pub struct PlanPage {
 pub(crate) fn listed(tx: &mut Tx<'_>, action: &str, named: Option<TenantId>) -> Result<Option<TenantId>> {
     let tenant = named.unwrap_or(tx.cx().tenant());
     tx.grant(action, "tenant", &tenant.to_string(), tenant, Class::Internal, ())?;
-    let everybody = named.is_none() && *tx.cx().scope() == Scope::All;
+    let everybody = named.is_none() && *tx.cx().scope() == records::Scope::All;
     Ok((!everybody).then_some(tenant))
 }
 
@@ -378,7 +381,13 @@ pub static LIST: Action<ListPlans, PlanPage> = Action {
         );
         let mut items = tx.query(&sql, args![whose, input.ended, limits::PAGE_MAX], read)?;
         if let Some(service) = &input.service {
-            items.retain(|plan| plan.terms.services.contains(service));
+            let mut with = Vec::with_capacity(items.len());
+            for plan in items {
+                if plan.terms.scope.has(tx, service)? {
+                    with.push(plan);
+                }
+            }
+            items = with;
         }
         Ok(PlanPage { items })
     },
@@ -436,6 +445,8 @@ pub static UPDATE: Action<ChangePlan, DrillPlan> = Action {
     effect: Effect::Change,
     run: |tx, input| {
         let mut found = granted(tx, "drillPlan.update", input.id)?;
+        // Who gives a plan another date has it run.
+        databases::permit(tx, "drillPlan.update", &found.terms.scenario)?;
         if input.revision.is_some_and(|revision| revision != found.revision) {
             let message = format!("the plan is at revision {} by now", found.revision);
             return Err(Error::stale("drillPlan.stale", message));
@@ -485,7 +496,8 @@ fn end(tx: &mut Tx<'_>, id: DrillPlanId) -> Result<()> {
     corrective::withdraw(tx, id, None)
 }
 
-/// A service is no more: plans go on without it, and end where it was their only one. The reaction to
+/// A service is no more: plans go on without it, and end where it was the only one that they name. A
+/// plan of a site goes on in any case: what stands there is looked up when it runs. The reaction to
 /// provisioning's `ServiceTerminated`.
 ///
 /// # Errors
@@ -494,12 +506,21 @@ pub fn service_terminated(tx: &mut Tx<'_>, service: &str) -> Result<()> {
     let tenant = tx.peek(&SERVICE, service)?.tenant;
     let sql = format!("{SELECT} WHERE tenant = $1 AND ended_at IS NULL ORDER BY id");
     let open = tx.query(&sql, args![tenant], read)?;
-    for mut plan in open.into_iter().filter(|plan| plan.terms.services.iter().any(|one| one == service)) {
-        plan.terms.services.retain(|one| one != service);
-        if plan.terms.services.is_empty() {
+    for mut plan in open {
+        let services = match &mut plan.terms.scope {
+            Scope::Site { .. } => {
+                corrective::withdraw(tx, plan.id, Some(service))?;
+                continue;
+            }
+            Scope::Services { services, .. } if services.iter().any(|one| one == service) => services,
+            Scope::Services { .. } => continue,
+        };
+        services.retain(|one| one != service);
+        if services.is_empty() {
             end(tx, plan.id)?;
             continue;
         }
+        databases::without(tx, &mut plan.terms.scenario, service)?;
         let (now, by, body) = (tx.now, tx.cx().actor().to_string(), text(&plan.terms)?);
         let sql =
             "UPDATE drill_plans SET revision = revision + 1, body = $2, changed_by = $3, changed_at = $4 WHERE id = $1";

@@ -132,6 +132,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::drills::order::Placed;
+
+    fn placed() -> Placed {
+        Placed { service: "svc".into(), name: "x".into(), wave: 1, after: vec![] }
+    }
 
     fn of(characteristics: Json) -> Option<Promise> {
         let Json::Object(map) = characteristics else { panic!("an object") };
@@ -159,10 +164,10 @@ mod tests {
             ends: [(Phase::Key, after(10)), (Phase::Wait, after(110)), (Phase::Restore, after(110 + disks))].into(),
             rto_milliseconds: Some(9_000_000),
             rpo_milliseconds: Some(9_000_000),
-            ..Restored::new("svc".into(), "x".into())
+            ..Restored::new(placed())
         };
         assert_eq!(broken(&promise, incident, &found(50, 600), false), None, "guests may say what they like");
-        let nothing = Restored::new("svc".into(), "x".into());
+        let nothing = Restored::new(placed());
         assert_eq!(broken(&promise, incident, &nothing, false), None, "nobody looked");
         assert!(broken(&promise, incident, &found(51, 600), false).unwrap().contains("61 s, promised 60 s"));
         assert!(broken(&promise, incident, &found(50, 601), false).unwrap().contains("601 s of data"));

@@ -37,7 +37,7 @@ pub enum Phase {
     Reserve,
     /// The key is unsealed and the repository really opened with it.
     Key,
-    /// The services before it come back first.
+    /// Those that it relies on come back first, or those that the plan names before it.
     Wait,
     /// The disks are fetched and hashed.
     Restore,
@@ -195,6 +195,9 @@ pub struct Failure {
     pub code: String,
     /// A sentence for people.
     pub message: String,
+    /// Which service it was about; absent where it was about the whole run.
+    #[serde(default)]
+    pub service: Option<String>,
 }
 
 /// What a run came to.
@@ -295,7 +298,8 @@ pub fn judge(
     failure: Option<(&Failure, Phase)>,
 ) -> (Verdict, Vec<Miss>) {
     if let Some((failure, reached)) = failure {
-        let miss = Miss { service: None, code: failure.code.clone(), message: failure.message.clone() };
+        let (service, code, message) = (failure.service.clone(), failure.code.clone(), failure.message.clone());
+        let miss = Miss { service, code, message };
         let verdict = if reached <= Phase::Reserve { Verdict::Impossible } else { Verdict::Failed };
         return (verdict, vec![miss]);
     }
@@ -364,7 +368,7 @@ mod tests {
 
     #[test]
     fn a_run_that_could_not_begin_to_restore_is_impossible_and_any_other_failure_is_one() {
-        let failure = Failure { code: "capacity.none_fits".into(), message: "no room".into() };
+        let failure = Failure { code: "capacity.none_fits".into(), message: "no room".into(), service: None };
         for phase in Phase::ALL {
             let (verdict, misses) = judge(PROMISED, &[], &Control::NotDue, Some((&failure, phase)));
             let wanted = if phase <= Phase::Reserve { Verdict::Impossible } else { Verdict::Failed };

@@ -14,6 +14,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::databases::{self, Database};
+use super::order::Placed;
 use super::plans::{self, DrillPlan, Scenario, Terms, listed};
 use super::rules::{self, Control, Ends, Failure, Found, Measured, Miss, Objectives, Phase, Verdict};
 use super::{DRILL, KIND};
@@ -98,6 +100,10 @@ pub struct Restored {
     pub service: String,
     /// Its name.
     pub name: String,
+    /// How many come one after the other before it can, from 1.
+    pub wave: u32,
+    /// Those that must answer before it begins to come back, by id.
+    pub after: Vec<String>,
     /// The recovery point.
     pub point: Option<RecoveryPointId>,
     /// The instant that it is of.
@@ -113,6 +119,9 @@ pub struct Restored {
     pub recovery: Option<RecoveryId>,
     /// Its machines.
     pub machines: Vec<Machine>,
+    /// Where a database was dropped: that, instead of machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<Database>,
     /// When each phase ended.
     #[schemars(with = "std::collections::BTreeMap<String, String>")]
     pub ends: Ends,
@@ -135,10 +144,13 @@ pub struct Restored {
 }
 
 impl Restored {
-    pub(crate) fn new(service: String, name: String) -> Self {
+    pub(crate) fn new(placed: Placed) -> Self {
+        let Placed { service, name, wave, after } = placed;
         Restored {
             service,
             name,
+            wave,
+            after,
             point: None,
             taken_at: None,
             place: None,
@@ -146,6 +158,7 @@ impl Restored {
             repository: None,
             recovery: None,
             machines: Vec::new(),
+            database: None,
             ends: Ends::new(),
             phases: Vec::new(),
             rto_milliseconds: None,
@@ -178,6 +191,18 @@ impl Restored {
         }
     }
 
+    /// The host that restores it, once that is known.
+    pub(crate) fn host(&self) -> Option<HostId> {
+        let database = self.database.as_ref().and_then(|database| database.host);
+        database.or_else(|| self.machines.first().and_then(|machine| machine.host))
+    }
+
+    /// The snapshots that it is restored from.
+    pub(crate) fn snapshots(&self) -> Vec<&String> {
+        let machines = self.machines.iter().map(|machine| &machine.snapshot);
+        machines.chain(self.database.iter().flat_map(Database::snapshots)).collect()
+    }
+
     /// Whether everything came back as it was, however long it took.
     pub(crate) fn is_right(&self) -> bool {
         self.rto_milliseconds.is_some() && self.newest_record.is_some() && self.data_is_same == Some(true)
@@ -202,8 +227,11 @@ pub struct Body {
     /// What was taken after this instant is bad.
     #[schemars(with = "Option<String>")]
     pub bad_after: Option<Timestamp>,
-    /// The services, in the order in which they come back.
+    /// The services, in the order in which they come back: each after those that it waits for.
     pub services: Vec<Restored>,
+    /// Services that rely on each other in a circle, by name: each such group comes back side by side.
+    #[serde(default)]
+    pub circles: Vec<Vec<String>>,
     /// The negative control.
     pub control: Control,
     /// The host's task that makes it.
@@ -335,7 +363,8 @@ pub(crate) fn evidence(conn: &mut Conn<'_>, id: DrillRunId) -> Result<Option<Jso
 /// Begins a run of a plan, in the transaction of what asks for it. The incident is now.
 ///
 /// # Errors
-/// `Conflict` where one is on its way (`drill.running`) or the plan has ended (`drillPlan.ended`).
+/// `Conflict` where one is on its way (`drill.running`) or the plan has ended (`drillPlan.ended`); as
+/// [`plans::promised`].
 pub(crate) fn begin(
     tx: &mut Tx<'_>,
     plan: &DrillPlan,
@@ -355,6 +384,11 @@ pub(crate) fn begin(
     let wanted = super::corrective::wants_control(tx, plan.id)?;
     let due = wanted || rules::control_is_due(plan.terms.negative_every, number);
     let promised = plans::promised(tx, plan.tenant, &plan.terms)?;
+    // What stands at a site now is what this run is about, whatever comes or goes while it lasts.
+    let services = plan.terms.scope.services(tx)?;
+    let order = plan.terms.scope.order(tx, plan.tenant, &services)?;
+    let services = order.placed.into_iter().map(Restored::new).collect();
+    let services = databases::instead(tx, &plan.terms.scenario, services)?;
     let body = Body {
         plan_name: plan.name.clone(),
         plan_revision: plan.revision,
@@ -362,7 +396,8 @@ pub(crate) fn begin(
         terms: Terms { objectives: Some(promised.objectives), ..plan.terms.clone() },
         objectives_because: promised.because,
         bad_after: bad_after.or_else(|| unnoticed_since(&plan.terms.scenario, tx.now)),
-        services: Vec::new(),
+        services,
+        circles: order.circles,
         control: if due { Control::Due } else { Control::NotDue },
         control_task: None,
         failure: None,
@@ -415,6 +450,7 @@ pub static RUN: Action<StartDrill, DrillRun> = Action {
     effect: Effect::Create,
     run: |tx, input| {
         let plan = plans::granted(tx, "drill.run", input.id)?;
+        databases::permit(tx, "drill.run", &plan.terms.scenario)?;
         if input.bad_after.is_some_and(|after| after > tx.now) {
             let message = "what will be taken in the future cannot be bad yet";
             return Err(Error::invalid("drill.bad_after", message).at("badAfter"));

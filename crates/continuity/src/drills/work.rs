@@ -4,21 +4,21 @@
 //! tasks, and both waited for. A step that cannot go on fails the run: the steps before it take back
 //! what they made, and what is left is judged ([`closing::ended`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use base::id::{HostId, TenantId};
-use base::{Error, Result};
+use base::limits::TASK_SNAPSHOTS_MAX;
+use base::{Error, Kind, Result};
 use drivers::wire::{Check, IntentId, Outcome, Problem, ReadShare, TaskId, Work};
 use durable::{Call, Nothing, Progress, Registry, Step, StepCx, Undo};
 use gate::{Action, Cx, Effect, Gate, Tx};
-use provisioning::services::SERVICE;
 use resources::capacity::{self, Ask};
 use resources::claims::{self, Holder};
 use resources::intents::{self, Intent};
 use resources::placement::{Demand, Policy};
 use resources::tasks::{self, Task};
-use resources::{hosts, places as sites};
+use resources::{SiteId, hosts, places as sites};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -26,17 +26,21 @@ use serde_json::{Value as Json, json};
 use super::plans::{self, RecordAt, Scenario};
 use super::rules::{self, Phase, Unread};
 use super::runs::{self, Disk, DrillRun, Machine, Restored};
-use super::{KIND, closing};
+use super::scope::Scope;
+use super::{KIND, closing, databases, key};
 use crate::backups::repositories;
 use crate::recoveries::{self, Attached, Purpose, Wanted};
-use crate::{DrillPlanId, DrillRunId, RecoveryId};
+use crate::{DrillPlanId, DrillRunId, RecoveryId, RepositoryId};
 
 /// How long a repository may take to be opened.
 const OPENING: Duration = Duration::from_secs(3_600);
 /// How long is waited for the record of a service that answers already.
 const TELLING: Duration = Duration::from_secs(90);
 /// How far a guest's clock may be ahead of its host's before its record is not believed.
-const AHEAD: Duration = Duration::from_secs(120);
+pub(super) const AHEAD: Duration = Duration::from_secs(120);
+
+/// What the attribute of an error begins with that is about one service of a run; its id follows.
+pub(super) const OF_SERVICE: &str = "services.";
 
 /// Which run.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -89,13 +93,6 @@ impl Step for Begin {
 
     fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun) -> Stepped {
         let mut run = load(tx, input)?;
-        if run.body.services.is_empty() {
-            for id in run.body.terms.services.clone() {
-                let record = tx.peek(&SERVICE, &id)?;
-                let name = record.body.get("name").and_then(Json::as_str).unwrap_or(&id).to_owned();
-                run.body.services.push(Restored::new(id, name));
-            }
-        }
         phase(&mut run, Phase::Detect, tx);
         runs::save(tx, &mut run)?;
         done()
@@ -108,7 +105,7 @@ impl Step for Begin {
 #[derive(Debug, Default)]
 struct Lost {
     hosts: Vec<HostId>,
-    site: Option<resources::SiteId>,
+    site: Option<SiteId>,
     places: Vec<crate::BackupPlaceId>,
 }
 
@@ -124,23 +121,42 @@ fn stands_on(tx: &mut Tx<'_>, service: &str) -> Result<BTreeSet<HostId>> {
 }
 
 fn lost(tx: &mut Tx<'_>, run: &DrillRun) -> Result<Lost> {
-    let terms = &run.body.terms;
-    let mut all = BTreeSet::new();
-    for service in &terms.services {
-        all.extend(stands_on(tx, service)?);
-    }
-    Ok(match &terms.scenario {
-        Scenario::MachineLost | Scenario::Ransomware { .. } => Lost::default(),
-        Scenario::HostLost => Lost { hosts: all.into_iter().collect(), ..Lost::default() },
-        Scenario::BackupServerLost { place } => Lost { places: vec![*place], ..Lost::default() },
-        Scenario::SiteLost => {
-            let first = terms.services.first().map_or(Ok(BTreeSet::new()), |service| stands_on(tx, service))?;
-            let Some(host) = first.first() else { return Ok(Lost::default()) };
-            let pool = hosts::load(tx, *host)?.pool;
-            let site = sites::pool(tx, pool)?.site;
-            Lost { hosts: hosts::at_site(tx, site)?, site: Some(site), places: Vec::new() }
+    Ok(match &run.body.terms.scenario {
+        Scenario::MachineLost | Scenario::Ransomware { .. } | Scenario::DatabaseLost { .. } => Lost::default(),
+        Scenario::HostLost => {
+            let mut hosts = BTreeSet::new();
+            for one in &run.body.services {
+                hosts.extend(stands_on(tx, &one.service)?);
+            }
+            Lost { hosts: hosts.into_iter().collect(), ..Lost::default() }
         }
+        Scenario::BackupServerLost { place } => Lost { places: vec![*place], ..Lost::default() },
+        Scenario::SiteLost => match site(tx, &run.body.terms.scope)? {
+            Some(site) => Lost { hosts: hosts::at_site(tx, site)?, site: Some(site), places: Vec::new() },
+            None => Lost::default(),
+        },
     })
+}
+
+/// The site that is lost with what a plan names: the one that it says, or that of its first service.
+fn site(tx: &mut Tx<'_>, scope: &Scope) -> Result<Option<SiteId>> {
+    let first = match scope {
+        Scope::Site { site, .. } => return Ok(Some(*site)),
+        Scope::Services { services, .. } => services.first(),
+    };
+    let hosts = first.map_or(Ok(BTreeSet::new()), |service| stands_on(tx, service))?;
+    let Some(host) = hosts.first() else { return Ok(None) };
+    let pool = hosts::load(tx, *host)?.pool;
+    Ok(Some(sites::pool(tx, pool)?.site))
+}
+
+/// An error about one of a run's services: its name is for people, its id for whoever goes on with it.
+fn about(e: Error, one: &Restored) -> Error {
+    if e.kind() == Kind::Bug || e.kind().is_transient() {
+        return e;
+    }
+    let message = format!("{}: {}", one.name, e.message());
+    Error::new(e.kind(), e.code().to_owned(), message).at(format!("{OF_SERVICE}{}", one.service))
 }
 
 /// Which point and which copy, for each service.
@@ -159,6 +175,10 @@ impl Step for Decide {
         let lost = lost(tx, &run)?;
         let (place, bad_after, id) = (run.body.terms.place, run.body.bad_after, run.id.to_string());
         for one in run.body.services.iter_mut().filter(|one| one.recovery.is_none()) {
+            if one.database.is_some() {
+                databases::decide(tx, &id, one, place, bad_after).map_err(|e| about(e, one))?;
+                continue;
+            }
             let wanted = Wanted {
                 service: one.service.clone(),
                 place,
@@ -168,7 +188,7 @@ impl Step for Decide {
                 without_places: lost.places.clone(),
                 ..Wanted::default()
             };
-            let choice = recoveries::choose(tx, &wanted)?;
+            let choice = recoveries::choose(tx, &wanted).map_err(|e| about(e, one))?;
             let recovery = recoveries::begin(tx, &choice, Purpose::Drill, (KIND, &id))?;
             one.point = Some(choice.point);
             one.taken_at = Some(choice.taken_at);
@@ -199,7 +219,8 @@ impl Step for Decide {
 }
 
 pub(super) fn end_recoveries(tx: &mut Tx<'_>, run: &DrillRun) -> Result<()> {
-    for id in run.body.services.iter().filter_map(|one| one.recovery) {
+    let own = run.body.services.iter().filter_map(|one| one.recovery);
+    for id in own.chain(databases::logs_recoveries(run)) {
         let recovery = recoveries::load(tx, id)?;
         recoveries::end(tx, &recovery)?;
     }
@@ -214,6 +235,28 @@ pub(super) fn recovery(tx: &mut Tx<'_>, one: &Restored) -> Result<recoveries::Re
 /// A host with room for each machine.
 pub struct Reserve;
 
+impl Reserve {
+    fn one(tx: &mut Tx<'_>, cx: &StepCx<'_>, one: &mut Restored, of: (TenantId, &Lost)) -> Result<()> {
+        let (recovery, (tenant, lost)) = (recovery(tx, one)?, of);
+        for machine in one.machines.iter_mut().filter(|machine| machine.made.is_none()) {
+            let made = tx.ids().text("vm", tx.now);
+            let id = intent_id(&made)?;
+            let spec = recoveries::spec(tx, &recovery, &machine.saved, &id, &[])?;
+            let ask = Ask {
+                machine: id,
+                tenant,
+                service: one.service.clone(),
+                run: Some(cx.run),
+                demand: Demand::of_machine(&spec),
+                policy: Policy { only: machine.host, not_on: lost.hosts.clone(), ..Policy::default() },
+            };
+            machine.host = Some(capacity::reserve(tx, &ask)?.host);
+            machine.made = Some(made);
+        }
+        Ok(())
+    }
+}
+
 impl Step for Reserve {
     const NAME: &'static str = "drill.reserve";
     const SUMMARY: &'static str = "Reserves room for each machine on a host that the scenario leaves.";
@@ -224,24 +267,11 @@ impl Step for Reserve {
     fn run(&self, tx: &mut Tx<'_>, cx: &StepCx<'_>, input: &OfRun) -> Stepped {
         let mut run = load(tx, input)?;
         let (lost, tenant) = (lost(tx, &run)?, run.tenant);
-        for one in &mut run.body.services {
-            let recovery = recovery(tx, one)?;
-            for machine in one.machines.iter_mut().filter(|machine| machine.made.is_none()) {
-                let made = tx.ids().text("vm", tx.now);
-                let id = intent_id(&made)?;
-                let spec = recoveries::spec(tx, &recovery, &machine.saved, &id, &[])?;
-                let ask = Ask {
-                    machine: id,
-                    tenant,
-                    service: one.service.clone(),
-                    run: Some(cx.run),
-                    demand: Demand::of_machine(&spec),
-                    policy: Policy { only: machine.host, not_on: lost.hosts.clone(), ..Policy::default() },
-                };
-                machine.host = Some(capacity::reserve(tx, &ask)?.host);
-                machine.made = Some(made);
-            }
+        let mut services = run.body.services.clone();
+        for one in &mut services {
+            Self::one(tx, cx, one, (tenant, &lost)).map_err(|e| about(e, one))?;
         }
+        run.body.services = services;
         phase(&mut run, Phase::Reserve, tx);
         runs::save(tx, &mut run)?;
         done()
@@ -263,6 +293,11 @@ pub(super) fn made(run: &DrillRun) -> Result<Vec<IntentId>> {
 /// What the task of a run is given: the one repository that it opens.
 pub(crate) fn access(tx: &mut Tx<'_>, task: &Task) -> Result<Json> {
     let run = runs::load(tx, task.subject.1.parse()?)?;
+    for one in &run.body.services {
+        if let Some(given) = databases::access(tx, one, task)? {
+            return Ok(given);
+        }
+    }
     let id = Some(task.id.to_string());
     let own = run.body.services.iter().find(|one| one.task == id);
     let own = own.or_else(|| run.body.services.first().filter(|_| run.body.control_task == id));
@@ -301,19 +336,40 @@ fn failed(problem: Option<Problem>) -> Error {
 pub struct Open;
 
 impl Open {
-    /// Whether a service's repository was opened and holds what is needed.
-    fn one(tx: &mut Tx<'_>, run: &DrillRun, one: &mut Restored) -> Result<bool> {
-        if one.ends.contains_key(&Phase::Key) {
-            return Ok(true);
-        }
-        let Some(asked) = &one.task else {
-            let snapshots = one.machines.iter().map(|machine| machine.snapshot.clone()).collect();
-            let host = one.machines.first().and_then(|machine| machine.host);
-            let host = host.ok_or_else(|| Error::bug("drill.no_host", "a service has no host"))?;
-            let work = Work::CheckRepository { snapshots, read: ReadShare::Nothing };
-            one.task = Some(ask(tx, run, host, &work)?.to_string());
-            return Ok(false);
+    /// Has each repository opened on each host that restores from it: once for all services that do.
+    fn ask(tx: &mut Tx<'_>, run: &DrillRun, services: &mut [Restored]) -> Result<()> {
+        let mut groups: BTreeMap<(HostId, RepositoryId), Vec<Vec<usize>>> = BTreeMap::new();
+        let count = |services: &[Restored], group: &[usize]| -> usize {
+            group.iter().map(|n| services[*n].snapshots().len()).sum()
         };
+        for n in 0..services.len() {
+            let one = &services[n];
+            if one.task.is_some() || one.ends.contains_key(&Phase::Key) {
+                continue;
+            }
+            let (host, repository) = one
+                .host()
+                .zip(one.repository)
+                .ok_or_else(|| Error::bug("drill.no_host", "a service has no host, or no repository"))?;
+            let of = groups.entry((host, repository)).or_default();
+            match of.last_mut().filter(|last| count(services, last) + one.snapshots().len() <= TASK_SNAPSHOTS_MAX) {
+                Some(last) => last.push(n),
+                None => of.push(vec![n]),
+            }
+        }
+        for ((host, _), groups) in groups {
+            for group in groups {
+                let snapshots = group.iter().flat_map(|n| services[*n].snapshots()).cloned().collect();
+                let task = ask(tx, run, host, &Work::CheckRepository { snapshots, read: ReadShare::Nothing })?;
+                group.iter().for_each(|n| services[*n].task = Some(task.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the repository of a service is open, as its task says.
+    fn look(tx: &mut Tx<'_>, one: &mut Restored) -> Result<bool> {
+        let Some(asked) = one.task.as_ref().filter(|_| !one.ends.contains_key(&Phase::Key)) else { return Ok(true) };
         match task(tx, asked)? {
             Some(open) if open.is_open() => Ok(false),
             Some(Task { outcome: Some(Outcome::RepositoryChecked { snapshots, whole, faults, .. }), .. }) => {
@@ -322,7 +378,7 @@ impl Open {
                     let message = format!("the repository at {} is not whole: {faults}", place(one));
                     return Err(Error::conflict(vault::fault::REPOSITORY_DAMAGED, message));
                 }
-                if one.machines.iter().any(|machine| !snapshots.contains(&machine.snapshot)) {
+                if one.snapshots().into_iter().any(|snapshot| !snapshots.contains(snapshot)) {
                     let message = format!("the copy at {} does not hold the snapshot", place(one));
                     return Err(Error::conflict(vault::fault::SNAPSHOT_MISSING, message));
                 }
@@ -350,8 +406,9 @@ impl Step for Open {
         let mut run = load(tx, input)?;
         let mut services = run.body.services.clone();
         let mut open = None;
+        Self::ask(tx, &run, &mut services)?;
         for one in &mut services {
-            if !Self::one(tx, &run, one)? {
+            if !Self::look(tx, one).map_err(|e| about(e, one))? {
                 open = open.or(one.task.clone());
             }
         }
@@ -363,10 +420,7 @@ impl Step for Open {
                 let message = "the repository was not opened in time; look whether its place can be reached";
                 Err(Error::conflict(vault::fault::DEADLINE, message))
             }
-            Some(id) => {
-                let id: TaskId = id.parse().map_err(|e: String| Error::bug("task.id", e))?;
-                Ok(Progress::wait(tasks::key(&id)).until(cx.since + OPENING))
-            }
+            Some(_) => Ok(Progress::wait(key(&run.id.to_string())).until(cx.since + OPENING)),
         }
     }
 
@@ -376,7 +430,8 @@ impl Step for Open {
     }
 }
 
-/// The machines are made from the copy and start, until the services answer: one after the other.
+/// The machines are made from the copies and start, until the services answer: each as soon as those
+/// answer that it waits for.
 pub struct BringBack;
 
 impl BringBack {
@@ -408,11 +463,20 @@ impl BringBack {
         Ok(())
     }
 
-    /// Looks at the machines of a service: which is waited for, if any.
-    fn look(tx: &mut Tx<'_>, one: &mut Restored) -> Result<Option<IntentId>> {
+    fn one(tx: &mut Tx<'_>, run: &DrillRun, one: &mut Restored, record: &RecordAt) -> Result<()> {
+        if one.database.is_some() {
+            return databases::bring_back(tx, run, one);
+        }
+        Self::want(tx, one, record)?;
+        one.ended(Phase::Wait, tx.now);
+        Self::look(tx, one)
+    }
+
+    /// Looks at the machines of a service: how far they are.
+    fn look(tx: &mut Tx<'_>, one: &mut Restored) -> Result<()> {
         let recovery = recovery(tx, one)?;
         let measured = recoveries::measured(tx, &recovery)?;
-        let (mut waits, mut booted, mut whole) = (None, 0, true);
+        let (mut answers, mut booted, mut whole) = (true, 0, true);
         for machine in &mut one.machines {
             let Some(made) = machine.made.clone() else { continue };
             let found = intents::get(tx, &intent_id(&made)?)?.filter(|found| found.desired.is_some());
@@ -426,26 +490,18 @@ impl BringBack {
             machine.disks = own.map(disk).collect();
             whole &= found.desired.as_ref().is_some_and(|spec| spec.disks.len() == machine.disks.len());
             booted = booted.max(boot_milliseconds(&found));
-            if !found.answers() {
-                waits = waits.or(Some(found.id));
-            }
+            answers &= found.answers();
         }
-        match waits {
-            Some(waits) => {
-                if whole {
-                    one.ended(Phase::Restore, tx.now);
-                }
-                Ok(Some(waits))
-            }
-            None => {
-                // The host knows better than we how long the start took, within what we saw.
-                let from = one.ends.get(&Phase::Wait).copied().unwrap_or(tx.now);
-                let restored = (tx.now - Duration::from_millis(booted)).max(from);
-                one.ends.insert(Phase::Restore, restored);
-                one.ended(Phase::Boot, tx.now);
-                Ok(None)
-            }
+        if answers {
+            // The host knows better than we how long the start took, within what we saw.
+            let from = one.ends.get(&Phase::Wait).copied().unwrap_or(tx.now);
+            let restored = (tx.now - Duration::from_millis(booted)).max(from);
+            one.ends.insert(Phase::Restore, restored);
+            one.ended(Phase::Boot, tx.now);
+        } else if whole {
+            one.ended(Phase::Restore, tx.now);
         }
+        Ok(())
     }
 }
 
@@ -472,7 +528,7 @@ fn disk(one: &recoveries::Measured) -> Disk {
 impl Step for BringBack {
     const NAME: &'static str = "drill.restore";
     const SUMMARY: &'static str =
-        "Has the machines made from the copies and waits until each service answers, in order.";
+        "Has the machines made from the copies: each service's when those answer that it relies on, until all do.";
     const UNDO: Undo = Undo::ByStep;
     type In = OfRun;
     type Out = Nothing;
@@ -481,26 +537,29 @@ impl Step for BringBack {
         let mut run = load(tx, input)?;
         let record = run.body.terms.record.clone();
         let mut services = run.body.services.clone();
-        let mut waits = None;
-        for one in services.iter_mut().filter(|one| !one.ends.contains_key(&Phase::Boot)) {
-            Self::want(tx, one, &record)?;
-            one.ended(Phase::Wait, tx.now);
-            waits = Self::look(tx, one)?;
-            if waits.is_some() {
-                break;
+        let mut silent = BTreeSet::new();
+        // Each comes after all that it waits for: one way through sees whatever can begin now.
+        for one in &mut services {
+            let ready = !one.after.iter().any(|before| silent.contains(before));
+            if ready && !one.ends.contains_key(&Phase::Boot) {
+                Self::one(tx, &run, one, &record).map_err(|e| about(e, one))?;
+            }
+            if !one.ends.contains_key(&Phase::Boot) {
+                silent.insert(one.service.clone());
             }
         }
+        let all = services.iter().all(|one| one.ends.contains_key(&Phase::Boot));
         run.body.services = services;
         runs::save(tx, &mut run)?;
-        match waits {
-            Some(id) => Ok(Progress::wait(intents::key(&id))),
-            None => done(),
-        }
+        if all { done() } else { Ok(Progress::wait(key(&run.id.to_string()))) }
     }
 
     fn undo(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun, _: Option<&Nothing>) -> Result<Progress<()>> {
-        let run = load(tx, input)?;
-        take_away(tx, &run)
+        let mut run = load(tx, input)?;
+        match databases::let_go(tx, &mut run)? {
+            Progress::Done(()) => take_away(tx, &run),
+            wait => Ok(wait),
+        }
     }
 }
 
@@ -627,9 +686,12 @@ impl Step for Clean {
     type Out = Nothing;
 
     fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun) -> Stepped {
-        let run = load(tx, input)?;
+        let mut run = load(tx, input)?;
         // First: what was measured is kept, and a machine that is gone tells of nothing.
         end_recoveries(tx, &run)?;
+        if let Progress::Wait(wait) = databases::let_go(tx, &mut run)? {
+            return Ok(Progress::Wait(wait));
+        }
         if let Progress::Wait(wait) = take_away(tx, &run)? {
             return Ok(Progress::Wait(wait));
         }
@@ -662,9 +724,9 @@ pub static RECONCILE: Action<Due, ()> = Action {
         match runs::running(tx, plan.id)? {
             Some(_) => Ok(()),
             None => match runs::begin(tx, &plan, false, None) {
-                // Nobody says any more what is promised: the next date finds out whether somebody does.
-                Err(e) if e.code() == "drillPlan.no_objectives" => {
-                    tracing::warn!(plan = %plan.id, "a drill is due and nothing is promised: {e}");
+                // Nobody says any more what is promised, or nothing stands at the site: the next date looks again.
+                Err(e) if e.code().starts_with("drillPlan.") => {
+                    tracing::warn!(plan = %plan.id, code = e.code(), "a drill is due and cannot begin: {e}");
                     Ok(())
                 }
                 other => other.map(drop),

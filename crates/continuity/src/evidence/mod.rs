@@ -27,6 +27,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
+use crate::drills::databases::Database;
 use crate::drills::rules::Control;
 use crate::drills::runs::{self, DrillRef, DrillRun, Machine, Restored};
 
@@ -49,16 +50,34 @@ fn machine(one: &Machine) -> Json {
     json!({ "saved": one.saved, "snapshot": one.snapshot, "host": one.host, "made": one.made, "disks": one.disks })
 }
 
+fn database(one: &Database) -> Json {
+    json!({
+        "dataSet": one.data_set,
+        "database": one.database,
+        "marker": one.marker,
+        "host": one.host,
+        "snapshot": one.snapshot,
+        "logs": one.logs,
+        "until": one.until,
+        "bytes": one.bytes,
+        "digest": one.digest,
+        "tables": one.tables,
+    })
+}
+
 fn service(one: &Restored) -> Json {
     let machines: Vec<Json> = one.machines.iter().map(machine).collect();
     json!({
         "service": one.service,
         "name": one.name,
+        "wave": one.wave,
+        "after": one.after,
         "recoveryPoint": one.point,
         "takenAt": one.taken_at,
         "place": one.place,
         "placeName": one.place_name,
         "machines": machines,
+        "database": one.database.as_ref().map(database),
         "phases": one.phases,
         "rtoMilliseconds": one.rto_milliseconds,
         "rpoMilliseconds": one.rpo_milliseconds,
@@ -82,7 +101,7 @@ pub fn document(run: &DrillRun) -> Json {
             "revision": body.plan_revision,
             "plannedBy": body.planned_by,
             "owner": terms.owner,
-            "services": terms.services,
+            "scope": terms.scope,
             "scenario": terms.scenario,
             "place": terms.place,
             "record": terms.record,
@@ -103,6 +122,7 @@ pub fn document(run: &DrillRun) -> Json {
             "failure": body.failure,
         },
         "services": services,
+        "circles": body.circles,
         "control": control,
         "misses": body.misses,
     })

@@ -247,12 +247,22 @@ fn operations(tx: &mut Tx<'_>, tenant: TenantId, services: &[Service], firm: &[T
 }
 
 /// Whether a drill plan promises at least what a service inherits; one that says nothing follows it.
-fn promises(plan: &DrillPlan, service: &str, inherited: &Inherited) -> bool {
+fn promises(tx: &mut Tx<'_>, plan: &DrillPlan, service: &str, inherited: &Inherited) -> Result<bool> {
     let within = |promised: u64, wanted: Option<u64>| wanted.is_none_or(|wanted| promised <= wanted);
-    plan.terms.services.iter().any(|one| one == service)
-        && plan.terms.objectives.is_none_or(|own| {
-            within(own.rto_seconds, inherited.rto_seconds) && within(own.rpo_seconds, inherited.rpo_seconds)
-        })
+    let enough = plan.terms.objectives.is_none_or(|own| {
+        within(own.rto_seconds, inherited.rto_seconds) && within(own.rpo_seconds, inherited.rpo_seconds)
+    });
+    Ok(enough && plan.terms.scope.has(tx, service)?)
+}
+
+/// Whether any drill plan does.
+fn any_promises(tx: &mut Tx<'_>, drills: &[DrillPlan], service: &str, inherited: &Inherited) -> Result<bool> {
+    for plan in drills {
+        if promises(tx, plan, service, inherited)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn objectives(tx: &mut Tx<'_>, tenant: TenantId, firm: &[Thing], drills: &[DrillPlan]) -> Result<Vec<Link>> {
@@ -262,11 +272,13 @@ fn objectives(tx: &mut Tx<'_>, tenant: TenantId, firm: &[Thing], drills: &[Drill
     let ids: Vec<String> = services.iter().map(|service| service.id.clone()).collect();
     let inherited = bia::objectives_of(tx, tenant, &ids)?;
     let wanted = services.iter().filter_map(|one| Some((one, inherited.get(&one.id)?)));
-    let kept =
-        wanted.map(|(one, wanted)| (one.name.clone(), drills.iter().any(|plan| promises(plan, &one.id, wanted))));
+    let mut kept = Vec::new();
+    for (one, wanted) in wanted {
+        kept.push((one.name.clone(), any_promises(tx, drills, &one.id, wanted)?));
+    }
     Ok(vec![
         Link::each(What::Assessed, firm.iter().map(|one| (one.name.clone(), judged(one)))),
-        Link::each(What::Objectives, kept),
+        Link::each(What::Objectives, kept.into_iter()),
     ])
 }
 

@@ -93,7 +93,7 @@ fn promises(tx: &mut Tx<'_>, plan: &Plan) -> Result<Vec<Promise>> {
         let last = links::last(tx, drill.id)?.map(|(passed, at)| LastDrill { passed, at });
         let name = |id: &String| services.get(id).unwrap_or(id).clone();
         promises.push(Promise {
-            services: drill.terms.services.iter().map(name).collect(),
+            services: drill.terms.scope.standing(tx)?.iter().map(name).collect(),
             name: drill.name,
             scenario: drill.terms.scenario.clone(),
             // Nothing where the impact analysis does not say any more what it follows.

@@ -341,12 +341,31 @@ pub fn under_way(tx: &mut Tx<'_>, recovery: &Recovery) -> Result<Vec<UnderWay>> 
     Ok(all)
 }
 
+/// For which restore or drill a machine was made: a kind and an id; nothing where it is no recovery's.
+///
+/// # Errors
+/// Those of the database.
+pub fn made_for(tx: &mut Tx<'_>, machine: &str) -> Result<Option<(String, String)>> {
+    store::made_for(tx, machine)
+}
+
 /// The digests that a disk of a point had each time that it came back.
 ///
 /// # Errors
 /// Those of the database.
 pub fn digests(tx: &mut Tx<'_>, point: RecoveryPointId, machine: &str, disk: &str) -> Result<Vec<String>> {
     store::digests(tx, point, machine, disk)
+}
+
+/// Keeps the digest of what came back beside machines, so that the next recovery of the same point can
+/// be held against it. It says nothing of how fast disks come back.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) fn keep_digest(tx: &mut Tx<'_>, id: RecoveryId, part: &str, name: &str, digest: &str) -> Result<()> {
+    let (machine, disk, digest) = (part.to_owned(), name.to_owned(), digest.to_owned());
+    let made = String::new();
+    store::keep_measured(tx, id, &Measured { machine, made, disk, bytes: 0, seconds: 0.0, verify_seconds: 0.0, digest })
 }
 
 /// A service answered from what came back: the copy is proven, by a restore.

@@ -68,6 +68,13 @@ pub(super) fn set_made(tx: &mut Tx<'_>, id: RecoveryId, machine: &str, made: &In
     tx.execute(sql, args![id, machine, made.as_str()]).map(drop)
 }
 
+/// The subject of the recovery that makes a machine.
+pub(super) fn made_for(conn: &mut Conn<'_>, machine: &str) -> Result<Option<(String, String)>> {
+    let sql = "SELECT r.subject_kind, r.subject_id FROM recovery_targets t JOIN recoveries r ON r.id = t.recovery
+         WHERE t.made = $1";
+    conn.query_opt(sql, args![machine], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
 pub(super) fn close(tx: &mut Tx<'_>, id: RecoveryId) -> Result<()> {
     let now = tx.now;
     tx.execute("UPDATE recoveries SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL", args![id, now]).map(drop)

@@ -16,7 +16,7 @@ use base::{Error, Result, limits};
 
 use super::book::Book;
 use crate::tasks::Cancel;
-use crate::wire::{HostTask, IntentId, Outcome, Problem, TaskId, TaskProgress, TaskReport, TaskState, Work};
+use crate::wire::{HostTask, Outcome, Problem, TaskId, TaskProgress, TaskReport, TaskState, Work};
 
 /// Progress is told no more often than this.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
@@ -270,20 +270,20 @@ impl Board {
 }
 
 impl Inner {
-    /// The first that is due and whose machine has no other at work.
+    /// The first that is due and whose machine, or drill, has no other at work.
     fn next(&mut self, lane: Lane) -> Option<(HostTask, Cancel)> {
-        let busy: Vec<IntentId> = self
+        let busy: Vec<String> = self
             .entries
             .values()
             .filter(|entry| matches!(entry.stage, Stage::Running))
-            .filter_map(|entry| entry.machine().cloned())
+            .filter_map(|entry| entry.alone().map(str::to_owned))
             .collect();
         let now = Instant::now();
         let due = |entry: &Entry| {
             matches!(entry.stage, Stage::Waiting)
                 && entry.due <= now
                 && entry.work.as_ref().is_some_and(|work| Lane::of(work) == lane)
-                && entry.machine().is_none_or(|machine| !busy.contains(machine))
+                && entry.alone().is_none_or(|alone| !busy.iter().any(|one| one == alone))
         };
         let (id, entry) = self.entries.iter_mut().find(|(_, entry)| due(entry))?;
         let work = entry.work.clone()?;
@@ -309,9 +309,12 @@ impl Entry {
         }
     }
 
-    fn machine(&self) -> Option<&IntentId> {
+    /// What no two tasks work on at once: a machine's disks, and what a drill makes, which must not be
+    /// cleared away before the one that was cancelled has seen that it was.
+    fn alone(&self) -> Option<&str> {
         match &self.work {
-            Some(Work::BackUpMachine { machine, .. }) => Some(machine),
+            Some(Work::BackUpMachine { machine, .. }) => Some(machine.as_str()),
+            Some(Work::DrillData { drill, .. } | Work::EndDrill { drill, .. }) => Some(drill),
             _ => None,
         }
     }

@@ -33,6 +33,7 @@
 //! server's side of the routes (`resources`).
 
 mod data;
+mod drill;
 mod enrol;
 mod host;
 mod intent;
@@ -46,6 +47,7 @@ mod token;
 mod tests;
 
 pub use data::{DataRestored, DataSource, DataTaken, DataTarget, DatabaseServer, LogSpan};
+pub use drill::{DRILLED, DataDrilled, Marker, drilled_database};
 pub use enrol::{EnrolAnswer, EnrolRequest, RenewAnswer, RenewRequest};
 pub use host::{Accelerator, HostReport};
 pub use intent::{

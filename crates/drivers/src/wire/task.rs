@@ -15,7 +15,9 @@ use base::{Error, Result, Secret, limits};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DataRestored, DataSource, DataTaken, DataTarget, IntentId, Problem, SavedItem, TaskId};
+use super::{
+    DRILLED, DataDrilled, DataRestored, DataSource, DataTaken, DataTarget, IntentId, Marker, Problem, SavedItem, TaskId,
+};
 
 /// One finite thing that a host's agent is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -65,6 +67,37 @@ pub enum Work {
         snapshot: String,
         /// Where to.
         to: DataTarget,
+    },
+    /// Bring a database back from `access[0]` to see that it could be: load its dump into a new database,
+    /// or recover its server, ask for its newest record, and let go of all of it. The name of what is made
+    /// follows from the drill's id.
+    DrillData {
+        /// The data set's id.
+        set: String,
+        /// What it was.
+        source: DataSource,
+        /// The drill's id, of which there is no second one.
+        drill: String,
+        /// The snapshot.
+        snapshot: String,
+        /// The database.
+        database: String,
+        /// Of a server with its logs: as of when; the newest that there is unless said otherwise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<String>")]
+        at: Option<Timestamp>,
+        /// The snapshot whose logs lead there, where that is another one than the base's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        logs: Option<String>,
+        /// Where its newest record is.
+        marker: Marker,
+    },
+    /// Let go of whatever a drill of that id has left here, or at the server.
+    EndDrill {
+        /// What it was.
+        source: DataSource,
+        /// The drill's id.
+        drill: String,
     },
     /// Let go of what is kept for a data set between its points: logs here, and their slot at the server.
     EndData {
@@ -162,6 +195,22 @@ impl Work {
                 malformed("a restore is named by its id, its data set's and the snapshot's 64 hexadecimal digits")
             }
             Work::RestoreData { source, to, .. } => source.check().and_then(|()| to.check()),
+            Work::DrillData { set, drill, snapshot, logs, .. }
+                if !is_tag(set)
+                    || !is_drill(drill)
+                    || !is_snapshot(snapshot)
+                    || !logs.iter().all(|id| is_snapshot(id)) =>
+            {
+                malformed("a drill is named by its id, its data set's and its snapshots' 64 hexadecimal digits")
+            }
+            Work::EndDrill { drill, .. } if !is_drill(drill) => malformed("a drill is named by its id"),
+            Work::EndDrill { source, .. } => source.check(),
+            Work::DrillData { source, database, marker, .. } => {
+                source.check()?;
+                marker.fits(source)?;
+                // The same rules as for a restore of it.
+                DataTarget::Database { database: database.clone(), name: DRILLED.to_owned() }.check()
+            }
             Work::LookInto { snapshot, path, .. } | Work::FetchFile { snapshot, path, .. }
                 if !is_snapshot(snapshot) || !is_inside(path) =>
             {
@@ -174,6 +223,11 @@ impl Work {
             Work::LookInto { .. } | Work::FetchFile { .. } => Ok(()),
         }
     }
+}
+
+/// What can be a part of a database's name.
+fn is_drill(id: &str) -> bool {
+    (1..=48).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 fn is_tag(tag: &str) -> bool {
@@ -323,6 +377,10 @@ pub enum Outcome {
     DataEnded {},
     /// A data set was brought back.
     DataRestored(DataRestored),
+    /// A database came back, was asked for its newest record, and is gone again.
+    DataDrilled(DataDrilled),
+    /// Nothing of a drill is left.
+    DrillEnded {},
     /// Snapshots are in the other repository.
     SnapshotsCopied {
         /// Identifiers in the first → identifiers in the other.
@@ -398,6 +456,8 @@ impl Outcome {
                 | (Work::BackUpMachine { .. }, Outcome::MachineBackedUp { .. })
                 | (Work::BackUpData { .. }, Outcome::DataBackedUp { .. })
                 | (Work::RestoreData { .. }, Outcome::DataRestored(_))
+                | (Work::DrillData { .. }, Outcome::DataDrilled(_))
+                | (Work::EndDrill { .. }, Outcome::DrillEnded {})
                 | (Work::EndData { .. }, Outcome::DataEnded {})
                 | (Work::CopySnapshots { .. }, Outcome::SnapshotsCopied { .. })
                 | (Work::CheckRepository { .. }, Outcome::RepositoryChecked { .. })

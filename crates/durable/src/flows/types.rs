@@ -115,6 +115,9 @@ pub struct Failure {
     /// The step that failed; empty for a job.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub step: String,
+    /// What the error was about, as it says itself: [`Error::attribute`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attribute: Option<String>,
 }
 
 impl Failure {
@@ -125,7 +128,8 @@ impl Failure {
         } else {
             e.to_string()
         };
-        Failure { kind: format!("{:?}", e.kind()), code: e.code().to_owned(), message, step: step.to_owned() }
+        let (kind, code) = (format!("{:?}", e.kind()), e.code().to_owned());
+        Failure { kind, code, message, step: step.to_owned(), attribute: e.attribute().map(str::to_owned) }
     }
 }
 

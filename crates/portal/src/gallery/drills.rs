@@ -54,6 +54,7 @@ fn view(p: &Page, state: &str) -> RunView {
         rpo: figure((!running).then_some("10 min 5 s"), "1 d 0 h", passed),
         services: vec![ServiceRows {
             name: "官網".into(),
+            turn: Some(p.with2(d.wave_after, 2, "資料庫")),
             from: Some(p.with2(d.from_copy, "異地伺服器", p.exact(&before(700)))),
             phases: phases.iter().enumerate().map(|(at, phase)| (*phase, took(at))).collect(),
             newest: (!running).then(|| before(700)),
@@ -63,6 +64,7 @@ fn view(p: &Page, state: &str) -> RunView {
                 ("data".into(), "1 GiB".into(), "cd".repeat(32)),
             ],
         }],
+        circles: vec![p.with(d.circle, "目錄、官網")],
         control: p.with(d.control_found, "repository.damaged"),
         misses: if passed || running { vec![] } else { vec![d.missed.into()] },
         has_evidence: !running,
@@ -102,6 +104,8 @@ pub(super) fn drill_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
     let fields = vec![
         Field::line("name", d.name, "").error(p.t.errors.field_required),
         Field::boxes("services", d.services, vec![Choice::new("svc_1", "官網")]),
+        Field::tiles("scope", d.scope, vec![Choice::new("site", d.scope_site).note(d.scope_site_note)]),
+        Field::select("site", d.site, vec![Choice::new("site_1", "台南")]).hint(d.site_hint),
         Field::tiles("scenario", d.scenario, vec![Choice::new("hostLost", d.host_lost).note(d.host_lost_note)]),
     ];
     let summary = Summary::gather(p.t.frame.form_wrong, &fields.iter().collect::<Vec<_>>(), "");

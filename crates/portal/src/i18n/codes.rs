@@ -166,6 +166,7 @@ const CODES: &[(&str, &str)] = &[
     ("dataRestore.operator", "載入或復原資料庫由營運商執行；請洽營運商，或將備份檔還原到目錄。"),
     ("dataRestore.own_files", "這個目錄屬於代理程式，請選擇別的目錄。"),
     ("dataRestore.target", "這種資料不能這樣還原。"),
+    ("dataSet.absent", "沒有這個資料集。"),
     ("dataSet.contents", "備份內容的說明無法讀取，請改用另一份副本。"),
     ("dataSet.damaged", "資料集的紀錄無法讀取，請聯絡維運人員。"),
     ("dataSet.databases", "資料庫名稱有誤；保留日誌時整台伺服器一併備份，不能指定資料庫。"),
@@ -230,6 +231,10 @@ const CODES: &[(&str, &str)] = &[
     ("drill.running", "這份計畫的演練正在進行，請等它結束。"),
     ("drillPlan.action_days", "改善措施的期限是 1 到 366 天。"),
     ("drillPlan.ended", "這份計畫已結束，請另建一份。"),
+    (
+        "drillPlan.marker",
+        "最新一筆資料的位置要寫表格與欄位的名稱：英文字母、數字與底線，最多 63 個字，不能以數字開頭；MariaDB 沒有 schema。",
+    ),
     ("drillPlan.name", "計畫需要名稱，且不能有控制字元。"),
     (
         "drillPlan.no_objectives",
@@ -241,6 +246,8 @@ const CODES: &[(&str, &str)] = &[
     ("drillPlan.record", "最新資料需要路徑（例如 /status.json）與 JSON 指標（例如 /newest）。"),
     ("drillPlan.scenario", "情境的內容不合理，請檢查時間與存放處。"),
     ("drillPlan.services", "計畫要有 1 到 20 個不重複的服務。"),
+    ("drillPlan.site_empty", "這個客戶在這個機房沒有任何有機器的服務，或沒有這個機房。"),
+    ("drillPlan.site_too_large", "這個機房的服務超過一次演練的上限（200 個），請建立指定服務的計畫，分批演練。"),
     ("drillPlan.stale", "計畫剛被別人改過，請重新載入。"),
     ("drillPlan.tenants", "計畫裡的服務必須屬於同一個客戶。"),
     ("email.malformed", "請輸入電子郵件地址，例如 name@example.com。"),

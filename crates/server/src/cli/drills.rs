@@ -89,6 +89,10 @@ Examples:
       --rto 1h --rpo 1d --owner 'Operations' --calendar 'monthly 1 03:00' --negative-every 3
   yunwei drill plans create encrypted --service svc_01m80h6wrtet7rkwawzsgh6gss --scenario ransomware \\
       --unnoticed 2d --rto 4h --rpo 3d --owner 'Operations'
+  yunwei drill plans create dropped --service svc_01m80h6wrtet7rkwawzsgh6gss --scenario database-lost \\
+      --database dset_01m80h6wrtet7rkwawzsgh6gss:shop:public.orders.placed_at --rto 1h --rpo 1d --owner 'Operations'
+  yunwei drill plans create south --site site_01m80h6wrtet7rkwawzsgh6gss --scenario site-lost \\
+      --rto 8h --rpo 1d --owner 'Operations'
   yunwei drill plans create other-copy --service svc_01m80h6wrtet7rkwawzsgh6gss --scenario backup-server-lost \\
       --lost-place bkpl_01m80h6wrtet7rkwawzsgh6gss --rto 1h --rpo 1d --owner 'Operations'")]
     Create(Box<NewPlan>),
@@ -153,6 +157,8 @@ pub enum Scenario {
     Ransomware,
     /// The machine, and one place of copies.
     BackupServerLost,
+    /// A database was dropped; machines are as they were.
+    DatabaseLost,
 }
 
 #[derive(Debug, Args)]
@@ -160,8 +166,18 @@ pub struct NewPlan {
     /// Its name.
     name: String,
     /// A service; several come back in the order in which they are named.
-    #[arg(long = "service", required = true, value_name = "ID")]
+    #[arg(long = "service", required_unless_present = "site", conflicts_with = "site", value_name = "ID")]
     services: Vec<String>,
+    /// Each of the named services after what it relies on in the inventory, the others side by side.
+    #[arg(long, requires = "services")]
+    by_dependencies: bool,
+    /// A whole site: every service that has a machine there when a drill begins, each after what it
+    /// relies on in the inventory.
+    #[arg(long, value_name = "ID")]
+    site: Option<String>,
+    /// Whose services at the site; your own by default.
+    #[arg(long, value_name = "ID", requires = "site")]
+    tenant: Option<String>,
     /// What is lost.
     #[arg(long, value_enum)]
     scenario: Scenario,
@@ -171,6 +187,11 @@ pub struct NewPlan {
     /// The place that is lost with its backup server.
     #[arg(long, value_name = "ID", required_if_eq("scenario", "backup-server-lost"))]
     lost_place: Option<String>,
+    /// A database that was dropped, as DATA-SET:DATABASE:[SCHEMA.]TABLE.COLUMN: where it is backed up, its
+    /// name, and the column with the instant of its newest record (a timestamp, or seconds or
+    /// milliseconds since 1970). Several may be named. Operators only.
+    #[arg(long = "database", value_name = "WHICH", value_parser = lost_database, required_if_eq("scenario", "database-lost"))]
+    databases: Vec<Json>,
     /// The place whose copy must serve; any that is left by default.
     #[arg(long, value_name = "ID")]
     place: Option<String>,
@@ -213,6 +234,24 @@ pub(super) fn span(text: &str) -> std::result::Result<u64, String> {
     seconds.ok_or_else(|| "a span is written like 90s, 15m, 4h or 2d".to_owned())
 }
 
+/// `dset_…:shop:sales.orders.placed_at`.
+fn lost_database(text: &str) -> std::result::Result<Json, String> {
+    let wrong =
+        || "a database is written like dset_…:shop:orders.placed_at or dset_…:shop:sales.orders.placed_at".to_owned();
+    let (set, rest) = text.split_once(':').ok_or_else(wrong)?;
+    let (database, marker) = rest.rsplit_once(':').ok_or_else(wrong)?;
+    let parts: Vec<&str> = marker.split('.').collect();
+    let marker = match parts.as_slice() {
+        [table, column] => json!({ "table": table, "column": column }),
+        [schema, table, column] => json!({ "schema": schema, "table": table, "column": column }),
+        _ => return Err(wrong()),
+    };
+    match set.is_empty() || database.is_empty() || parts.iter().any(|part| part.is_empty()) {
+        true => Err(wrong()),
+        false => Ok(json!({ "dataSet": set, "database": database, "marker": marker })),
+    }
+}
+
 const PLANS: &str = "/api/v1/drill-plans";
 const DRILLS: &str = "/api/v1/drills";
 
@@ -225,7 +264,7 @@ pub fn run(command: DrillCommand, json: bool) -> Result<()> {
             Ok(())
         }
         DrillCommand::Plans(PlansCommand::Create(new)) => {
-            plan(&client.post(PLANS, &terms(&new))?, json);
+            plan(&client.post(PLANS, &terms(&new, scope(&client, &new)?))?, json);
             Ok(())
         }
         DrillCommand::Plans(PlansCommand::Update(change)) => {
@@ -251,18 +290,32 @@ fn items(page: &Json) -> Vec<Json> {
     page["items"].as_array().cloned().unwrap_or_default()
 }
 
-fn terms(new: &NewPlan) -> Json {
+/// What comes back. A site is of one tenant: where none is named, of the one that acts.
+fn scope(client: &Client, new: &NewPlan) -> Result<Json> {
+    let Some(site) = &new.site else {
+        let order = if new.by_dependencies { "dependencies" } else { "given" };
+        return Ok(json!({ "type": "services", "services": new.services, "order": order }));
+    };
+    let tenant = match &new.tenant {
+        Some(tenant) => json!(tenant),
+        None => client.get("/api/v1/whoami")?["acting"]["tenant"].clone(),
+    };
+    Ok(json!({ "type": "site", "site": site, "tenant": tenant }))
+}
+
+fn terms(new: &NewPlan, scope: Json) -> Json {
     let scenario = match new.scenario {
         Scenario::MachineLost => json!({ "type": "machineLost" }),
         Scenario::HostLost => json!({ "type": "hostLost" }),
         Scenario::SiteLost => json!({ "type": "siteLost" }),
         Scenario::Ransomware => json!({ "type": "ransomware", "unnoticedSeconds": new.unnoticed }),
         Scenario::BackupServerLost => json!({ "type": "backupServerLost", "place": new.lost_place }),
+        Scenario::DatabaseLost => json!({ "type": "databaseLost", "databases": new.databases }),
     };
     let schedule = new.calendar.as_ref().map(|calendar| json!({ "calendar": calendar, "timeZone": new.time_zone }));
     json!({
         "name": new.name,
-        "services": new.services,
+        "scope": scope,
         "scenario": scenario,
         "place": new.place,
         "objectives": both(new.rto, new.rpo),
@@ -324,7 +377,13 @@ fn plan(one: &Json, json: bool) {
     println!("{}  {}  {}", text("id"), text("name"), text("scenario.type"));
     let (rto, rpo) = (seconds(&one["objectives"]["rtoSeconds"]), seconds(&one["objectives"]["rpoSeconds"]));
     println!("promised: RTO {rto}, RPO {rpo}  ·  owner {}  ·  next {}", text("owner"), show::time(one, "nextDue"));
-    for service in one["services"].as_array().into_iter().flatten().filter_map(Json::as_str) {
+    match text("scope.type").as_str() {
+        "site" => {
+            println!("  all services of {} at {}, by what they rely on", text("scope.tenant"), text("scope.site"))
+        }
+        _ => println!("  in this order: {}", text("scope.order")),
+    }
+    for service in one["scope"]["services"].as_array().into_iter().flatten().filter_map(Json::as_str) {
         println!("  {service}");
     }
 }
@@ -392,7 +451,13 @@ fn shown(run: &Json, json: bool) -> Result<()> {
     ] {
         println!("{name} {} (promised {})", milliseconds(&worst(run, field)), seconds(promised));
     }
+    for circle in run["circles"].as_array().into_iter().flatten() {
+        println!("rely on each other, and come back side by side: {}", words(circle).join(", "));
+    }
     for service in run["services"].as_array().into_iter().flatten() {
+        if let Some(turn) = turn(run, service) {
+            println!("{turn}");
+        }
         let from = (show::text(service, "placeName"), show::time(service, "takenAt"));
         println!("{}  from {} of {}", show::text(service, "name"), from.0, from.1);
         let phases = service["phases"].as_array().cloned().unwrap_or_default();
@@ -404,6 +469,19 @@ fn shown(run: &Json, json: bool) -> Result<()> {
         println!("  {} [{}]", show::text(miss, "message"), show::text(miss, "code"));
     }
     Ok(())
+}
+
+fn words(list: &Json) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(Json::as_str).collect()
+}
+
+/// When a service's turn is: `wave 2, after Database`; nothing where it is alone.
+fn turn(run: &Json, service: &Json) -> Option<String> {
+    let all = run["services"].as_array().filter(|all| all.len() > 1)?;
+    let called = |id: &str| all.iter().find(|one| one["service"] == id).map(|one| show::text(one, "name"));
+    let after: Vec<String> = words(&service["after"]).into_iter().filter_map(called).collect();
+    let wave = show::text(service, "wave");
+    Some(if after.is_empty() { format!("wave {wave}") } else { format!("wave {wave}, after {}", after.join(", ")) })
 }
 
 fn wait(client: &Client, id: &str, json: bool) -> Result<()> {
@@ -473,6 +551,20 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn a_database_is_named_with_where_its_newest_record_is() {
+        let read = |text: &str| super::lost_database(text);
+        let marker = json!({ "schema": "sales", "table": "orders", "column": "at" });
+        let wanted = json!({ "dataSet": "dset_1", "database": "odd:name", "marker": marker });
+        assert_eq!(read("dset_1:odd:name:sales.orders.at"), Ok(wanted));
+        assert_eq!(read("dset_1:shop:orders.at").unwrap()["marker"], json!({ "table": "orders", "column": "at" }));
+        for bad in
+            ["", "dset_1", "dset_1:shop", "dset_1:shop:orders", ":shop:o.at", "dset_1:shop:a.b.c.d", "dset_1:shop:.at"]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn spans_are_read_as_they_are_written() {
         for (text, seconds) in [("90", 90), ("90s", 90), ("15m", 900), ("4h", 14_400), ("2d", 172_800)] {
             assert_eq!(super::span(text), Ok(seconds));
@@ -488,6 +580,11 @@ mod tests {
         let run = json!({ "services": [{ "name": "Web", "phases": phases }] });
         assert_eq!(super::doing(&run), "Web: restore");
         assert_eq!(super::doing(&json!({ "services": [] })), "begins");
+        let two = json!({ "services": [{ "service": "a", "name": "A", "wave": 1, "after": [] },
+            { "service": "b", "name": "B", "wave": 2, "after": ["a"] }] });
+        assert_eq!(super::turn(&two, &two["services"][0]).as_deref(), Some("wave 1"));
+        assert_eq!(super::turn(&two, &two["services"][1]).as_deref(), Some("wave 2, after A"));
+        assert_eq!(super::turn(&run, &run["services"][0]), None);
         assert_eq!(super::worst(&json!({ "services": [{ "x": 3 }, { "x": 5 }] }), "x"), json!(5));
         assert_eq!(super::worst(&json!({ "services": [{ "x": 3 }, { "x": null }] }), "x"), json!(null));
         assert_eq!(

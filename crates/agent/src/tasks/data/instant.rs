@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use vault::request::{Answer, Backup, Snapshot, Source, Task, Unreadable};
 
 use super::super::{Job, Scratch, strange, tags};
+use super::drill::Look;
 use super::program::{Run, Tool};
 use super::{Wish, folder, of, postgres};
 use crate::files::{self, failed};
@@ -255,7 +256,7 @@ impl Job<'_> {
         })
     }
 
-    /// Makes a data directory as of an instant, and proves it by starting it.
+    /// Makes a data directory as of an instant, and proves it by starting it. `look` asks it more while it runs.
     pub(super) fn instant(
         &mut self,
         id: &TaskId,
@@ -263,6 +264,7 @@ impl Job<'_> {
         below: Option<&str>,
         at: Option<Timestamp>,
         logs: Option<&str>,
+        look: &mut Look<'_>,
     ) -> Result<DataRestored> {
         let scratch = Scratch::private(self.hands.scratch.join(id.as_str()))?;
         let to = self.place(wish.restore, below)?;
@@ -276,7 +278,7 @@ impl Job<'_> {
         let program = POSTGRES.of_version(kept.major())?;
         fs::create_dir_all(&to).map_err(|e| failed("make", &to, e))?;
         files::only_owner(&to)?;
-        let made = self.recover(wish, &kept, &to, at, logs, &program);
+        let made = self.recover(wish, &kept, (&to, logs), at, &program, look);
         if made.is_err() {
             // What did not become a database looks like one.
             let _ = super::remove(&to);
@@ -288,10 +290,10 @@ impl Job<'_> {
         &mut self,
         wish: &Wish<'_>,
         kept: &Kept,
-        to: &Path,
+        (to, from): (&Path, &str),
         at: Option<Timestamp>,
-        from: &str,
         program: &Path,
+        look: &mut Look<'_>,
     ) -> Result<DataRestored> {
         let (data, logs) = (to.join("data"), to.join("logs"));
         let base = self.bring(wish.snapshot, &format!("{}/base", folder(wish.set)), &data, false, false)?;
@@ -306,9 +308,10 @@ impl Job<'_> {
         let user = ordinary()?;
         let began = Instant::now();
         let mut private = Private::start(program, user, to, at)?;
-        let newest =
-            private.promoted(self, &wish.source.server().map(|server| server.user.clone()).unwrap_or_default());
+        private.at.user = wish.source.server().map(|server| server.user.clone()).unwrap_or_default();
+        let newest = private.promoted(self);
         // Nothing of it runs any more from here on: what is touched below stays what it is.
+        let newest = newest.and_then(|newest| look(self, &private.at, began).map(|()| newest));
         let newest = newest.and_then(|newest| private.stop(self.cancel).map(|()| newest))?;
         for left in [logs, to.join("run")] {
             super::remove(&left)?;
@@ -331,7 +334,7 @@ fn gap(why: &str) -> Error {
 }
 
 /// Seconds with a fraction, in microseconds.
-fn micros(text: &str) -> Option<i64> {
+pub(super) fn micros(text: &str) -> Option<i64> {
     let (seconds, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let fraction: String = fraction.chars().chain("000000".chars()).take(6).collect();
     seconds.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(fraction.parse().ok()?)
@@ -543,7 +546,8 @@ struct Private {
     child: std::process::Child,
     /// The server is not the child, but the child's.
     apart: bool,
-    run: PathBuf,
+    /// Where it is asked, once it runs.
+    at: DatabaseServer,
     log: PathBuf,
 }
 
@@ -616,17 +620,13 @@ impl Private {
             .map_err(|e| {
                 Error::unavailable("program.missing", format!("postgres cannot be started: {e}")).because(e)
             })?;
-        Ok(Private { child, apart: user.is_some(), run, log })
+        let at =
+            DatabaseServer { socket: Some(run.display().to_string()), host: None, port: None, user: String::new() };
+        Ok(Private { child, apart: user.is_some(), at, log })
     }
 
     /// Waits until it has recovered and been promoted: when its newest transaction was committed.
-    fn promoted(&mut self, job: &mut Job<'_>, user: &str) -> Result<Option<Timestamp>> {
-        let server = DatabaseServer {
-            socket: Some(self.run.display().to_string()),
-            host: None,
-            port: None,
-            user: user.to_owned(),
-        };
+    fn promoted(&mut self, job: &mut Job<'_>) -> Result<Option<Timestamp>> {
         loop {
             if job.cancel.asked() {
                 return Err(vault::fault::error(vault::fault::CANCELLED, "it was cancelled"));
@@ -636,7 +636,7 @@ impl Private {
             }
             (job.told)(TaskProgress { phase: "recovering".to_owned(), done: 0, total: None, bytes: false });
             let sql = "SELECT pg_catalog.pg_is_in_recovery(), COALESCE(extract(epoch FROM pg_catalog.pg_last_xact_replay_timestamp())::text, '')";
-            match job.rows(&server, postgres::ANY, sql) {
+            match job.rows(&self.at, postgres::ANY, sql) {
                 Ok(rows) => {
                     let row = rows.concat();
                     if row.first().is_some_and(|text| text == "f") {

@@ -5,7 +5,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use base::{Error, Result};
-use drivers::wire::DatabaseServer;
+use drivers::wire::{DRILLED, DatabaseServer};
 
 use super::super::Job;
 use super::contents::{Contents, Dumped};
@@ -31,17 +31,17 @@ fn quoted(value: &str) -> String {
 }
 
 /// A name as SQL quotes it.
-fn name(text: &str) -> String {
+pub(super) fn name(text: &str) -> String {
     format!("`{}`", text.replace('`', "``"))
 }
 
 /// A text as SQL quotes it.
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 /// A file that says who is asked and as whom; only its owner reads it, and it goes with the scratch.
-fn options(job: &Job<'_>, server: &DatabaseServer, scratch: &Path) -> Result<PathBuf> {
+pub(super) fn options(job: &Job<'_>, server: &DatabaseServer, scratch: &Path) -> Result<PathBuf> {
     let mut lines = vec![
         "[client]".to_owned(),
         "default-character-set=utf8mb4".to_owned(),
@@ -70,7 +70,7 @@ fn run(tool: Tool, options: &Path) -> Result<Run> {
     Ok(Run::new(tool)?.arg(first))
 }
 
-fn rows(job: &Job<'_>, options: &Path, sql: &str) -> Result<Vec<String>> {
+pub(super) fn rows(job: &Job<'_>, options: &Path, sql: &str) -> Result<Vec<String>> {
     let asked = run(CLIENT, options)?.args(["--batch", "--skip-column-names", "--raw", "--execute", sql]);
     let answer = asked.answer(job.cancel)?;
     Ok(String::from_utf8_lossy(&answer).lines().map(str::to_owned).collect())
@@ -93,7 +93,9 @@ pub(super) fn dump(
     if let Some(absent) = wanted.iter().find(|one| !there.contains(one)) {
         return Err(Error::not_found("database.absent", format!("the server has no database {absent}")));
     }
-    let chosen: Vec<&String> = there.iter().filter(|one| wanted.is_empty() || wanted.contains(one)).collect();
+    // What a drill made is gone in a moment, perhaps in the middle of its dump.
+    let wanted = |one: &&String| if wanted.is_empty() { !one.starts_with(DRILLED) } else { wanted.contains(one) };
+    let chosen: Vec<&String> = there.iter().filter(wanted).collect();
     let version = rows(job, &options, "SELECT VERSION()")?.concat();
     let mut contents = Contents { server: version, ..Contents::default() };
     for (at, database) in chosen.into_iter().enumerate() {

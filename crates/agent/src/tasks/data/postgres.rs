@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use base::{Error, Result};
-use drivers::wire::DatabaseServer;
+use drivers::wire::{DRILLED, DatabaseServer};
 
 use super::super::Job;
 use super::contents::{Contents, Dumped};
@@ -77,7 +77,12 @@ pub(super) fn dump(job: &mut Job<'_>, server: &DatabaseServer, wanted: &[String]
         // Who is given some of them has no claim to the passwords of everybody else on the server.
         globals(job, server, any, into)?;
     }
-    let chosen = there.iter().filter(|row| wanted.is_empty() || row.first().is_some_and(|one| wanted.contains(one)));
+    // What a drill made is gone in a moment, perhaps in the middle of its dump.
+    let chosen = there.iter().filter(|row| match row.first() {
+        Some(one) if wanted.is_empty() => !one.starts_with(DRILLED),
+        Some(one) => wanted.contains(one),
+        None => false,
+    });
     for (at, row) in chosen.enumerate() {
         let value = |n: usize| row.get(n).cloned().unwrap_or_default();
         let dumped =
@@ -151,7 +156,7 @@ fn comment(database: &str, words: &str) -> String {
     format!("COMMENT ON DATABASE {} IS {}", name(database), text(words))
 }
 
-fn tables(job: &Job<'_>, server: &DatabaseServer, database: &str) -> Result<u64> {
+pub(super) fn tables(job: &Job<'_>, server: &DatabaseServer, database: &str) -> Result<u64> {
     let sql = "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
     Ok(job.rows(server, database, sql)?.concat().concat().parse().unwrap_or(0))
 }

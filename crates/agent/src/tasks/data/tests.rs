@@ -1,6 +1,7 @@
 //! Data sets taken and brought back by the real vault, with real servers of our own on this machine,
 //! and the servers' own programs and restic as judges.
 
+mod drills;
 mod instants;
 
 use std::collections::BTreeMap;

@@ -21,8 +21,8 @@ use commerce::testing::{OPERATOR, manager, member};
 use db::Db;
 use db::testing::Scratch;
 use drivers::wire::{
-    Consistency, DataRestored, DataTaken, DataTarget, DiskCopy, HostTask, LogSpan, Outcome, PROTOCOL, Problem, Report,
-    SavedItem, SavedKind, TaskReport, TaskState, Work,
+    Consistency, DataDrilled, DataRestored, DataTaken, DataTarget, DiskCopy, HostTask, LogSpan, Outcome, PROTOCOL,
+    Problem, Report, SavedItem, SavedKind, TaskReport, TaskState, Work,
 };
 use durable::Engine;
 use gate::{Catalogue, Cx, Fact, Gate, Tx};
@@ -49,8 +49,13 @@ pub const CUSTOMER: u128 = 2;
 fn react(tx: &mut Tx<'_>, fact: &dyn Fact) -> Result<()> {
     provisioning::testing::react(tx, fact)?;
     let any: &dyn Any = fact;
-    if let Some(resources::Fact::HostTaskEnded { task, subject_kind, subject_id }) = any.downcast_ref() {
-        work::task_ended(tx, task, subject_kind, subject_id)?;
+    match any.downcast_ref() {
+        Some(resources::Fact::HostTaskEnded { task, subject_kind, subject_id }) => {
+            crate::drills::task_ended(tx, subject_kind, subject_id)?;
+            work::task_ended(tx, task, subject_kind, subject_id)?;
+        }
+        Some(resources::Fact::MachineObserved { intent, .. }) => crate::drills::machine_seen(tx, intent)?,
+        _ => {}
     }
     if let Some(durable::Fact::FlowUndone(about) | durable::Fact::FlowGivenUp(about)) = any.downcast_ref() {
         work::ended(tx, about)?;
@@ -435,6 +440,12 @@ fn honest(
                 ..Default::default()
             })
         }
+        Work::DrillData { snapshot, .. } => {
+            assert!(store[&place(0)].contains(snapshot), "what is brought back is there");
+            let unread = Some("nobody asked for it".to_owned());
+            Outcome::DataDrilled(DataDrilled { bytes: 1 << 10, digest: made_up("d"), unread, ..DataDrilled::default() })
+        }
+        Work::EndDrill { .. } => Outcome::DrillEnded {},
         Work::EndData { .. } => Outcome::DataEnded {},
         Work::LookInto { path, .. } => {
             let item = |name: &str, kind, opens| SavedItem {

@@ -22,7 +22,7 @@ fn found(house: &House, point: RecoveryPointId, place: BackupPlaceId, state: Cop
 }
 
 /// A second site with a host.
-fn second_site(house: &mut House) -> HostId {
+pub fn second_site(house: &mut House) -> HostId {
     let (gate, staff) = (house.gate().clone(), manager());
     let new = resources::places::NewSite { name: "Tainan".into(), place: "Tainan".into() };
     let site = gate.run(&staff, &resources::places::CREATE_SITE, new).unwrap();

@@ -1,8 +1,10 @@
 //! Drills on a real database, on both engines, with hosts in memory: what they restore from is
 //! what lies in a store in memory, and what opens it is asked for as a real host would.
 
+mod databases;
 mod flow;
 mod matrix;
+mod site;
 mod story;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +29,7 @@ use serde_json::json;
 use super::plans::{self, DrillPlan, NewPlan, Scenario, Terms};
 use super::rules::Objectives;
 use super::runs::{self, DrillRef, DrillRun, RUN, StartDrill, State};
+use super::scope::Scope;
 use crate::BackupPlaceId;
 use crate::backups::points::RecoveryPoint;
 use crate::backups::tests::{Behaviour, CUSTOMER, House, work_once};
@@ -42,6 +45,8 @@ pub struct World {
     times: BTreeMap<String, Timestamp>,
     /// Places whose data is rotten, whatever anybody says of it: parts of their description.
     pub rotten: Vec<String>,
+    /// Snapshots whose data is rotten.
+    pub spoilt: BTreeSet<String>,
     /// How long a restore takes.
     pub restoring: Duration,
     /// Whether machines answer when they run.
@@ -61,6 +66,7 @@ impl World {
             store: house.store.clone(),
             times: copies.filter_map(|(copy, at)| Some((copy.snapshot.clone()?, at))).collect(),
             rotten: vec![],
+            spoilt: BTreeSet::new(),
             restoring: Duration::from_secs(30),
             answering: true,
             older: Some(Duration::from_secs(5)),
@@ -166,7 +172,8 @@ impl World {
             if !self.store.lock().unwrap().get(&place).is_some_and(|there| there.contains(&access.snapshot)) {
                 return Err(fails(vault::fault::SNAPSHOT_MISSING));
             }
-            if self.rotten.iter().any(|rotten| place.contains(rotten)) {
+            let spoilt = self.spoilt.contains(&access.snapshot);
+            if spoilt || self.rotten.iter().any(|rotten| place.contains(rotten)) {
                 return Err(fails(vault::fault::REPOSITORY_DAMAGED));
             }
             newest = self.times.get(&access.snapshot).copied();
@@ -187,7 +194,7 @@ impl World {
 /// Terms with an hour to come back and two hours to lose.
 pub fn terms(house: &House, scenario: Scenario) -> Terms {
     Terms {
-        services: vec![house.service.clone()],
+        scope: Scope::of(vec![house.service.clone()]),
         scenario,
         place: None,
         objectives: Some(Objectives { rto_seconds: 3_600, rpo_seconds: 7_200 }),
@@ -233,7 +240,10 @@ pub fn drilled(house: &House, world: &World, plan: &DrillPlan) -> DrillRun {
 pub fn assert_nothing_is_left(house: &House) {
     for (what, sql) in [
         ("machines", "SELECT COUNT(*) FROM intents WHERE standing <> 'serving' AND freed_at IS NULL"),
-        ("reservations", "SELECT COUNT(*) - 1 FROM reservations WHERE state <> 'released'"),
+        (
+            "reservations",
+            "SELECT COUNT(*) FROM reservations r WHERE r.state <> 'released' AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.id = r.machine AND i.standing = 'serving')",
+        ),
         (
             "claims",
             "SELECT COUNT(*) FROM claims c WHERE NOT EXISTS (SELECT 1 FROM intents i WHERE i.id = c.machine AND i.standing = 'serving')",

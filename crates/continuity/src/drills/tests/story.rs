@@ -225,8 +225,10 @@ fn services_come_back_in_their_order() {
     house.settle(&Behaviour::willing());
     let other = house.point(other.id);
     world.times.extend(World::of(&house, &[&point, &other]).times);
-    let plan =
-        plan(&house, Terms { services: vec![second.clone(), service.clone()], ..terms(&house, Scenario::MachineLost) });
+    let plan = plan(
+        &house,
+        Terms { scope: Scope::of(vec![second.clone(), service.clone()]), ..terms(&house, Scenario::MachineLost) },
+    );
     let run = drilled(&house, &world, &plan);
     assert!(passed(&run), "{:?} {:?}", run.body.misses, run.body.failure);
     let [first, then] = &run.body.services[..] else { panic!("two services") };
@@ -264,7 +266,7 @@ fn a_plan_goes_on_without_a_service_that_has_ended_and_ends_with_its_last_one() 
         house.town.settle(resources::testing::Mood::Willing);
         let second = house.town.services(&order.id)[0].id.clone();
         let of = |services: &[&String]| Terms {
-            services: services.iter().map(|id| (*id).clone()).collect(),
+            scope: Scope::of(services.iter().map(|id| (*id).clone()).collect()),
             ..terms(&house, Scenario::MachineLost)
         };
         let (both, own) = (plan(&house, of(&[&second, &house.service])), plan(&house, of(&[&house.service])));
@@ -278,7 +280,7 @@ fn a_plan_goes_on_without_a_service_that_has_ended_and_ends_with_its_last_one() 
         let now = |plan: &DrillPlan| {
             house.gate().run(&member(CUSTOMER), &plans::GET, plans::PlanRef { id: plan.id }).unwrap()
         };
-        assert_eq!((now(&both).terms.services, now(&both).ended_at), (vec![second], None), "{engine}");
+        assert_eq!((now(&both).terms.scope, now(&both).ended_at), (Scope::of(vec![second]), None), "{engine}");
         assert_eq!((now(&both).revision, now(&own).ended_at.is_some()), (2, true), "{engine}");
         assert_eq!(actions(&house, false), [], "{engine}");
         let left = &actions(&house, true)[0];
@@ -319,7 +321,7 @@ fn what_cannot_be_a_plan_is_refused_by_name() {
     let good = terms(&house, Scenario::MachineLost);
     let promised = good.objectives.unwrap();
     let table = [
-        (Terms { services: vec![], ..good.clone() }, "drillPlan.services"),
+        (Terms { scope: Scope::of(vec![]), ..good.clone() }, "drillPlan.services"),
         (Terms { owner: "  ".into(), ..good.clone() }, "drillPlan.owner"),
         (Terms { objectives: Some(Objectives { rto_seconds: 0, ..promised }), ..good.clone() }, "drillPlan.objectives"),
         (Terms { objectives: None, ..good.clone() }, "drillPlan.no_objectives"),

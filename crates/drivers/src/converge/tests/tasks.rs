@@ -10,8 +10,8 @@ use base::Secret;
 
 use crate::tasks::{Cancel, Worker};
 use crate::wire::{
-    ConsoleTail, HostTask, ImageRef, Intents, Outcome, RecoveryAccess, RecoveryId, Report, ReportAnswer, TaskId,
-    TaskProgress, TaskReport, TaskState, Work,
+    ConsoleTail, DataSource, HostTask, ImageRef, Intents, Outcome, RecoveryAccess, RecoveryId, Report, ReportAnswer,
+    TaskId, TaskProgress, TaskReport, TaskState, Work,
 };
 
 /// A worker that counts, and does a task when it is let.
@@ -252,6 +252,28 @@ fn two_tasks_run_at_once_but_never_two_of_one_machine() {
         office.wait_for_end(&format!("t{n}"));
     }
     assert_eq!((hand.most_at_once.load(Ordering::SeqCst), hand.same_machine.load(Ordering::SeqCst)), (2, 0));
+    agent.stop();
+}
+
+#[test]
+fn what_a_drill_left_is_cleared_away_only_when_nobody_is_at_it_any_more() {
+    let (office, hand) = (Arc::new(Office::default()), Arc::new(Hand::default()));
+    let agent = start(&office, &hand, Store::in_memory().unwrap());
+    let source = DataSource::Files { paths: vec!["/srv".into()], except: vec![] };
+    let end = |id: &str, drill: &str| {
+        let work = Work::EndDrill { source: source.clone(), drill: drill.into() };
+        HostTask { id: id.parse().unwrap(), work }
+    };
+    office.list(vec![end("a1", "rcvy_1"), end("a2", "rcvy_1"), end("a3", "rcvy_2")]);
+    let start = Instant::now();
+    while hand.at_once.load(Ordering::SeqCst) < 2 {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let begun: BTreeSet<String> = hand.begun.lock().unwrap().iter().map(ToString::to_string).collect();
+    assert!(begun.iter().eq(["a1", "a3"]), "{begun:?}");
+    hand.release();
+    office.wait_for_end("a2");
     agent.stop();
 }
 

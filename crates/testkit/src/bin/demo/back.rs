@@ -127,7 +127,7 @@ impl Platform {
 /// A drill: the service is really brought back on another host, measured, and taken away again.
 pub fn drill(customer: &Customer, service: &str) -> Outcome<Json> {
     let plan = json!({
-        "name": "the first host is lost", "services": [service], "scenario": { "type": "hostLost" },
+        "name": "the first host is lost", "scope": { "type": "services", "services": [service] }, "scenario": { "type": "hostLost" },
         "objectives": { "rtoSeconds": 300, "rpoSeconds": 3600 }, "owner": "Operations", "negativeEvery": 1,
     });
     let plan = customer.api.post("/api/v1/drill-plans", &plan)?;
