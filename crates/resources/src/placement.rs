@@ -195,7 +195,15 @@ mod tests {
             (Policy { site: Some(SiteId(2)), ..Policy::default() }, Some(2)),
             (Policy { not_on: vec![HostId(1)], ..Policy::default() }, Some(2)),
             (Policy { rather_not_on: vec![HostId(1)], ..Policy::default() }, Some(2)),
-            (Policy { rather_not_on: vec![HostId(1)], pool: Some(PoolId(1)), not_on: vec![HostId(2)], ..Policy::default() }, Some(1)),
+            (
+                Policy {
+                    rather_not_on: vec![HostId(1)],
+                    pool: Some(PoolId(1)),
+                    not_on: vec![HostId(2)],
+                    ..Policy::default()
+                },
+                Some(1),
+            ),
             (Policy { only: Some(HostId(2)), ..Policy::default() }, Some(2)),
             (Policy { pool: Some(PoolId(9)), ..Policy::default() }, None),
         ] {
