@@ -12,6 +12,7 @@
 //!   and nothing else;
 //! - a password goes to a program by its environment or a file of its own, never by an argument.
 
+mod apart;
 mod contents;
 mod drill;
 mod instant;
