@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use base::time::{Clock, Timestamp};
 use base::{Error, Result};
-use drivers::wire::{Consistency, DataRestored, DataTaken, DatabaseServer, LogSpan, Outcome, TaskId, TaskProgress};
+use drivers::wire::{Consistency, DataRestored, DataTaken, DatabaseServer, LogSpan, Outcome, TaskId};
 use serde::{Deserialize, Serialize};
 use vault::request::{Answer, Backup, Snapshot, Source, Task, Unreadable};
 
