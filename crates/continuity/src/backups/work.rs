@@ -364,7 +364,10 @@ impl Take {
         if !is_snapshot(&snapshot) || taken.taken_at < asked || !taken.seconds.is_finite() {
             return Ok(Err(mismatch()));
         }
-        let taken = Taken { taken_at: taken.taken_at.min(tx.now), ..taken };
+        let mut taken = Taken { taken_at: taken.taken_at.min(tx.now), ..taken };
+        if let Some(span) = taken.data.as_mut().and_then(|data| data.span.as_mut()) {
+            span.until = span.until.min(tx.now);
+        }
         store::set_taken(tx, point.id, &part.part, &taken, &snapshot).map(Ok)
     }
 }

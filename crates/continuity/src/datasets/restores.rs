@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::{DataSet, granted, may_use, store};
-use crate::backups::points::{self, CopyState, RecoveryCopy, RecoveryPoint};
+use crate::backups::points::{self, CopyState, RecoveryCopy, RecoveryPoint, Taken};
 use crate::backups::{places, repositories};
 use crate::recoveries;
 use crate::{BackupPlaceId, DataRestoreId, DataSetId, RecoveryPointId, RepositoryId};
@@ -284,11 +284,12 @@ pub(crate) fn for_drill(
         },
         None => plan(tx, set, &ask(None), bad_after),
     }?;
-    let (at, logs) = match found.to {
-        DataTarget::Instant { at, logs, .. } => (at, logs),
+    let (at, logs) = match &found.to {
+        DataTarget::Instant { at, logs, .. } => (*at, logs.clone()),
         _ => (None, None),
     };
-    let until = at.or(found.span.as_ref().map(|span| span.until)).unwrap_or(found.taken_at);
+    let until = at.or(found.span.as_ref().map(|span| span.until));
+    let until = until.map_or_else(|| dumped_until(tx, &found), Ok)?;
     Ok(ForDrill {
         point: found.point,
         taken_at: found.taken_at,
@@ -305,6 +306,18 @@ pub(crate) fn for_drill(
         logs_of: found.logs_of,
         bytes: found.bytes,
     })
+}
+
+/// Until when what is in a dump may have been written: databases are dumped one after the other, and
+/// which of them when is not told.
+fn written_until(taken: &Taken) -> Timestamp {
+    taken.taken_at + std::time::Duration::try_from_secs_f64(taken.seconds.clamp(0.0, 1e7)).unwrap_or_default()
+}
+
+fn dumped_until(tx: &mut Tx<'_>, found: &Plan) -> Result<Timestamp> {
+    let point = points::load(tx, found.point)?;
+    let taken = point.part(&found.data_set.to_string()).and_then(|part| part.taken.as_ref());
+    Ok(taken.map_or(found.taken_at, written_until))
 }
 
 /// Whether nobody has found a copy of a data set damaged or gone since it was chosen.
@@ -389,7 +402,7 @@ fn of_point(
         return Ok(None);
     };
     let span = taken.data.as_ref().and_then(|data| data.span.as_ref());
-    let of = span.map_or(taken.taken_at, |span| span.until.max(taken.taken_at));
+    let of = span.map_or_else(|| written_until(&taken), |span| span.until.max(taken.taken_at));
     if not_after.is_some_and(|last| of > last) {
         say("was taken after the instant from which everything is bad".to_owned());
         return Ok(None);

@@ -179,9 +179,13 @@ fn phase_of(step: &str) -> Phase {
 }
 
 /// What a drill saw of a copy is written on it: the next restore takes another one.
-fn note_damage(tx: &mut Tx<'_>, run: &DrillRun, failure: &Failure) -> Result<()> {
+fn note_damage(tx: &mut Tx<'_>, run: &DrillRun, failure: &Failure, data_set: Option<&str>) -> Result<()> {
     let Some(state) = points::damage(&failure.code) else { return Ok(()) };
-    let tried = run.body.services.iter().find(|one| Some(&one.service) == failure.service.as_ref());
+    let is_of = |one: &&runs::Restored| {
+        let set = one.database.as_ref().map(|database| database.data_set.to_string());
+        Some(&one.service) == failure.service.as_ref() && set.as_deref() == data_set
+    };
+    let tried = run.body.services.iter().find(is_of);
     let Some((one, point)) = tried.and_then(|one| Some((one, one.point?))) else { return Ok(()) };
     let problem = Problem { code: failure.code.clone(), message: failure.message.clone(), retrying: false };
     for machine in &one.machines {
@@ -213,13 +217,16 @@ pub fn ended(tx: &mut Tx<'_>, about: &About) -> Result<()> {
     for id in made(&run)? {
         intents::absent(tx, &id)?;
     }
-    databases::let_go(tx, &mut run)?;
+    databases::let_go(tx, &mut run, true)?;
     end_recoveries(tx, &run)?;
     let flow = flows::of_subject(tx, KIND, &about.subject.id)?.into_iter().find(|flow| flow.id == about.run);
+    let mut data_set = None;
     let (failure, reached) = match flow.and_then(|flow| flow.failure) {
         Some(failure) => {
             let reached = phase_of(&failure.step);
-            let service = failure.attribute.as_deref().and_then(|at| at.strip_prefix(OF_SERVICE)).map(str::to_owned);
+            let about = failure.attribute.as_deref().and_then(|at| at.strip_prefix(OF_SERVICE));
+            let service = about.map(|about| about.split_once('.').map_or(about, |(service, _)| service).to_owned());
+            data_set = about.and_then(|about| about.split_once('.')).map(|(_, set)| set.to_owned());
             (Failure { code: failure.code, message: failure.message, service }, reached)
         }
         None => {
@@ -227,7 +234,7 @@ pub fn ended(tx: &mut Tx<'_>, about: &About) -> Result<()> {
             (Failure { code: GIVEN_UP.to_owned(), message, service: None }, Phase::Verify)
         }
     };
-    note_damage(tx, &run, &failure)?;
+    note_damage(tx, &run, &failure, data_set.as_deref())?;
     run.body.failure = Some(failure);
     close(tx, run, reached)
 }

@@ -148,13 +148,17 @@ pub(crate) fn wants_control(tx: &mut Tx<'_>, plan: DrillPlanId) -> Result<bool> 
 
 /// A run has passed: what its plan had found is put right.
 pub(crate) fn passed(tx: &mut Tx<'_>, run: &DrillRun) -> Result<()> {
-    let sql = "SELECT id, code FROM corrective_actions WHERE plan = $1 AND state = 'open' ORDER BY id";
-    let open: Vec<(CorrectiveActionId, String)> =
-        tx.query(sql, args![run.plan], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let sql = "SELECT id, code, service FROM corrective_actions WHERE plan = $1 AND state = 'open' ORDER BY id";
+    let open: Vec<(CorrectiveActionId, String, String)> =
+        tx.query(sql, args![run.plan], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     // A run without a control says nothing of what a control had found.
     let controlled = matches!(run.body.control, Control::DamageFound { .. });
     let now = tx.now;
-    for (id, code) in open {
+    for (id, code, service) in open {
+        // Nor does one that did not bring a service back say anything of it.
+        if !service.is_empty() && !run.body.services.iter().any(|one| one.service == service) {
+            continue;
+        }
         if !controlled && CONTROLS.contains(&code.as_str()) {
             continue;
         }

@@ -30,12 +30,14 @@ use super::scope::{SERVICES_MAX, Scope};
 use super::work::{AHEAD, ask, task};
 use super::{KIND, key};
 use crate::backups::repositories;
-use crate::datasets::{self, restores};
+use crate::datasets::{self, DataSet, restores};
 use crate::recoveries::{self, Choice, Purpose};
 use crate::{BackupPlaceId, DataSetId, RecoveryId};
 
 /// How long is waited before a host is asked again to take away what is left.
 const AGAIN: Duration = Duration::from_secs(60);
+/// Why a host is never given what opens a repository or a server.
+const REFUSED: [&str; 2] = ["dataSet.stale", "recovery.no_copy"];
 
 /// A database that was dropped, and how its newest record is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -205,6 +207,23 @@ pub(super) fn instead(tx: &mut Tx<'_>, scenario: &Scenario, services: Vec<Restor
     Ok(all)
 }
 
+/// Whether the server that a copy was taken from can still be reached as it was then: nothing is begun
+/// that could not be taken away again.
+fn may_come_back(set: &DataSet, source: &DataSource) -> Result<()> {
+    if set.ended_at.is_some() {
+        let message = format!("the data set {} has ended, and what opens its server is forgotten", set.name);
+        return Err(Error::conflict("dataSet.ended", message));
+    }
+    if !source.keeps_logs() && set.source.server() != source.server() {
+        let message = format!(
+            "the data set {} names another server or user than its newest copy is of: take a recovery point first",
+            set.name
+        );
+        return Err(Error::conflict("dataSet.stale", message));
+    }
+    Ok(())
+}
+
 /// Chooses the newest copy that will do, and keeps its point meanwhile.
 pub(super) fn decide(
     tx: &mut Tx<'_>,
@@ -217,6 +236,7 @@ pub(super) fn decide(
     let set = datasets::load(tx, database.data_set)?;
     let copy = restores::for_drill(tx, &set, &database.database, place, bad_after)?;
     database.marker.fits(&copy.source)?;
+    may_come_back(&set, &copy.source)?;
     let kept = |point| Choice {
         service: set.service.clone(),
         tenant: set.tenant,
@@ -279,6 +299,13 @@ pub(super) fn bring_back(tx: &mut Tx<'_>, run: &DrillRun, one: &mut Restored) ->
         return Ok(());
     };
     match task(tx, asked)? {
+        // What would open it is refused, and will be: waiting for it comes to nothing.
+        Some(open)
+            if open.is_open() && open.problem.as_ref().is_some_and(|why| REFUSED.contains(&why.code.as_str())) =>
+        {
+            tasks::cancel(tx, &open.id)?;
+            Err(failed(open.problem))
+        }
         Some(open) if open.is_open() => Ok(()),
         Some(Task { outcome: Some(Outcome::DataDrilled(drilled)), .. }) => {
             seen(one, database, &drilled, tx.now);
@@ -343,12 +370,13 @@ pub(super) fn logs_recoveries(run: &DrillRun) -> impl Iterator<Item = RecoveryId
     run.body.services.iter().filter_map(|one| one.database.as_ref()?.logs_recovery)
 }
 
-/// Sees to it that nothing of a run's databases is left at any host, and waits until that is said.
-pub(super) fn let_go(tx: &mut Tx<'_>, run: &mut DrillRun) -> Result<Progress<()>> {
+/// Sees to it that nothing of a run's databases is left at any host, and waits until that is said. For
+/// the `last` time, whoever just came to nothing is asked once more: nobody looks again.
+pub(super) fn let_go(tx: &mut Tx<'_>, run: &mut DrillRun, last: bool) -> Result<Progress<()>> {
     let mut services = run.body.services.clone();
     let (mut open, mut again) = (false, None);
     for one in &mut services {
-        match leave(tx, run, one)? {
+        match leave(tx, run, one, last)? {
             Left::Nothing => {}
             Left::Asked => open = true,
             Left::Later(at) => again = Some(again.map_or(at, |known: Timestamp| known.min(at))),
@@ -370,7 +398,7 @@ enum Left {
     Later(Timestamp),
 }
 
-fn leave(tx: &mut Tx<'_>, run: &DrillRun, one: &mut Restored) -> Result<Left> {
+fn leave(tx: &mut Tx<'_>, run: &DrillRun, one: &mut Restored, last: bool) -> Result<Left> {
     let Some((database, drill)) = one.database.as_mut().zip(one.recovery) else { return Ok(Left::Nothing) };
     let Some(asked) = database.task.clone() else { return Ok(Left::Nothing) };
     match task(tx, &asked)? {
@@ -388,7 +416,9 @@ fn leave(tx: &mut Tx<'_>, run: &DrillRun, one: &mut Restored) -> Result<Left> {
     match ended {
         Some(Task { outcome: Some(Outcome::DrillEnded {}), .. }) => return Ok(Left::Nothing),
         Some(open) if open.is_open() => return Ok(Left::Asked),
-        Some(failed) if tx.now < failed.updated_at + AGAIN => return Ok(Left::Later(failed.updated_at + AGAIN)),
+        Some(failed) if !last && tx.now < failed.updated_at + AGAIN => {
+            return Ok(Left::Later(failed.updated_at + AGAIN));
+        }
         _ => {}
     }
     let id = ask(tx, run, host, &Work::EndDrill { source, drill: drill.to_string() })?;

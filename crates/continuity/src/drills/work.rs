@@ -39,7 +39,8 @@ const TELLING: Duration = Duration::from_secs(90);
 /// How far a guest's clock may be ahead of its host's before its record is not believed.
 pub(super) const AHEAD: Duration = Duration::from_secs(120);
 
-/// What the attribute of an error begins with that is about one service of a run; its id follows.
+/// What the attribute of an error begins with that is about one service of a run: its id follows, and
+/// where it is about a database, a dot and the data set.
 pub(super) const OF_SERVICE: &str = "services.";
 
 /// Which run.
@@ -156,7 +157,8 @@ fn about(e: Error, one: &Restored) -> Error {
         return e;
     }
     let message = format!("{}: {}", one.name, e.message());
-    Error::new(e.kind(), e.code().to_owned(), message).at(format!("{OF_SERVICE}{}", one.service))
+    let set = one.database.as_ref().map(|database| format!(".{}", database.data_set)).unwrap_or_default();
+    Error::new(e.kind(), e.code().to_owned(), message).at(format!("{OF_SERVICE}{}{set}", one.service))
 }
 
 /// Which point and which copy, for each service.
@@ -556,7 +558,7 @@ impl Step for BringBack {
 
     fn undo(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun, _: Option<&Nothing>) -> Result<Progress<()>> {
         let mut run = load(tx, input)?;
-        match databases::let_go(tx, &mut run)? {
+        match databases::let_go(tx, &mut run, false)? {
             Progress::Done(()) => take_away(tx, &run),
             wait => Ok(wait),
         }
@@ -689,7 +691,7 @@ impl Step for Clean {
         let mut run = load(tx, input)?;
         // First: what was measured is kept, and a machine that is gone tells of nothing.
         end_recoveries(tx, &run)?;
-        if let Progress::Wait(wait) = databases::let_go(tx, &mut run)? {
+        if let Progress::Wait(wait) = databases::let_go(tx, &mut run, false)? {
             return Ok(Progress::Wait(wait));
         }
         if let Progress::Wait(wait) = take_away(tx, &run)? {

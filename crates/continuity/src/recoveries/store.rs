@@ -121,7 +121,7 @@ pub(super) fn seconds(conn: &mut Conn<'_>, place: BackupPlaceId, bytes: u64) -> 
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
 pub(crate) fn speed(conn: &mut Conn<'_>, place: BackupPlaceId) -> Result<Option<f64>> {
     let sql = "SELECT d.bytes, d.ms + d.verify_ms FROM recovery_disks d JOIN recoveries r ON r.id = d.recovery
-         WHERE r.place = $1 ORDER BY r.ended_at DESC, d.recovery, d.machine, d.disk LIMIT $2";
+         WHERE r.place = $1 AND d.bytes > 0 ORDER BY r.ended_at DESC, d.recovery, d.machine, d.disk LIMIT $2";
     let all: Vec<(i64, i64)> = conn.query(sql, args![place, SPEED_FROM], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (came, took) = all.iter().fold((0.0, 0.0), |(b, t), (bytes, ms)| (b + *bytes as f64, t + *ms as f64 / 1_000.0));
     Ok((came > 0.0 && took > 0.0).then(|| came / took))

@@ -70,6 +70,7 @@ impl<'a, J: Send> Crew<'a, J> {
         job: impl Fn(&mut Hands, J) -> Done<()> + Sync,
     ) -> Done<()> {
         thread::scope(|scope| {
+            let _stop = StopOnPanic(&self.queue);
             for _ in 0..self.threads {
                 scope.spawn(|| self.guard(|hands| self.work(hands, &job)));
             }

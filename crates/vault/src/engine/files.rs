@@ -10,9 +10,9 @@
 //! What an entry says of a file is still its work.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -22,7 +22,8 @@ use ignore::overrides::Override;
 use ignore::{DirEntry, WalkBuilder};
 use rustic_core::repofile::{Metadata, Node, NodeType, SnapshotFile, SnapshotSummary};
 use rustic_core::{Excludes, IndexedFullStatus, LocalSourceSaveOptions, TreeId};
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use super::crew::{Crew, Hands};
 use super::{Done, Notes, Opened, named, snapshot};
@@ -154,18 +155,23 @@ impl<'a> Source<'a> {
         Ok(Source { roots, except })
     }
 
+    fn walk(&self, root: &Root) -> WalkBuilder {
+        let mut walk = WalkBuilder::new(&root.path);
+        walk.standard_filters(false).follow_links(false).overrides(self.except.clone());
+        walk
+    }
+
     /// All that is below a root, itself first, each directory in order of the names' bytes.
     fn entries(&self, root: &Root) -> ignore::Walk {
-        let mut walk = WalkBuilder::new(&root.path);
-        walk.standard_filters(false).follow_links(false).sort_by_file_path(Path::cmp).overrides(self.except.clone());
-        walk.build()
+        self.walk(root).sort_by_file_path(Path::cmp).build()
     }
 
     /// How many there are to be read, at most; told until it is over.
     fn bytes(&self, over: &AtomicBool) -> u64 {
-        let entries = self.roots.iter().flat_map(|root| self.entries(root)).flatten();
+        let entries = self.roots.iter().flat_map(|root| self.walk(root).build()).flatten();
         let entries = entries.take_while(|_| !over.load(Ordering::Relaxed));
-        entries.filter_map(|entry| entry.metadata().ok()).filter(fs::Metadata::is_file).map(|meta| meta.len()).sum()
+        let files = entries.filter_map(|entry| entry.metadata().ok()).filter(fs::Metadata::is_file);
+        files.fold(0, |sum: u64, meta| sum.saturating_add(meta.len()))
     }
 }
 
@@ -332,6 +338,10 @@ impl Before {
 /// A file that is to be read.
 struct Changed {
     path: PathBuf,
+    /// The directory that it was found below, held open; none where it is itself what is backed up.
+    ground: Option<Arc<OwnedFd>>,
+    /// Where, below that.
+    below: PathBuf,
     node: Node,
     state: State,
     gap: Gap,
@@ -364,10 +374,13 @@ impl Taking<'_> {
     }
 
     fn walk(&self, hands: &mut Hands, source: &Source<'_>, before: Option<TreeId>) -> Done<()> {
-        let mut walk = Walk { taking: self, hands, trail: Vec::new() };
+        let mut walk = Walk { taking: self, hands, trail: Vec::new(), ground: None, closed: None };
         let top = Folder::new(None, Node::default(), before);
         walk.trail.push(Level { name: OsString::new(), folder: top, before: Before::new(self.open, before) });
         for root in source.roots {
+            // What cannot be held as a directory is a file, or the walk says what is wrong with it.
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            walk.ground = rustix::fs::openat(CWD, &root.path, flags, Mode::empty()).ok().map(Arc::new);
             for entry in source.entries(root) {
                 if self.crew.has_failed() {
                     return Ok(());
@@ -405,8 +418,9 @@ impl Taking<'_> {
 
     /// Reads a file that changed.
     fn read(&self, hands: &mut Hands, changed: Changed) -> Done<()> {
-        let Changed { path, node, state, gap } = changed;
-        let read = match opened(&path, node) {
+        let read = opened(&changed);
+        let Changed { path, state, gap, .. } = changed;
+        let read = match read {
             Ok((file, node)) => self.crew.store(hands, file)?.map(|contents| (node, contents)),
             Err(error) => Err(error),
         };
@@ -428,22 +442,55 @@ impl Taking<'_> {
 }
 
 /// Opens a file, and what is to be said of the very one that is open.
-fn opened(path: &Path, mut node: Node) -> io::Result<(File, Node)> {
-    // Who may write there may have put a link or a pipe in its place since it was looked at.
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let mut tries = 1;
-    loop {
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-        let meta = file.metadata()?;
-        if !meta.is_file() || !node.is_file() {
+///
+/// Who may write there may put something else in its place at any moment, or in that of a directory on
+/// the way. So no link is followed below what is backed up, what is neither a file nor the one that was
+/// looked at is not opened, and a file that is replaced all the time is left out.
+fn opened(changed: &Changed) -> io::Result<(File, Node)> {
+    let mut node = changed.node.clone();
+    for _ in 0..TRIES {
+        let held = held(changed)?;
+        let about = rustix::fs::fstat(&held)?;
+        if FileType::from_raw_mode(about.st_mode) != FileType::RegularFile {
             return Err(io::Error::other("it is no file any more"));
         }
-        if meta.ino() == node.meta.inode || tries == TRIES {
+        if is_of(&node, &about) {
+            // What is held can be opened only as what it is; a file that somebody leases is waited for.
+            let file = File::open(format!("/proc/self/fd/{}", held.as_raw_fd()))?;
             return Ok((file, node));
         }
-        tries += 1;
-        node = node_at(path)?;
+        node = Node { name: node.name, ..node_at(&changed.path)? };
+        if !node.is_file() {
+            return Err(io::Error::other("it is no file any more"));
+        }
     }
+    Err(io::Error::other("it is replaced all the time"))
+}
+
+/// Takes hold of what is at a file's place, without opening it.
+fn held(changed: &Changed) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Some(ground) = &changed.ground else {
+        return Ok(rustix::fs::openat(CWD, &changed.path, flags, Mode::empty())?);
+    };
+    let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    match rustix::fs::openat2(ground, &changed.below, flags, Mode::empty(), within) {
+        Err(Errno::LOOP | Errno::XDEV) => Err(io::Error::other("a link was put in its way")),
+        found => Ok(found?),
+    }
+}
+
+/// Whether an entry is of this very file, as far as rights go that a restore gives it.
+fn is_of(node: &Node, about: &rustix::fs::Stat) -> bool {
+    let meta = &node.meta;
+    // The format has some bits of a mode elsewhere.
+    let special = [(23, 0o4000), (22, 0o2000), (20, 0o1000)];
+    let mode = |kept: u32| special.iter().fold(kept & 0o777, |mode, (at, bit)| mode | (kept >> at & 1) * bit);
+    let same = |kept: Option<u32>, now: u32| kept.is_none_or(|kept| kept == now);
+    meta.inode == about.st_ino
+        && same(meta.uid, about.st_uid)
+        && same(meta.gid, about.st_gid)
+        && same(meta.mode.map(mode), about.st_mode & 0o7777)
 }
 
 /// A directory that the walk is in.
@@ -458,24 +505,40 @@ struct Walk<'w, 'a> {
     taking: &'w Taking<'a>,
     hands: &'w mut Hands,
     trail: Vec<Level>,
+    /// The root that is walked through, where it is a directory.
+    ground: Option<Arc<OwnedFd>>,
+    /// Nothing below this is taken: it is no directory, or was none when it was looked at.
+    closed: Option<PathBuf>,
 }
 
 impl Walk<'_, '_> {
     fn visit(&mut self, root: &Root, entry: DirEntry) -> Done<()> {
         let path = entry.path().to_owned();
+        // The walk goes by what a directory's list said, which may be long ago; we go by what is there.
+        if self.closed.as_ref().is_some_and(|closed| path.starts_with(closed) && path != *closed) {
+            return Ok(());
+        }
+        let was_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
         let below = path.strip_prefix(&root.path).unwrap_or(Path::new(""));
         let named = if below.as_os_str().is_empty() { root.named.clone() } else { root.named.join(below) };
         let mut node = match node(entry) {
             Ok(node) => node,
-            Err(error) => return self.taking.leave_out(format!("{}: {error}", path.display())),
+            Err(error) => {
+                self.closed = Some(path.clone());
+                return self.taking.leave_out(format!("{}: {error}", path.display()));
+            }
         };
+        self.closed = (!was_folder || !node.is_dir()).then(|| path.clone());
+        if was_folder != node.is_dir() {
+            return self.taking.leave_out(format!("{}: it was replaced while it was looked at", path.display()));
+        }
         // The root of the snapshot has no entry.
         let Some(name) = named.file_name() else { return Ok(()) };
         self.enter(named.parent().unwrap_or(Path::new("/")))?;
         if below.as_os_str().is_empty() {
             node.name = Node::new_node(name, NodeType::File, Metadata::default()).name;
         }
-        if node.is_dir() { self.open(name, node) } else { self.file(path, name, node) }
+        if node.is_dir() { self.open(name, node) } else { self.file((&path, below), name, node) }
     }
 
     /// Goes to a directory, leaving others; those on the way that were not walked are invented.
@@ -512,7 +575,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn file(&mut self, path: PathBuf, name: &OsStr, mut node: Node) -> Done<()> {
+    fn file(&mut self, (path, below): (&Path, &Path), name: &OsStr, mut node: Node) -> Done<()> {
         let Some(top) = self.trail.last_mut() else { return Ok(()) };
         let then = top.before.find(name);
         let gap = top.folder.gap();
@@ -520,7 +583,8 @@ impl Walk<'_, '_> {
         let state = State::of(then.is_some(), known.is_some());
         match known {
             None if node.is_file() => {
-                self.taking.crew.give(Changed { path, node, state, gap });
+                let (path, below) = (path.to_owned(), below.to_owned());
+                self.taking.crew.give(Changed { path, ground: self.ground.clone(), below, node, state, gap });
                 return Ok(());
             }
             Some(then) if node.is_file() => {

@@ -91,7 +91,7 @@ pub(super) fn run(
     counted.files_unmodified = counts(|one| one.is_same);
     let mut nodes: Vec<Node> = kept.into_iter().map(|one| one.node).collect();
     // As the format wants them.
-    nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    nodes.sort_by(|a, b| a.name().cmp(&b.name()));
     let tree = snapshot::above(&packer, &mut packer.press()?, named, nodes)?;
     let taken = snapshot::record(open, &packer, form, last.as_ref(), (tree, counted))?;
     progress.finish();

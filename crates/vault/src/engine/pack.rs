@@ -25,6 +25,8 @@ use crate::place;
 
 /// Size at which a pack is closed, in bytes.
 const PACK: usize = 32 << 20;
+/// Pieces at which it is, however small they are: restic reads no header of a pack beyond 16 MiB.
+const PIECES: usize = 10_000;
 /// Pieces after which an index file is written.
 const INDEX: usize = 50_000;
 /// Bytes before and after what is sealed: nonce and tag.
@@ -60,7 +62,7 @@ impl Name {
 }
 
 /// What a piece is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
     Data,
@@ -124,7 +126,8 @@ struct Open {
     tree: Pack,
     /// Named in an index file only after the pack is there.
     written: Vec<Written>,
-    seen: HashSet<Name>,
+    /// By kind: what a file holds may be what a directory says, byte for byte.
+    seen: HashSet<(Kind, Name)>,
     added: [Added; 2],
 }
 
@@ -169,7 +172,7 @@ impl<'a, S: IndexedFull> Packer<'a, S> {
 
     /// Whether a piece is still to be stored. Said once: whoever is told stores it.
     pub(super) fn lacks(&self, kind: Kind, name: Name, id: Id) -> bool {
-        self.open().seen.insert(name) && !self.is_known(kind, id)
+        self.open().seen.insert((kind, name)) && !self.is_known(kind, id)
     }
 
     /// Stores a piece that is not there.
@@ -189,7 +192,7 @@ impl<'a, S: IndexedFull> Packer<'a, S> {
             added.bytes += data.len() as u64;
             added.stored += sealed.len() as u64;
             pack.push(sealed);
-            (pack.length >= PACK).then(|| std::mem::take(pack))
+            (pack.length >= PACK || pack.pieces.len() >= PIECES).then(|| std::mem::take(pack))
         };
         match full {
             Some(pack) => self.close(pack),
@@ -198,7 +201,16 @@ impl<'a, S: IndexedFull> Packer<'a, S> {
     }
 
     /// Stores a directory's entries: what it is called, and how many bytes that are.
+    ///
+    /// # Errors
+    /// Where two of them have one name, or they are not in order: that could not be restored.
     pub(super) fn tree(&self, press: &mut Press, nodes: Vec<Node>) -> Done<(TreeId, u64)> {
+        if let Some((_, twice)) = nodes.iter().zip(nodes.iter().skip(1)).find(|(one, next)| one.name() >= next.name()) {
+            let name = twice.name().display().to_string();
+            return Err(
+                fault::error(fault::ENGINE, format!("a directory holds {name:?} out of order, or twice")).into()
+            );
+        }
         let mut text = serde_json::to_vec(&Tree { nodes })
             .map_err(|e| fault::error(fault::ENGINE, format!("a directory cannot be written: {e}")))?;
         // As restic has it: equal directories are to have equal names.

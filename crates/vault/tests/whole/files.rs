@@ -387,3 +387,60 @@ fn a_single_file_that_did_not_change_is_not_read() {
     assert_eq!(changed.files_changed, 1);
     assert!(changed.added_bytes < 5 << 20, "only the pieces that changed: {changed:?}");
 }
+
+#[test]
+fn a_file_that_says_what_a_directory_says_is_stored_beside_it() {
+    let folder = Folder::new("alike");
+    for (name, file, empty) in [("one", "a", "b"), ("other", "b", "a")] {
+        let data = folder.join(name);
+        fs::create_dir_all(data.join(empty)).unwrap();
+        // What an empty directory is in the repository, byte for byte.
+        fs::write(data.join(file), "{\"nodes\":[]}\n").unwrap();
+        let repository = make(&folder.join(&format!("{name}-repo")));
+        let taken = back_up(&repository, &data).unwrap();
+        let to = folder.join(&format!("{name}-back"));
+        restore(&repository, &taken.id, "/data", &to).unwrap();
+        assert_eq!(listing(&to), listing(&data));
+        if there() {
+            Restic::at(&folder.join(&format!("{name}-repo")), ESCROW).check();
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_becomes_a_link_leads_nowhere_else() {
+    let folder = Folder::new("exchanged");
+    let (data, outside) = (folder.join("data"), folder.join("outside"));
+    for number in 0..40 {
+        fs::create_dir_all(data.join(format!("d{number}/sub"))).unwrap();
+        fs::write(data.join(format!("d{number}/sub/own")), noise(number, 2_000)).unwrap();
+        symlink(&outside, data.join(format!("d{number}/tub"))).unwrap();
+    }
+    fs::create_dir(&outside).unwrap();
+    for name in ["own", "secret"] {
+        fs::write(outside.join(name), "nobody is to see this").unwrap();
+    }
+    let repository = make(&folder.join("repo"));
+    let over = AtomicBool::new(false);
+    scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                for number in 0..40 {
+                    let at = |name: &str| data.join(format!("d{number}/{name}"));
+                    let exchange = rustix::fs::RenameFlags::EXCHANGE;
+                    rustix::fs::renameat_with(CWD, at("sub"), CWD, at("tub"), exchange).unwrap();
+                }
+            }
+        });
+        for number in 0..6 {
+            let (taken, _) = take(&repository, Backup { unreadable: Unreadable::Report, ..backup_of(&data) });
+            let to = folder.join(&format!("back-{number}"));
+            restore(&repository, &taken.id, "/data", &to).unwrap();
+            let seen = |(name, contents): &(PathBuf, Vec<u8>)| {
+                name.ends_with("secret") || contents.windows(6).any(|part| part == b"nobody")
+            };
+            assert_eq!(listing(&to).iter().find(|one| seen(one)).map(|(name, _)| name), None);
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+}

@@ -169,7 +169,7 @@ impl Private {
             }
             // It passes through, and changes nothing there.
             fs::set_permissions(to, fs::Permissions::from_mode(0o711)).map_err(|e| failed("open", to, e))?;
-            command.args(["unshare", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]);
+            command.args(["unshare", "--pid", "--ipc", "--net", "--fork", "--kill-child", "--mount-proc"]);
             // Whoever becomes another user is no longer ended with its parent, unless it says so anew.
             command.args(["setpriv", "--pdeathsig", "KILL", "--clear-groups", "--no-new-privs"]);
             command.arg(format!("--reuid={owner}")).arg(format!("--regid={group}"));
@@ -199,6 +199,8 @@ impl Private {
             "shared_buffers=128MB",
             "huge_pages=off",
             "autovacuum=off",
+            // It would take the place of the real one at whoever publishes to that.
+            "max_logical_replication_workers=0",
             "port=5432",
         ];
         settings.extend(fixed.map(str::to_owned));
@@ -351,11 +353,13 @@ while :; do sleep 0.05; done
             let beat = || fs::read_to_string(to.join("data/beat")).unwrap_or_default();
             let mut private = Private::start(&program, ordinary().unwrap(), &to, None).unwrap();
             let began = Instant::now();
-            while beat().is_empty() && began.elapsed() < Duration::from_secs(60) {
+            // It says who it is once it listens: before that, it would not hear that it is asked to stop.
+            let said = || end_of(&to.join("log"));
+            while (beat().is_empty() || said().is_empty()) && began.elapsed() < Duration::from_secs(60) {
                 std::thread::sleep(LOOK / 10);
             }
-            assert!(!beat().is_empty(), "{}", end_of(&to.join("log")));
-            let user: u32 = end_of(&to.join("log")).trim().parse().unwrap();
+            assert!(!beat().is_empty(), "{}", said());
+            let user: u32 = said().trim().parse().unwrap();
             assert!(NOBODYS.contains(&user) && users.insert(user), "{user}: each as a user of its own");
             assert_eq!(fs::metadata(&to).unwrap().uid(), 0, "what is around its data is not its own");
             if asked {

@@ -113,13 +113,28 @@ impl Job<'_> {
         let name = drilled_database(drill);
         match source {
             DataSource::Postgresql { server, logs: false, .. } => {
-                let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", postgres::name(&name));
-                job.rows(server, postgres::ANY, &sql).map(drop)
+                // Only where it is there: whoever may not drop is not asked to where there is nothing.
+                let look = format!(
+                    "SELECT pg_catalog.current_setting('server_version_num') FROM pg_catalog.pg_database WHERE datname = {}",
+                    postgres::text(&name)
+                );
+                let there = job.rows(server, postgres::ANY, &look)?.concat();
+                let Some(version) = there.first() else { return Ok(()) };
+                let force =
+                    if version.parse::<u32>().is_ok_and(|known| known >= 130_000) { " WITH (FORCE)" } else { "" };
+                job.rows(server, postgres::ANY, &format!("DROP DATABASE {}{force}", postgres::name(&name))).map(drop)
             }
             DataSource::Mysql { server, .. } => {
                 let scratch = Scratch::private(self.hands.scratch.join(format!("{id}-clear")))?;
                 let options = mysql::options(&job, server, &scratch.0)?;
-                mysql::rows(&job, &options, &format!("DROP DATABASE IF EXISTS {}", mysql::name(&name))).map(drop)
+                let look = format!(
+                    "SELECT schema_name FROM information_schema.schemata WHERE schema_name = {}",
+                    mysql::text(&name)
+                );
+                if mysql::rows(&job, &options, &look)?.is_empty() {
+                    return Ok(());
+                }
+                mysql::rows(&job, &options, &format!("DROP DATABASE {}", mysql::name(&name))).map(drop)
             }
             DataSource::Postgresql { .. } | DataSource::Files { .. } | DataSource::Unknown => Ok(()),
         }
@@ -172,7 +187,12 @@ impl Job<'_> {
     fn seen(&self, server: &DatabaseServer, database: &str, marker: &Marker) -> Result<Seen> {
         let ask = |sql: &str| {
             // Nothing that a database brings along comes before the server's own functions.
-            self.rows(server, database, &format!("SET search_path = pg_catalog, pg_temp; {sql}"))
+            // And rows that a policy would hide are an error, not an older newest record.
+            self.rows(
+                server,
+                database,
+                &format!("SET search_path = pg_catalog, pg_temp; SET row_security = off; {sql}"),
+            )
         };
         ask("SELECT count(*) FROM pg_catalog.pg_tables")?;
         let answered = Instant::now();
@@ -232,6 +252,17 @@ fn newest_of_postgres(marker: &Marker, ask: impl Fn(&str) -> Result<Vec<Vec<Stri
     if !["r", "p"].contains(&is.as_str()) {
         return Ok(Err(format!("{table} is no table")));
     }
+    // A part of it may lie on another server: what it says did not come back.
+    let sql = format!(
+        "WITH RECURSIVE part AS (SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = {} AND c.relname = {} UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN part ON i.inhparent = part.oid)
+         SELECT count(*) FROM part JOIN pg_catalog.pg_class c ON c.oid = part.oid WHERE c.relkind NOT IN ('r', 'p')",
+        postgres::text(schema),
+        postgres::text(&marker.table)
+    );
+    if ask(&sql)?.concat() != ["0"] {
+        return Ok(Err(format!("a part of {table} is no table of this database")));
+    }
     let kind = match kind(&table, column, of) {
         Ok(kind) => kind,
         Err(why) => return Ok(Err(why)),
@@ -250,7 +281,7 @@ fn newest_of_postgres(marker: &Marker, ask: impl Fn(&str) -> Result<Vec<Vec<Stri
 fn newest_of_mysql(database: &str, marker: &Marker, ask: impl Fn(&str) -> Result<Vec<String>>) -> Result<Newest> {
     let (table, column) = (&marker.table, &marker.column);
     let sql = format!(
-        "SELECT t.table_type, COALESCE(c.data_type, '') FROM information_schema.tables t
+        "SELECT t.table_type, COALESCE(t.engine, ''), COALESCE(c.data_type, '') FROM information_schema.tables t
          LEFT JOIN information_schema.columns c ON c.table_schema = t.table_schema AND c.table_name = t.table_name AND c.column_name = {}
          WHERE t.table_schema = {} AND t.table_name = {}",
         mysql::text(column),
@@ -258,9 +289,14 @@ fn newest_of_mysql(database: &str, marker: &Marker, ask: impl Fn(&str) -> Result
         mysql::text(table)
     );
     let found = ask(&sql)?.concat();
-    let Some((is, of)) = found.split_once('\t') else { return Ok(Err(format!("there is no table {table}"))) };
+    let fields: Vec<&str> = found.split('\t').collect();
+    let [is, engine, of] = fields[..] else { return Ok(Err(format!("there is no table {table}"))) };
     if is != "BASE TABLE" {
         return Ok(Err(format!("{table} is no table")));
+    }
+    // Others may lie on another server: what they say did not come back.
+    if !["InnoDB", "Aria", "MyISAM", "ROCKSDB"].contains(&engine) {
+        return Ok(Err(format!("{table} is kept by {engine}, which may keep it elsewhere")));
     }
     let kind = match kind(table, column, of) {
         Ok(kind) => kind,
