@@ -485,7 +485,7 @@ fn is_of(node: &Node, about: &rustix::fs::Stat) -> bool {
     let meta = &node.meta;
     // The format has some bits of a mode elsewhere.
     let special = [(23, 0o4000), (22, 0o2000), (20, 0o1000)];
-    let mode = |kept: u32| special.iter().fold(kept & 0o777, |mode, (at, bit)| mode | (kept >> at & 1) * bit);
+    let mode = |kept: u32| special.iter().fold(kept & 0o777, |mode, (at, bit)| mode | (((kept >> at) & 1) * bit));
     let same = |kept: Option<u32>, now: u32| kept.is_none_or(|kept| kept == now);
     meta.inode == about.st_ino
         && same(meta.uid, about.st_uid)
