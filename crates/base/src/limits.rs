@@ -22,6 +22,8 @@ pub const SEARCH_MAX: usize = 10;
 pub const PAGE_DEFAULT: u32 = 20;
 /// Most entries of a list in one answer.
 pub const PAGE_MAX: u32 = 1_000;
+/// Bytes of documents on one page of a list; beyond them the page ends early, with its link to the next.
+pub const PAGE_BYTES_MAX: usize = 16 << 20;
 /// Furthest that `offset` may reach; beyond it one follows the next link.
 pub const OFFSET_MAX: u64 = 10_000;
 /// Largest number of matches that is counted exactly.

@@ -1,5 +1,7 @@
 //! A connection inside a transaction, the same face for both engines.
 
+use std::ops::ControlFlow;
+
 use base::{Error, Result};
 
 use crate::value::{self, AsValue as _, FromValue, Value};
@@ -88,10 +90,23 @@ impl Conn<'_> {
     ///
     /// # Errors
     /// As [`Conn::execute`], and those of `see`.
-    pub fn each(&mut self, sql: &str, args: &[Value<'_>], see: impl FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
+    pub fn each(&mut self, sql: &str, args: &[Value<'_>], mut see: impl FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
+        self.until(sql, args, |row| see(row).map(ControlFlow::Continue))
+    }
+
+    /// Runs a query and shows its rows to `see` until that has seen enough: the others are not fetched.
+    ///
+    /// # Errors
+    /// As [`Conn::execute`], and those of `see`.
+    pub fn until(
+        &mut self,
+        sql: &str,
+        args: &[Value<'_>],
+        see: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
         match &mut self.0 {
-            Inner::Sqlite(conn) => sqlite::each(conn, sql, args, see),
-            Inner::Postgres(session) => session.each(sql, args, see),
+            Inner::Sqlite(conn) => sqlite::until(conn, sql, args, see),
+            Inner::Postgres(session) => session.until(sql, args, see),
         }
     }
 

@@ -3,12 +3,14 @@
 //! serialisation failure; reads are REPEATABLE READ, read only.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use ::postgres::error::SqlState;
+use ::postgres::fallible_iterator::FallibleIterator as _;
 use ::postgres::types::{IsNull, ToSql, Type, private::BytesMut};
 use ::postgres::{Client, NoTls, Statement};
 use base::{Error, Result, limits};
@@ -258,26 +260,44 @@ impl Session<'_> {
         self.noted(sql, done)
     }
 
-    pub(crate) fn each(
+    /// Rows come one after the other: those that nobody wants are not kept.
+    pub(crate) fn until(
         &mut self,
         sql: &str,
         args: &[Value<'_>],
-        mut see: impl FnMut(&Row<'_>) -> Result<()>,
+        mut see: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        let rows = self
-            .prepare(sql)
-            .and_then(|statement| self.client.query(&statement, &params(&statement, args)).map_err(translate));
-        for row in self.noted(sql, rows)? {
-            let cells = (0..row.len()).map(|column| cell(&row, column)).collect::<Result<_>>()?;
-            see(&Row(cells))?;
-        }
-        Ok(())
+        let mut seen = Ok(());
+        let run = self.prepare(sql).and_then(|statement| {
+            let mut rows = self.client.query_raw(&statement, params(&statement, args)).map_err(translate)?;
+            while let Some(row) = rows.next().map_err(translate)? {
+                match shown(&row, &mut see) {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(())) => break,
+                    Err(e) => {
+                        seen = Err(e);
+                        break;
+                    }
+                }
+            }
+            Ok(())
+        });
+        self.noted(sql, run)?;
+        seen
     }
 }
 
 /// As many as the text mentions; more are allowed.
 fn params<'v>(statement: &Statement, args: &'v [Value<'_>]) -> Vec<&'v (dyn ToSql + Sync)> {
     args.iter().take(statement.params().len()).map(|value| value as _).collect()
+}
+
+fn shown(
+    row: &::postgres::Row,
+    see: &mut impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
+) -> Result<ControlFlow<()>> {
+    let cells = (0..row.len()).map(|column| cell(row, column)).collect::<Result<_>>()?;
+    see(&Row(cells))
 }
 
 fn cell(row: &::postgres::Row, column: usize) -> Result<Value<'static>> {

@@ -30,7 +30,7 @@ use keys::Entries;
 pub use keys::number;
 #[cfg(test)]
 pub(crate) use lists::explain;
-pub use lists::{list, total};
+pub use lists::{Listed, list, listed, total};
 pub use search::search;
 
 /// How far a record may be seen and how carefully it is handled.

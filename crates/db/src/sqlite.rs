@@ -11,6 +11,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -348,11 +349,11 @@ pub(crate) fn execute(link: &Link, sql: &str, args: &[Value<'_>]) -> Result<u64>
     statement.raw_execute().map(|n| n as u64).map_err(translate)
 }
 
-pub(crate) fn each(
+pub(crate) fn until(
     link: &Link,
     sql: &str,
     args: &[Value<'_>],
-    mut see: impl FnMut(&Row<'_>) -> Result<()>,
+    mut see: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     let mut statement = link.prepare(sql)?;
     bind(&mut statement, args)?;
@@ -360,7 +361,9 @@ pub(crate) fn each(
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next().map_err(translate)? {
         let cells = (0..width).map(|column| cell(row, column)).collect::<Result<_>>()?;
-        see(&Row(cells))?;
+        if see(&Row(cells))?.is_break() {
+            break;
+        }
     }
     Ok(())
 }

@@ -111,6 +111,8 @@ pub mod free {
 pub struct Page {
     /// The records, each with the sort value that its cursor needs.
     pub records: Vec<(Record, String)>,
+    /// Whether more match behind them.
+    pub more: bool,
     /// How many match altogether; `None` where that is more than is counted.
     pub total: Option<u64>,
 }
@@ -236,7 +238,8 @@ impl Kind {
             let scope = tx.cx().scope().clone();
             let query = ask(&scope);
             let total = if count { db::records::total(tx, &query)? } else { None };
-            Ok(Page { records: db::records::list(tx, &query)?, total })
+            let db::records::Listed { records, more } = db::records::listed(tx, &query)?;
+            Ok(Page { records, more, total })
         })
     }
 

@@ -257,6 +257,12 @@ impl Gate {
         result
     }
 
+    /// Writes down that somebody was refused before there was anything to run: for a
+    /// credential that is not one, for a tenant that is none of theirs.
+    pub fn refused(&self, cx: &Cx, name: &str, error: &Error) {
+        self.record_refusal(cx, name, error, audit::digest(&()), Touched::default());
+    }
+
     /// A refusal is an entry of its own, in a transaction of its own. One who
     /// is refused without end does not fill the log with it.
     fn record_refusal(&self, cx: &Cx, name: &str, error: &Error, digest: [u8; 32], touched: Touched) {

@@ -15,6 +15,7 @@ use axum::response::IntoResponse as _;
 use base::time::Timestamp;
 use base::{Error, Result};
 use continuity::backups::schedule::Schedule;
+use continuity::datasets::{self, ListDataSets};
 use continuity::drills::corrective::{self, CorrectiveAction, ListActions};
 use continuity::drills::databases::{Database, LostDatabase};
 use continuity::drills::plans::{self, DrillPlan, ListPlans, NewPlan, PlanRef, Scenario, Terms};
@@ -24,7 +25,7 @@ use continuity::drills::scope::{Scope, Sequence};
 use continuity::evidence;
 use continuity::inventory::actions::{GET as THING, LIST as THINGS, ListInventory, ThingRef};
 use continuity::inventory::{Kind, Thing};
-use drivers::wire::Marker;
+use drivers::wire::{DataSource, Marker};
 use provisioning::services;
 
 /// How many runs a page shows.
@@ -472,6 +473,23 @@ async fn names(s: &Signed, ids: &[String]) -> Vec<String> {
     names
 }
 
+/// The data sets of these services that are databases; none for who may not read them.
+async fn databases(s: &Signed, services: &[db::Record], chosen: &str) -> Vec<Choice> {
+    let mut choices = vec![Choice::new("", s.t().drills.none)];
+    for service in services {
+        let ask = ListDataSets { id: service.id.clone(), ended: false };
+        let Ok(found) = s.call(&datasets::LIST, ask).await else { continue };
+        let of = crate::records::said(s.p().lang, &service.body, "name");
+        let databases = found.items.into_iter().filter(|set| !matches!(set.source, DataSource::Files { .. }));
+        choices.extend(databases.map(|set| {
+            let mut choice = Choice::new(set.id.to_string(), format!("{of} · {}", set.name));
+            choice.chosen = choice.value == chosen;
+            choice
+        }));
+    }
+    choices
+}
+
 /// The time zone that a schedule is read in, unless somebody says another.
 const TIME_ZONE: &str = "Asia/Taipei";
 
@@ -516,8 +534,9 @@ async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
         choice.chosen = site.id == now;
         choice
     };
-    let none = [Choice::new("", d.site_none)];
+    let none = [Choice::new("", d.none)];
     let sites = none.into_iter().chain(sites(s).await.into_iter().map(site)).collect();
+    let databases = databases(s, &found.records, &kept("dataSet", "")).await;
     let record = plans::RecordAt::default();
     let number = |name: &'static str, label: &'static str, or: &str, unit: &str| {
         let (min, max) = (Some("0".to_owned()), None);
@@ -534,7 +553,7 @@ async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
         Field::line("lostPlace", d.lost_place, kept("lostPlace", ""))
             .hint(d.lost_place_hint)
             .optional(t.frame.optional),
-        Field::line("dataSet", d.data_set, kept("dataSet", "")).hint(d.data_set_hint).optional(t.frame.optional),
+        Field::select("dataSet", d.data_set, databases).hint(d.data_set_hint).optional(t.frame.optional),
         Field::line("database", d.database, kept("database", "")).hint(d.database_hint).optional(t.frame.optional),
         Field::line("markerTable", d.marker_table, kept("markerTable", ""))
             .hint(d.marker_table_hint)

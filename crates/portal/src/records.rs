@@ -92,12 +92,10 @@ pub(crate) fn rows(gate: &gate::Gate, cx: &gate::Cx, kind: &'static Kind, ask: &
         descending: true,
         after: (!asked.after.is_empty()).then(|| (String::new(), asked.after.clone())),
         offset: 0,
-        limit: limit + 1,
+        limit,
     })?;
-    let mut records: Vec<Record> = page.records.into_iter().map(|(record, _)| record).collect();
-    let more = records.len() > limit as usize;
-    records.truncate(limit as usize);
-    let next = if more { records.last().map(|r| r.id.clone()) } else { None };
+    let records: Vec<Record> = page.records.into_iter().map(|(record, _)| record).collect();
+    let next = if page.more { records.last().map(|r| r.id.clone()) } else { None };
     Ok(Rows { records, next, total: page.total })
 }
 

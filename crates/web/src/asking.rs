@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
-use base::Result;
+use base::{Error, Kind, Result};
 use futures_util::future::BoxFuture;
 use gate::Cx;
 
@@ -82,6 +82,17 @@ pub struct Traced {
 #[derive(Debug, Clone)]
 pub struct Caller(pub Cx);
 
+/// Credentials that are wrong, and tenants that are none of somebody's, are on the record
+/// although nothing was asked of the gate yet.
+fn note(web: &Web, traced: &Traced, error: &Error) {
+    if matches!(error.kind(), Kind::Unauthenticated | Kind::Forbidden)
+        && let Ok(operator) = web.gate().operator()
+    {
+        let nobody = Cx::nobody(operator).for_request(traced.request.clone(), traced.address);
+        web.gate().refused(&nobody, "session.authenticate", error);
+    }
+}
+
 impl FromRequestParts<Web> for Caller {
     type Rejection = Refusal;
 
@@ -103,7 +114,7 @@ impl FromRequestParts<Web> for Caller {
             secure: traced.secure,
             request: &traced.request,
         };
-        let cx = web.door().authenticate(asking).await?;
+        let cx = web.door().authenticate(asking).await.inspect_err(|e| note(web, traced, e))?;
         let cx = cx.for_request(traced.request.clone(), traced.address);
         web.limits().admit_actor(&cx)?;
         Ok(Caller(cx))

@@ -9,6 +9,8 @@
 //! `record_keys` holds `''` for a path that a record lacks, so that sorting by
 //! it leaves nobody out; a condition never holds for it.
 
+use std::ops::ControlFlow;
+
 use base::id::TenantId;
 use base::{Result, limits};
 
@@ -110,6 +112,37 @@ enum Part<'q> {
 pub fn list(conn: &mut Conn<'_>, query: &Query<'_>) -> Result<Vec<(Record, String)>> {
     let s = page(conn, query)?;
     conn.query(&s.sql, &s.args, |row| Ok((read(row)?, row.get(9)?)))
+}
+
+/// A page that ends where it is full.
+#[derive(Debug)]
+pub struct Listed {
+    /// The records, each with the sort value that a cursor needs.
+    pub records: Vec<(Record, String)>,
+    /// Whether more match behind them.
+    pub more: bool,
+}
+
+/// [`list`] for whoever asks from outside: ends early where the documents come to more than
+/// [`limits::PAGE_BYTES_MAX`], so that a page of documents that somebody filled to their limit
+/// is not held in memory a thousand times over. Has a record at least, where any match.
+///
+/// # Errors
+/// Those of the database.
+pub fn listed(conn: &mut Conn<'_>, query: &Query<'_>) -> Result<Listed> {
+    let s = page(conn, &Query { limit: query.limit.saturating_add(1), ..query.clone() })?;
+    let (mut found, mut bytes) = (Listed { records: Vec::new(), more: false }, 0);
+    conn.until(&s.sql, &s.args, |row| {
+        bytes += row.text(6)?.len();
+        let heavy = bytes > limits::PAGE_BYTES_MAX && !found.records.is_empty();
+        found.more = heavy || found.records.len() >= query.limit as usize;
+        if found.more {
+            return Ok(ControlFlow::Break(()));
+        }
+        found.records.push((read(row)?, row.get(9)?));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(found)
 }
 
 /// How many records match: exact where it is cheap, `None` where there are more

@@ -34,7 +34,7 @@ super::messages! {
         database_lost: "資料庫被刪除", "Database dropped";
         database_lost_note: "服務的資料庫不見了，機器還在；由營運者的主機還原。", "A database of the service is gone, its machines are not. The operator's host brings it back.";
         data_set: "資料集", "Data set";
-        data_set_hint: "資料集的編號（dset_…）；只用於資料庫被刪除。", "Its id, dset_…; for a dropped database only.";
+        data_set_hint: "只用於資料庫被刪除；須屬於上面選的服務。", "For a dropped database only; of a service chosen above.";
         database: "資料庫", "Database";
         database_hint: "在它的伺服器上的名稱。", "Its name at its server.";
         marker: "最新一筆資料的位置", "Where the newest record is";
@@ -56,7 +56,7 @@ super::messages! {
         scope_of_site: "{} 的所有服務，依相依關係", "all services at {}, by what they rely on";
         site: "機房", "Site";
         site_hint: "只用於整個機房。", "For a whole site only.";
-        site_none: "（沒有）", "(none)";
+        none: "（沒有）", "(none)";
         wave: "第 {} 波", "Wave {}";
         wave_after: "第 {} 波，等候 {}", "Wave {}, after {}";
         circle: "這些服務互相依賴，同時還原：{}", "These rely on each other in a circle and come back side by side: {}";

@@ -23,7 +23,7 @@ super::messages! {
         group_guard: "稽核", "Assurance";
         flows: "流程", "Flows";
         hosts: "主機與資源池", "Hosts and pools";
-        sites: "站點", "Sites";
+        sites: "機房", "Sites";
         images: "映像檔", "Images";
         customers: "客戶", "Customers";
         all_orders: "所有訂單", "All orders";

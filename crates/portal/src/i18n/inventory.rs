@@ -11,7 +11,7 @@ super::messages! {
         resource: "機器與設備", "Machine or device";
         host: "主機", "Host";
         rack: "機櫃", "Rack";
-        site: "站點", "Site";
+        site: "機房", "Site";
         power: "電力", "Power";
         cooling: "冷卻", "Cooling";
         route: "網路線路", "Network route";
@@ -30,7 +30,7 @@ super::messages! {
         key: "代號", "Key";
         key_hint: "您自己清單中的代號；匯入時用來認得它。", "The name of its row in your own lists; an import knows it by that.";
         within: "位於", "Stands in";
-        within_hint: "所在的站點、機櫃、主機或設備的代號；那裡毀損，它也一起毀損。", "The key of the site, rack, host or machine that it stands in, and is lost with.";
+        within_hint: "所在的機房、機櫃、主機或設備的代號；那裡毀損，它也一起毀損。", "The key of the site, rack, host or machine that it stands in, and is lost with.";
         nowhere: "（未指定）", "(not said)";
         repair: "修復時間", "Repair time";
         repair_hint: "毀損後多久能恢復，例如 4h、2d；不知道就留空。", "How long until it is there again after a loss, such as 4h or 2d. Empty where nobody can say.";

@@ -71,7 +71,7 @@ super::messages! {
         enrol_once: "權杖只顯示這一次，{} 前有效，只能使用一次。", "The token is shown only now, works until {}, and works once.";
         pool: "資源池", "Pool";
         pools: "資源池", "Pools";
-        site: "站點", "Site";
+        site: "機房", "Site";
         seen: "最後回報", "Last seen";
         agent_version: "代理程式", "Agent";
         machines: "機器", "Machines";
@@ -97,7 +97,7 @@ super::messages! {
         hypervisor: "虛擬化", "Hypervisor";
         certificate: "憑證到期", "Certificate runs out";
         pools_empty: "還沒有資源池", "No pools yet";
-        pools_empty_body: "先建立站點與資源池，主機才能加入。", "Make a site and a pool first: hosts join a pool.";
+        pools_empty_body: "先建立機房與資源池，主機才能加入。", "Make a site and a pool first: hosts join a pool.";
         pool_create: "新增資源池", "Add a pool";
         pool_name: "資源池名稱", "Name of the pool";
         sites_empty_body: "從您的第一個機房開始。", "Begin with your first place.";
@@ -121,9 +121,9 @@ super::messages! {
         image_url: "網址", "Address";
         image_url_hint: "https:// 開頭，或主機上的絕對路徑；留空表示放在伺服器上。", "Begins with https://, or is an absolute path on the hosts. Leave it empty where the file lies on the server.";
         sites_lead: "主機所在的地點。", "Where hosts stand.";
-        sites_empty: "還沒有站點", "No sites yet";
-        site_create: "新增站點", "Add a site";
-        site_name: "站點名稱", "Name of the site";
+        sites_empty: "還沒有機房", "No sites yet";
+        site_create: "新增機房", "Add a site";
+        site_name: "機房名稱", "Name of the site";
         site_location: "所在地", "Location";
         images_lead: "機器開機用的映像檔。", "What machines boot from.";
         images_empty: "還沒有映像檔", "No images yet";

@@ -2,7 +2,7 @@ use axum::Router;
 use axum::body::Body;
 use gate::Catalogue;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::tmf;
@@ -169,17 +169,7 @@ async fn lists_filter_sort_cut_and_page() {
         {
             let whole: Vec<_> =
                 get(&router, &format!("{THINGS}?limit=100&{query}")).await.json().as_array().unwrap().clone();
-            let (mut seen, mut next) = (Vec::new(), format!("{THINGS}?limit=4&{query}"));
-            while !next.is_empty() {
-                let page = get(&router, &next).await;
-                assert_eq!(page.status, 200, "{next}: {page:?}");
-                seen.extend(page.json().as_array().unwrap().clone());
-                next = page
-                    .header("link")
-                    .strip_prefix('<')
-                    .and_then(|l| l.split_once('>'))
-                    .map_or(String::new(), |(l, _)| l.into());
-            }
+            let seen = walked(&router, &format!("{THINGS}?limit=4&{query}")).await.concat();
             assert_eq!(seen, whole, "{query}");
             let middle = get(&router, &format!("{THINGS}?offset=10&limit=5&{query}")).await.json();
             assert_eq!(middle.as_array().unwrap()[..], whole[10.min(whole.len())..15.min(whole.len())], "{query}");
@@ -191,6 +181,56 @@ async fn lists_filter_sort_cut_and_page() {
         assert_eq!(cut[0]["relatedParty"][0], json!({"id": "p0", "role": "owner"}));
         let empty = get(&router, &format!("{THINGS}?limit=0")).await;
         assert_eq!((empty.json(), empty.header("x-total-count")), (json!([]), "25"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_that_is_none_is_on_the_record() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let operator = "INSERT INTO tenants (id, path) VALUES ($1, '/')";
+    db.write(move |conn| conn.execute(operator, &[db::Value::from(TenantId(9).to_string())])).unwrap();
+    let router = router(db.clone());
+    let liar = axum::http::Request::get(THINGS).header("authorization", "Bearer x").body(Body::empty()).unwrap();
+    assert_eq!(send(&router, liar).await.refusal().0, 401);
+    // The entry is written behind the answer; a later write has it before itself.
+    post(&router, THINGS, json!({"name": "a"})).await;
+    let first = "SELECT action, outcome FROM audit_entries ORDER BY seq LIMIT 1";
+    let read = |row: &db::Row<'_>| Ok((row.get::<String>(0)?, row.get::<String>(1)?));
+    let entry = db.read(move |conn| conn.query_one(first, &[], read)).unwrap();
+    assert_eq!(entry, ("session.authenticate".to_owned(), "refused:token.wrong".to_owned()));
+}
+
+/// The pages from this one on, each by the link of the one before.
+async fn walked(router: &Router, first: &str) -> Vec<Vec<Json>> {
+    let (mut pages, mut next) = (Vec::new(), first.to_owned());
+    while !next.is_empty() {
+        let page = get(router, &next).await;
+        assert_eq!(page.status, 200, "{next}: {page:?}");
+        pages.push(page.json().as_array().unwrap().clone());
+        let link = page.header("link").strip_prefix('<').and_then(|link| link.split_once('>'));
+        next = link.map_or(String::new(), |(link, _)| link.to_owned());
+    }
+    pages
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_huge_documents_ends_early_and_loses_none() {
+    for (router, _keep) in routers() {
+        let huge = "x".repeat(400_000);
+        for n in 0..50 {
+            let document = json!({"name": format!("n{n:02}"), "colour": "blue", "@type": "HugeThing", "huge": huge});
+            assert_eq!(post(&router, THINGS, document).await.status, 201);
+        }
+        // By index, and by looking at each.
+        for query in ["sort=name", "sort=name&colour=blue", "sort=name&offset=1&limit=49"] {
+            let query = if query.contains("limit") { query.to_owned() } else { format!("{query}&limit=1000") };
+            let pages = walked(&router, &format!("{THINGS}?{query}")).await;
+            let names: Vec<String> =
+                pages.concat().iter().map(|thing| thing["name"].as_str().unwrap().to_owned()).collect();
+            let from = usize::from(query.contains("offset"));
+            let wanted: Vec<String> = (from..50).map(|n| format!("n{n:02}")).collect();
+            assert_eq!((names, pages.len()), (wanted, 2), "{query}");
+        }
     }
 }
 

@@ -82,38 +82,41 @@ fn find(kind: &'static Kind, tx: &mut Tx<'_>, asked: &Asked) -> Result<Found> {
         return scan(kind, tx, query, &rest);
     }
     let total = records::total(tx, &Query { after: None, ..query.clone() })?;
-    let mut records = records::list(tx, &Query { limit: query.limit + 1, ..query.clone() })?;
-    let more = records.len() > query.limit as usize;
-    records.truncate(query.limit as usize);
+    let records::Listed { records, more } = records::listed(tx, &query)?;
     Ok(Found { records, total, more })
 }
 
 /// Filters that the database cannot decide: looks at the records one by one, at
-/// most [`limits::SCAN_MAX`] of them.
+/// most [`limits::SCAN_MAX`] of them. What is kept is bounded as any page is.
 fn scan(kind: &Kind, tx: &mut Tx<'_>, query: Query<'_>, rest: &[&query::Filter]) -> Result<Found> {
     const STEP: u32 = 500;
-    let (mut matches, mut kept, mut seen) = (0u64, Vec::new(), 0u64);
+    let (mut matches, mut seen) = (0u64, 0u64);
+    let (mut kept, mut bytes, mut full) = (Vec::new(), 0, false);
     let wanted = query.offset + u64::from(query.limit);
     let continued = query.after.is_some();
     let mut page = Query { offset: 0, limit: STEP, ..query.clone() };
     loop {
-        let records = records::list(tx, &page)?;
+        let records::Listed { records, more } = records::listed(tx, &page)?;
         seen += records.len() as u64;
-        let ended = records.len() < STEP as usize;
         page.after = records.last().map(|(record, value)| (value.clone(), record.id.clone()));
         for (record, value) in records {
             if rest.iter().all(|filter| filter.holds(kind, &record)) {
                 matches += 1;
-                if matches > query.offset && matches <= wanted {
-                    kept.push((record, value));
+                full |= matches > wanted;
+                if matches > query.offset && !full {
+                    bytes += serde_json::to_vec(&record.body).map_or(0, |text| text.len());
+                    full = bytes > limits::PAGE_BYTES_MAX && !kept.is_empty();
+                    if !full {
+                        kept.push((record, value));
+                    }
                 }
             }
         }
-        if ended {
+        if !more {
             let total = if continued { None } else { Some(matches) };
-            return Ok(Found { records: kept, total, more: matches > wanted });
+            return Ok(Found { records: kept, total, more: full });
         }
-        if matches > wanted && seen >= limits::SCAN_MAX {
+        if full && seen >= limits::SCAN_MAX {
             return Ok(Found { records: kept, total: None, more: true });
         }
         if seen >= limits::SCAN_MAX {
