@@ -138,17 +138,19 @@ CREATE TABLE recovery_points (
     policy       TEXT NOT NULL REFERENCES backup_policies (id),
     revision     BIGINT NOT NULL,
     cause        TEXT NOT NULL CHECK (cause IN ('schedule', 'person')),
-    state        TEXT NOT NULL CHECK (state IN ('taking', 'available', 'degraded', 'failed', 'expired')),
+    state        TEXT NOT NULL CHECK (state IN ('taking', 'available', 'degraded', 'lost', 'failed', 'expired')),
     problem      TEXT,
     attempts     BIGINT NOT NULL,
     requested_at BIGINT NOT NULL,
     taken_at     BIGINT,
     closed_at    BIGINT,
+    -- When something could first be restored from it.
+    kept_at      BIGINT,
     expired_at   BIGINT
 );
 CREATE INDEX recovery_points_by_service ON recovery_points (service, id);
 CREATE INDEX recovery_points_by_tenant ON recovery_points (tenant, id);
-CREATE INDEX recovery_points_degraded ON recovery_points (closed_at) WHERE state = 'degraded';
+CREATE INDEX recovery_points_degraded ON recovery_points (closed_at) WHERE state IN ('degraded', 'lost');
 -- One run of a service at a time.
 CREATE UNIQUE INDEX recovery_points_taking ON recovery_points (service) WHERE state = 'taking';
 
@@ -180,6 +182,7 @@ CREATE TABLE recovery_copies (
     PRIMARY KEY (point, part, position)
 ) CLUSTERED;
 CREATE INDEX recovery_copies_by_repository ON recovery_copies (repository, point) WHERE state <> 'gone';
+CREATE INDEX recovery_copies_by_snapshot ON recovery_copies (repository, snapshot) WHERE snapshot IS NOT NULL;
 CREATE INDEX recovery_copies_by_task ON recovery_copies (task) WHERE task IS NOT NULL;
 
 -- Machines that are made again from one copy of a point: a restore, or a drill. While one is open,

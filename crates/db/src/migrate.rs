@@ -18,6 +18,34 @@ pub(crate) struct Migration {
 const MIGRATIONS: &[Migration] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_history (number BIGINT PRIMARY KEY, name TEXT NOT NULL)";
+const APPLIED: &str = "SELECT number, name FROM schema_history ORDER BY number";
+
+/// What the history keeps of a migration: its name, and a digest of what it does, so that data which another
+/// edition of it has shaped is not taken for ours. Comments and spaces do nothing.
+fn told(migration: &Migration) -> String {
+    let lines = migration.sql.lines().map(|line| line.split("--").next().unwrap_or_default());
+    let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+    let digest = ring::digest::digest(&ring::digest::SHA256, words.join(" ").as_bytes());
+    format!("{} {}", migration.name, base::hex::encode(&digest.as_ref()[..8]))
+}
+
+/// The number of the newest migration that was applied, where all of them were ours.
+fn known(applied: Vec<(i64, String)>) -> Result<i64> {
+    let done = applied.last().map_or(0, |(number, _)| *number);
+    if done > newest() {
+        return Err(too_new(done));
+    }
+    let ours = |number: i64| MIGRATIONS.iter().find(|migration| migration.number == number).map(told);
+    match applied.into_iter().find(|(number, name)| ours(*number).as_ref() != Some(name)) {
+        None => Ok(done),
+        Some((_, name)) => Err(Error::conflict(
+            "schema.other",
+            format!(
+                "the database was shaped by another edition of {name}, from a version before the first release, and such data cannot be taken over; install the version that it is of, or begin with an empty database"
+            ),
+        )),
+    }
+}
 
 fn newest() -> i64 {
     MIGRATIONS.last().map_or(0, |m| m.number)
@@ -73,13 +101,10 @@ fn for_postgres(sql: &str) -> String {
 pub(crate) fn sqlite(conn: &mut rusqlite::Connection) -> Result<()> {
     conn.execute_batch(HISTORY).map_err(sqlite::translate)?;
     let done = applied(conn)?;
-    if done > newest() {
-        return Err(too_new(done));
-    }
     for migration in MIGRATIONS.iter().filter(|m| m.number > done) {
         let tx = conn.transaction().map_err(sqlite::translate)?;
         tx.execute_batch(&for_sqlite(migration.sql)).map_err(|e| broken(migration, sqlite::translate(e)))?;
-        tx.execute("INSERT INTO schema_history (number, name) VALUES (?1, ?2)", (migration.number, migration.name))
+        tx.execute("INSERT INTO schema_history (number, name) VALUES (?1, ?2)", (migration.number, told(migration)))
             .map_err(sqlite::translate)?;
         tx.commit().map_err(sqlite::translate)?;
     }
@@ -87,13 +112,14 @@ pub(crate) fn sqlite(conn: &mut rusqlite::Connection) -> Result<()> {
 }
 
 fn applied(conn: &rusqlite::Connection) -> Result<i64> {
-    conn.query_row("SELECT COALESCE(MAX(number), 0) FROM schema_history", [], |row| row.get(0))
-        .map_err(sqlite::translate)
+    let mut statement = conn.prepare(APPLIED).map_err(sqlite::translate)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(sqlite::translate)?;
+    known(rows.collect::<std::result::Result<_, _>>().map_err(sqlite::translate)?)
 }
 
 fn applied_postgres(client: &mut ::postgres::Client) -> Result<i64> {
-    let row = client.query_one("SELECT COALESCE(MAX(number), 0) FROM schema_history", &[]);
-    row.map(|row| row.get(0)).map_err(postgres::translate)
+    let rows = client.query(APPLIED, &[]).map_err(postgres::translate)?;
+    known(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// For looking beside a server, nothing may be changed: the schema must be ours already.
@@ -123,7 +149,6 @@ fn current(found: i64) -> Result<()> {
             "data.absent",
             "the database is empty: no yunwei server has used it; see that --data and --database are right",
         )),
-        found if found > newest() => Err(too_new(found)),
         found if found < newest() => Err(Error::conflict(
             "schema.older",
             format!(
@@ -140,13 +165,10 @@ pub(crate) fn postgres(client: &mut ::postgres::Client) -> Result<()> {
     client.batch_execute("SELECT pg_advisory_lock(7956723)").map_err(postgres::translate)?;
     client.batch_execute(HISTORY).map_err(postgres::translate)?;
     let done = applied_postgres(client)?;
-    if done > newest() {
-        return Err(too_new(done));
-    }
     for migration in MIGRATIONS.iter().filter(|m| m.number > done) {
         let mut tx = client.transaction().map_err(postgres::translate)?;
         tx.batch_execute(&for_postgres(migration.sql)).map_err(|e| broken(migration, postgres::translate(e)))?;
-        tx.execute("INSERT INTO schema_history (number, name) VALUES ($1, $2)", &[&migration.number, &migration.name])
+        tx.execute("INSERT INTO schema_history (number, name) VALUES ($1, $2)", &[&migration.number, &told(migration)])
             .map_err(postgres::translate)?;
         tx.commit().map_err(postgres::translate)?;
     }

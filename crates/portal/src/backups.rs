@@ -229,6 +229,7 @@ pub(crate) fn state_badge(p: &Page, state: State) -> Badge {
         State::Taking => Badge::new(Tone::Active, b.taking),
         State::Available => Badge::new(Tone::Well, b.available),
         State::Degraded => Badge::new(Tone::Care, b.degraded),
+        State::Lost => Badge::new(Tone::Danger, b.lost),
         State::Failed => Badge::new(Tone::Danger, b.failed),
         State::Expired => Badge::new(Tone::Neutral, b.expired),
     }
@@ -350,12 +351,11 @@ fn way(p: &Page, beside: bool) -> &'static str {
     if beside { p.t.backups.beside } else { p.t.backups.in_place }
 }
 
-/// The four answers, of what is known.
-fn answers(p: &Page, protected: &Protected, plan: Option<&Plan>) -> Vec<Told> {
+/// Whether there is anything to bring back, by the newest point.
+fn whether(p: &Page, protected: &Protected) -> Told {
     let b = &p.t.backups;
-    let newest = protected.newest.as_ref();
     let when = |at: Timestamp| crate::fmt::date_time(at, p.lang);
-    let can = match newest {
+    match protected.newest.as_ref() {
         Some(point) => {
             let note = point.taken_at.map(|at| p.with(b.yes_of, when(at))).unwrap_or_default();
             match point.state {
@@ -365,6 +365,20 @@ fn answers(p: &Page, protected: &Protected, plan: Option<&Plan>) -> Vec<Told> {
         }
         None if protected.policy.is_some() => Told::judged(b.can_i, Tone::Care, b.not_yet, String::new()),
         None => Told::judged(b.can_i, Tone::Danger, b.not_at_all, b.not_at_all_body.to_owned()),
+    }
+}
+
+/// The four answers, of what is known.
+fn answers(p: &Page, protected: &Protected, planned: Option<&Planned>) -> Vec<Told> {
+    let plan = planned.and_then(|planned| planned.as_ref().ok());
+    // Whoever may not plan a restore is told what the point says.
+    let none = |error: &&base::Error| NOT_NOW.contains(&error.code());
+    let refused = planned.and_then(|planned| planned.as_ref().err()).filter(none);
+    let b = &p.t.backups;
+    let when = |at: Timestamp| crate::fmt::date_time(at, p.lang);
+    let can = match refused {
+        Some(why) => Told::judged(b.can_i, Tone::Danger, b.not_now, said_of(p.lang, why.code(), why.message())),
+        None => whether(p, protected),
     };
     let lost = match protected.age_seconds {
         Some(age) => Told::plain(b.how_much, p.with(b.last_span, p.span(age)), String::new()),
@@ -378,8 +392,7 @@ fn answers(p: &Page, protected: &Protected, plan: Option<&Plan>) -> Vec<Told> {
         Some((_, None)) => Told::plain(b.how_fast, b.unknown_speed.to_owned(), b.unknown_speed_body.to_owned()),
         None => Told::plain(b.how_fast, b.unknown_speed.to_owned(), String::new()),
     };
-    let drilled = newest.and_then(|point| point.copies().filter_map(|copy| copy.drilled_at).max());
-    let proven = match drilled {
+    let proven = match protected.proven_at {
         Some(at) => Told::judged(b.proven, Tone::Well, when(at), b.proven_body.to_owned()),
         None => Told::judged(b.proven, Tone::Care, b.never, b.never_body.to_owned()),
     };
@@ -392,8 +405,14 @@ fn this(id: &str) -> points::ServiceRef {
     points::ServiceRef { id: id.to_owned() }
 }
 
-/// The plan as things stand; nothing where there is none to be had.
-async fn plan_of(s: &Signed, ask: Ask) -> Result<std::result::Result<Plan, base::Error>> {
+/// How a service would be brought back as things stand, or why not.
+type Planned = std::result::Result<Plan, base::Error>;
+
+/// Why nothing can be brought back just now, whoever asks.
+const NOT_NOW: [&str; 4] = ["recovery.no_point", "recovery.no_copy", "recovery.incomplete", "restore.nowhere"];
+
+/// The plan as things stand.
+async fn plan_of(s: &Signed, ask: Ask) -> Result<Planned> {
     match s.call(&restores::PLAN, ask).await {
         Ok(plan) => Ok(Ok(plan)),
         Err(error)
@@ -416,7 +435,7 @@ pub(crate) async fn shelter(s: &Signed, id: &str) -> Result<Option<Shelter>> {
         Err(error) => return Err(error),
     };
     let plan = match protected.newest {
-        Some(_) => plan_of(s, Ask { id: id.to_owned(), ..Ask::default() }).await?.ok(),
+        Some(_) => Some(plan_of(s, Ask { id: id.to_owned(), ..Ask::default() }).await?),
         None => None,
     };
     Ok(Some(Shelter { told: answers(s.p(), &protected, plan.as_ref()) }))
@@ -449,7 +468,7 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
     let protected = s.call(&protections::GET, this(&id)).await?;
     let (points, doing) = list(&s, &id).await?;
     let plan = match protected.newest {
-        Some(_) => plan_of(&s, Ask { id: id.clone(), ..Ask::default() }).await?.ok(),
+        Some(_) => Some(plan_of(&s, Ask { id: id.clone(), ..Ask::default() }).await?),
         None => None,
     };
     let mut page = s.p().clone();

@@ -25,6 +25,7 @@ use continuity::drills::scope::{Scope, Sequence};
 use continuity::evidence;
 use continuity::inventory::actions::{GET as THING, LIST as THINGS, ListInventory, ThingRef};
 use continuity::inventory::{Kind, Thing};
+use continuity::plan::versions::Approval;
 use drivers::wire::{DataSource, Marker};
 use provisioning::services;
 
@@ -723,6 +724,18 @@ pub(crate) async fn events(s: Signed, Path(id): Path<String>) -> Answer {
     }))
 }
 
+/// Who had approved what was drilled.
+fn approved(p: &Page, approval: Option<&Approval>) -> String {
+    let d = &p.t.drills;
+    approval.map_or_else(
+        || d.not_approved.to_owned(),
+        |approval| {
+            let when = approval.at.map(|at| crate::fmt::date(at, p.lang)).unwrap_or_default();
+            format!("{} · {} · {when}", approval.by, p.with(d.in_version, approval.version))
+        },
+    )
+}
+
 /// `GET /drills/{id}/evidence`
 pub(crate) async fn show_evidence(s: Signed, Path(id): Path<String>) -> Answer {
     let (p, d) = (s.p(), &s.t().drills);
@@ -733,6 +746,7 @@ pub(crate) async fn show_evidence(s: Signed, Path(id): Path<String>) -> Answer {
         (d.scope, comes_back(&s, terms).await),
         (d.scenario, scenario(d, &terms.scenario).to_owned()),
         (d.planned_by, run.body.planned_by.clone()),
+        (d.approved_by, approved(p, run.body.approved.as_ref())),
         (d.started_by, run.started_by.clone()),
         (d.owner, terms.owner.clone()),
     ];

@@ -101,7 +101,8 @@ fn of_resources(tx: &mut Tx<'_>, fact: &resources::Fact) -> Result<()> {
             backups::work::task_ended(tx, task, subject_kind, subject_id)
         }
         F::LifeObserved { intent, seq, .. } => usage::life_observed(tx, intent, *seq),
-        F::HostEnrolled { .. } | F::HostChanged { .. } | F::HostSilent { .. } | F::HostReturned { .. } => Ok(()),
+        F::HostChanged { host } => backups::findings::host_changed(tx, host.parse()?),
+        F::HostEnrolled { .. } | F::HostSilent { .. } | F::HostReturned { .. } => Ok(()),
         F::OrphansObserved { .. } | F::ConsoleCaptured { .. } => Ok(()),
     }
 }

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use base::Result;
 use billing::bills;
 use continuity::alarms::actions as alarms;
-use continuity::backups::{places as backup_places, points, policies, protections, repositories};
+use continuity::backups::{findings as backup_findings, places as backup_places, points, policies, protections, repositories};
 use continuity::bia;
 use continuity::control_plane;
 use continuity::datasets;
@@ -119,6 +119,7 @@ pub static ROUTES: &[Route] = &[
     Route::get("/backup-places/{id}", &backup_places::GET),
     Route::patch("/backup-places/{id}", &backup_places::UPDATE),
     Route::act("/backup-places/{id}/credential", &backup_places::SET_CREDENTIAL),
+    Route::act("/backup-places/{id}/renew", &backup_findings::RENEW),
     Route::post("/backup-policies", &policies::CREATE),
     Route::get("/backup-policies", &policies::LIST),
     Route::get("/backup-policies/{id}", &policies::GET),

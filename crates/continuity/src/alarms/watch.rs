@@ -45,7 +45,7 @@ pub fn backed_up(tx: &mut Tx<'_>, point: &str) -> Result<()> {
     let service = point.service.as_str();
     let told = || point.problem.clone().unwrap_or_else(|| problem("backup.incomplete", "not every copy is there"));
     match point.state {
-        State::Failed => return raise(tx, &service_wrong(&point, Cause::BackupFailed, told())),
+        State::Failed | State::Lost => return raise(tx, &service_wrong(&point, Cause::BackupFailed, told())),
         State::Degraded => {
             clear(tx, "service", service, &[Cause::BackupFailed, Cause::BackupOverdue])?;
             raise(tx, &service_wrong(&point, Cause::BackupDegraded, told()))?;

@@ -2,8 +2,9 @@
 //!
 //! Three copies of the data, the original counted; on two media that do not fail together; one
 //! of them at another site; one that nobody can change; and no errors when it was brought back.
-//! A copy counts when it was looked at and found whole. The last digit is met by a restore that
-//! was really made and by nothing else: until then it is *not proven*, which is not *met*.
+//! A copy counts when it was looked at and found whole, and where it lies is heard of. The last digit
+//! is met by a restore of the service that was really made from the place of one of its copies in the
+//! last 93 days, and by nothing else: until then it is *not proven*, which is not *met*.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +27,7 @@ pub struct Seen {
     pub verified: bool,
     /// It was looked at and something was wrong.
     pub faulty: bool,
-    /// When a restore from it was made last and its data was right.
+    /// When the service was last restored from its place and its data was right, where that still speaks for it.
     pub drilled_at: Option<Timestamp>,
 }
 

@@ -15,11 +15,14 @@
 //! | [`protections`] | which service by which policy, and how well: 3-2-1-1-0 |
 //! | [`points`] | recovery points and their copies |
 //! | [`work`] | the flow's steps |
+//! | [`findings`] | what is found of a repository is true of every copy in it |
 //! | [`upkeep`] | the scheduler: due, incomplete, expired, forgotten |
 //! | [`schedule`], [`retention`], [`digits`] | the rules, pure |
 //!
 //! **Invariants** (each with its test in `tests`)
 //! - a point is `available` only where every copy of its policy was stored and looked at;
+//! - what is found of a repository is said of every copy in it, and nothing of a point that was good is
+//!   removed because of it;
 //! - a copy is let go only while the newest good point of its service is in every place;
 //! - what opens a repository is in no task, no outcome and no row in clear; a host is given it
 //!   for an open task of its own, and never what lets one remove at a server or in a bucket.
@@ -27,6 +30,7 @@
 //! **Not here.** The engine (`vault`), how a host takes disks (`agent`), bringing back ([`crate::recoveries`]).
 
 pub mod digits;
+pub mod findings;
 pub mod places;
 pub mod points;
 pub mod policies;
@@ -58,6 +62,7 @@ pub static ACTIONS: &[&dyn AnyAction] = &[
     &places::LIST,
     &places::GET,
     &places::UPDATE,
+    &findings::RENEW,
     &places::SET_CREDENTIAL,
     &repositories::LIST,
     &repositories::REVEAL,

@@ -206,7 +206,18 @@ pub fn load(conn: &mut Conn<'_>, id: BackupPlaceId) -> Result<BackupPlace> {
     found.ok_or_else(|| Error::not_found("backupPlace.not_found", format!("there is no place for copies {id}")))
 }
 
-fn granted(tx: &mut Tx<'_>, action: &str, id: BackupPlaceId) -> Result<BackupPlace> {
+/// Why what lies at a place cannot be counted on now: the host that it is lost with is gone, or silent.
+pub(crate) fn out_of_reach(tx: &mut Tx<'_>, place: &BackupPlace) -> Result<Option<&'static str>> {
+    let Some(host) = place.location.host().or(place.host) else { return Ok(None) };
+    let known = hosts::load(tx, host)?;
+    Ok(match known.state {
+        hosts::State::Retired => Some("is lost with a host that was retired"),
+        _ if !known.reachable => Some("is lost with its host while that is not heard of"),
+        _ => None,
+    })
+}
+
+pub(super) fn granted(tx: &mut Tx<'_>, action: &str, id: BackupPlaceId) -> Result<BackupPlace> {
     let found = load(tx, id)?;
     let tenant = found.tenant;
     tx.grant(action, "backupPlace", &id.to_string(), tenant, Class::Internal, found).map(gate::Granted::into_inner)

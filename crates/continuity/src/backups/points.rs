@@ -41,15 +41,18 @@ pub enum State {
     Available,
     /// Something can be restored from it, and not every copy is there.
     Degraded,
-    /// Nothing can be restored from it.
+    /// It was good, and no copy of it was found whole since. It stays while its rules keep it: a disk that is
+    /// mounted again, or a repository that was mended, brings it back.
+    Lost,
+    /// Nothing could ever be restored from it.
     Failed,
     /// Its rules have let it go.
     Expired,
 }
 
 impl State {
-    pub(crate) const ALL: [State; 5] =
-        [State::Taking, State::Available, State::Degraded, State::Failed, State::Expired];
+    pub(crate) const ALL: [State; 6] =
+        [State::Taking, State::Available, State::Degraded, State::Lost, State::Failed, State::Expired];
 
     /// The word that is stored.
     pub fn word(self) -> &'static str {
@@ -57,6 +60,7 @@ impl State {
             State::Taking => "taking",
             State::Available => "available",
             State::Degraded => "degraded",
+            State::Lost => "lost",
             State::Failed => "failed",
             State::Expired => "expired",
         }
@@ -257,6 +261,9 @@ pub struct RecoveryPoint {
     pub parts: Vec<Part>,
     #[serde(skip)]
     pub(crate) attempts: i64,
+    /// Something could be restored from it once.
+    #[serde(skip)]
+    pub(crate) was_good: bool,
 }
 
 impl RecoveryPoint {
@@ -289,6 +296,14 @@ pub(crate) fn judge(parts: &[Part]) -> State {
             State::Degraded
         }
         _ => State::Failed,
+    }
+}
+
+/// [`judge`], of a point that may have been good before.
+fn standing(point: &RecoveryPoint) -> State {
+    match judge(&point.parts) {
+        State::Failed if point.was_good => State::Lost,
+        state => state,
     }
 }
 
@@ -345,7 +360,7 @@ pub(crate) fn begin(tx: &mut Tx<'_>, service: &str, by_hand: bool) -> Result<Rec
 
 /// Works on a point once more: what is missing is brought, every copy is looked at again.
 pub(crate) fn again(tx: &mut Tx<'_>, point: &RecoveryPoint) -> Result<()> {
-    if !point.state.is_restorable() {
+    if !point.state.is_restorable() && point.state != State::Lost {
         let message = format!("the point is {}: there is nothing to look at", point.state.word());
         return Err(Error::conflict("recoveryPoint.state", message));
     }
@@ -386,12 +401,25 @@ pub(crate) fn found(
     let copy = point.copies().find(|copy| Some(copy.place) == place && copy.part == part);
     let Some(copy) = copy.filter(|copy| verified(copy)) else { return Ok(()) };
     store::set_found(tx, id, copy, Some(state), Some(problem))?;
-    let now = judge(&load(tx, id)?.parts);
-    if !point.state.is_restorable() || now == point.state {
+    rejudge(tx, id)
+}
+
+/// A point whose copies stand otherwise than they did is what they are now.
+pub(crate) fn rejudge(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<()> {
+    let point = load(tx, id)?;
+    let now = standing(&point);
+    if !matches!(point.state, State::Available | State::Degraded | State::Lost) || now == point.state {
         return Ok(());
     }
-    store::close(tx, id, now, Some(problem))?;
+    let why = lacking(&point).filter(|_| now != State::Available);
+    store::close(tx, id, now, why.as_ref())?;
     tx.fact(Fact::closed(now, id.to_string(), point.service.clone()), point.tenant)
+}
+
+/// What a point's copies lack, by the first that says so.
+fn lacking(point: &RecoveryPoint) -> Option<Problem> {
+    let copies = point.copies().find(|copy| !verified(copy)).and_then(|copy| copy.problem.clone());
+    copies.or_else(|| point.parts.iter().find_map(unread))
 }
 
 /// Ends an attempt: what the point is now follows from its copies, and why from whoever says so.
@@ -400,9 +428,7 @@ pub(crate) fn settle(tx: &mut Tx<'_>, id: RecoveryPointId, problem: Option<Probl
     if point.state != State::Taking {
         return Ok(point);
     }
-    let state = judge(&point.parts);
-    let lacking = point.copies().find(|copy| !verified(copy)).and_then(|copy| copy.problem.clone());
-    let lacking = lacking.or_else(|| point.parts.iter().find_map(unread));
+    let state = standing(&point);
     let untold = || Problem {
         code: "backup.incomplete".to_owned(),
         message: "not every copy is there".to_owned(),
@@ -410,7 +436,7 @@ pub(crate) fn settle(tx: &mut Tx<'_>, id: RecoveryPointId, problem: Option<Probl
     };
     let problem = match state {
         State::Available => None,
-        _ => Some(problem.or(lacking).unwrap_or_else(untold)),
+        _ => Some(problem.or_else(|| lacking(&point)).unwrap_or_else(untold)),
     };
     store::close(tx, id, state, problem.as_ref())?;
     let (point_id, service, tenant) = (id.to_string(), point.service.clone(), point.tenant);

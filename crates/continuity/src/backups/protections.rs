@@ -3,6 +3,8 @@
 //! Attached by hand, or by the catalog: a service whose characteristic `backupPolicy` is the name
 //! of a policy gets it when it becomes active. It ends with the service; its points stay.
 
+use std::time::Duration;
+
 use base::Result;
 use base::id::TenantId;
 use base::time::Timestamp;
@@ -17,8 +19,9 @@ use serde_json::Value as Json;
 
 use super::digits::{self, Digit, Original, Seen};
 use super::places::{self, Immutability};
-use super::points::{CopyState, RecoveryPoint, ServiceRef, service};
+use super::points::{CopyState, PartKind, RecoveryCopy, RecoveryPoint, ServiceRef, service};
 use super::policies::{self, BackupPolicy};
+use super::store::Proven;
 use super::{Fact, points, store};
 use crate::BackupPolicyId;
 use crate::datasets;
@@ -65,10 +68,17 @@ pub struct Protected {
     pub age_seconds: Option<i64>,
     /// 3-2-1-1-0, digit by digit, of that point.
     pub digits: Vec<Digit>,
+    /// When something of the service was last brought back from a copy and was right.
+    #[schemars(with = "Option<String>")]
+    pub proven_at: Option<Timestamp>,
 }
 
+/// For how long a restore that was right speaks for its place: a quarter of a year and a day.
+const PROVEN_FOR: Duration = Duration::from_secs(93 * 86_400);
+
 /// The copies of a point as the rule sees them: one for each place, whole where each part's is.
-fn seen(tx: &mut Tx<'_>, point: &RecoveryPoint) -> Result<Vec<Seen>> {
+fn seen(tx: &mut Tx<'_>, point: &RecoveryPoint, proven: &[Proven]) -> Result<Vec<Seen>> {
+    let since = tx.now - PROVEN_FOR;
     let mut all: Vec<Seen> = Vec::new();
     let Some(first) = point.parts.first() else { return Ok(all) };
     for of_first in &first.copies {
@@ -76,12 +86,18 @@ fn seen(tx: &mut Tx<'_>, point: &RecoveryPoint) -> Result<Vec<Seen>> {
         let same: Vec<_> = point.copies().filter(|copy| copy.place == of_first.place).collect();
         let faulty = |state| matches!(state, CopyState::Damaged | CopyState::Missing);
         let whole = same.len() == point.parts.len() && same.iter().all(|copy| copy.state == CopyState::Verified);
-        let drilled = same.iter().map(|copy| copy.drilled_at).min().flatten();
+        let proven = |copy: &&RecoveryCopy| {
+            let part = point.part(&copy.part).filter(|part| part.kind == PartKind::DataSet);
+            let of = part.map(|part| part.part.as_str()).unwrap_or_default();
+            proven.iter().find(|proven| proven.repository == copy.repository && proven.part == of).map(|proven| proven.at)
+        };
+        let drilled = same.iter().map(proven).min().flatten().filter(|at| *at >= since);
+        let there = places::out_of_reach(tx, &place)?.is_none();
         all.push(Seen {
             medium: place.medium(),
             site: place.site,
             immutable: place.immutability != Immutability::None,
-            verified: whole,
+            verified: whole && there,
             faulty: same.iter().any(|copy| faulty(copy.state)),
             drilled_at: drilled.filter(|_| whole),
             place: place.name,
@@ -109,7 +125,8 @@ fn protected(tx: &mut Tx<'_>, service: &str) -> Result<Protected> {
         place_names.push(places::load(tx, place)?.name);
     }
     let newest = store::newest(tx, service)?.map(|id| points::load(tx, id)).transpose()?;
-    let copies = newest.as_ref().map(|point| seen(tx, point)).transpose()?.unwrap_or_default();
+    let proven = store::proven(tx, service)?;
+    let copies = newest.as_ref().map(|point| seen(tx, point, &proven)).transpose()?.unwrap_or_default();
     let original = original(tx, service)?;
     let age = newest.as_ref().and_then(|point| point.taken_at).map(|at| tx.now.duration_since(at).as_secs());
     Ok(Protected {
@@ -119,6 +136,7 @@ fn protected(tx: &mut Tx<'_>, service: &str) -> Result<Protected> {
         taking: store::taking(tx, service)?,
         age_seconds: age,
         digits: digits::digits(original.as_ref(), &copies),
+        proven_at: proven.iter().map(|proven| proven.at).max(),
         newest,
         policy,
     })

@@ -129,7 +129,7 @@ fn read_copy(row: &Row) -> Result<RecoveryCopy> {
 
 /// A point with all that is in it.
 pub(crate) fn point(conn: &mut Conn<'_>, id: RecoveryPointId) -> Result<Option<RecoveryPoint>> {
-    let sql = "SELECT id, service, tenant, policy, revision, cause, state, problem, attempts, requested_at, taken_at, closed_at, expired_at FROM recovery_points WHERE id = $1";
+    let sql = "SELECT id, service, tenant, policy, revision, cause, state, problem, attempts, requested_at, taken_at, closed_at, expired_at, kept_at FROM recovery_points WHERE id = $1";
     let found = conn.query_opt(sql, args![id], |row| {
         let (cause, state): (String, String) = (row.get(5)?, row.get(6)?);
         Ok(RecoveryPoint {
@@ -146,6 +146,7 @@ pub(crate) fn point(conn: &mut Conn<'_>, id: RecoveryPointId) -> Result<Option<R
             taken_at: row.get(10)?,
             closed_at: row.get(11)?,
             expired_at: row.get(12)?,
+            was_good: row.get::<Option<i64>>(13)?.is_some(),
             parts: Vec::new(),
         })
     })?;
@@ -206,8 +207,9 @@ pub(crate) fn reopen(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<()> {
 pub(crate) fn close(tx: &mut Tx<'_>, id: RecoveryPointId, state: State, problem: Option<&Problem>) -> Result<()> {
     let (now, problem) = (tx.now, problem.map(text).transpose()?);
     tx.execute(
-        "UPDATE recovery_points SET state = $2, problem = $3, closed_at = $4, attempts = attempts + 1 WHERE id = $1",
-        args![id, state.word(), problem, now],
+        "UPDATE recovery_points SET state = $2, problem = $3, closed_at = $4, attempts = attempts + 1,
+             kept_at = CASE WHEN $5 = 1 THEN COALESCE(kept_at, $4) ELSE kept_at END WHERE id = $1",
+        args![id, state.word(), problem, now, state.is_restorable()],
     )
     .map(drop)
 }
@@ -270,14 +272,14 @@ pub(crate) fn set_proven(tx: &mut Tx<'_>, point: RecoveryPointId, repository: Re
 
 /// Points that lack a copy and were last worked on before then: services, tenants and points.
 pub(crate) fn degraded(conn: &mut Conn<'_>, before: Timestamp) -> Result<Vec<(RecoveryPointId, TenantId)>> {
-    let sql = "SELECT id, tenant FROM recovery_points WHERE state = 'degraded' AND closed_at <= $1
+    let sql = "SELECT id, tenant FROM recovery_points WHERE state IN ('degraded', 'lost') AND closed_at <= $1
          AND EXISTS (SELECT 1 FROM recovery_copies c WHERE c.point = recovery_points.id AND c.state <> 'verified') ORDER BY closed_at LIMIT $2";
     conn.query(sql, args![before, limits::PAGE_MAX], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// The points of a service as retention sees them. One that is being worked on is not judged.
 pub(crate) fn judged(conn: &mut Conn<'_>, service: &str) -> Result<Vec<Point>> {
-    let sql = "SELECT id, COALESCE(taken_at, requested_at), state FROM recovery_points WHERE service = $1 AND state IN ('available', 'degraded', 'failed')";
+    let sql = "SELECT id, COALESCE(taken_at, requested_at), state FROM recovery_points WHERE service = $1 AND state IN ('available', 'degraded', 'lost', 'failed')";
     conn.query(sql, args![service], |row| {
         let state: String = row.get(2)?;
         let restorable = state != "failed";
@@ -290,8 +292,14 @@ pub(crate) fn may_let_go(tx: &mut Tx<'_>, points: &[Point], policy: &BackupPolic
     let newest = points.iter().filter(|point| point.good).max_by_key(|point| (point.taken_at, point.id));
     let Some(newest) = newest else { return Ok(false) };
     let point = super::points::load(tx, newest.id)?;
-    let whole = |part: &Part| part.copies.iter().filter(|copy| copy.state == CopyState::Verified).count();
-    let least = point.parts.iter().map(whole).min().unwrap_or(0);
+    let mut silent = BTreeSet::new();
+    for copy in point.copies() {
+        if super::places::out_of_reach(tx, &super::places::load(tx, copy.place)?)?.is_some() {
+            silent.insert(copy.place);
+        }
+    }
+    let whole = |copy: &&RecoveryCopy| copy.state == CopyState::Verified && !silent.contains(&copy.place);
+    let least = point.parts.iter().map(|part| part.copies.iter().filter(whole).count()).min().unwrap_or(0);
     let wanted = super::policies::at(tx, point.policy, point.policy_revision)?.terms.places.len();
     Ok(retention::may_let_go(least, wanted.min(policy.terms.places.len())))
 }
@@ -302,7 +310,7 @@ pub(crate) fn last_of_parts(conn: &mut Conn<'_>, service: &str) -> Result<BTreeS
     let sql = "SELECT MAX(c.point) FROM recovery_points p JOIN recovery_copies c ON c.point = p.id AND c.state = 'verified'
          WHERE p.service = $1 AND p.state IN ('available', 'degraded') AND c.part IN (
              SELECT r.part FROM recovery_parts r WHERE r.point =
-                 (SELECT MAX(n.id) FROM recovery_points n WHERE n.service = $1 AND n.state IN ('available', 'degraded', 'failed')))
+                 (SELECT MAX(n.id) FROM recovery_points n WHERE n.service = $1 AND n.state IN ('available', 'degraded', 'lost', 'failed')))
          GROUP BY c.part";
     Ok(conn.query(sql, args![service], |row| row.get(0))?.into_iter().collect())
 }
@@ -311,7 +319,7 @@ pub(crate) fn last_of_parts(conn: &mut Conn<'_>, service: &str) -> Result<BTreeS
 /// from stays for as long as that lasts.
 pub(crate) fn expire(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<bool> {
     let now = tx.now;
-    let sql = "UPDATE recovery_points SET state = 'expired', expired_at = $2 WHERE id = $1 AND state IN ('available', 'degraded', 'failed')
+    let sql = "UPDATE recovery_points SET state = 'expired', expired_at = $2 WHERE id = $1 AND state IN ('available', 'degraded', 'lost', 'failed')
          AND NOT EXISTS (SELECT 1 FROM recoveries r WHERE r.point = recovery_points.id AND r.ended_at IS NULL)
          AND NOT EXISTS (SELECT 1 FROM data_restores d WHERE recovery_points.id IN (d.point, d.logs_of) AND d.state = 'running')";
     Ok(tx.execute(sql, args![id, now])? > 0)
@@ -429,11 +437,12 @@ pub(crate) fn repositories_of_task(
          WHERE c.point = $1 AND m.task = $2 AND c.position = 0";
     let own = "SELECT DISTINCT repository FROM recovery_copies WHERE point = $1 AND task = $2";
     let source = "SELECT DISTINCT f.repository FROM recovery_copies f JOIN recovery_copies c ON c.point = f.point AND c.part = f.part
-         WHERE c.point = $1 AND c.task = $2 AND f.position = 0";
+         WHERE c.point = $1 AND c.task = $2 AND f.position <> c.position AND f.snapshot = $3";
     match work {
         Work::BackUpMachine { .. } | Work::BackUpData { .. } => of(tx, first),
-        Work::CopySnapshots { .. } => {
-            let from: Vec<RepositoryId> = of(tx, source)?;
+        Work::CopySnapshots { snapshots } => {
+            let from = args![point, task.as_str(), snapshots.first()];
+            let from: Vec<RepositoryId> = tx.query(source, from, |row| row.get(0))?;
             let to: Vec<RepositoryId> = of(tx, own)?;
             Ok([from, to].concat())
         }
@@ -478,4 +487,131 @@ pub(crate) fn gone(tx: &mut Tx<'_>, repository: RepositoryId, snapshots: &[Strin
         )?;
     }
     Ok(())
+}
+
+// What is found of a repository.
+
+/// Whatever was whole in a repository is not: the points that this is of. They are not completed by
+/// themselves, for there is nowhere to bring their copies.
+pub(crate) fn lose(
+    tx: &mut Tx<'_>,
+    repository: RepositoryId,
+    state: CopyState,
+    problem: &Problem,
+    attempts: i64,
+) -> Result<Vec<RecoveryPointId>> {
+    let (now, problem) = (tx.now, text(problem)?);
+    let sql = "SELECT DISTINCT p.id FROM recovery_copies c JOIN recovery_points p ON p.id = c.point
+         WHERE c.repository = $1 AND c.state = 'verified' AND p.state IN ('available', 'degraded') ORDER BY p.id";
+    let points: Vec<RecoveryPointId> = tx.query(sql, args![repository], |row| row.get(0))?;
+    for point in &points {
+        tx.execute(
+            "UPDATE recovery_copies SET state = $3, problem = $4, checked_at = $5 WHERE point = $1 AND repository = $2 AND state = 'verified'",
+            args![point, repository, state.word(), problem, now],
+        )?;
+        tx.execute("UPDATE recovery_points SET attempts = $2 WHERE id = $1", args![point, attempts])?;
+    }
+    Ok(points)
+}
+
+/// A snapshot was looked at on the way: the points of which a copy stands otherwise now.
+pub(crate) fn seen(
+    tx: &mut Tx<'_>,
+    repository: RepositoryId,
+    snapshot: &str,
+    state: CopyState,
+    problem: Option<&Problem>,
+) -> Result<Vec<RecoveryPointId>> {
+    let (now, problem) = (tx.now, problem.map(text).transpose()?);
+    let sql = "SELECT c.point, c.state FROM recovery_copies c JOIN recovery_points p ON p.id = c.point
+         WHERE c.repository = $1 AND c.snapshot = $2 AND c.state IN ('verified', 'damaged', 'missing')
+         AND p.state IN ('available', 'degraded', 'lost')";
+    let known: Vec<(RecoveryPointId, String)> =
+        tx.query(sql, args![repository, snapshot], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    for (point, _) in &known {
+        tx.execute(
+            "UPDATE recovery_copies SET state = $4, problem = $5, checked_at = $6 WHERE point = $1 AND repository = $2 AND snapshot = $3",
+            args![point, repository, snapshot, state.word(), problem, now],
+        )?;
+    }
+    Ok(known.into_iter().filter(|(_, was)| was != state.word()).map(|(point, _)| point).collect())
+}
+
+/// Snapshots in a repository that something is wrong with, and those from one to another.
+pub(crate) fn to_look_at(
+    conn: &mut Conn<'_>,
+    repository: RepositoryId,
+    (from, to): (&str, &str),
+    limit: usize,
+) -> Result<Vec<String>> {
+    let of = "SELECT DISTINCT c.snapshot FROM recovery_copies c JOIN recovery_points p ON p.id = c.point
+         WHERE c.repository = $1 AND c.snapshot >= $2 AND c.snapshot < $3 AND p.state IN ('available', 'degraded', 'lost')";
+    let (wrong, others) = ("c.state IN ('damaged', 'missing')", "c.state = 'verified'");
+    let mut all: Vec<String> = Vec::new();
+    for (which, from, to) in [(wrong, "", "g"), (others, from, to)] {
+        let sql = format!("{of} AND {which} ORDER BY c.snapshot LIMIT $4");
+        let room = i64::try_from(limit.saturating_sub(all.len())).unwrap_or(0);
+        all.extend(conn.query(&sql, args![repository, from, to, room], |row| row.get::<String>(0))?);
+    }
+    Ok(all)
+}
+
+/// Repositories in directories of a host.
+pub(crate) fn in_directories_of(tx: &mut Tx<'_>, host: base::id::HostId) -> Result<Vec<RepositoryId>> {
+    let sql = "SELECT r.id, r.place FROM backup_repositories r JOIN backup_places p ON p.id = r.place WHERE p.host = $1 ORDER BY r.id";
+    let all: Vec<(RepositoryId, crate::BackupPlaceId)> =
+        tx.query(sql, args![host], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut found = Vec::new();
+    for (repository, place) in all {
+        if super::places::load(tx, place)?.location.host() == Some(host) {
+            found.push(repository);
+        }
+    }
+    Ok(found)
+}
+
+/// The repositories at a place, each with the number of its copies that were found whole.
+pub(crate) fn wholes(conn: &mut Conn<'_>, place: crate::BackupPlaceId) -> Result<Vec<(RepositoryId, i64)>> {
+    let sql = "SELECT r.id, (SELECT COUNT(*) FROM recovery_copies c WHERE c.repository = r.id AND c.state = 'verified'
+             AND EXISTS (SELECT 1 FROM recovery_points p WHERE p.id = c.point AND p.state IN ('taking', 'available', 'degraded', 'lost')))
+         FROM backup_repositories r WHERE r.place = $1 AND r.state = 'made' ORDER BY r.id";
+    conn.query(sql, args![place], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// A repository is to be made anew: what was in it is missing, and is brought again from other copies.
+pub(crate) fn renew(tx: &mut Tx<'_>, repository: RepositoryId) -> Result<()> {
+    let now = tx.now;
+    tx.execute(
+        "UPDATE backup_repositories SET state = 'new', master = NULL, repository = NULL, made_at = NULL, problem = NULL, task = NULL, checks = 0 WHERE id = $1",
+        args![repository],
+    )?;
+    tx.execute(
+        "UPDATE recovery_copies SET state = 'missing', snapshot = NULL WHERE repository = $1 AND state IN ('stored', 'damaged', 'missing')
+         AND NOT EXISTS (SELECT 1 FROM recovery_points p WHERE p.id = recovery_copies.point AND p.state = 'taking')",
+        args![repository],
+    )?;
+    tx.execute(
+        "UPDATE recovery_points SET attempts = 0, closed_at = $2 WHERE state = 'degraded'
+         AND EXISTS (SELECT 1 FROM recovery_copies c WHERE c.point = recovery_points.id AND c.repository = $1 AND c.state = 'missing')",
+        args![repository, now],
+    )
+    .map(drop)
+}
+
+/// When restores from each repository were right last: of a service's machines, and of each of its data sets.
+pub(crate) fn proven(conn: &mut Conn<'_>, service: &str) -> Result<Vec<Proven>> {
+    let sql = "SELECT CASE WHEN m.kind = 'machine' THEN '' ELSE m.part END, c.repository, MAX(c.drilled_at)
+         FROM recovery_points p JOIN recovery_copies c ON c.point = p.id JOIN recovery_parts m ON m.point = c.point AND m.part = c.part
+         WHERE p.service = $1 AND c.drilled_at IS NOT NULL GROUP BY 1, 2";
+    conn.query(sql, args![service], |row| Ok(Proven { part: row.get(0)?, repository: row.get(1)?, at: row.get(2)? }))
+}
+
+/// When a restore from a repository was right last.
+pub(crate) struct Proven {
+    /// The data set; empty for machines.
+    pub part: String,
+    /// The repository.
+    pub repository: RepositoryId,
+    /// When.
+    pub at: Timestamp,
 }

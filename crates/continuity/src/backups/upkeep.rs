@@ -36,7 +36,7 @@ use crate::{RecoveryPointId, RepositoryId, alarms};
 /// How long a point that lacks copies is left alone at first; doubled each time.
 const COMPLETE_AFTER: Duration = Duration::from_secs(15 * 60);
 /// How often it is tried to complete a point.
-const ATTEMPTS_MAX: i64 = 8;
+pub(super) const ATTEMPTS_MAX: i64 = 8;
 /// The kind of job that removes at servers and buckets.
 const FORGET: &str = "backup.forget";
 
@@ -111,7 +111,7 @@ fn complete(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<()> {
     let waited = point.closed_at.map_or(0, |closed| micros(tx.now) - micros(closed));
     let patience = i64::try_from(COMPLETE_AFTER.as_micros()).unwrap_or(i64::MAX);
     let patience = patience.saturating_mul(1 << point.attempts.clamp(1, 16) >> 1);
-    let rest = point.state != State::Degraded || point.attempts >= ATTEMPTS_MAX || waited < patience;
+    let rest = !matches!(point.state, State::Degraded | State::Lost) || point.attempts >= ATTEMPTS_MAX || waited < patience;
     if rest || store::taking(tx, &point.service)?.is_some() {
         return Ok(());
     }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::points::{self, CopyState, KIND, Part, PartKind, RecoveryCopy, RecoveryPoint, SavedSet, State, Taken};
-use super::{places, policies, repositories, store};
+use super::{findings, places, policies, repositories, store};
 use crate::datasets;
 use crate::{RecoveryPointId, RepositoryId};
 
@@ -110,7 +110,7 @@ fn ask(tx: &mut Tx<'_>, host: HostId, work: &Work, point: RecoveryPointId) -> Re
 }
 
 /// A task by the name that a row has of it.
-fn task(tx: &mut Tx<'_>, id: Option<&String>) -> Result<Option<Task>> {
+pub(super) fn task(tx: &mut Tx<'_>, id: Option<&String>) -> Result<Option<Task>> {
     let Some(id) = id else { return Ok(None) };
     tasks::get(tx, &id.parse().map_err(|e: String| Error::bug("task.id", e))?)
 }
@@ -324,7 +324,8 @@ impl Take {
     /// One part: taken, being taken, or why not.
     fn one(tx: &mut Tx<'_>, point: &RecoveryPoint, part: &Part) -> Result<std::result::Result<bool, Problem>> {
         let Some(first) = part.copies.first() else { return Ok(Err(mismatch())) };
-        if first.snapshot.is_some() {
+        // What was taken once is of its instant: a first copy that is missing since is brought from another.
+        if first.snapshot.is_some() || part.taken.is_some() {
             return Ok(Ok(true));
         }
         match task(tx, part.task.as_ref())? {
@@ -471,8 +472,12 @@ impl Step for Take {
             return Err(fatal(problem));
         }
         for (part, problem) in lost {
-            if let Some(open) = task(tx, part.task.as_ref())?.filter(Task::is_open) {
-                tasks::cancel(tx, &open.id)?;
+            if let Some(task) = task(tx, part.task.as_ref())? {
+                if task.is_open() {
+                    tasks::cancel(tx, &task.id)?;
+                } else if let Some(first) = part.copies.first() {
+                    findings::used(tx, first.repository, &task)?;
+                }
             }
             store::set_part_task(tx, point.id, &part.part, None)?;
             if let Some(first) = part.copies.first() {
@@ -487,7 +492,7 @@ impl Step for Take {
     }
 }
 
-/// Has the other copies made from the first.
+/// Has the copies that are not there made from one that is.
 pub struct Copy;
 
 /// The host that can work with these places: the one that a directory is of, else the machine's.
@@ -516,12 +521,7 @@ fn worker(tx: &mut Tx<'_>, used: &[&RecoveryCopy], host: HostId) -> Result<std::
 impl Copy {
     /// One copy: whether it is still on its way.
     fn one(tx: &mut Tx<'_>, point: &RecoveryPoint, part: &Part, copy: &RecoveryCopy, note: &mut Note) -> Result<bool> {
-        let missing = matches!(copy.state, CopyState::Pending | CopyState::Missing);
-        let source = part.copies.first().filter(|first| first.state != CopyState::Missing);
-        let Some((source, snapshot)) = source.and_then(|first| Some((first, first.snapshot.clone()?))) else {
-            return Ok(false);
-        };
-        if !missing {
+        if !matches!(copy.state, CopyState::Pending | CopyState::Missing) {
             return Ok(false);
         }
         let name = format!("{}/{}", part.part, copy.position);
@@ -532,8 +532,10 @@ impl Copy {
             }
             Some(task) => {
                 note.tried.insert(name);
-                let id = match &task.outcome {
-                    Some(Outcome::SnapshotsCopied { ids, .. }) => ids.get(&snapshot).filter(|id| is_snapshot(id)),
+                let id = match (&task.outcome, &task.work) {
+                    (Some(Outcome::SnapshotsCopied { ids, .. }), Work::CopySnapshots { snapshots }) => {
+                        snapshots.first().and_then(|source| ids.get(source)).filter(|id| is_snapshot(id))
+                    }
                     _ => None,
                 };
                 match (id, task.state) {
@@ -545,15 +547,36 @@ impl Copy {
             }
             None if !repositories::load(tx, copy.repository)?.made => Ok(false),
             None if !note.tried.insert(name) => Ok(false),
-            None => match worker(tx, &[source, copy], part.host)? {
-                Ok(host) => {
+            None => match Self::source(tx, part, copy)? {
+                Some(Ok((host, snapshot))) => {
                     let asked = ask(tx, host, &Work::CopySnapshots { snapshots: vec![snapshot] }, point.id)?;
                     store::set_copy_task(tx, point.id, copy, Some(&asked))?;
                     Ok(true)
                 }
-                Err(problem) => store::set_found(tx, point.id, copy, None, Some(&problem)).map(|()| false),
+                Some(Err(problem)) => store::set_found(tx, point.id, copy, None, Some(&problem)).map(|()| false),
+                None => Ok(false),
             },
         }
+    }
+
+    /// The snapshot that a copy is made from and the host that does it: of those that were found whole the
+    /// first that some host reaches together with the copy, else of those that nobody looked at yet.
+    fn source(
+        tx: &mut Tx<'_>,
+        part: &Part,
+        copy: &RecoveryCopy,
+    ) -> Result<Option<std::result::Result<(HostId, String), Problem>>> {
+        let mut why = None;
+        for state in [CopyState::Verified, CopyState::Stored] {
+            for source in part.copies.iter().filter(|source| source.state == state) {
+                let Some(snapshot) = source.snapshot.clone() else { continue };
+                match worker(tx, &[source, copy], part.host)? {
+                    Ok(host) => return Ok(Some(Ok((host, snapshot)))),
+                    Err(problem) => why = why.or(Some(Err(problem))),
+                }
+            }
+        }
+        Ok(why)
     }
 }
 
@@ -572,7 +595,7 @@ fn give_up(tx: &mut Tx<'_>, point: &RecoveryPoint) -> Result<()> {
 
 impl Step for Copy {
     const NAME: &'static str = "backup.copy";
-    const SUMMARY: &'static str = "Has the first copy brought to the other places, side by side.";
+    const SUMMARY: &'static str = "Has copies brought to the places that lack them, side by side.";
     const UNDO: Undo = Undo::Nothing;
     type In = OfPoint;
     type Out = Nothing;
@@ -581,7 +604,7 @@ impl Step for Copy {
         let (point, mut note) = (taking(tx, input.point)?, Note::of(cx)?);
         let mut open = false;
         for part in &point.parts {
-            for copy in part.copies.iter().skip(1) {
+            for copy in &part.copies {
                 open |= Self::one(tx, &point, part, copy, &mut note)?;
             }
         }
@@ -613,6 +636,7 @@ impl Verify {
             }
             Some(task) => {
                 note.tried.insert(name);
+                findings::looked(tx, first.repository, &task)?;
                 for copy in copies {
                     let (state, problem) = verdict(copy, &task);
                     store::set_found(tx, point.id, copy, state, problem.as_ref())?;
@@ -636,9 +660,11 @@ impl Verify {
                 return Ok(false);
             }
         };
-        let snapshots = copies.iter().filter_map(|copy| copy.snapshot.clone()).collect();
+        let mut snapshots: Vec<String> = copies.iter().filter_map(|copy| copy.snapshot.clone()).collect();
         let repository = repositories::load(tx, copies[0].repository)?;
         let part = repositories::next_part(tx, &repository)?;
+        let others = findings::also(tx, repository.id, part, snapshots.len())?;
+        snapshots.extend(others);
         let read = ReadShare::Part { part, of: repositories::PARTS };
         let asked = ask(tx, host, &Work::CheckRepository { snapshots, read }, point.id)?;
         for copy in copies {
@@ -646,6 +672,15 @@ impl Verify {
         }
         Ok(true)
     }
+}
+
+pub(super) fn not_there() -> Problem {
+    problem(vault::fault::SNAPSHOT_MISSING, "the snapshot is not in its repository")
+}
+
+pub(super) fn not_whole(faults: &[String]) -> Problem {
+    let faults = faults.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
+    problem(vault::fault::REPOSITORY_DAMAGED, format!("the repository is not whole: {faults}; use another copy"))
 }
 
 /// What a look says of a copy. A look that could not be made says nothing of it.
@@ -656,25 +691,15 @@ fn verdict(copy: &RecoveryCopy, task: &Task) -> (Option<CopyState>, Option<Probl
     };
     match told {
         Some((there, _, _)) if !copy.snapshot.as_ref().is_some_and(|id| there.contains(id)) => {
-            let message = "the snapshot is not in its repository";
-            (Some(CopyState::Missing), Some(problem(vault::fault::SNAPSHOT_MISSING, message)))
+            (Some(CopyState::Missing), Some(not_there()))
         }
         Some((_, true, faults)) if faults.is_empty() => (Some(CopyState::Verified), None),
         Some((_, _, faults)) => {
-            let faults = faults.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
-            let message = format!("the repository is not whole: {faults}; use another copy");
-            (Some(CopyState::Damaged), Some(problem(vault::fault::REPOSITORY_DAMAGED, message)))
+            (Some(CopyState::Damaged), Some(not_whole(faults)))
         }
         None => {
             let problem = if task.state == tasks::State::Succeeded { mismatch() } else { why(task) };
-            let damaged = [vault::fault::REPOSITORY_DAMAGED, vault::fault::REPOSITORY_INCOMPLETE];
-            let lost = [vault::fault::REPOSITORY_MISSING, vault::fault::SNAPSHOT_MISSING];
-            let state = match problem.code.as_str() {
-                code if damaged.contains(&code) => Some(CopyState::Damaged),
-                code if lost.contains(&code) => Some(CopyState::Missing),
-                _ => None,
-            };
-            (state, Some(problem))
+            (points::damage(&problem.code), Some(problem))
         }
     }
 }
@@ -745,6 +770,8 @@ pub fn ended(tx: &mut Tx<'_>, about: &About) -> Result<()> {
         Some(failure) => problem(&failure.code, failure.message),
         None => problem("backup.given_up", "somebody ended the run"),
     };
+    let point = points::load(tx, id.parse()?)?;
+    findings::failed(tx, &point)?;
     points::settle(tx, id.parse()?, Some(why)).map(drop)
 }
 

@@ -20,6 +20,7 @@ use super::plans::{self, DrillPlan, Scenario, Terms, listed};
 use super::rules::{self, Control, Ends, Failure, Found, Measured, Miss, Objectives, Phase, Verdict};
 use super::{DRILL, KIND};
 use crate::backups::text;
+use crate::plan::versions::{self, Approval};
 use crate::{BackupPlaceId, DrillPlanId, DrillRunId, RecoveryId, RecoveryPointId, RepositoryId};
 
 /// How a run stands.
@@ -219,6 +220,9 @@ pub struct Body {
     pub plan_revision: i64,
     /// Who had set the plan up so.
     pub planned_by: String,
+    /// Who had approved it so, in which version of the continuity plan; absent where nobody had.
+    #[serde(default)]
+    pub approved: Option<Approval>,
     /// What the plan said when it began.
     pub terms: Terms,
     /// The activities of the impact analysis that its objectives came from; none where the plan said them.
@@ -393,6 +397,7 @@ pub(crate) fn begin(
         plan_name: plan.name.clone(),
         plan_revision: plan.revision,
         planned_by: plan.changed_by.clone(),
+        approved: versions::approval(tx, plan.tenant, plan.id, plan.revision)?,
         terms: Terms { objectives: Some(promised.objectives), ..plan.terms.clone() },
         objectives_because: promised.because,
         bad_after: bad_after.or_else(|| unnoticed_since(&plan.terms.scenario, tx.now)),

@@ -100,6 +100,7 @@ pub fn document(run: &DrillRun) -> Json {
             "name": body.plan_name,
             "revision": body.plan_revision,
             "plannedBy": body.planned_by,
+            "approved": body.approved,
             "owner": terms.owner,
             "scope": terms.scope,
             "scenario": terms.scenario,

@@ -197,6 +197,35 @@ pub(crate) fn frozen(tx: &mut Tx<'_>, tenant: TenantId) -> Result<(String, Strin
     Ok((body, hash))
 }
 
+/// Who approved a drill plan as it is: the version of the continuity plan that has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Approval {
+    /// The number of the version.
+    pub version: i64,
+    /// Its digest.
+    pub digest: String,
+    /// The account that approved it.
+    pub by: String,
+    /// When.
+    #[schemars(with = "Option<String>")]
+    pub at: Option<Timestamp>,
+}
+
+/// The approval of a drill plan at a revision, by the version in force; `None` where that has it otherwise.
+pub(crate) fn approval(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    plan: DrillPlanId,
+    revision: i64,
+) -> Result<Option<Approval>> {
+    let Some(version) = newest(tx, tenant, State::Approved)? else { return Ok(None) };
+    let says = body(tx, tenant, version.number)?;
+    let has = says.drill_plans.iter().any(|one| one.id == plan && one.revision == revision);
+    let by = version.decided_by.unwrap_or_default();
+    Ok(has.then_some(Approval { version: version.number, digest: version.digest, by, at: version.decided_at }))
+}
+
 /// Asks for an approval.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]

@@ -114,6 +114,7 @@ const VERBS: &[(&str, &str, &str)] = &[
     ("enrol", "納管", "enrolled"),
     ("activate", "啟用", "put into use"),
     ("drain", "清空", "drained"),
+    ("renew", "重建", "made anew"),
     ("retire", "除役", "retired"),
     ("register", "登記", "registered"),
     ("retry", "重試", "retried"),

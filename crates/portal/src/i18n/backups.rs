@@ -14,6 +14,7 @@ super::messages! {
         yes_of: "最新的復原點：{}", "newest recovery point: {}";
         partly: "可以，但備份不齊全", "Yes, but not from every copy";
         not_yet: "還不行：尚未有復原點", "Not yet: there is no recovery point";
+        not_now: "目前不行", "Not now";
         not_at_all: "不行：這項服務沒有備份", "No: this service is not backed up";
         not_at_all_body: "請向服務提供者申請備份政策。", "Ask your provider for a backup policy.";
         everything: "全部", "Everything";
@@ -55,6 +56,7 @@ super::messages! {
         available: "完好", "whole";
         degraded: "副本不齊", "copies missing";
         failed: "失敗", "failed";
+        lost: "已遺失", "lost";
         expired: "已依規則刪除", "let go";
         copy_pending: "尚未寫入", "not there yet";
         copy_stored: "已寫入，尚未檢查", "written, not looked at";

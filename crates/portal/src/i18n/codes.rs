@@ -94,6 +94,7 @@ const CODES: &[(&str, &str)] = &[
     ("backupPlace.absent", "沒有這個備份存放處。"),
     ("backupPlace.name_taken", "已經有同名的備份存放處。"),
     ("backupPlace.not_found", "沒有這個備份存放處。"),
+    ("backupPlace.not_lost", "這個存放處的內容並沒有遺失；如果實際上已不完整，請先重新檢查一個復原點。"),
     ("backupPlace.stale", "這個備份存放處已被別人更改，請重新讀取。"),
     ("backupPolicy.absent", "沒有這個備份政策。"),
     ("backupPolicy.name_taken", "已經有同名的備份政策。"),

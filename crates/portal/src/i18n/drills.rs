@@ -128,6 +128,9 @@ super::messages! {
         signed_by: "簽署金鑰", "Signed by";
         started_by: "發起", "Started by";
         planned_by: "計畫訂定", "Planned by";
+        approved_by: "計畫核准", "Approved by";
+        not_approved: "這個修訂版未經核准", "this revision was not approved";
+        in_version: "持續營運計畫第 {} 版", "version {} of the continuity plan";
         point: "復原點", "Recovery point";
         impossible_body: "這個情境沒有留下可用的副本或主機，所以沒有證明任何事。", "The scenario left no copy or no host that would do: nothing was proven.";
     }

@@ -160,6 +160,15 @@ Examples:
         #[arg(long)]
         control_plane: bool,
     },
+    /// Begin anew at a place where nothing is whole any more: its repositories are made again, and copies
+    /// brought there from the other places. Move away first what still lies there.
+    #[command(after_help = "\
+Examples:
+  yunwei backup places renew bkpl_01m80h6wrtet7rkwawzsgh6gss")]
+    Renew {
+        /// The place's id.
+        id: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -321,6 +330,9 @@ pub fn run(command: BackupCommand, json: bool) -> Result<()> {
             };
             let body = json!({ "role": role, "name": name, "secret": secret.trim_end(), "tenant": tenant, "controlPlane": control_plane });
             made(&client.post(&format!("{PLACES}/{}/credential", known(&id)?), &body)?, json)
+        }
+        BackupCommand::Places(PlacesCommand::Renew { id }) => {
+            made(&client.post(&format!("{PLACES}/{}/renew", known(&id)?), &json!({}))?, json)
         }
         BackupCommand::Policies(PoliciesCommand::Ls) => policies(&client, json),
         BackupCommand::Policies(PoliciesCommand::Add(new)) => made(&client.post(POLICIES, &policy(&new))?, json),

@@ -15,9 +15,18 @@ use crate::reply::{Reply, json_text};
 /// A page that was found.
 struct Found {
     records: Vec<(Record, String)>,
-    /// How many match; `None` where that is more than is counted.
-    total: Option<u64>,
+    total: Total,
     more: bool,
+}
+
+/// How many match.
+enum Total {
+    /// So many.
+    Exactly(u64),
+    /// More than is counted.
+    More,
+    /// Nobody counted: the page goes on where another one ended, and only looking at each would tell.
+    Untold,
 }
 
 pub(super) async fn list(kind: &'static Kind, web: &Web, cx: Cx, raw: &str) -> Reply {
@@ -47,12 +56,13 @@ pub(super) async fn list(kind: &'static Kind, web: &Web, cx: Cx, raw: &str) -> R
     Ok(response)
 }
 
-/// `X-Total-Count` (or `X-Total-Count-Exceeds`), `X-Result-Count`, `Link`.
+/// `X-Total-Count` (or `X-Total-Count-Exceeds`, or neither), `X-Result-Count`, `Link`.
 fn headers(kind: &Kind, asked: &Asked, found: &Found) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     match found.total {
-        Some(total) => headers.insert("x-total-count", HeaderValue::from(total)),
-        None => headers.insert("x-total-count-exceeds", HeaderValue::from(limits::COUNT_EXACT_MAX)),
+        Total::Exactly(total) => headers.insert("x-total-count", HeaderValue::from(total)),
+        Total::More => headers.insert("x-total-count-exceeds", HeaderValue::from(limits::COUNT_EXACT_MAX)),
+        Total::Untold => None,
     };
     headers.insert("x-result-count", HeaderValue::from(found.records.len()));
     if let (true, Some((record, value))) = (found.more, found.records.last()) {
@@ -81,7 +91,7 @@ fn find(kind: &'static Kind, tx: &mut Tx<'_>, asked: &Asked) -> Result<Found> {
     if !rest.is_empty() {
         return scan(kind, tx, query, &rest);
     }
-    let total = records::total(tx, &Query { after: None, ..query.clone() })?;
+    let total = records::total(tx, &Query { after: None, ..query.clone() })?.map_or(Total::More, Total::Exactly);
     let records::Listed { records, more } = records::listed(tx, &query)?;
     Ok(Found { records, total, more })
 }
@@ -113,11 +123,11 @@ fn scan(kind: &Kind, tx: &mut Tx<'_>, query: Query<'_>, rest: &[&query::Filter])
             }
         }
         if !more {
-            let total = if continued { None } else { Some(matches) };
+            let total = if continued { Total::Untold } else { Total::Exactly(matches) };
             return Ok(Found { records: kept, total, more: full });
         }
         if full && seen >= limits::SCAN_MAX {
-            return Ok(Found { records: kept, total: None, more: true });
+            return Ok(Found { records: kept, total: Total::Untold, more: true });
         }
         if seen >= limits::SCAN_MAX {
             let named: Vec<&str> = rest.iter().map(|filter| filter.path.as_str()).collect();

@@ -2,6 +2,7 @@
 //! vault on directories of files, some that fail, lie or vanish.
 
 mod bad_days;
+mod findings;
 mod places;
 mod real;
 mod story;
@@ -33,6 +34,7 @@ use resources::testing::{Mood, agent, facts, host, image, pool};
 use ring::digest::{SHA256, digest};
 use serde_json::Value as Json;
 
+use super::digits;
 use super::places::{BackupPlace, CREATE, Location, NewPlace};
 use super::points::{self, RecoveryPoint, ServiceRef, State, TAKE};
 use super::policies::{self, BackupPolicy, NewPolicy};
@@ -54,6 +56,7 @@ fn react(tx: &mut Tx<'_>, fact: &dyn Fact) -> Result<()> {
             crate::drills::task_ended(tx, subject_kind, subject_id)?;
             work::task_ended(tx, task, subject_kind, subject_id)?;
         }
+        Some(resources::Fact::HostChanged { host }) => super::findings::host_changed(tx, host.parse()?)?,
         Some(resources::Fact::MachineObserved { intent, .. }) => crate::drills::machine_seen(tx, intent)?,
         _ => {}
     }

@@ -22,7 +22,7 @@ pub struct Places {
 const PLATFORM: &str = "control-plane";
 
 impl Places {
-    pub fn set_up(house: &Installation, first: &Machines, customer: &Customer) -> Outcome<Places> {
+    pub fn set_up(house: &Installation, first: &Machines, second: &Machines, customer: &Customer) -> Outcome<Places> {
         let near = house.folder.join("near");
         std::fs::create_dir_all(&near)?;
         // The agent is an unprivileged user of its own.
@@ -36,6 +36,8 @@ impl Places {
             house.place_at("second host", &shelf, &repositories)?,
             house.place_in("object storage", &bucket)?,
         ];
+        // Its server stands on the second host and is lost with it: only object storage is elsewhere.
+        house.api.patch(&format!("/api/v1/backup-places/{}", ids[1]), &json!({ "host": second.id }))?;
         Ok(Places { near, shelf, bucket, ids })
     }
 

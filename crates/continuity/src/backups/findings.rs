@@ -1,0 +1,137 @@
+//! What is found of a repository is true of every copy in it, whichever point's backup found it: a look
+//! that follows a backup, a backup that finds its repository gone, a host that is retired with its
+//! directories.
+//!
+//! ```text
+//!   verified ──(its repository is damaged or gone)──► damaged · missing ──(a later look finds it whole)──► verified
+//! ```
+//!
+//! Each look asks after the snapshots that something is wrong with, and after one of
+//! [`PARTS`](repositories::PARTS) parts of the others, so that all have their turn. What was good and
+//! has no whole copy any more is *lost*, not *failed*: nothing of it is removed, for a disk that is
+//! mounted again, or a repository that was mended, brings it back.
+
+use std::collections::BTreeSet;
+
+use base::id::HostId;
+use base::{Error, Result, limits};
+use drivers::wire::{Outcome, Problem, Work};
+use gate::{Action, Effect, Tx};
+use resources::hosts;
+use resources::tasks::Task;
+
+use super::places::{self, BackupPlace, PlaceRef};
+use super::points::{self, CopyState, RecoveryPoint};
+use super::work::{self, problem};
+use super::{repositories, store, upkeep};
+use crate::{RecoveryPointId, RepositoryId};
+
+/// What a look asks after beside a point's own snapshots.
+pub(super) fn also(tx: &mut Tx<'_>, repository: RepositoryId, part: u32, own: usize) -> Result<Vec<String>> {
+    let room = limits::TASK_SNAPSHOTS_MAX.saturating_sub(own);
+    let (from, to) = stretch(part, repositories::PARTS);
+    store::to_look_at(tx, repository, (&from, &to), room)
+}
+
+/// Where the identifiers of a part begin and end, counted from 1: they are hexadecimal, and evenly spread.
+fn stretch(part: u32, of: u32) -> (String, String) {
+    let place = |n: u32| (n < of).then(|| format!("{:04x}", u64::from(n) * 0x1_0000 / u64::from(of)));
+    (place(part.saturating_sub(1)).unwrap_or_default(), place(part).unwrap_or_else(|| "g".to_owned()))
+}
+
+/// A look has ended: what it says of the copies of other points.
+pub(super) fn looked(tx: &mut Tx<'_>, repository: RepositoryId, task: &Task) -> Result<()> {
+    let Work::CheckRepository { snapshots: asked, .. } = &task.work else { return Ok(()) };
+    match &task.outcome {
+        Some(Outcome::RepositoryChecked { snapshots: there, whole: true, faults, .. }) if faults.is_empty() => {
+            let mut changed = BTreeSet::new();
+            for snapshot in asked {
+                changed.extend(match there.contains(snapshot) {
+                    true => store::seen(tx, repository, snapshot, CopyState::Verified, None)?,
+                    false => store::seen(tx, repository, snapshot, CopyState::Missing, Some(&work::not_there()))?,
+                });
+            }
+            changed.into_iter().try_for_each(|point| points::rejudge(tx, point))
+        }
+        Some(Outcome::RepositoryChecked { faults, .. }) => {
+            lose(tx, repository, CopyState::Damaged, &work::not_whole(faults))
+        }
+        _ => used(tx, repository, task),
+    }
+}
+
+/// Work in a repository came to nothing: what that says of all that lies there.
+pub(super) fn used(tx: &mut Tx<'_>, repository: RepositoryId, task: &Task) -> Result<()> {
+    let Some(problem) = &task.problem else { return Ok(()) };
+    match points::damage(&problem.code) {
+        // A snapshot that is not there says nothing of the others.
+        Some(state) if problem.code != vault::fault::SNAPSHOT_MISSING => lose(tx, repository, state, problem),
+        _ => Ok(()),
+    }
+}
+
+/// A backup came to nothing: what that says of the repositories that its parts were written to.
+pub(super) fn failed(tx: &mut Tx<'_>, point: &RecoveryPoint) -> Result<()> {
+    for part in &point.parts {
+        if let (Some(task), Some(first)) = (work::task(tx, part.task.as_ref())?, part.copies.first()) {
+            used(tx, first.repository, &task)?;
+        }
+    }
+    Ok(())
+}
+
+fn lose(tx: &mut Tx<'_>, repository: RepositoryId, state: CopyState, problem: &Problem) -> Result<()> {
+    let points: Vec<RecoveryPointId> = store::lose(tx, repository, state, problem, upkeep::ATTEMPTS_MAX)?;
+    points.into_iter().try_for_each(|point| points::rejudge(tx, point))
+}
+
+/// A host is another than it was: with one that is retired its directories are gone.
+///
+/// # Errors
+/// Those of the database.
+pub fn host_changed(tx: &mut Tx<'_>, host: HostId) -> Result<()> {
+    if hosts::load(tx, host)?.state != hosts::State::Retired {
+        return Ok(());
+    }
+    let gone = problem("task.host_gone", "the host of this directory was retired");
+    for repository in store::in_directories_of(tx, host)? {
+        lose(tx, repository, CopyState::Missing, &gone)?;
+    }
+    Ok(())
+}
+
+/// Has the repositories of a place made anew.
+pub static RENEW: Action<PlaceRef, BackupPlace> = Action {
+    name: "backupPlace.renew",
+    summary: "Has the repositories of a place made anew in which nothing is whole any more, and brings copies there again from other places. What still lies there must be moved away first.",
+    effect: Effect::Change,
+    run: |tx, input| {
+        let place = places::granted(tx, "backupPlace.renew", input.id)?;
+        let (lost, whole): (Vec<_>, Vec<_>) =
+            store::wholes(tx, input.id)?.into_iter().partition(|(_, whole)| *whole == 0);
+        if lost.is_empty() {
+            let message = format!(
+                "nothing at {} is lost: {} of its repositories hold copies that were found whole; if that is not so any more, have a recovery point looked at again first",
+                place.name,
+                whole.len()
+            );
+            return Err(Error::conflict("backupPlace.not_lost", message));
+        }
+        for (repository, _) in lost {
+            store::renew(tx, repository)?;
+        }
+        Ok(place)
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_are_all_there_is_and_do_not_overlap() {
+        let all: Vec<_> = (1..=repositories::PARTS).map(|part| stretch(part, repositories::PARTS)).collect();
+        assert_eq!((all[0].0.as_str(), all[all.len() - 1].1.as_str()), ("0000", "g"));
+        assert!(all.windows(2).all(|pair| pair[0].1 == pair[1].0 && pair[0].0 < pair[0].1), "{all:?}");
+    }
+}
