@@ -46,6 +46,8 @@ CREATE TABLE backup_repositories (
     checks      BIGINT NOT NULL,
     made_at     BIGINT,
     revealed_at BIGINT,
+    -- When its place last refused to remove data for a host.
+    guarded_at  BIGINT,
     created_at  BIGINT NOT NULL,
     UNIQUE (tenant, place)
 );

@@ -253,21 +253,22 @@ impl Job<'_> {
             ReadShare::Everything => Read::Everything,
         };
         let looked = self.snapshots(0).and_then(|there| Ok((there, self.ask(0, &Task::Check { read })?)));
-        let (snapshots, whole, faults) = match looked {
-            Ok((there, Answer::Checked(Checked { whole, faults, .. }))) => {
+        let (snapshots, whole, faults, guarded) = match looked {
+            Ok((there, Answer::Checked(Checked { whole, faults, guarded, .. }))) => {
                 let present = asked.iter().filter(|id| there.iter().any(|snapshot| snapshot.id == **id));
-                (present.cloned().collect(), whole, faults)
+                (present.cloned().collect(), whole, faults, guarded)
             }
             Ok(_) => return Err(strange()),
             // So damaged that it cannot be looked at to the end: that is what the check found.
             Err(e) if [fault::REPOSITORY_DAMAGED, fault::REPOSITORY_INCOMPLETE].contains(&e.code()) => {
-                (Vec::new(), false, vec![e.message().to_owned()])
+                (Vec::new(), false, vec![e.message().to_owned()], None)
             }
             Err(e) => return Err(e),
         };
         let faults =
             faults.iter().take(FAULTS_MAX).map(|fault| fault.chars().take(FAULT_CHARS_MAX).collect()).collect();
-        Ok(Outcome::RepositoryChecked { snapshots, whole, faults, seconds: began.elapsed().as_secs_f64() })
+        let seconds = began.elapsed().as_secs_f64();
+        Ok(Outcome::RepositoryChecked { snapshots, whole, faults, guarded, seconds })
     }
 
     /// The negative control of a drill: a restore from a copy that is damaged on purpose.

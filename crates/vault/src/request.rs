@@ -507,4 +507,7 @@ pub struct Checked {
     pub faults: Vec<String>,
     /// What is odd and does no harm; at most 100.
     pub remarks: Vec<String>,
+    /// Whether the place refused to remove data for whoever looked; `None` where that cannot be tried.
+    #[serde(default)]
+    pub guarded: Option<bool>,
 }

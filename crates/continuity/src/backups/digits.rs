@@ -21,14 +21,25 @@ pub struct Seen {
     pub medium: String,
     /// The site that it is at, `elsewhere` for one that is none of ours.
     pub site: String,
-    /// Nobody with a host's credentials can change or remove it.
-    pub immutable: bool,
+    /// Whether somebody with a host's credentials can change or remove it.
+    pub immutable: Immutable,
     /// It was looked at and found whole.
     pub verified: bool,
     /// It was looked at and something was wrong.
     pub faulty: bool,
     /// When the service was last restored from its place and its data was right, where that still speaks for it.
     pub drilled_at: Option<Timestamp>,
+}
+
+/// Whether what lies at a place can be changed or removed by whoever wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Immutable {
+    /// It can.
+    No,
+    /// Somebody says that it cannot, and nobody saw that.
+    Said,
+    /// It was tried with a host's own credential, and refused.
+    Seen,
 }
 
 /// Where the original is.
@@ -110,9 +121,19 @@ pub fn digits(original: Option<&Original>, copies: &[Seen]) -> Vec<Digit> {
         digit(Name::Copies, 3, counted),
         digit(Name::Media, 2, media.into_iter().cloned().collect()),
         digit(Name::OffSite, 1, off_site),
-        digit(Name::Immutable, 1, names(&|copy| copy.immutable)),
+        immutable(&good),
         errors(copies),
     ]
+}
+
+fn immutable(good: &[&Seen]) -> Digit {
+    let kept = good.iter().filter(|copy| copy.immutable != Immutable::No);
+    let digit = digit(Name::Immutable, 1, kept.map(|copy| copy.place.clone()).collect());
+    let seen = good.iter().any(|copy| copy.immutable == Immutable::Seen);
+    match digit.standing {
+        Standing::Met if !seen => Digit { standing: Standing::NotProven, ..digit },
+        _ => digit,
+    }
 }
 
 fn errors(copies: &[Seen]) -> Digit {
@@ -143,7 +164,7 @@ mod tests {
             place: place.into(),
             medium: medium.into(),
             site: site.into(),
-            immutable: false,
+            immutable: Immutable::No,
             verified: true,
             faulty: false,
             drilled_at: None,
@@ -162,13 +183,15 @@ mod tests {
     fn the_rule_is_met_digit_by_digit() {
         use Standing::{Met, NotMet, NotProven};
         let (near, far) = (copy("near", "host:a", "north"), copy("far", "host:b", "south"));
-        let held = Seen { immutable: true, ..far.clone() };
+        let held = Seen { immutable: Immutable::Seen, ..far.clone() };
+        let said = Seen { immutable: Immutable::Said, ..far.clone() };
         let drilled = Seen { drilled_at: Some(Timestamp::UNIX_EPOCH), ..held.clone() };
         let table = [
             (vec![], [NotMet, NotMet, NotMet, NotMet, NotProven]),
             (vec![near.clone()], [NotMet, NotMet, NotMet, NotMet, NotProven]),
             (vec![near.clone(), near.clone()], [Met, NotMet, NotMet, NotMet, NotProven]),
             (vec![near.clone(), far.clone()], [Met, Met, Met, NotMet, NotProven]),
+            (vec![near.clone(), said], [Met, Met, Met, NotProven, NotProven]),
             (vec![near.clone(), held.clone()], [Met, Met, Met, Met, NotProven]),
             (vec![near.clone(), drilled.clone()], [Met, Met, Met, Met, Met]),
             (vec![Seen { verified: false, faulty: true, ..near.clone() }, drilled], [NotMet, Met, Met, Met, NotMet]),
@@ -198,7 +221,7 @@ mod tests {
             place: format!("p{medium}{site}"),
             medium: format!("host:{medium}"),
             site: format!("site{site}"),
-            immutable,
+            immutable: if immutable { Immutable::Seen } else { Immutable::No },
             verified,
             faulty,
             drilled_at: drilled.then_some(Timestamp::UNIX_EPOCH),

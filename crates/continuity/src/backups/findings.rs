@@ -42,6 +42,9 @@ fn stretch(part: u32, of: u32) -> (String, String) {
 /// A look has ended: what it says of the copies of other points.
 pub(super) fn looked(tx: &mut Tx<'_>, repository: RepositoryId, task: &Task) -> Result<()> {
     let Work::CheckRepository { snapshots: asked, .. } = &task.work else { return Ok(()) };
+    if let Some(Outcome::RepositoryChecked { guarded, .. }) = &task.outcome {
+        repositories::set_guarded(tx, repository, *guarded)?;
+    }
     match &task.outcome {
         Some(Outcome::RepositoryChecked { snapshots: there, whole: true, faults, .. }) if faults.is_empty() => {
             let mut changed = BTreeSet::new();

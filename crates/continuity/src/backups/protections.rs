@@ -17,12 +17,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::digits::{self, Digit, Original, Seen};
+use super::digits::{self, Digit, Immutable, Original, Seen};
 use super::places::{self, Immutability};
 use super::points::{CopyState, PartKind, RecoveryCopy, RecoveryPoint, ServiceRef, service};
 use super::policies::{self, BackupPolicy};
 use super::store::Proven;
-use super::{Fact, points, store};
+use super::{Fact, points, repositories, store};
 use crate::BackupPolicyId;
 use crate::datasets;
 
@@ -73,7 +73,8 @@ pub struct Protected {
     pub proven_at: Option<Timestamp>,
 }
 
-/// For how long a restore that was right speaks for its place: a quarter of a year and a day.
+/// For how long a restore that was right, or a refusal to remove anything, speaks for its place: a quarter of a
+/// year and a day.
 const PROVEN_FOR: Duration = Duration::from_secs(93 * 86_400);
 
 /// The copies of a point as the rule sees them: one for each place, whole where each part's is.
@@ -92,11 +93,16 @@ fn seen(tx: &mut Tx<'_>, point: &RecoveryPoint, proven: &[Proven]) -> Result<Vec
             proven.iter().find(|proven| proven.repository == copy.repository && proven.part == of).map(|proven| proven.at)
         };
         let drilled = same.iter().map(proven).min().flatten().filter(|at| *at >= since);
+        let guarded = repositories::guarded_at(tx, of_first.repository)?.is_some_and(|at| at >= since);
         let there = places::out_of_reach(tx, &place)?.is_none();
         all.push(Seen {
             medium: place.medium(),
             site: place.site,
-            immutable: place.immutability != Immutability::None,
+            immutable: match place.immutability {
+                Immutability::None => Immutable::No,
+                _ if guarded => Immutable::Seen,
+                _ => Immutable::Said,
+            },
             verified: whole && there,
             faulty: same.iter().any(|copy| faulty(copy.state)),
             drilled_at: drilled.filter(|_| whole),

@@ -132,6 +132,18 @@ pub(crate) fn found(tx: &mut Tx<'_>, id: RepositoryId) -> Result<()> {
     tx.execute(sql, args![id, now]).map(drop)
 }
 
+/// A look was made by a host: whether the place refused to remove data for it; nothing where nobody could try.
+pub(crate) fn set_guarded(tx: &mut Tx<'_>, id: RepositoryId, guarded: Option<bool>) -> Result<()> {
+    let Some(guarded) = guarded else { return Ok(()) };
+    let at = guarded.then_some(tx.now);
+    tx.execute("UPDATE backup_repositories SET guarded_at = $2 WHERE id = $1", args![id, at]).map(drop)
+}
+
+/// When the place last refused to remove data from it for a host.
+pub(crate) fn guarded_at(conn: &mut Conn<'_>, id: RepositoryId) -> Result<Option<Timestamp>> {
+    conn.query_one("SELECT guarded_at FROM backup_repositories WHERE id = $1", args![id], |row| row.get(0))
+}
+
 /// The next part to be read by a check: one after the other, all of it in the end.
 pub(crate) fn next_part(tx: &mut Tx<'_>, repository: &BackupRepository) -> Result<u32> {
     tx.execute("UPDATE backup_repositories SET checks = checks + 1 WHERE id = $1", args![repository.id])?;

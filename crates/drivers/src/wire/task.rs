@@ -396,6 +396,9 @@ pub enum Outcome {
         whole: bool,
         /// What is not.
         faults: Vec<String>,
+        /// Whether the place refused to remove data for this host; absent where that cannot be tried.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        guarded: Option<bool>,
         /// How long it took.
         seconds: f64,
     },

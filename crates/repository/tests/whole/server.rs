@@ -134,7 +134,11 @@ fn a_copy_goes_to_a_server_and_maintenance_prunes_it() {
     assert_eq!(code(run(&there, &Task::Prune { grace_hours: 0 })), fault::REPOSITORY_APPEND_ONLY);
     let pruned = run(&maintenance, &Task::Prune { grace_hours: 0 }).unwrap();
     assert!(matches!(pruned, Answer::Pruned { removed_bytes, .. } if removed_bytes > 9 << 20), "{pruned:?}");
-    assert!(check(&there, Read::Everything).unwrap().whole);
+    // Whoever looks is told whether the place keeps data from them; one that may remove is told so too.
+    let looked = check(&there, Read::Everything).unwrap();
+    assert_eq!((looked.whole, looked.guarded), (true, Some(true)));
+    assert_eq!(check(&maintenance, Read::Nothing).unwrap().guarded, Some(false));
+    assert_eq!(check(&here, Read::Nothing).unwrap().guarded, None);
     restore(&there, &second, "/data", &server.folder.join("back")).unwrap();
     assert_eq!(listing(&server.folder.join("back")), listing(&server.folder.join("data")));
 }

@@ -194,7 +194,7 @@ fn huge_and_senseless_reports_do_no_harm() {
         let many = vec![told(&house, "t1", TaskState::Running); base::limits::HOST_TASKS_MAX + 1];
         assert_eq!(report(&house, &guest, many).unwrap_err().code(), "report.too_large");
         let faults = vec!["\0 damaged".repeat(1_000); 20];
-        let huge = Outcome::RepositoryChecked { snapshots: vec![], whole: false, faults, seconds: 0.0 };
+        let huge = Outcome::RepositoryChecked { snapshots: vec![], whole: false, faults, guarded: None, seconds: 0.0 };
         let problem = Problem { code: "雲".repeat(5_000), message: "\0維".repeat(5_000), retrying: false };
         report(
             &house,

@@ -34,7 +34,8 @@ pub(super) fn run(open: &Opened, read: Read) -> Done<Answer> {
             list.push(finding.to_string().lines().next().unwrap_or_default().to_owned());
         }
     }
-    Ok(Answer::Checked(Checked { snapshots: snapshots.len() as u64, whole: faults.is_empty(), faults, remarks }))
+    let (snapshots, whole, guarded) = (snapshots.len() as u64, faults.is_empty(), open.store.guarded().ok().flatten());
+    Ok(Answer::Checked(Checked { snapshots, whole, faults, remarks, guarded }))
 }
 
 /// What the engine finds in the trees of some snapshots; its panics are findings of damage.

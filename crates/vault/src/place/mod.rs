@@ -64,6 +64,14 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn write(&self, kind: Kind, name: &str, parts: &[Bytes]) -> Result<()>;
     /// Removes a file; it is no error when it is gone already.
     fn remove(&self, kind: Kind, name: &str) -> Result<()>;
+    /// Whether the place itself refuses to remove data for whoever opened it so; `None` where that cannot
+    /// be tried without doing harm.
+    ///
+    /// # Errors
+    /// Where the place cannot be asked.
+    fn guarded(&self) -> Result<Option<bool>> {
+        Ok(None)
+    }
 }
 
 /// The place that a request names.

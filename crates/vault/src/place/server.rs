@@ -191,4 +191,12 @@ impl Store for Server {
             done => done.map(drop),
         }
     }
+
+    /// Asks it to remove what is not there: one that keeps data refuses before it looks.
+    fn guarded(&self) -> Result<Option<bool>> {
+        match self.remove(Kind::Data, &"0".repeat(64)) {
+            Err(error) if error.code() == fault::REPOSITORY_APPEND_ONLY => Ok(Some(true)),
+            done => done.map(|()| Some(false)),
+        }
+    }
 }

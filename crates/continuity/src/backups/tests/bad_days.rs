@@ -141,6 +141,7 @@ fn a_repository_that_is_not_whole_damages_its_copies() {
                     snapshots,
                     whole: false,
                     faults: vec!["a pack is cut".into()],
+                    guarded: None,
                     seconds,
                 })
             }
@@ -168,7 +169,7 @@ fn no_lie_makes_a_point_good() {
             Outcome::SnapshotsCopied { ids: ids.into_keys().map(|id| (id, "latest".to_owned())).collect(), seconds }
         }
         Outcome::RepositoryChecked { whole, faults, seconds, .. } => {
-            Outcome::RepositoryChecked { snapshots: vec![], whole, faults, seconds }
+            Outcome::RepositoryChecked { snapshots: vec![], whole, faults, guarded: None, seconds }
         }
         Outcome::MachineBackedUp {
             snapshot,

@@ -398,7 +398,8 @@ fn honest(
         }
         Work::CheckRepository { snapshots, .. } => {
             let there = snapshots.iter().filter(|id| store[&place(0)].contains(*id)).cloned().collect();
-            Outcome::RepositoryChecked { snapshots: there, whole: true, faults: vec![], seconds: 1.0 }
+            let guarded = access[0]["place"]["type"].as_str().filter(|kind| *kind == "server").map(|_| true);
+            Outcome::RepositoryChecked { snapshots: there, whole: true, faults: vec![], guarded, seconds: 1.0 }
         }
         Work::ForgetSnapshots { snapshots, .. } => {
             store.get_mut(&place(0)).unwrap().retain(|id| !snapshots.contains(id));

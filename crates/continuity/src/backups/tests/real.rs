@@ -68,7 +68,7 @@ fn does(task: &HostTask, access: &[Repository], disks: &Path) -> std::result::Re
             let there: Vec<String> = there.into_iter().map(|one| one.id).filter(|id| snapshots.contains(id)).collect();
             let checked = run(&access[0], Task::Check { read: Read::Everything })?;
             let request::Answer::Checked(checked) = checked else { panic!("another answer") };
-            Outcome::RepositoryChecked { snapshots: there, whole: checked.whole, faults: checked.faults, seconds }
+            Outcome::RepositoryChecked { snapshots: there, whole: checked.whole, faults: checked.faults, guarded: checked.guarded, seconds }
         }
         Work::ForgetSnapshots { snapshots, grace_hours } => {
             run(&access[0], Task::Forget { snapshots: snapshots.clone() })?;
