@@ -292,10 +292,7 @@ fn params<'v>(statement: &Statement, args: &'v [Value<'_>]) -> Vec<&'v (dyn ToSq
     args.iter().take(statement.params().len()).map(|value| value as _).collect()
 }
 
-fn shown(
-    row: &::postgres::Row,
-    see: &mut impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
-) -> Result<ControlFlow<()>> {
+fn shown(row: &::postgres::Row, see: &mut impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>) -> Result<ControlFlow<()>> {
     let cells = (0..row.len()).map(|column| cell(row, column)).collect::<Result<_>>()?;
     see(&Row(cells))
 }

@@ -129,7 +129,8 @@ fn who_only_looks_changes_nothing_and_refuses_another_schema() {
 #[test]
 fn what_another_edition_of_a_migration_has_shaped_is_refused() {
     let scratch = Scratch::new();
-    let locations = [Some(Location::Directory(scratch.path().to_owned())), crate::testing::postgres_url().map(Location::Postgres)];
+    let locations =
+        [Some(Location::Directory(scratch.path().to_owned())), crate::testing::postgres_url().map(Location::Postgres)];
     for location in locations.into_iter().flatten() {
         let shaped = "UPDATE schema_history SET name = '0002_gate.sql 0123456789abcdef' WHERE number = 2";
         Db::open(&location).unwrap().write(move |conn| conn.execute(shaped, &[])).unwrap();

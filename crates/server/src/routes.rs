@@ -12,7 +12,9 @@ use axum::response::{IntoResponse as _, Response};
 use base::Result;
 use billing::bills;
 use continuity::alarms::actions as alarms;
-use continuity::backups::{findings as backup_findings, places as backup_places, points, policies, protections, repositories};
+use continuity::backups::{
+    findings as backup_findings, places as backup_places, points, policies, protections, repositories,
+};
 use continuity::bia;
 use continuity::control_plane;
 use continuity::datasets;

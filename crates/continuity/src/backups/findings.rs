@@ -18,10 +18,10 @@ use base::{Error, Result, limits};
 use drivers::wire::{Outcome, Problem, Work};
 use gate::{Action, Effect, Tx};
 use resources::hosts;
-use resources::tasks::Task;
+use resources::tasks::{State, Task};
 
 use super::places::{self, BackupPlace, PlaceRef};
-use super::points::{self, CopyState, RecoveryPoint};
+use super::points::{self, CopyState, RecoveryCopy, RecoveryPoint};
 use super::work::{self, problem};
 use super::{repositories, store, upkeep};
 use crate::{RecoveryPointId, RepositoryId};
@@ -39,6 +39,34 @@ fn stretch(part: u32, of: u32) -> (String, String) {
     (place(part.saturating_sub(1)).unwrap_or_default(), place(part).unwrap_or_else(|| "g".to_owned()))
 }
 
+fn not_there() -> Problem {
+    problem(vault::fault::SNAPSHOT_MISSING, "the snapshot is not in its repository")
+}
+
+fn not_whole(faults: &[String]) -> Problem {
+    let faults = faults.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
+    problem(vault::fault::REPOSITORY_DAMAGED, format!("the repository is not whole: {faults}; use another copy"))
+}
+
+/// What a look says of a copy. A look that could not be made says nothing of it.
+pub(super) fn verdict(copy: &RecoveryCopy, task: &Task) -> (Option<CopyState>, Option<Problem>) {
+    let told = match &task.outcome {
+        Some(Outcome::RepositoryChecked { snapshots, whole, faults, .. }) => Some((snapshots, *whole, faults)),
+        _ => None,
+    };
+    match told {
+        Some((there, _, _)) if !copy.snapshot.as_ref().is_some_and(|id| there.contains(id)) => {
+            (Some(CopyState::Missing), Some(not_there()))
+        }
+        Some((_, true, faults)) if faults.is_empty() => (Some(CopyState::Verified), None),
+        Some((_, _, faults)) => (Some(CopyState::Damaged), Some(not_whole(faults))),
+        None => {
+            let problem = if task.state == State::Succeeded { work::mismatch() } else { work::why(task) };
+            (points::damage(&problem.code), Some(problem))
+        }
+    }
+}
+
 /// A look has ended: what it says of the copies of other points.
 pub(super) fn looked(tx: &mut Tx<'_>, repository: RepositoryId, task: &Task) -> Result<()> {
     let Work::CheckRepository { snapshots: asked, .. } = &task.work else { return Ok(()) };
@@ -51,14 +79,12 @@ pub(super) fn looked(tx: &mut Tx<'_>, repository: RepositoryId, task: &Task) -> 
             for snapshot in asked {
                 changed.extend(match there.contains(snapshot) {
                     true => store::seen(tx, repository, snapshot, CopyState::Verified, None)?,
-                    false => store::seen(tx, repository, snapshot, CopyState::Missing, Some(&work::not_there()))?,
+                    false => store::seen(tx, repository, snapshot, CopyState::Missing, Some(&not_there()))?,
                 });
             }
             changed.into_iter().try_for_each(|point| points::rejudge(tx, point))
         }
-        Some(Outcome::RepositoryChecked { faults, .. }) => {
-            lose(tx, repository, CopyState::Damaged, &work::not_whole(faults))
-        }
+        Some(Outcome::RepositoryChecked { faults, .. }) => lose(tx, repository, CopyState::Damaged, &not_whole(faults)),
         _ => used(tx, repository, task),
     }
 }

@@ -90,7 +90,10 @@ fn seen(tx: &mut Tx<'_>, point: &RecoveryPoint, proven: &[Proven]) -> Result<Vec
         let proven = |copy: &&RecoveryCopy| {
             let part = point.part(&copy.part).filter(|part| part.kind == PartKind::DataSet);
             let of = part.map(|part| part.part.as_str()).unwrap_or_default();
-            proven.iter().find(|proven| proven.repository == copy.repository && proven.part == of).map(|proven| proven.at)
+            proven
+                .iter()
+                .find(|proven| proven.repository == copy.repository && proven.part == of)
+                .map(|proven| proven.at)
         };
         let drilled = same.iter().map(proven).min().flatten().filter(|at| *at >= since);
         let guarded = repositories::guarded_at(tx, of_first.repository)?.is_some_and(|at| at >= since);

@@ -294,7 +294,8 @@ pub(crate) fn may_let_go(tx: &mut Tx<'_>, points: &[Point], policy: &BackupPolic
     let point = super::points::load(tx, newest.id)?;
     let mut silent = BTreeSet::new();
     for copy in point.copies() {
-        if super::places::out_of_reach(tx, &super::places::load(tx, copy.place)?)?.is_some() {
+        let place = super::places::load(tx, copy.place)?;
+        if super::places::out_of_reach(tx, &place)?.is_some() {
             silent.insert(copy.place);
         }
     }
@@ -441,8 +442,8 @@ pub(crate) fn repositories_of_task(
     match work {
         Work::BackUpMachine { .. } | Work::BackUpData { .. } => of(tx, first),
         Work::CopySnapshots { snapshots } => {
-            let from = args![point, task.as_str(), snapshots.first()];
-            let from: Vec<RepositoryId> = tx.query(source, from, |row| row.get(0))?;
+            let named = snapshots.first();
+            let from: Vec<RepositoryId> = tx.query(source, args![point, task.as_str(), named], |row| row.get(0))?;
             let to: Vec<RepositoryId> = of(tx, own)?;
             Ok([from, to].concat())
         }

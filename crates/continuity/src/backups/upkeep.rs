@@ -111,7 +111,8 @@ fn complete(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<()> {
     let waited = point.closed_at.map_or(0, |closed| micros(tx.now) - micros(closed));
     let patience = i64::try_from(COMPLETE_AFTER.as_micros()).unwrap_or(i64::MAX);
     let patience = patience.saturating_mul(1 << point.attempts.clamp(1, 16) >> 1);
-    let rest = !matches!(point.state, State::Degraded | State::Lost) || point.attempts >= ATTEMPTS_MAX || waited < patience;
+    let rest =
+        !matches!(point.state, State::Degraded | State::Lost) || point.attempts >= ATTEMPTS_MAX || waited < patience;
     if rest || store::taking(tx, &point.service)?.is_some() {
         return Ok(());
     }

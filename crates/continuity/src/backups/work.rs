@@ -115,11 +115,11 @@ pub(super) fn task(tx: &mut Tx<'_>, id: Option<&String>) -> Result<Option<Task>>
     tasks::get(tx, &id.parse().map_err(|e: String| Error::bug("task.id", e))?)
 }
 
-fn why(task: &Task) -> Problem {
+pub(super) fn why(task: &Task) -> Problem {
     task.problem.clone().unwrap_or_else(|| problem("backup.cancelled", "the host was told to stop"))
 }
 
-fn mismatch() -> Problem {
+pub(super) fn mismatch() -> Problem {
     problem("backup.answer", "the host told something else than what it was asked for")
 }
 
@@ -638,7 +638,7 @@ impl Verify {
                 note.tried.insert(name);
                 findings::looked(tx, first.repository, &task)?;
                 for copy in copies {
-                    let (state, problem) = verdict(copy, &task);
+                    let (state, problem) = findings::verdict(copy, &task);
                     store::set_found(tx, point.id, copy, state, problem.as_ref())?;
                 }
                 Ok(false)
@@ -671,36 +671,6 @@ impl Verify {
             store::set_copy_task(tx, point.id, copy, Some(&asked))?;
         }
         Ok(true)
-    }
-}
-
-pub(super) fn not_there() -> Problem {
-    problem(vault::fault::SNAPSHOT_MISSING, "the snapshot is not in its repository")
-}
-
-pub(super) fn not_whole(faults: &[String]) -> Problem {
-    let faults = faults.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
-    problem(vault::fault::REPOSITORY_DAMAGED, format!("the repository is not whole: {faults}; use another copy"))
-}
-
-/// What a look says of a copy. A look that could not be made says nothing of it.
-fn verdict(copy: &RecoveryCopy, task: &Task) -> (Option<CopyState>, Option<Problem>) {
-    let told = match &task.outcome {
-        Some(Outcome::RepositoryChecked { snapshots, whole, faults, .. }) => Some((snapshots, *whole, faults)),
-        _ => None,
-    };
-    match told {
-        Some((there, _, _)) if !copy.snapshot.as_ref().is_some_and(|id| there.contains(id)) => {
-            (Some(CopyState::Missing), Some(not_there()))
-        }
-        Some((_, true, faults)) if faults.is_empty() => (Some(CopyState::Verified), None),
-        Some((_, _, faults)) => {
-            (Some(CopyState::Damaged), Some(not_whole(faults)))
-        }
-        None => {
-            let problem = if task.state == tasks::State::Succeeded { mismatch() } else { why(task) };
-            (points::damage(&problem.code), Some(problem))
-        }
     }
 }
 

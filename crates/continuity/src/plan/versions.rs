@@ -220,7 +220,7 @@ pub(crate) fn approval(
     revision: i64,
 ) -> Result<Option<Approval>> {
     let Some(version) = newest(tx, tenant, State::Approved)? else { return Ok(None) };
-    let says = body(tx, tenant, version.number)?;
+    let says: Frozen = body(tx, tenant, version.number)?;
     let has = says.drill_plans.iter().any(|one| one.id == plan && one.revision == revision);
     let by = version.decided_by.unwrap_or_default();
     Ok(has.then_some(Approval { version: version.number, digest: version.digest, by, at: version.decided_at }))

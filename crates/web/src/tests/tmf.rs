@@ -188,7 +188,7 @@ async fn lists_filter_sort_cut_and_page() {
 async fn a_credential_that_is_none_is_on_the_record() {
     let (_, db, _keep) = db::testing::sqlite();
     let operator = "INSERT INTO tenants (id, path) VALUES ($1, '/')";
-    db.write(move |conn| conn.execute(operator, &[db::Value::from(TenantId(9).to_string())])).unwrap();
+    db.write(move |conn| conn.execute(operator, db::args![TenantId(9)])).unwrap();
     let router = router(db.clone());
     let liar = axum::http::Request::get(THINGS).header("authorization", "Bearer x").body(Body::empty()).unwrap();
     assert_eq!(send(&router, liar).await.refusal().0, 401);

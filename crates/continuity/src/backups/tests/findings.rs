@@ -6,7 +6,7 @@ use crate::backups::places::PlaceRef;
 use crate::backups::points::CopyState;
 use crate::backups::protections::Protected;
 use crate::backups::upkeep;
-use crate::recoveries::choice::{Wanted, choices};
+use crate::recoveries::{Wanted, choices};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -158,7 +158,11 @@ fn a_restore_speaks_for_its_place_and_not_for_ever() {
             let now = protected(house);
             (now.proven_at.is_some(), now.digits[4].standing)
         };
-        assert_eq!(zero(&house), (true, digits::Standing::Met), "{engine}: the newest lies where the older one was proven");
+        assert_eq!(
+            zero(&house),
+            (true, digits::Standing::Met),
+            "{engine}: the newest lies where the older one was proven"
+        );
         house.gate().clock().advance(94 * 24 * HOUR);
         assert_eq!(zero(&house), (true, digits::Standing::NotProven), "{engine}");
     }
