@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use base::Result;
 use billing::bills;
 use continuity::alarms::actions as alarms;
-use continuity::backups::{places as backup_places, points, policies, protections, repositories};
+use continuity::backups::{offers, places as backup_places, points, policies, protections, repositories};
 use continuity::bia;
 use continuity::control_plane;
 use continuity::datasets;
@@ -121,8 +121,10 @@ pub static ROUTES: &[Route] = &[
     Route::act("/backup-places/{id}/credential", &backup_places::SET_CREDENTIAL),
     Route::post("/backup-policies", &policies::CREATE),
     Route::get("/backup-policies", &policies::LIST),
+    Route::get("/backup-policies/offered", &offers::LIST),
     Route::get("/backup-policies/{id}", &policies::GET),
     Route::patch("/backup-policies/{id}", &policies::UPDATE),
+    Route::act("/backup-policies/{id}/preview", &policies::PREVIEW_ALL),
     Route::get("/backup-repositories", &repositories::LIST),
     Route::act("/backup-repositories/{id}/reveal-escrow", &repositories::REVEAL).with_secret(),
     Route::get("/control-plane", &control_plane::GET),
@@ -133,6 +135,7 @@ pub static ROUTES: &[Route] = &[
     Route::get("/protections", &protections::LIST),
     Route::get("/services/{id}/protection", &protections::GET),
     Route::act("/services/{id}/protection", &protections::SET),
+    Route::act("/services/{id}/protection/choose", &offers::CHOOSE),
     Route::act("/services/{id}/protection/end", &protections::END),
     Route::act("/services/{id}/protection/preview", &policies::PREVIEW),
     Route::post("/services/{id}/backup", &points::TAKE),
