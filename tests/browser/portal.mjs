@@ -215,20 +215,23 @@ async function kept(page) {
   await look(page, "data-sets");
   await page.goto(points);
   await page.locator('a[href$="/files"]').first().click();
-  const file = page.locator("main table.list tbody tr").filter({ has: page.getByRole("cell", { name: "file", exact: true }) }).filter({ has: page.getByRole("button"), hasNot: page.locator("th a") });
+  const files = page.locator("main table.list tbody tr").filter({ has: page.getByRole("cell", { name: "file", exact: true }) }).filter({ has: page.getByRole("button"), hasNot: page.locator("th a") });
+  // The demo's guest writes a line a second into this file of its data disk.
+  const file = files.filter({ hasText: "lived.log" });
   const path = [];
   for (let depth = 0; depth < 12; depth++) {
     // A host reads it; the page becomes the answer by itself.
     await page.waitForFunction(() => document.querySelector("h1") && !document.querySelector("main [data-live]"), null, { timeout: 90_000 });
     if (depth < 2) await look(page, `inside-${depth}`);
     path.push(await page.locator("h1").innerText());
-    if (await file.count()) { path.push("a file"); break; }
+    if (await file.count()) { path.push("lived.log"); break; }
     const further = page.locator('main table.list tbody th a, main ul.plain a.mono');
     if (!(await further.count())) break;
-    await further.first().click();
+    const data = further.filter({ hasText: /^data/ });
+    await ((await data.count()) ? data.first() : further.first()).click();
     await page.locator("h1").waitFor();
   }
-  hold(path.includes("a file"), `no file was reached inside the point: ${path.join(" > ")}`);
+  hold(path.includes("lived.log"), `the guest's file was not reached inside the point: ${path.join(" > ")}`);
   await look(page, "inside-files");
   await file.first().getByRole("button").click();
   await page.waitForURL("**/readings/**");
@@ -237,7 +240,98 @@ async function kept(page) {
   const saved = await page.request.get(portal + await page.locator('main a[href$="/file"]').getAttribute("href"));
   hold(saved.status() === 200 && (await saved.body()).length > 0, `a file out of a point answered ${saved.status()}`);
   hold(/attachment/.test(saved.headers()["content-disposition"] || ""), "a file out of a point is saved, not shown");
-  say(`a recovery point was looked into: ${path.join(" > ")}`);
+  // What was fetched is what the guest wrote: it still tells its first second.
+  const lines = (await saved.body()).toString("utf8").trim().split("\n");
+  hold(lines.every((line) => /^\d{9,} [0-9a-f-]{8,}$/.test(line)), `the fetched file is not the guest's: ${lines[0]}`);
+  await page.goto(`${portal}${service}?lang=en`);
+  const address = (await page.locator("#address").textContent()).trim();
+  const status = await (await page.request.get(new URL("/status.json", address).href)).json();
+  hold(Number(lines[0].split(" ")[0]) === status.firstSecond, `the fetched file begins at ${lines[0]}, the guest's at ${status.firstSecond}`);
+  hold(Number(lines.at(-1).split(" ")[0]) <= status.lastSecond, "the fetched file is not newer than the guest");
+  say(`a recovery point was looked into: ${path.join(" > ")}, ${lines.length} lines as the guest wrote them`);
+  return service;
+}
+
+// What keeps which point, and the way out: the escrow password, for a reason, once.
+async function ways(page, service) {
+  await visit(page, `${service}/retention?lang=en`, "retention");
+  await page.getByLabel("The newest").fill("1");
+  await page.getByRole("button", { name: "Try", exact: true }).press("Enter");
+  await page.waitForURL(/last=1/);
+  hold(await page.getByText("would go").first().isVisible(), "rules that keep one point let the others go");
+  await look(page, "retention-tried");
+  await visit(page, `${service}/repositories`, "repositories");
+  await page.getByRole("link", { name: "Show the escrow password" }).first().click();
+  await look(page, "escrow-asked");
+  hold(await page.locator("textarea[name=reason]").evaluate((e) => e.required), "without a reason nothing is shown");
+  await page.locator("textarea[name=reason]").fill("We test that we can leave");
+  const [answer] = await Promise.all([page.waitForResponse((r) => r.request().method() === "POST"), page.locator("main form[method=post] button").click()]);
+  await page.locator("#escrow").waitFor();
+  hold((answer.headers()["cache-control"] || "").includes("no-store"), "a password is not kept in any cache");
+  hold((await page.locator("#escrow").textContent()).length > 20, "the escrow password is shown");
+  await look(page, "escrow");
+  await inChinese(page, [`${service}/retention`, `${service}/repositories`]);
+  await page.goto(`${portal}/?lang=en`);
+}
+
+// A second machine is brought back beside the service, watched until it answers, and let go.
+async function beside(page, service) {
+  await page.goto(`${portal}${service}/restore?how=beside&lang=en`);
+  await look(page, "restore-beside-plan");
+  await page.getByRole("button", { name: "Bring it back beside" }).focus();
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/restores\/rstr_/);
+  const here = page.url();
+  await look(page, "restore-progress");
+  const seen = new Set();
+  const until = Date.now() + 240_000;
+  let outcome = "";
+  while (!outcome && Date.now() < until) {
+    // The page renews itself: this only reads what a person would see.
+    const now = await page.evaluate(() => ({
+      step: `${document.querySelectorAll(".step.done").length}/${document.querySelectorAll(".step").length}`,
+      over: document.querySelector("main .notice.tone-well, main .notice.tone-danger")?.innerText || "",
+    })).catch(() => null);
+    if (now) { seen.add(now.step); if (!/has begun/.test(now.over)) outcome = now.over; }
+    if (!outcome) await page.waitForTimeout(150);
+  }
+  hold(/stands beside the service/.test(outcome), `a machine beside the service answers: ${outcome || "it never did"}`);
+  hold(seen.size > 1, `progress moved while somebody watched: ${[...seen].join(" → ")}`);
+  await page.goto(here);
+  await look(page, "restore-beside");
+  const links = await page.locator('main a[href^="http"]').evaluateAll((all) => all.map((a) => a.href).filter((href) => !href.startsWith(location.origin)));
+  for (const link of links) hold((await page.request.get(link)).status() === 200, `the machine beside answers at ${link}`);
+  await page.locator('a[data-dialog="end"]').click();
+  hold(await page.locator("dialog#end").isVisible(), "letting go asks in a dialog");
+  await page.locator("dialog#end button.main").click();
+  await page.waitForURL("**/backups");
+  const ended = page.getByText("The machine beside was let go");
+  for (let n = 0; n < 120; n++) {
+    await page.goto(here);
+    if (await ended.count()) break;
+    await page.waitForTimeout(500);
+  }
+  hold(await ended.count() > 0, "the machine beside is let go");
+  hold(await page.locator('a[data-dialog="end"]').count() === 0, "what is gone cannot be let go again");
+  say(`a machine was brought back beside its service, watched (${[...seen].join(" → ")}) and let go`);
+}
+
+// The drill that the demo has passed, as its own customer sees it, with its evidence.
+async function passed(page) {
+  await page.goto(`${portal}/drills?lang=en`);
+  const run = page.locator("main table.list tbody tr").filter({ has: page.locator('a[href^="/drills/drun_"]') }).filter({ hasText: "Passed" });
+  if (!(await run.count())) return hold(!process.env.YUNWEI_EXPECT_BILL, "there is a drill that was passed");
+  await run.first().locator('a[href^="/drills/drun_"]').first().click();
+  await page.locator("h1").waitFor();
+  hold(await page.getByText("Passed").first().isVisible(), "a drill that was passed says so");
+  await look(page, "drill-passed");
+  await page.getByRole("link", { name: "Show the evidence" }).click();
+  await page.waitForURL(/\/evidence$/);
+  await look(page, "drill-passed-evidence");
+  const file = await (await page.request.get(`${page.url()}.json`)).json();
+  hold(file.document.run.verdict === "passed", "the signed file says that it was passed");
+  await page.goto(`${portal}/?lang=en`);
+  say("a passed drill and its evidence were looked at");
 }
 
 async function bill(page) {
@@ -361,17 +455,48 @@ async function operator(credentials) {
   for (const [path, name] of [
     ["/", "op-overview"], ["/operator/orders", "op-orders"], ["/operator/flows?show=all", "op-flows"], ["/operator/hosts", "op-hosts"], ["/operator/sites", "op-sites"],
     ["/operator/images", "op-images"], ["/operator/customers", "op-customers"], ["/operator/customers/new", "op-customer-new"], ["/operator/offerings", "op-offerings"],
-    ["/operator/jobs", "op-jobs"], ["/operator/jobs?show=all", "op-jobs-all"], ["/operator/images/new", "op-image-new"], ["/operator/images/upload", "op-image-upload"], ["/operator/backups", "op-backups"], ["/operator/audit", "op-audit"], ["/webhooks", "op-webhooks"],
+    ["/operator/jobs", "op-jobs"], ["/operator/jobs?show=all", "op-jobs-all"], ["/operator/images/new", "op-image-new"], ["/operator/images/upload", "op-image-upload"], ["/operator/backups", "op-backups"], ["/operator/backups/places/new", "op-place-new"], ["/operator/backups/policies/new", "op-policy-new"], ["/operator/audit", "op-audit"], ["/webhooks", "op-webhooks"],
     ["/search?q=a", "op-search"], ["/drills", "op-drills"], ["/account", "op-account"],
   ]) await visit(page, path, name);
   await inChinese(page, ["/", "/operator/flows?show=all", "/operator/jobs", "/operator/backups", "/operator/hosts", "/operator/sites", "/operator/customers", "/operator/offerings", "/operator/audit", "/webhooks"]);
+  await inChinese(page, ["/operator/backups/places/new", "/operator/backups/policies/new"]);
   await page.goto(`${portal}/?lang=en`);
+  await rules(page);
   for (const [list, name] of [["/operator/flows?show=all", "op-flow"], ["/operator/hosts", "op-host"], ["/operator/customers", "op-customer"], ["/operator/offerings", "op-offering"]]) {
     await page.goto(portal + list);
     const first = page.locator("main table.list tbody th a, main a.cover").first();
     if (await first.count()) { await first.click(); await page.locator("h1").waitFor(); await look(page, name); }
   }
   await context.close();
+}
+
+// A place and a policy are opened; what fewer points would let go is shown before anything is saved.
+async function rules(page) {
+  await page.goto(`${portal}/operator/backups`);
+  for (const [link, name] of [['a[href^="/operator/backups/places/bkpl_"]', "op-place"], ['a[href$="/credential"]', "op-credential"], ['a[href^="/operator/backups/policies/bkpo_"]', "op-policy"]]) {
+    await page.goto(`${portal}/operator/backups`);
+    const first = page.locator(`main ${link}`).first();
+    if (!(await first.count())) return hold(!process.env.YUNWEI_EXPECT_BILL, "there are places and policies");
+    await first.click();
+    await page.locator("main form").first().waitFor();
+    await look(page, name);
+  }
+  await page.goto(`${portal}/operator/backups`);
+  const policies = await page.locator('main a[href^="/operator/backups/policies/bkpo_"]').evaluateAll((all) => all.map((a) => a.getAttribute("href")));
+  let shown = 0;
+  for (const policy of policies) {
+    await page.goto(portal + policy);
+    await page.getByLabel("The newest").fill("1");
+    await page.getByLabel("One a day").fill("0");
+    await page.getByRole("button", { name: "Show what would go" }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByText("Nothing has gone.").waitFor();
+    hold(await page.getByLabel("The newest").inputValue() === "1", "what was typed is kept");
+    shown += await page.locator("main table.list tbody tr").count();
+    if (policy === policies[0]) await look(page, "op-policy-preview");
+  }
+  hold(shown > 0, "services stand in the preview of their policy");
+  say("places and policies were looked at, and what other rules would let go");
 }
 
 // A plan is made and drilled with the keyboard alone. Nothing protects the service here, so the drill
@@ -420,6 +545,10 @@ async function drills(page) {
 // A first plan is made of what runs, by the questions of the guided start; then every page that it fills.
 async function plan(page) {
   await visit(page, "/plan/start?lang=en", "plan-start");
+  // What is not backed up yet is asked about, where a policy is offered.
+  const asked = page.locator("select[name^='policy-']");
+  const bare = await asked.evaluateAll((all) => all.map((one) => one.name.replace("policy-", "")));
+  hold(bare.length > 0 || await page.getByText("offers no policy").isVisible() || !process.env.YUNWEI_EXPECT_BILL, "a service without backups is asked about");
   await page.getByLabel("What does the firm do").fill("We sell shoes. Orders must be taken.");
   await page.locator("input[name=lead]").fill("Lin Yi-Jun");
   await page.locator("input[name=leadPhone]").fill("0912 345 678");
@@ -427,10 +556,18 @@ async function plan(page) {
   await page.keyboard.press("Enter");
   await page.getByRole("button", { name: "Make all of it" }).waitFor();
   await look(page, "plan-start-preview");
+  if (bare.length) hold(await page.getByText(/Backups of .* by the policy/).count() === bare.length, "each of them is backed up by the policy that was chosen");
   await page.getByRole("button", { name: "Make all of it" }).focus();
   await page.keyboard.press("Enter");
   await page.waitForURL((url) => url.pathname === "/plan");
   hold(await page.locator("main table.list tbody tr").count() === 9, "a plan has nine steps");
+  for (const id of bare) {
+    await page.goto(`${portal}/services/${id}/backups`);
+    hold(await page.getByText("Next backup").isVisible(), `${id} is backed up from now on`);
+    await page.goto(`${portal}/services/${id}/protection`);
+    await look(page, "protection-chosen");
+    hold(await page.locator("main form[action$='/protection']").count() === 0, "changing a policy is the operator's");
+  }
   for (const [path, name] of [
     ["/plan", "plan"], ["/plan/steps/1", "plan-step"], ["/plan/versions", "plan-versions"], ["/plan/team", "plan-team"], ["/plan/team/new", "plan-team-new"],
     ["/plan/reviews", "plan-reviews"], ["/plan/reviews/new", "plan-review-new"], ["/plan/exercises", "plan-exercises"], ["/plan/exercises/new", "plan-exercise-new"],
@@ -438,6 +575,13 @@ async function plan(page) {
     ["/inventory", "inventory"], ["/inventory/new", "inventory-new"], ["/inventory/import", "inventory-import"], ["/inventory/assessments", "assessments"],
     ["/inventory/scale", "harm-scale"], ["/impact", "impact"], ["/alarms", "alarms"], ["/announcements", "announcements"], ["/announcements/new", "announcement-new"],
   ]) await visit(page, path, name);
+  await page.goto(`${portal}/plan/print`);
+  await page.emulateMedia({ media: "print" });
+  hold((await page.locator("main").innerText()).length > 500, "the printed plan says something");
+  const paper = await page.pdf({ format: "A4" });
+  const sheets = (paper.toString("latin1").match(/\/Type\s*\/Page\b(?!s)/g) || []).length;
+  hold(paper.subarray(0, 5).toString() === "%PDF-" && paper.length > 10_000 && sheets > 0, `the plan prints: ${paper.length} bytes, ${sheets} sheets`);
+  await page.emulateMedia({ media: "screen" });
   await page.goto(`${portal}/impact`);
   const first = page.locator('main a[href^="/impact/what-if"]').first();
   if (await first.count()) { await first.click(); await page.locator("h1").waitFor(); await look(page, "what-if"); }
@@ -459,7 +603,9 @@ try {
       await service(page);
       await backups(page);
     }
-    await kept(page);
+    const service = await kept(page);
+    if (service) { await ways(page, service); await beside(page, service); }
+    await passed(page);
     await bill(page);
     await drills(page);
     await plan(page);

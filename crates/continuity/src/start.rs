@@ -15,7 +15,9 @@ use gate::{Action, AnyAction, Effect, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::backups::offers;
 use crate::backups::points::ServiceRef;
+use crate::backups::policies::{self, BackupPolicy};
 use crate::backups::protections::{self, Protect};
 use crate::backups::schedule::Schedule;
 use crate::bia::{self, Assess, HarmAt};
@@ -60,6 +62,9 @@ pub struct Urgent {
     pub rto_seconds: u64,
     /// So much of the newest data may be lost.
     pub rpo_seconds: u64,
+    /// By which policy it is backed up where it is not yet; otherwise by that of all.
+    #[serde(default)]
+    pub policy: Option<BackupPolicyId>,
 }
 
 /// The answers.
@@ -76,7 +81,8 @@ pub struct Answers {
     pub deputy: Who,
     /// The services that must come back.
     pub services: Vec<Urgent>,
-    /// By which policy services are backed up that are not yet.
+    /// By which policy services are backed up that are not yet and name none of their own; an offered one,
+    /// but for whoever may attach any.
     pub policy: Option<BackupPolicyId>,
 }
 
@@ -102,6 +108,8 @@ pub enum Made {
         service: String,
         /// What it is called.
         name: String,
+        /// What the policy is called.
+        policy: String,
     },
     /// A drill plan that promises the objectives, every month.
     DrillPlan {
@@ -230,9 +238,12 @@ fn of_services(tx: &mut Tx<'_>, tenant: TenantId, answers: &Answers, items: &mut
         if !inherited.contains_key(&service) {
             items.push(Made::Activity { service: service.clone(), name: name.clone() });
         }
-        if answers.policy.is_some() && (protections::GET.run)(tx, &ServiceRef { id: service.clone() })?.policy.is_none()
+        let wanted = urgent.policy.or(answers.policy);
+        if let Some(wanted) = wanted
+            && unprotected(tx, &service)?
         {
-            items.push(Made::Protection { service: service.clone(), name: name.clone() });
+            let policy = chosen(tx, wanted)?.name;
+            items.push(Made::Protection { service: service.clone(), name: name.clone(), policy });
         }
         let mut drilled = false;
         for plan in &drills {
@@ -248,6 +259,19 @@ fn of_services(tx: &mut Tx<'_>, tenant: TenantId, answers: &Answers, items: &mut
     Ok(())
 }
 
+fn unprotected(tx: &mut Tx<'_>, service: &str) -> Result<bool> {
+    Ok((protections::GET.run)(tx, &ServiceRef { id: service.to_owned() })?.policy.is_none())
+}
+
+/// The policy that somebody wants: one that is offered, or any where they may attach any.
+fn chosen(tx: &mut Tx<'_>, policy: BackupPolicyId) -> Result<BackupPolicy> {
+    let offered = offers::find(tx, policy).map_err(|e| e.at("services"));
+    match tx.require(protections::SET.name) {
+        Ok(()) => policies::operators(tx, policy),
+        Err(_) => offered,
+    }
+}
+
 fn in_words(answers: &Answers, zh: &str, en: &str) -> String {
     if answers.locale == "en" { en.to_owned() } else { zh.to_owned() }
 }
@@ -260,7 +284,7 @@ fn make(tx: &mut Tx<'_>, tenant: TenantId, answers: &Answers, item: &Made) -> Re
     match item {
         Made::Contact { name } => contact(tx, tenant, answers, name),
         Made::Activity { service, name } => activity(tx, answers, &wanted(service)?, name),
-        Made::Protection { service, .. } => protect(tx, answers, service),
+        Made::Protection { service, .. } => protect(tx, answers, &wanted(service)?),
         Made::DrillPlan { service, name } => drill(tx, answers, &wanted(service)?, name),
         Made::Runbook { service, .. } => runbook(tx, tenant, answers, service),
         Made::Exercise { name } => exercise(tx, answers, name),
@@ -326,14 +350,16 @@ fn activity(tx: &mut Tx<'_>, answers: &Answers, wanted: &Urgent, name: &str) -> 
     (bia::ASSESS.run)(tx, &assess).map(drop)
 }
 
-fn protect(tx: &mut Tx<'_>, answers: &Answers, service: &str) -> Result<()> {
-    let Some(policy) = answers.policy else { return Ok(()) };
-    tx.require(protections::SET.name)?;
-    (protections::SET.run)(tx, &Protect { id: service.to_owned(), policy }).map(drop)
+fn protect(tx: &mut Tx<'_>, answers: &Answers, wanted: &Urgent) -> Result<()> {
+    let Some(policy) = wanted.policy.or(answers.policy) else { return Ok(()) };
+    let offered = chosen(tx, policy)?.terms.offered;
+    let action = if offered { &offers::CHOOSE } else { &protections::SET };
+    tx.require(action.name)?;
+    (action.run)(tx, &Protect { id: wanted.service.clone(), policy }).map(drop)
 }
 
 fn drill(tx: &mut Tx<'_>, answers: &Answers, wanted: &Urgent, name: &str) -> Result<()> {
-    let Urgent { service, rto_seconds, rpo_seconds } = wanted.clone();
+    let Urgent { service, rto_seconds, rpo_seconds, .. } = wanted.clone();
     let calendar = Schedule { calendar: "monthly 1 03:00".into(), jitter_minutes: 60, time_zone: "Asia/Taipei".into() };
     let terms = Terms {
         scope: Scope::of(vec![service]),

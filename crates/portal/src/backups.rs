@@ -1,5 +1,5 @@
-//! What can be brought back: recovery points of a service, the plan of a restore and its way, and
-//! for operators the places and policies.
+//! What can be brought back: recovery points of a service, and how a restore goes. The plan of a restore is
+//! in `restoring`, places and policies in `places` and `policies`.
 
 use crate::account::{ConfirmPage, correctable};
 use crate::files::Bar;
@@ -7,7 +7,7 @@ use crate::i18n::{Lang, said_of};
 use crate::live;
 use crate::page::{Page, ok, show as show_page};
 use crate::records::said;
-use crate::ui::{Badge, Choice, Confirm, Field, Notice, Steps, Summary, Tone};
+use crate::ui::{Badge, Confirm, Notice, Steps, Summary, Tone};
 use crate::visit::{Answer, Signed, done};
 use askama::Template;
 use axum::extract::Path;
@@ -122,26 +122,9 @@ pub(crate) struct BackupsPage<'a> {
     pub restores: Vec<RestoreRow>,
     pub may_act: bool,
     pub protected: bool,
+    /// Where else it leads: addresses and what they are called.
+    pub ways: Vec<(String, &'static str)>,
     pub live: bool,
-}
-
-/// The plan of a restore, and the question.
-#[derive(Template)]
-#[template(path = "backups/plan.html")]
-pub(crate) struct PlanPage<'a> {
-    pub p: &'a Page,
-    pub id: String,
-    pub name: String,
-    pub summary: Summary,
-    pub choices: Vec<Field>,
-    pub trouble: Option<Notice>,
-    pub alive: Option<Notice>,
-    pub rows: Vec<(&'static str, String)>,
-    pub hidden: Vec<(&'static str, String)>,
-    pub confirm: Option<Field>,
-    pub button: &'static str,
-    pub danger: bool,
-    pub possible: bool,
 }
 
 /// How a restore goes; the part that renews itself.
@@ -184,6 +167,8 @@ pub(crate) struct PlaceRow {
     pub location: String,
     pub site: String,
     pub badge: Badge,
+    /// Whether one is let in by credentials.
+    pub has_credentials: bool,
 }
 
 /// A policy in the operator's list.
@@ -194,6 +179,7 @@ pub(crate) struct PolicyRow {
     pub when: String,
     pub keeps: String,
     pub places: String,
+    pub offered: Option<Badge>,
 }
 
 /// Places and policies.
@@ -203,6 +189,7 @@ pub(crate) struct OperatorBackups<'a> {
     pub p: &'a Page,
     pub places: Vec<PlaceRow>,
     pub policies: Vec<PolicyRow>,
+    pub may_change: bool,
 }
 
 /// The addresses of a service's page and of its backups, for the way back up.
@@ -219,7 +206,7 @@ macro_rules! ways_up {
         }
     )*};
 }
-ways_up!(BackupsPage.id, PlanPage.id, RestorePage.service);
+ways_up!(BackupsPage.id, RestorePage.service);
 
 // Words.
 
@@ -247,13 +234,13 @@ pub(crate) fn copy_badge(p: &Page, state: CopyState) -> Badge {
     }
 }
 
-fn bytes(number: u64) -> String {
+pub(crate) fn bytes(number: u64) -> String {
     crate::fmt::bytes(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 /// Measured seconds as people read them.
 #[expect(clippy::cast_possible_truncation, reason = "whole milliseconds of an estimate")]
-fn seconds(p: &Page, seconds: f64) -> String {
+pub(crate) fn seconds(p: &Page, seconds: f64) -> String {
     crate::fmt::took((seconds.clamp(0.0, 1e12) * 1_000.0) as i64, p.t)
 }
 
@@ -347,7 +334,7 @@ fn restore_badge(p: &Page, one: &Restore) -> Badge {
     }
 }
 
-fn way(p: &Page, beside: bool) -> &'static str {
+pub(crate) fn way(p: &Page, beside: bool) -> &'static str {
     if beside { p.t.backups.beside } else { p.t.backups.in_place }
 }
 
@@ -406,13 +393,13 @@ fn this(id: &str) -> points::ServiceRef {
 }
 
 /// How a service would be brought back as things stand, or why not.
-type Planned = std::result::Result<Plan, base::Error>;
+pub(crate) type Planned = std::result::Result<Plan, base::Error>;
 
 /// Why nothing can be brought back just now, whoever asks.
 const NOT_NOW: [&str; 4] = ["recovery.no_point", "recovery.no_copy", "recovery.incomplete", "restore.nowhere"];
 
 /// The plan as things stand.
-async fn plan_of(s: &Signed, ask: Ask) -> Result<Planned> {
+pub(crate) async fn plan_of(s: &Signed, ask: Ask) -> Result<Planned> {
     match s.call(&restores::PLAN, ask).await {
         Ok(plan) => Ok(Ok(plan)),
         Err(error)
@@ -441,7 +428,7 @@ pub(crate) async fn shelter(s: &Signed, id: &str) -> Result<Option<Shelter>> {
     Ok(Some(Shelter { told: answers(s.p(), &protected, plan.as_ref()) }))
 }
 
-fn may_act(s: &Signed) -> bool {
+pub(crate) fn may_act(s: &Signed) -> bool {
     ["owner", "member", "administrator", "operations"].iter().any(|role| s.cx.has_role(role))
 }
 
@@ -494,6 +481,7 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
         restores: restores.collect(),
         may_act: may_act(&s),
         protected: protected.policy.is_some(),
+        ways: crate::protection::ways(&s, &id, protected.policy.is_some()),
         live: protected.taking.is_some(),
         id,
     };
@@ -518,110 +506,6 @@ pub(crate) async fn events(s: Signed, Path(id): Path<String>) -> Answer {
 pub(crate) async fn take(s: Signed, Path(id): Path<String>) -> Answer {
     s.call(&points::TAKE, this(&id)).await?;
     Ok(done(&s.portal, &format!("/services/{id}/backups"), "backing-up"))
-}
-
-/// What a form or an address asks for.
-fn asked(id: &str, point: &str, beside: bool, even_if_alive: bool) -> Result<Ask> {
-    let point = if point.is_empty() { None } else { Some(point.parse()?) };
-    Ok(Ask { id: id.to_owned(), point, beside, even_if_alive, ..Ask::default() })
-}
-
-async fn plan_page(
-    s: &Signed,
-    id: &str,
-    ask: Ask,
-    unconfirmed: bool,
-) -> Result<(StatusCode, axum::response::Response)> {
-    let (p, b) = (s.p(), &s.t().backups);
-    let record = s.get(&SERVICE, id).await?;
-    let name = said(p.lang, &record.body, "name");
-    let (point, beside) = (ask.point, ask.beside);
-    let plan = plan_of(s, ask).await?;
-    let page = points::ListPoints { id: id.to_owned(), expired: false, after: None, limit: Some(30) };
-    let all = s.call(&points::LIST, page).await?.items;
-    let mut choices = vec![Choice { chosen: point.is_none(), ..Choice::new("", b.newest_point) }];
-    for one in all.iter().filter(|one| one.state.is_restorable()) {
-        let at = crate::fmt::date_time(one.taken_at.unwrap_or(one.requested_at), p.lang);
-        choices.push(Choice { chosen: point == Some(one.id), ..Choice::new(one.id.to_string(), at) });
-    }
-    let ways = vec![
-        Choice { chosen: !beside, ..Choice::new("place", b.in_place).note(b.in_place_note) },
-        Choice { chosen: beside, ..Choice::new("beside", b.beside).note(b.beside_note) },
-    ];
-    let fields = vec![Field::select("point", b.from_point, choices).free(), Field::tiles("how", b.how, ways).free()];
-    let rows = plan.as_ref().map(|plan| plan_rows(p, plan)).unwrap_or_default();
-    let trouble = plan.as_ref().err().map(|error| Notice::new(Tone::Danger, b.no_plan, p.error(error)));
-    let alive = plan.as_ref().is_ok_and(|plan| plan.alive) && !beside;
-    let confirm = alive.then(|| {
-        let field = Field::check("alive", b.alive_label, b.alive_confirm, false);
-        if unconfirmed { field.error(b.alive_missing) } else { field }
-    });
-    let wrong: Vec<&Field> = confirm.iter().filter(|_| unconfirmed).collect();
-    let summary = Summary::gather(s.t().frame.form_wrong, &wrong, "");
-    let settled = plan.as_ref().ok().map(|plan| plan.point.to_string());
-    let status = if unconfirmed { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let view = PlanPage {
-        p,
-        id: id.to_owned(),
-        name,
-        summary,
-        choices: fields,
-        trouble,
-        alive: alive.then(|| Notice::new(Tone::Danger, b.alive_title, b.alive_body)),
-        rows,
-        hidden: vec![
-            ("point", settled.unwrap_or_default()),
-            ("how", if beside { "beside" } else { "place" }.to_owned()),
-        ],
-        confirm,
-        button: if beside { b.start_beside } else { b.start_restore },
-        danger: alive,
-        possible: plan.is_ok() && may_act(s),
-    };
-    Ok((status, show_page(status, &view)))
-}
-
-fn plan_rows(p: &Page, plan: &Plan) -> Vec<(&'static str, String)> {
-    let b = &p.t.backups;
-    let takes = match plan.estimated_seconds {
-        Some(estimate) => p.with(b.about, seconds(p, estimate)),
-        None => p.with2(b.unknown_because, b.unknown_speed, b.unknown_speed_body),
-    };
-    let hosts: Vec<String> = plan.machines.iter().map(|machine| machine.host_name.clone()).collect();
-    let removes = match plan.removes.len() {
-        0 => b.removes_none.to_owned(),
-        number => p.with(b.removes_body, number),
-    };
-    vec![
-        (b.from_point, crate::fmt::date_time(plan.taken_at, p.lang)),
-        (
-            b.loses,
-            if plan.beside { b.removes_none.to_owned() } else { p.with(b.last_span, p.span(plan.loses_seconds)) },
-        ),
-        (b.from_copy, plan.place_name.clone()),
-        (b.how_much_data, bytes(plan.bytes)),
-        (b.takes, takes),
-        (b.onto, listed(p, &hosts)),
-        (b.removes, removes),
-    ]
-}
-
-/// `GET /services/{id}/restore`
-pub(crate) async fn ask_restore(s: Signed, Path(id): Path<String>) -> Answer {
-    let query = &s.visit.query;
-    let ask = asked(&id, query.get("point"), query.get("how") == "beside", false)?;
-    Ok(plan_page(&s, &id, ask, false).await?.1)
-}
-
-/// `POST /services/{id}/restore`
-pub(crate) async fn restore(s: Signed, Path(id): Path<String>) -> Answer {
-    let form = &s.visit.form;
-    let ask = asked(&id, form.get("point"), form.get("how") == "beside", !form.get("alive").is_empty())?;
-    match s.call(&restores::START, ask.clone()).await {
-        Ok(begun) => Ok(done(&s.portal, &format!("/services/{id}/restores/{}", begun.id), "restoring")),
-        Err(error) if error.code() == "restore.service_alive" => Ok(plan_page(&s, &id, ask, true).await?.1),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// What the page and its live part both show.

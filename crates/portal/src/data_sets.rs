@@ -367,6 +367,7 @@ fn plan_rows(p: &Page, plan: &Plan) -> Vec<(&'static str, String)> {
         (b.state_of, instant(p, plan.consistency).to_owned()),
         (b.from_copy, plan.place_name.clone()),
         (b.how_much_data, crate::fmt::bytes(i64::try_from(plan.bytes).unwrap_or(i64::MAX))),
+        (b.takes, crate::restoring::takes(p, plan.estimated_seconds)),
         (b.onto, plan.host_name.clone()),
     ]
 }

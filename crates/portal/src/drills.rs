@@ -99,6 +99,9 @@ pub(crate) struct PlanPage<'a> {
     pub runs: Vec<RunRow>,
     pub actions: Vec<ActionRow>,
     pub may_run: bool,
+    pub summary: Summary,
+    /// Since when everything is bad, where the scenario is of that kind.
+    pub bad_after: Option<Field>,
     pub end: Option<Confirm>,
     pub ended: Option<String>,
 }
@@ -360,6 +363,18 @@ pub(crate) async fn list(s: Signed) -> Answer {
 
 /// `GET /drills/plans/{id}`
 pub(crate) async fn plan(s: Signed, Path(id): Path<String>) -> Answer {
+    plan_page(&s, &id, "").await
+}
+
+/// The question since when everything is bad; none where nothing of the scenario is.
+fn bad_after(s: &Signed, scenario: &Scenario, wrong: &str) -> Option<Field> {
+    let (p, r) = (s.p(), &s.t().rules);
+    let Scenario::Ransomware { unnoticed_seconds } = scenario else { return None };
+    let hint = p.with(r.drill_bad_after_hint, seconds(p, *unnoticed_seconds));
+    Some(Field::line("badAfter", r.drill_bad_after, s.visit.form.get("badAfter")).hint(hint).error(wrong).free())
+}
+
+async fn plan_page(s: &Signed, id: &str, wrong: &str) -> Answer {
     let (p, d) = (s.p(), &s.t().drills);
     let plan = s.call(&plans::GET, PlanRef { id: id.parse()? }).await?;
     let input = ListDrills { plan: Some(plan.id), tenant: Some(plan.tenant), limit: Some(RUNS), after: None };
@@ -377,9 +392,13 @@ pub(crate) async fn plan(s: Signed, Path(id): Path<String>) -> Answer {
         (d.next, plan.next_due.map_or_else(|| d.by_hand.to_owned(), |next| p.exact(&next))),
         (d.negative, terms.negative_every.to_string()),
         (d.owner, terms.owner.clone()),
-        (d.scope, comes_back(&s, terms).await),
+        (d.scope, comes_back(s, terms).await),
         newest_at(d, terms),
     ];
+    let may_run = plan.ended_at.is_none() && may(s, true);
+    let bad_after = bad_after(s, &terms.scenario, wrong).filter(|_| may_run);
+    let summary = Summary::gather(s.t().frame.form_wrong, &bad_after.iter().collect::<Vec<_>>(), "");
+    let status = if summary.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let view = PlanPage {
         p,
         id: plan.id.to_string(),
@@ -387,11 +406,13 @@ pub(crate) async fn plan(s: Signed, Path(id): Path<String>) -> Answer {
         facts,
         runs: runs.iter().map(|run| run_row(p, run)).collect(),
         actions: actions.iter().map(|action| action_row(p, action)).collect(),
-        may_run: plan.ended_at.is_none() && may(&s, true),
-        end: (plan.ended_at.is_none() && may(&s, false)).then(|| end_question(p, &id, false)),
+        may_run,
+        summary,
+        bad_after,
+        end: (plan.ended_at.is_none() && may(s, false)).then(|| end_question(p, id, false)),
         ended: plan.ended_at.map(|at| p.with(d.ended_at, p.exact(&at))),
     };
-    Ok(ok(&view))
+    Ok(show(status, &view))
 }
 
 fn end_question(p: &Page, id: &str, page: bool) -> Confirm {
@@ -458,7 +479,7 @@ async fn comes_back(s: &Signed, terms: &Terms) -> String {
 }
 
 /// The sites at which the acting tenant has something; none for who may not read its inventory.
-async fn sites(s: &Signed) -> Vec<Thing> {
+pub(crate) async fn sites(s: &Signed) -> Vec<Thing> {
     let ask = ListInventory { kind: Some(Kind::Site), limit: Some(100), ..ListInventory::default() };
     let found = s.call(&THINGS, ask).await.map(|page| page.items).unwrap_or_default();
     found.into_iter().filter(|site| site.known).collect()
@@ -692,8 +713,15 @@ async fn refuse(s: &Signed, error: Error) -> Answer {
 
 /// `POST /drills/plans/{id}/run`
 pub(crate) async fn run(s: Signed, Path(id): Path<String>) -> Answer {
-    let run = s.call(&runs::RUN, StartDrill { id: id.parse()?, bad_after: None }).await?;
-    Ok(done(&s.portal, &format!("/drills/{}", run.id), "drill-begun"))
+    let typed = s.visit.form.get("badAfter");
+    let Ok(bad_after) = Some(typed).filter(|text| !text.is_empty()).map(str::parse).transpose() else {
+        return plan_page(&s, &id, s.t().rules.instant_wrong).await;
+    };
+    match s.call(&runs::RUN, StartDrill { id: id.parse()?, bad_after }).await {
+        Ok(run) => Ok(done(&s.portal, &format!("/drills/{}", run.id), "drill-begun")),
+        Err(error) if error.code() == "drill.bad_after" => plan_page(&s, &id, &said(&s, &error)).await,
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn find(s: &Signed, id: &str) -> Result<DrillRun> {

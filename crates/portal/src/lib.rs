@@ -44,9 +44,12 @@ mod page;
 mod places;
 mod plan;
 mod platform;
+mod policies;
 mod preferences;
 mod profile;
+mod protection;
 mod records;
+mod restoring;
 mod search;
 mod services;
 mod start;
@@ -273,7 +276,12 @@ fn tenant_routes() -> Router<Portal> {
         .route("/plan/runbooks/{id}/end", get(plan::runbooks::ask_end).post(plan::runbooks::end))
         .route("/services/{id}/backups", get(backups::show).post(backups::take))
         .route("/services/{id}/backups/events", get(backups::events))
-        .route("/services/{id}/restore", get(backups::ask_restore).post(backups::restore))
+        .route("/services/{id}/restore", get(restoring::ask_restore).post(restoring::restore))
+        .route("/services/{id}/protection", get(protection::page).post(protection::attach))
+        .route("/services/{id}/protection/end", get(protection::ask_end).post(protection::end))
+        .route("/services/{id}/retention", get(protection::kept))
+        .route("/services/{id}/repositories", get(protection::list))
+        .route("/services/{id}/repositories/{repository}/escrow", get(protection::ask_reveal).post(protection::reveal))
         .route("/services/{id}/restores/{restore}", get(backups::show_restore))
         .route("/services/{id}/restores/{restore}/events", get(backups::restore_events))
         .route("/services/{id}/points/{point}/files", get(files::show))
@@ -333,6 +341,11 @@ fn operator_routes() -> Router<Portal> {
         .route("/operator/images/new", get(hosts::image_form).post(hosts::image_register))
         .route(uploads::IMAGES, get(uploads::form).post(uploads::receive))
         .route("/operator/backups", get(places::operator))
+        .route("/operator/backups/places/new", get(places::new).post(places::create))
+        .route("/operator/backups/places/{id}", get(places::edit).post(places::change))
+        .route("/operator/backups/places/{id}/credential", get(places::credential).post(places::set_credential))
+        .route("/operator/backups/policies/new", get(policies::new).post(policies::create))
+        .route("/operator/backups/policies/{id}", get(policies::edit).post(policies::change))
         .route("/operator/platform", get(platform::page).post(platform::protect))
         .route("/operator/platform/backup", post(platform::take))
         .route("/operator/platform/kit", post(platform::kit))

@@ -3,11 +3,15 @@
 use crate::account::{correctable, said};
 use crate::i18n::{Plan as Words, fill};
 use crate::page::{Page, ok, show};
-use crate::ui::{Choice, Field, Summary, told};
+use crate::protection;
+use crate::ui::{Choice, Field, Notice, Summary, Tone, told};
 use crate::visit::{Answer, Signed, done};
 use askama::Template;
 use axum::http::StatusCode;
 use base::Error;
+use continuity::BackupPolicyId;
+use continuity::backups::points::ServiceRef;
+use continuity::backups::protections;
 use continuity::start::{self, Answers, Made, SERVICES_MAX, Urgent, Who};
 
 /// The questions.
@@ -19,6 +23,8 @@ pub(crate) struct StartPage<'a> {
     pub fields: Vec<Field>,
     /// Of each service: how long it may be away, how much may be lost.
     pub services: Vec<(String, Vec<Field>)>,
+    /// Services are not backed up, and there is nothing to choose from.
+    pub no_offer: Option<Notice>,
 }
 
 /// What the answers would make.
@@ -42,6 +48,32 @@ fn spans(s: &Signed, name: &str, or: &str) -> Vec<Choice> {
         Choice { chosen: word == chosen, ..Choice::new(word, label) }
     };
     SPANS.map(span).to_vec()
+}
+
+/// A policy that is offered: its id, its name, and what it means in a line.
+type Offer = (BackupPolicyId, String, String);
+
+/// The policies to ask about, and the services that have none.
+async fn unprotected(s: &Signed) -> base::Result<(Vec<Offer>, Vec<String>)> {
+    let mut bare = Vec::new();
+    for (id, _) in crate::plan::runbooks::living(s).await? {
+        let protected = s.call(&protections::GET, ServiceRef { id: id.clone() }).await?;
+        bare.extend(protected.policy.is_none().then_some(id));
+    }
+    let offers = if bare.is_empty() || !protection::chooses(s) { Vec::new() } else { protection::choices(s).await? };
+    Ok((offers, bare))
+}
+
+/// By which policy a service is backed up that is not yet: the first unless said otherwise.
+fn by_policy(s: &Signed, id: &str, offers: &[Offer]) -> Field {
+    let (t, form) = (&s.t().plan, &s.visit.form);
+    let name = format!("policy-{id}");
+    let first = offers.first().map(|(id, ..)| id.to_string()).unwrap_or_default();
+    let now = if form.has(&name) { form.get(&name).to_owned() } else { first };
+    let each = offers.iter().map(|(id, label, line)| (id.to_string(), label, line));
+    let each = each.map(|(id, label, line)| Choice { chosen: id == now, ..Choice::new(id, label).note(line.as_str()) });
+    let none = Choice { chosen: now == "-", ..Choice::new("-", t.start_no_policy) };
+    Field::select(name, t.start_policy, each.chain([none]).collect())
 }
 
 /// The questions about a service; `in_time`: it is among those that a first plan takes.
@@ -71,11 +103,18 @@ async fn form(s: &Signed, wrong: &[(&str, String)], general: &str) -> Answer {
     ];
     let fields: Vec<Field> = fields.into_iter().map(|field| told(wrong, field)).collect();
     let services = crate::plan::runbooks::living(s).await?;
-    let asked = services.into_iter().enumerate();
-    let services = asked.map(|(n, (id, name))| (name, of_service(s, &id, n < SERVICES_MAX))).collect();
+    let (offers, bare) = unprotected(s).await?;
+    let questions = |(n, (id, name)): (usize, (String, String))| {
+        let mut fields = of_service(s, &id, n < SERVICES_MAX);
+        fields.extend((!offers.is_empty() && bare.contains(&id)).then(|| by_policy(s, &id, &offers)));
+        (name, fields)
+    };
+    let services = services.into_iter().enumerate().map(questions).collect();
+    let no_offer = (!bare.is_empty() && offers.is_empty())
+        .then(|| Notice::new(Tone::Care, s.t().rules.none_offered, s.t().rules.none_offered_body));
     let summary = Summary::gather(f.form_wrong, &fields.iter().collect::<Vec<_>>(), general);
     let status = if summary.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    Ok(show(status, &StartPage { p, summary, fields, services }))
+    Ok(show(status, &StartPage { p, summary, fields, services, no_offer }))
 }
 
 /// `GET /plan/start`
@@ -92,11 +131,12 @@ async fn typed(s: &Signed) -> base::Result<(Answers, Vec<(String, String)>)> {
     let mut sent: Vec<(String, String)> = names.iter().map(|name| ((*name).to_owned(), text(name))).collect();
     let mut services = Vec::new();
     for (id, _) in crate::plan::runbooks::living(s).await? {
-        let (rto, rpo) = (format!("rto-{id}"), format!("rpo-{id}"));
+        let (rto, rpo, by) = (format!("rto-{id}"), format!("rpo-{id}"), format!("policy-{id}"));
+        let policy = Some(form.get(&by)).filter(|by| !by.is_empty() && *by != "-").map(str::parse).transpose()?;
         if let (Some(rto_seconds), Some(rpo_seconds)) = (seconds(&rto), seconds(&rpo)) {
-            services.push(Urgent { service: id, rto_seconds, rpo_seconds });
+            services.push(Urgent { service: id, rto_seconds, rpo_seconds, policy });
         }
-        sent.extend([rto, rpo].map(|name| (name.clone(), text(&name))));
+        sent.extend([rto, rpo, by].map(|name| (name.clone(), text(&name))));
     }
     let answers = Answers {
         locale: s.p().lang.code().to_owned(),
@@ -113,7 +153,7 @@ fn line(p: &Page, t: &'static Words, made: &Made) -> String {
     match made {
         Made::Contact { name } => p.with(t.start_contact, name),
         Made::Activity { name, .. } => p.with(t.start_activity, name),
-        Made::Protection { name, .. } => p.with(t.start_protection, name),
+        Made::Protection { name, policy, .. } => p.with2(t.start_protection, name, policy),
         Made::DrillPlan { name, .. } => p.with(t.start_drill, name),
         Made::Runbook { name, .. } => p.with(t.start_runbook, name),
         Made::Exercise { name } => p.with(t.start_exercise, name),

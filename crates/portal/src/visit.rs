@@ -353,6 +353,8 @@ fn flash(t: &'static Messages, code: &str) -> Option<Notice> {
         "fetching" => t.backups.fetching,
         "restoring" => t.backups.restoring,
         "letting-go" => t.backups.ending,
+        "policy-attached" => t.rules.attached,
+        "protection-ended" => t.rules.ended,
         "invited" => t.account.invited_ok,
         "withdrawn" => t.account.withdrawn_ok,
         "role-changed" => t.account.role_changed,

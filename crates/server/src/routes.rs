@@ -13,7 +13,7 @@ use base::Result;
 use billing::bills;
 use continuity::alarms::actions as alarms;
 use continuity::backups::{
-    findings as backup_findings, places as backup_places, points, policies, protections, repositories,
+    findings as backup_findings, offers, places as backup_places, points, policies, protections, repositories,
 };
 use continuity::bia;
 use continuity::control_plane;
@@ -124,8 +124,10 @@ pub static ROUTES: &[Route] = &[
     Route::act("/backup-places/{id}/renew", &backup_findings::RENEW),
     Route::post("/backup-policies", &policies::CREATE),
     Route::get("/backup-policies", &policies::LIST),
+    Route::get("/backup-policies/offered", &offers::LIST),
     Route::get("/backup-policies/{id}", &policies::GET),
     Route::patch("/backup-policies/{id}", &policies::UPDATE),
+    Route::act("/backup-policies/{id}/preview", &policies::PREVIEW_ALL),
     Route::get("/backup-repositories", &repositories::LIST),
     Route::act("/backup-repositories/{id}/reveal-escrow", &repositories::REVEAL).with_secret(),
     Route::get("/control-plane", &control_plane::GET),
@@ -136,6 +138,7 @@ pub static ROUTES: &[Route] = &[
     Route::get("/protections", &protections::LIST),
     Route::get("/services/{id}/protection", &protections::GET),
     Route::act("/services/{id}/protection", &protections::SET),
+    Route::act("/services/{id}/protection/choose", &offers::CHOOSE),
     Route::act("/services/{id}/protection/end", &protections::END),
     Route::act("/services/{id}/protection/preview", &policies::PREVIEW),
     Route::post("/services/{id}/backup", &points::TAKE),

@@ -202,8 +202,20 @@ impl Installation {
     /// # Errors
     /// Where the server refuses.
     pub fn backup_policy(&self, name: &str, calendar: &str, places: &[String]) -> Outcome<String> {
+        self.policy(name, calendar, places, false)
+    }
+
+    /// Makes a policy that customers may choose: every host must reach its places.
+    ///
+    /// # Errors
+    /// Where the server refuses.
+    pub fn offered_policy(&self, name: &str, calendar: &str, places: &[String]) -> Outcome<String> {
+        self.policy(name, calendar, places, true)
+    }
+
+    fn policy(&self, name: &str, calendar: &str, places: &[String], offered: bool) -> Outcome<String> {
         let asked = json!({
-            "name": name, "places": places, "pruneDelayHours": 72,
+            "name": name, "places": places, "pruneDelayHours": 72, "offered": offered,
             "schedule": { "calendar": calendar, "timeZone": "Asia/Taipei" },
             "retention": { "last": 3, "daily": 7 },
         });

@@ -12,6 +12,7 @@
 //! | [`places`] | where copies lie, and what lets one in there |
 //! | [`repositories`] | one for each tenant and place; their keys, and who is given them |
 //! | [`policies`] | what, when, where to, for how long |
+//! | [`offers`] | the policies that customers may choose themselves |
 //! | [`protections`] | which service by which policy, and how well: 3-2-1-1-0 |
 //! | [`points`] | recovery points and their copies |
 //! | [`work`] | the flow's steps |
@@ -31,6 +32,7 @@
 
 pub mod digits;
 pub mod findings;
+pub mod offers;
 pub mod places;
 pub mod points;
 pub mod policies;
@@ -71,6 +73,9 @@ pub static ACTIONS: &[&dyn AnyAction] = &[
     &policies::GET,
     &policies::UPDATE,
     &policies::PREVIEW,
+    &policies::PREVIEW_ALL,
+    &offers::LIST,
+    &offers::CHOOSE,
     &protections::GET,
     &protections::SET,
     &protections::END,

@@ -58,6 +58,9 @@ pub struct Terms {
     /// How long what no point holds any more stays recoverable at its place, in hours.
     #[serde(default = "delay")]
     pub prune_delay_hours: u32,
+    /// Whether customers may choose it for services of theirs that have none.
+    #[serde(default)]
+    pub offered: bool,
 }
 
 fn delay() -> u32 {
@@ -78,10 +81,17 @@ impl Terms {
         }
         let here = tx.cx().tenant();
         for id in &self.places {
-            let there = places::load(tx, *id).is_ok_and(|place| place.tenant == here);
-            if !there {
+            let Some(place) = places::load(tx, *id).ok().filter(|place| place.tenant == here) else {
                 let message = format!("there is no place for copies {id}");
                 return Err(Error::dangling("backupPlace.absent", message).at("places"));
+            };
+            // Whoever chooses it may have machines on any host.
+            if self.offered && place.location.host().is_some() {
+                let message = format!(
+                    "{} is a directory of one host: an offered policy names places that every host reaches",
+                    place.name
+                );
+                return Err(Error::invalid("policy.offered_places", message).at("offered"));
             }
         }
         Ok(())
@@ -140,6 +150,22 @@ pub(crate) fn at(conn: &mut Conn<'_>, id: BackupPolicyId, revision: i64) -> Resu
     found.ok_or_else(|| Error::bug("policy.lost", format!("policy {id} has no revision {revision}")))
 }
 
+/// The operator's policy of that id.
+///
+/// # Errors
+/// `Dangling` (`backupPolicy.absent`).
+pub(crate) fn operators(tx: &mut Tx<'_>, id: BackupPolicyId) -> Result<BackupPolicy> {
+    let operator = tx.operator()?;
+    let found = load(tx, id).ok().filter(|policy| policy.tenant == operator);
+    found.ok_or_else(|| Error::dangling("backupPolicy.absent", format!("there is no backup policy {id}")).at("policy"))
+}
+
+/// The operator's policies as they are now, at most a page.
+pub(crate) fn all(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Vec<BackupPolicy>> {
+    let sql = format!("{SELECT} AND r.revision = p.revision WHERE p.tenant = $1 ORDER BY p.id LIMIT $2");
+    tx.query(&sql, args![tenant, limits::PAGE_MAX], read)
+}
+
 /// The policy of that name of the operator.
 pub(crate) fn named(tx: &mut Tx<'_>, name: &str) -> Result<Option<BackupPolicy>> {
     let operator = tx.operator()?;
@@ -172,6 +198,9 @@ pub struct NewPolicy {
     /// How long what no point holds any more stays recoverable at its place, in hours; 72 unless said otherwise.
     #[serde(default = "delay")]
     pub prune_delay_hours: u32,
+    /// Whether customers may choose it for services of theirs that have none; not unless said.
+    #[serde(default)]
+    pub offered: bool,
 }
 
 impl NewPolicy {
@@ -182,6 +211,7 @@ impl NewPolicy {
             retention: self.retention,
             places: self.places.clone(),
             prune_delay_hours: self.prune_delay_hours,
+            offered: self.offered,
         }
     }
 }
@@ -235,8 +265,7 @@ pub static LIST: Action<ListPolicies, PolicyPage> = Action {
     effect: Effect::Read,
     run: |tx, _| {
         let tenant = tx.cx().tenant();
-        let sql = format!("{SELECT} AND r.revision = p.revision WHERE p.tenant = $1 ORDER BY p.id LIMIT $2");
-        Ok(PolicyPage { items: tx.query(&sql, args![tenant, limits::PAGE_MAX], read)? })
+        Ok(PolicyPage { items: all(tx, tenant)? })
     },
 };
 
@@ -283,6 +312,9 @@ pub struct ChangePolicy {
     /// How long what no point holds any more stays recoverable.
     #[serde(default)]
     pub prune_delay_hours: Option<u32>,
+    /// Whether customers may choose it from now on. Services that have it keep it.
+    #[serde(default)]
+    pub offered: Option<bool>,
 }
 
 /// Changes a policy: its next revision.
@@ -304,6 +336,7 @@ pub static UPDATE: Action<ChangePolicy, BackupPolicy> = Action {
             retention: input.retention.unwrap_or(found.terms.retention),
             places: input.places.clone().unwrap_or_else(|| found.terms.places.clone()),
             prune_delay_hours: input.prune_delay_hours.unwrap_or(found.terms.prune_delay_hours),
+            offered: input.offered.unwrap_or(found.terms.offered),
         };
         terms.check(tx)?;
         let platforms = crate::control_plane::is_kept_by(tx, input.id)?;
@@ -363,5 +396,88 @@ pub static PREVIEW: Action<Preview, Previewed> = Action {
         let judged = store::judged(tx, &input.id)?;
         let items = retention::keep(&judged, &retention, &policy.terms.schedule.zone());
         Ok(Previewed { retention, lets_go: store::may_let_go(tx, &judged, &policy)?, items })
+    },
+};
+
+/// Which policy under which rules.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PreviewPolicy {
+    /// The policy.
+    pub id: BackupPolicyId,
+    /// The rules to try; its own unless said otherwise.
+    #[serde(default)]
+    pub retention: Option<Retention>,
+    /// The time zone whose days count; the policy's own unless said otherwise.
+    #[serde(default)]
+    pub time_zone: Option<String>,
+    /// Continue after this service.
+    #[serde(default)]
+    pub after: Option<String>,
+}
+
+/// What rules would do to the points of one service.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServicePreview {
+    /// The service.
+    pub service: String,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Whether anything would be let go now; not so while the newest good point is not there in every place.
+    pub lets_go: bool,
+    /// How many points would stay.
+    pub keeps: u32,
+    /// The points that would go, newest first.
+    pub goes: Vec<Verdict>,
+}
+
+/// What rules would do to a policy's services.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyPreviewed {
+    /// The rules that were tried.
+    pub retention: Retention,
+    /// Its services, by their ids.
+    pub items: Vec<ServicePreview>,
+    /// Where to go on; absent at the end.
+    pub next: Option<String>,
+}
+
+/// How many services are previewed at once: each reads all its points.
+const PREVIEWED: u32 = 50;
+
+/// Shows what other rules would let go of everything that has the policy.
+pub static PREVIEW_ALL: Action<PreviewPolicy, PolicyPreviewed> = Action {
+    name: "backupPolicy.preview",
+    summary: "Shows which recovery points of a policy's services its rules of retention, or others, would let go.",
+    effect: Effect::Read,
+    run: |tx, input| {
+        let policy = granted(tx, "backupPolicy.preview", input.id)?;
+        let retention = input.retention.unwrap_or(policy.terms.retention);
+        retention.check()?;
+        let own = &policy.terms.schedule;
+        let zone =
+            Schedule { time_zone: input.time_zone.clone().unwrap_or_else(|| own.time_zone.clone()), ..own.clone() };
+        zone.check()?;
+        let after = input.after.as_deref().unwrap_or_default();
+        let services = store::services_of(tx, policy.id, after, PREVIEWED)?;
+        let mut items = Vec::with_capacity(services.len());
+        for (service, tenant) in services {
+            let judged = store::judged(tx, &service)?;
+            let verdicts = retention::keep(&judged, &retention, &zone.zone());
+            let all = verdicts.len();
+            let goes: Vec<Verdict> = verdicts.into_iter().filter(Verdict::goes).collect();
+            let keeps = u32::try_from(all - goes.len()).unwrap_or(u32::MAX);
+            items.push(ServicePreview {
+                lets_go: store::may_let_go(tx, &judged, &policy)?,
+                service,
+                tenant,
+                keeps,
+                goes,
+            });
+        }
+        let next = items.last().map(|last| last.service.clone()).filter(|_| items.len() >= PREVIEWED as usize);
+        Ok(PolicyPreviewed { retention, items, next })
     },
 };

@@ -126,7 +126,7 @@ fn original(tx: &mut Tx<'_>, service: &str) -> Result<Option<Original>> {
     Ok(Some(Original { medium: places::medium_of(machine.host), site }))
 }
 
-fn protected(tx: &mut Tx<'_>, service: &str) -> Result<Protected> {
+pub(super) fn protected(tx: &mut Tx<'_>, service: &str) -> Result<Protected> {
     let known = store::protection(tx, service)?;
     let policy = known.as_ref().map(|known| policies::load(tx, known.policy)).transpose()?;
     let mut place_names = Vec::new();
@@ -179,24 +179,25 @@ pub static SET: Action<Protect, Protected> = Action {
     effect: Effect::Change,
     run: |tx, input| {
         let found = service(tx, "protection.set", &input.id)?;
-        let bare = intents::of_service(tx, &input.id)?.is_empty();
-        if bare && datasets::of_service(tx, &input.id)?.is_empty() {
-            let message = "the service has no machine and no data set of its own; protect the customer-facing service";
-            return Err(Error::conflict("service.no_machine", message));
-        }
-        let operator = tx.operator()?;
-        let policy = policies::load(tx, input.policy).ok().filter(|policy| policy.tenant == operator);
-        let policy = policy.ok_or_else(|| {
-            let message = format!("there is no backup policy {}", input.policy);
-            Error::dangling("backupPolicy.absent", message).at("policy")
-        })?;
+        has_something(tx, &input.id)?;
+        let policy = policies::operators(tx, input.policy)?;
         let tenant = found.tenant;
         attach(tx, &input.id, tenant, &policy)?;
         protected(tx, &input.id)
     },
 };
 
-fn attach(tx: &mut Tx<'_>, service: &str, tenant: TenantId, policy: &BackupPolicy) -> Result<()> {
+/// Whether a service has anything that could be backed up.
+pub(super) fn has_something(tx: &mut Tx<'_>, service: &str) -> Result<()> {
+    let bare = intents::of_service(tx, service)?.is_empty();
+    if bare && datasets::of_service(tx, service)?.is_empty() {
+        let message = "the service has no machine and no data set of its own; protect the customer-facing service";
+        return Err(Error::conflict("service.no_machine", message));
+    }
+    Ok(())
+}
+
+pub(super) fn attach(tx: &mut Tx<'_>, service: &str, tenant: TenantId, policy: &BackupPolicy) -> Result<()> {
     let known = store::protection(tx, service)?;
     if known.is_some_and(|known| known.policy == policy.id) {
         return Ok(());

@@ -100,6 +100,17 @@ pub(crate) fn protections(conn: &mut Conn<'_>, tenant: TenantId, after: &str, li
     conn.query(&sql, args![tenant, after, limit], read_protection)
 }
 
+/// Services that have a policy, with whose they are, by their ids.
+pub(crate) fn services_of(
+    conn: &mut Conn<'_>,
+    policy: BackupPolicyId,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<(String, TenantId)>> {
+    let sql = "SELECT service, tenant FROM protections WHERE policy = $1 AND ended_at IS NULL AND service > $2 ORDER BY service LIMIT $3";
+    conn.query(sql, args![policy, after, limit], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
 /// Services that are due, the longest waiting first.
 pub(crate) fn due(conn: &mut Conn<'_>, now: Timestamp) -> Result<Vec<(String, TenantId)>> {
     let sql =

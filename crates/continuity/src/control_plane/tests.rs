@@ -38,6 +38,7 @@ fn policy(gate: &Gate, places: Vec<BackupPlaceId>) -> BackupPolicyId {
         retention,
         places,
         prune_delay_hours: 0,
+        offered: false,
     };
     gate.run(&manager(), &CREATE_POLICY, new).unwrap().id
 }

@@ -42,6 +42,7 @@ pub(crate) fn protected(db: db::Db, what: What) -> House {
         retention: Retention::default(),
         places: places.to_vec(),
         prune_delay_hours: 0,
+        offered: false,
     };
     let policy = house.gate().run(&manager(), &policies::CREATE, new).unwrap();
     house.protect(&policy);

@@ -241,7 +241,8 @@ fn a_guided_start_makes_what_it_showed_and_a_second_one_doubles_nothing() {
     each(|engine, house| {
         let (gate, cx) = (house.gate(), member(CUSTOMER));
         let who = |name: &str| start::Who { name: name.into(), phone: "0912".into() };
-        let urgent = start::Urgent { service: house.service.clone(), rto_seconds: 3_600, rpo_seconds: 86_400 };
+        let urgent =
+            start::Urgent { service: house.service.clone(), rto_seconds: 3_600, rpo_seconds: 86_400, policy: None };
         let answers = start::Answers {
             locale: "en".into(),
             purpose: "We sell shoes.".into(),
@@ -266,12 +267,56 @@ fn a_guided_start_makes_what_it_showed_and_a_second_one_doubles_nothing() {
         }
         assert_eq!(link(&now, What::Drills).standing, Standing::NotMet, "{engine}: promised, and not drilled yet");
         assert!(gate.run(&cx, &start::MAKE, answers.clone()).unwrap().items.is_empty(), "{engine}");
-        let unknown =
-            start::Urgent { service: "svc_00000000000000000000000000".into(), rto_seconds: 1, rpo_seconds: 1 };
+        let unknown = start::Urgent {
+            service: "svc_00000000000000000000000000".into(),
+            rto_seconds: 1,
+            rpo_seconds: 1,
+            policy: None,
+        };
         let wrong = start::Answers { lead: who("Wu"), services: vec![unknown], ..answers };
         assert_eq!(gate.run(&cx, &start::MAKE, wrong).unwrap_err().code(), "service.absent", "{engine}");
         assert_eq!(gate.run(&cx, &contacts::LIST, Nothing {}).unwrap().items.len(), 2, "{engine}: all or nothing");
     });
+}
+
+#[test]
+fn a_guided_start_protects_by_what_is_offered_and_by_nothing_else() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let house = House::new(db);
+        let (gate, owner) = (house.gate(), colleague());
+        let offered = house.offered();
+        let answers = |policy| start::Answers {
+            locale: "en".into(),
+            purpose: "We sell shoes.".into(),
+            lead: start::Who { name: "Ada".into(), phone: "0912".into() },
+            deputy: start::Who::default(),
+            services: vec![start::Urgent {
+                service: house.service.clone(),
+                rto_seconds: 3_600,
+                rpo_seconds: 86_400,
+                policy: Some(policy),
+            }],
+            policy: None,
+        };
+        let own = house.policy(
+            &[house.server("far").id, house.server("farther").id, house.server("farthest").id],
+            Default::default(),
+        );
+        let refused = gate.run(&owner, &start::PREVIEW, answers(own.id)).unwrap_err();
+        assert_eq!(refused.code(), "backupPolicy.absent", "{engine}: it is not offered");
+        let made = gate.run(&owner, &start::MAKE, answers(offered.id)).unwrap();
+        let by = |made: &start::Made| match made {
+            start::Made::Protection { policy, .. } => Some(policy.clone()),
+            _ => None,
+        };
+        assert_eq!(made.items.iter().filter_map(by).collect::<Vec<_>>(), [offered.name.clone()], "{engine}");
+        let now = gate.run(&owner, &crate::backups::protections::GET, house.this()).unwrap();
+        assert_eq!(now.policy.map(|policy| policy.id), Some(offered.id), "{engine}");
+        assert!(
+            gate.run(&owner, &start::MAKE, answers(offered.id)).unwrap().items.is_empty(),
+            "{engine}: nothing twice"
+        );
+    }
 }
 
 fn exercise(gate: &Gate, mode: Mode) -> exercises::Exercise {

@@ -97,6 +97,12 @@ pub(super) fn drill_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
         runs,
         actions: actions(p),
         may_run: true,
+        summary: Summary::default(),
+        bad_after: Some(
+            Field::line("badAfter", p.t.rules.drill_bad_after, "")
+                .hint(p.with(p.t.rules.drill_bad_after_hint, p.span(86_400)))
+                .free(),
+        ),
         end: None,
         ended: None,
     };

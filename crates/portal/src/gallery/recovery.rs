@@ -2,11 +2,15 @@
 
 use super::{Badge, Choice, Field, Lang, Notice, Page, Summary, Tone, before, page, show, steps};
 use crate::backups::{
-    BackupsPage, CopyView, DigitView, DoingView, OperatorBackups, PlaceRow, PlanPage, PointView, PolicyRow,
-    RestorePage, RestoreRow, Shelter, Told,
+    BackupsPage, CopyView, DigitView, DoingView, OperatorBackups, PlaceRow, PointView, PolicyRow, RestorePage,
+    RestoreRow, Shelter, Told,
 };
 use crate::files::{Bar, Fetched, FetchedPage, FilesPage, Row, Waiting};
+use crate::places::RuleForm;
 use crate::platform::{PlatformPage, PointRow};
+use crate::policies::{PreviewRow, PreviewTable, RULES, numbers};
+use crate::protection::{EscrowPage, ProtectionPage, RepositoriesPage, RepositoryRow, RetentionPage, VerdictRow};
+use crate::restoring::PlanPage;
 
 fn told(p: &Page) -> Vec<Told> {
     let b = &p.t.backups;
@@ -107,6 +111,10 @@ pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
             }],
             may_act: true,
             protected: true,
+            ways: vec![
+                ("/services/svc_1/retention".into(), p.t.rules.see_kept),
+                ("/services/svc_1/repositories".into(), p.t.rules.repositories),
+            ],
             live: true,
         },
     );
@@ -184,6 +192,7 @@ pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
         location: location.into(),
         site: site.into(),
         badge: Badge::new(tone, words),
+        has_credentials: tone == Tone::Well,
     };
     let places = vec![
         place("near", "/srv/backups", "Taipei", Tone::Neutral, b.immutable_none),
@@ -195,8 +204,93 @@ pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
         when: "daily 02:00 (Asia/Taipei)".into(),
         keeps: p.with(b.daily, 7),
         places: "near、far".into(),
+        offered: Some(Badge::new(Tone::Info, p.t.rules.offered_badge)),
     }];
-    show(out, "operator-backups", &OperatorBackups { p, places, policies });
+    show(out, "operator-backups", &OperatorBackups { p, places, policies, may_change: true });
+    rules(lang, out);
+}
+
+/// A policy's form with what it would let go, a service's policy, what is kept, and the way out.
+fn rules(lang: Lang, out: &mut Vec<(&'static str, String)>) {
+    let p = &page(lang, "operator", "/operator/backups");
+    let (b, r) = (&p.t.backups, &p.t.rules);
+    let row = |name: &str, goes: &str, held| PreviewRow {
+        service: "svc_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+        name: name.into(),
+        stays: "7".into(),
+        goes: goes.into(),
+        held,
+    };
+    let rows = vec![
+        row("官網", &p.with2(r.and_more, crate::fmt::date_time(before(9_000), lang), 12), true),
+        row("mail", r.goes_none, false),
+    ];
+    let form = RuleForm {
+        p,
+        crumbs: p.crumbs(&[("/operator/backups", b.operator_title)]),
+        title: p.with(r.policy_change, "nightly"),
+        lead: p.with(r.revision, 3),
+        summary: Summary::default(),
+        action: "/operator/backups/policies/bkpo_1".into(),
+        hidden: vec![("revision", "3".into())],
+        groups: vec![
+            ("", String::new(), vec![Field::line("name", p.t.frame.name, "nightly")]),
+            (r.retention, r.retention_lead.to_owned(), numbers(p, |_| "7".into())),
+        ],
+        may_preview: true,
+        preview: Some(PreviewTable { rows, more: Some(p.with(r.preview_more, 2)) }),
+        back: "/operator/backups",
+    };
+    show(out, "policy-change", &form);
+    let p = &page(lang, "tenant", "/services");
+    let (b, r) = (&p.t.backups, &p.t.rules);
+    let crumbs = || p.crumbs(&[("/services", p.t.frame.services), ("/services/svc_1/backups", b.backups)]);
+    for (name, offered) in [("protection", true), ("protection-none-offered", false)] {
+        let choices = vec![Choice { chosen: true, ..Choice::new("bkpo_1", "nightly").note("daily 02:00") }];
+        let view = ProtectionPage {
+            p,
+            crumbs: crumbs(),
+            id: "svc_1".into(),
+            name: "官網".into(),
+            summary: Summary::default(),
+            notice: (!offered).then(|| Notice::new(Tone::Care, r.none_offered, r.none_offered_body)),
+            field: offered.then(|| Field::tiles("policy", r.protection, choices)),
+            facts: if offered { vec![(r.protection, "nightly".into())] } else { vec![] },
+            end: None,
+        };
+        show(out, name, &view);
+    }
+    let verdict = |minutes, goes: bool| VerdictRow {
+        id: "rpt_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+        at: before(minutes),
+        goes: goes.then(|| Badge::new(Tone::Care, r.would_go)),
+        kept_by: r.rule_daily.into(),
+    };
+    let rows = vec![verdict(430, false), verdict(1_870, true)];
+    let fields = numbers(p, |name| if name == RULES[2] { "7".into() } else { "0".into() });
+    let (id, name) = ("svc_1".to_owned(), "官網".to_owned());
+    let view = RetentionPage { p, crumbs: crumbs(), id, name, summary: Summary::default(), held: true, rows, fields };
+    show(out, "retention", &view);
+    let row = |made: bool| RepositoryRow {
+        id: "repo_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+        place: "far".into(),
+        made: made.then(|| before(9_000)),
+        revealed: made.then(|| before(100)),
+    };
+    let rows = vec![row(true), row(false)];
+    let (id, name) = ("svc_1".to_owned(), "官網".to_owned());
+    show(out, "repositories", &RepositoriesPage { p, crumbs: crumbs(), id, name, rows, may_reveal: true });
+    let escrow = EscrowPage {
+        p,
+        crumbs: crumbs(),
+        id: "svc_1".into(),
+        place: "far".into(),
+        location: "https://backup.example.com:8430".into(),
+        repository: "ten_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+        password: "correct-horse-battery-staple-and-more-of-it".into(),
+        command: "RESTIC_PASSWORD=… restic --repo rest:https://backup.example.com:8430/ten_01jd8q2v7k3x5w9m0n4r6t8y2z/ snapshots".into(),
+    };
+    show(out, "escrow", &escrow);
 }
 
 /// A directory of a recovery point that is there, one that is waited for, and a file that was fetched.

@@ -16,7 +16,7 @@ super::messages! {
         not_yet: "還不行：尚未有復原點", "Not yet: there is no recovery point";
         not_now: "目前不行", "Not now";
         not_at_all: "不行：這項服務沒有備份", "No: this service is not backed up";
-        not_at_all_body: "請向服務提供者申請備份政策。", "Ask your provider for a backup policy.";
+        not_at_all_body: "選用一個開放的備份政策，或向服務提供者申請。", "Choose a policy that is offered, or ask your provider for one.";
         everything: "全部", "Everything";
         last_span: "最近 {} 寫入的資料", "what was written in the last {}";
         about: "約 {}", "about {}";
@@ -219,7 +219,7 @@ super::messages! {
         operator_lead: "副本放在哪裡，依照什麼規則。", "Where copies lie, and by which rules.";
         places: "存放處", "Places";
         places_empty: "還沒有存放處", "No places yet";
-        places_empty_body: "用命令列建立兩個：yunwei backup places add。只有一份副本等於沒有備份。", "Make two on the command line: yunwei backup places add. One copy is none.";
+        places_empty_body: "請建立兩個：只有一份副本等於沒有備份。", "Make two: one copy is none.";
         location: "位置", "Where";
         site: "據點", "Site";
         elsewhere: "平台之外", "elsewhere";
@@ -229,7 +229,7 @@ super::messages! {
         immutable_lock: "物件鎖定", "object lock";
         policies: "備份政策", "Policies";
         policies_empty: "還沒有備份政策", "No policies yet";
-        policies_empty_body: "用命令列建立：yunwei backup policies add。", "Make one on the command line: yunwei backup policies add.";
+        policies_empty_body: "有兩個存放處之後，建立第一個政策。", "Make the first one once there are two places.";
         when: "時程", "When";
         keeps: "保留", "Keeps";
         keeps_all: "全部", "everything";

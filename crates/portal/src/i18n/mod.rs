@@ -21,6 +21,7 @@ mod operator;
 mod ordering;
 mod plan;
 mod platform;
+mod rules;
 mod steps;
 mod webhooks;
 
@@ -40,6 +41,7 @@ pub(crate) use operator::Operator;
 pub(crate) use ordering::Ordering;
 pub(crate) use plan::Plan;
 pub(crate) use platform::Platform;
+pub(crate) use rules::Rules;
 pub(crate) use steps::Steps;
 pub(crate) use webhooks::Webhooks;
 
@@ -90,6 +92,7 @@ pub(crate) struct Messages {
     pub alarms: Alarms,
     pub announcements: Announcements,
     pub platform: Platform,
+    pub rules: Rules,
 }
 
 static ZH: Messages = Messages {
@@ -111,6 +114,7 @@ static ZH: Messages = Messages {
     alarms: Alarms::ZH,
     announcements: Announcements::ZH,
     platform: Platform::ZH,
+    rules: Rules::ZH,
 };
 static EN: Messages = Messages {
     frame: Frame::EN,
@@ -131,6 +135,7 @@ static EN: Messages = Messages {
     alarms: Alarms::EN,
     announcements: Announcements::EN,
     platform: Platform::EN,
+    rules: Rules::EN,
 };
 
 impl Lang {
@@ -233,6 +238,7 @@ mod tests {
             Alarms::ALL,
             Announcements::ALL,
             Platform::ALL,
+            Rules::ALL,
         ]
         .concat()
     }

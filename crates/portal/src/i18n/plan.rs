@@ -106,7 +106,7 @@ super::messages! {
         signature: "簽名", "Signature";
         open_findings: "未結案的發現", "Open findings";
         start: "導引建立", "Guided start";
-        start_lead_text: "回答幾個問題，平台依現有的服務寫好第一份計畫：團隊、作業與復原目標、還原演練、處理手冊、演習，以及每一步的負責人和期限。送出後會先讓您看要建立什麼。", "A few questions make a first plan of what runs already: team, activities with objectives, drills, runbooks, an exercise, owners and dates. What would be made is shown first.";
+        start_lead_text: "回答幾個問題，平台依現有的服務寫好第一份計畫：團隊、作業與復原目標、備份、還原演練、處理手冊、演習，以及每一步的負責人和期限。送出後會先讓您看要建立什麼。", "A few questions make a first plan of what runs already: team, activities with objectives, backups, drills, runbooks, an exercise, owners and dates. What would be made is shown first.";
         start_purpose: "公司做什麼、什麼一定要能繼續", "What does the firm do, and what must go on?";
         start_purpose_hint: "兩三句話就好；會成為計畫的第一步。", "Two or three sentences: they become the first step.";
         start_lead: "出事時由誰指揮", "Who leads when something has happened?";
@@ -124,7 +124,9 @@ super::messages! {
         start_make: "全部建立", "Make all of it";
         start_contact: "聯絡人：{}", "Contact: {}";
         start_activity: "作業「{}」與它的復原目標（停超過兩倍時間視為無法承受，90 天內請自行評估）", "Activity {} with its objectives (beyond twice the time the harm counts as intolerable; to be judged by yourselves within 90 days)";
-        start_protection: "備份：{}", "Backups: {}";
+        start_policy: "依哪個政策備份", "Backed up by which policy?";
+        start_no_policy: "先不備份", "none for now";
+        start_protection: "備份「{}」，依政策「{}」", "Backups of {} by the policy {}";
         start_drill: "每月還原演練：{}", "Monthly drill: {}";
         start_runbook: "處理手冊：{}", "Runbook: {}";
         start_exercise: "一個月後的{}", "In a month: {}";

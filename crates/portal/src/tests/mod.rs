@@ -3,6 +3,7 @@
 
 mod closed;
 mod inventory;
+mod rules;
 mod unanswered;
 mod uploads;
 
@@ -236,6 +237,9 @@ async fn every_page_of_the_operator_opens() {
         "/operator/hosts/enrol",
         "/operator/sites",
         "/operator/images",
+        "/operator/backups",
+        "/operator/backups/places/new",
+        "/operator/backups/policies/new",
         "/operator/customers",
         "/operator/customers/new",
         "/operator/offerings",

@@ -292,6 +292,10 @@ fn planned(plan: &Json, json: bool) -> Result<()> {
     println!("age     {}", span(plan["losesSeconds"].as_i64().unwrap_or(0)));
     println!("copy    {}  {}", show::text(plan, "placeName"), show::text(plan, "place"));
     println!("data    {}, {}", mib(&plan["bytes"]), show::text(plan, "consistency"));
+    match plan["estimatedSeconds"].as_f64() {
+        Some(seconds) => println!("takes   about {seconds:.0} s, by what was measured from there"),
+        None => println!("takes   not known: nothing was ever brought back from there"),
+    }
     println!("onto    {}  {}", show::text(plan, "hostName"), show::text(plan, "host"));
     match plan["to"]["type"].as_str() {
         Some("database") => println!("as      a new database {}", show::text(plan, "to.name")),

@@ -8,6 +8,8 @@ mod alarms;
 mod announce;
 mod audit;
 mod backup;
+mod backup_places;
+mod backup_policies;
 mod bills;
 mod browse;
 mod catalog;

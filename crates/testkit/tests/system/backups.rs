@@ -174,6 +174,22 @@ fn a_service_is_protected_as_the_book_says_and_its_owner_can_leave_with_plain_re
         }
     }
 
+    // Looked at again, and by other rules; left on the command line, too; and ended.
+    let checked = yunwei(&customer.api, &["backup", "check", id(&point)]);
+    assert_eq!(checked["state"], "available", "{checked:#}");
+    let fewer = yunwei(&staff, &["backup", "policies", "preview", id(&policy), "--last", "1"]);
+    let (keeps, goes) = (&fewer[0]["keeps"], &fewer[0]["goes"][0]["point"]);
+    assert_eq!((keeps, goes), (&json!(1), &point["id"]), "{fewer:#}");
+    let changed = yunwei(&staff, &["backup", "policies", "change", id(&policy), "--calendar", "weekly sun 03:00"]);
+    assert_eq!((&changed["revision"], &changed["retention"]["daily"]), (&json!(2), &json!(7)), "{changed:#}");
+    let renamed = yunwei(&staff, &["backup", "places", "change", id(&first), "--name", "nearest"]);
+    assert_eq!(renamed["name"], "nearest", "{renamed:#}");
+    let all = yunwei(&customer.api, &["backup", "repositories"]);
+    let told = yunwei(&customer.api, &["backup", "reveal-escrow", id(&all[0])]);
+    assert!(told["password"].as_str().unwrap().len() > 20);
+    let ended = yunwei(&staff, &["backup", "unprotect", &service]);
+    assert!(ended["policy"].is_null() && ended["newest"].is_object(), "{ended:#}");
+
     // Nobody else sees it or has it taken.
     for path in [format!("/api/v1/recovery-points/{}", id(&point)), format!("/api/v1/services/{service}/protection")] {
         assert_eq!(stranger.api.send("GET", &path, &[], None).unwrap().status, 404, "{path}");

@@ -3,6 +3,7 @@
 
 mod bad_days;
 mod findings;
+mod offers;
 mod places;
 mod real;
 mod story;
@@ -142,8 +143,12 @@ pub fn gate(db: Db, folder: &Scratch) -> Gate {
         .actions(crate::start::ACTIONS)
         .actions(&durable::actions());
     let names: Vec<String> = catalogue.names().iter().map(|name| format!("Action::{name:?}")).collect();
-    let policies =
-        format!("permit(principal, action in [{}], resource) unless {{ principal is Nobody }};", names.join(", "));
+    // As in the product, who owns a service chooses among what is offered, and no more.
+    let policies = format!(
+        "permit(principal, action in [{}], resource) unless {{ principal is Nobody }};
+         forbid(principal is Account, action == Action::\"protection.set\", resource) when {{ principal.roles.contains(\"owner\") }};",
+        names.join(", ")
+    );
     let clock = Clock::fixed(gate::testing::START.parse().unwrap());
     let gate = Gate::new(db, clock, base::id::Ids::seeded(1), &policies, catalogue).unwrap();
     gate.react_with(Box::new(react));
@@ -211,8 +216,32 @@ impl House {
             retention,
             places: places.to_vec(),
             prune_delay_hours: 0,
+            offered: false,
         };
         self.gate().run(&manager(), &policies::CREATE, new).unwrap()
+    }
+
+    /// A policy that customers may choose: copies at two servers elsewhere.
+    pub fn offered(&self) -> BackupPolicy {
+        let places = ["east", "west"].map(|name| self.server(name).id);
+        let made = self.policy(&places, Retention { last: 3, ..Default::default() });
+        self.offer(&made, true)
+    }
+
+    /// Offers a policy, or does so no more.
+    pub fn offer(&self, policy: &BackupPolicy, offered: bool) -> BackupPolicy {
+        let change = policies::ChangePolicy {
+            id: policy.id,
+            revision: None,
+            name: None,
+            what: None,
+            schedule: None,
+            retention: None,
+            places: None,
+            prune_delay_hours: None,
+            offered: Some(offered),
+        };
+        self.gate().run(&manager(), &policies::UPDATE, change).unwrap()
     }
 
     /// Protects the service by that policy.

@@ -95,6 +95,7 @@ fn a_policy_wants_two_places_that_are_there() {
         retention: Retention::default(),
         places: places.to_vec(),
         prune_delay_hours: 0,
+        offered: false,
     };
     let refused = |places: &[BackupPlaceId]| {
         house.gate().run(&manager(), &policies::CREATE, new(places)).unwrap_err().code().to_owned()

@@ -62,6 +62,7 @@ fn another_schedule_is_another_next_time() {
             retention: None,
             places: None,
             prune_delay_hours: None,
+            offered: None,
         };
         let changed = house.gate().run(&manager(), &UPDATE, change.clone()).unwrap();
         assert_eq!((changed.revision, changed.terms.places.len()), (2, 3), "{engine}");

@@ -22,13 +22,19 @@ pub struct Places {
 const PLATFORM: &str = "control-plane";
 
 impl Places {
-    pub fn set_up(house: &Installation, first: &Machines, second: &Machines, customer: &Customer) -> Outcome<Places> {
+    pub fn set_up(
+        house: &Installation,
+        first: &Machines,
+        second: &Machines,
+        customers: &[&Customer],
+    ) -> Outcome<Places> {
         let near = house.folder.join("near");
         std::fs::create_dir_all(&near)?;
         // The agent is an unprivileged user of its own.
         std::fs::set_permissions(&near, std::fs::Permissions::from_mode(0o777))?;
         let location = json!({ "type": "folder", "host": first.id, "path": near });
-        let repositories = [customer.tenant.as_str(), PLATFORM];
+        let tenants = customers.iter().map(|customer| customer.tenant.as_str());
+        let repositories: Vec<&str> = tenants.chain([PLATFORM]).collect();
         let shelf = Shelf::start(&house.folder.join("shelf"), &repositories)?;
         let bucket = Bucket::start(&house.folder.join("log/bucket.log"))?;
         let ids = [
@@ -41,8 +47,10 @@ impl Places {
         Ok(Places { near, shelf, bucket, ids })
     }
 
-    /// Has a customer's service backed up to all of them.
+    /// Has a customer's service backed up to all of them, and offers a policy for its other services: to
+    /// the two that every host reaches.
     pub fn protect(&self, house: &Installation, service: &str) -> Outcome<()> {
+        house.offered_policy("off site, every night", "daily 03:00", &self.ids[1..])?;
         let policy = house.backup_policy("every night", "daily 02:00", &self.ids)?;
         let path = format!("/api/v1/services/{service}/protection");
         house.api.post(&path, &json!({ "policy": policy })).map(drop)

@@ -96,7 +96,7 @@ fn show(args: &Args) -> Outcome<()> {
     let service = order.service(&first.api)?;
     let other = script.step("a second host", || Machines::start(&house, "host2"))?;
     let places = script.step("three places for copies, and a policy", || {
-        let places = Places::set_up(&house, &host, &other, &first)?;
+        let places = Places::set_up(&house, &host, &other, &[&first, &second])?;
         places.protect(&house, &service).map(|()| places)
     })?;
     script.step("a recovery point, looked at in three places", || back::take(&first, &service))?;
