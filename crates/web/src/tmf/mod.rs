@@ -124,6 +124,7 @@ async fn create(
     if let Some(query) = parts.uri.query() {
         query::parse_fields(kind, query)?;
     }
+    body::expect_no_condition(&parts.headers)?;
     let document = body::object(&parts.headers, content, body::JSON).await?;
     let digest = audit::digest(&document);
     let key = idempotency::Key::read(&parts.headers, kind.path, digest)?;
@@ -262,8 +263,6 @@ pub(crate) fn text(document: &Map<String, Json>) -> String {
 }
 
 fn tagged(mut response: Response, revision: i64) -> Response {
-    if let Ok(tag) = HeaderValue::from_str(&body::etag(revision)) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
+    body::tag(response.headers_mut(), revision);
     response
 }
