@@ -40,7 +40,7 @@ impl Drop for Scratch {
 fn has_hypervisor() -> bool {
     let there = std::path::Path::new("/usr/sbin/libvirtd").exists();
     if !there {
-        eprintln!("SKIPPED: libvirt is not installed");
+        db::testing::pass_over("YUNWEI_TEST_LIBVIRT", "libvirt is not installed");
     }
     there
 }
