@@ -3,6 +3,7 @@
 
 mod closed;
 mod inventory;
+mod skipping;
 mod unanswered;
 mod uploads;
 
