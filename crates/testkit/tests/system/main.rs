@@ -9,6 +9,7 @@ mod clocks;
 mod command_line;
 mod control_plane;
 mod data_sets;
+mod demo;
 mod drills;
 mod listening;
 mod mail;
