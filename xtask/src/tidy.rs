@@ -51,7 +51,30 @@ pub fn check(root: &Path) -> Vec<String> {
     }
     owners(root, &files, &mut faults);
     migrations(root, &mut faults);
+    decisions(root, &mut faults);
     faults
+}
+
+/// Every decision is in the book's index, under its number and its title.
+fn decisions(root: &Path, faults: &mut Vec<String>) {
+    let index = fs::read_to_string(root.join("docs/README.md")).unwrap_or_default();
+    let mut numbers = BTreeMap::new();
+    for entry in fs::read_dir(root.join("docs/decisions")).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let number = name.split('-').next().unwrap_or_default().to_owned();
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        let title = text.lines().next().and_then(|line| line.strip_prefix(&format!("# {number} "))).map(str::to_owned);
+        match title {
+            None => faults.push(format!("docs/decisions/{name}: begins with `# {number} ` and its title")),
+            Some(title) if !index.contains(&format!("- [{number}](decisions/{name}) {title}\n")) => {
+                faults.push(format!("docs/README.md: lacks the line `- [{number}](decisions/{name}) {title}`"));
+            }
+            Some(_) => {}
+        }
+        if let Some(other) = numbers.insert(number, name.clone()) {
+            faults.push(format!("docs/decisions: {other} and {name} have one number"));
+        }
+    }
 }
 
 fn shown<'p>(root: &Path, file: &'p Path) -> std::path::Display<'p> {

@@ -47,24 +47,40 @@ async fn detail(s: &Signed, id: &str) -> Result<RunDetail> {
     s.named("flow.get", json!({ "id": id })).await
 }
 
-/// The steps of what fulfils an order, the run to look at, and whether it
-/// waits for a person. An order without a run (it was refused, or has only just
-/// been accepted) has none.
-pub(crate) async fn of_order(s: &Signed, order: &Record) -> Result<(Option<Steps>, Option<String>, bool)> {
+/// What is seen of the runs that carry an order out.
+#[derive(Default)]
+pub(crate) struct Carried {
+    pub steps: Option<Steps>,
+    /// The run to look at.
+    pub run: Option<String>,
+    /// Whether one waits for a person.
+    pub stuck: bool,
+    /// On whose authority they run: who placed the order.
+    pub requested_by: String,
+}
+
+/// What carries an order out. One without a run (it was refused, or has only
+/// just been accepted) shows nothing of it.
+pub(crate) async fn of_order(s: &Signed, order: &Record) -> Result<Carried> {
     let found = match runs(s, json!({ "subject": order.id, "limit": 20 })).await {
         Ok(found) => found.items,
         // Some may see their orders but not how they come about.
-        Err(error) if error.kind() == Kind::Forbidden => return Ok((None, None, false)),
+        Err(error) if error.kind() == Kind::Forbidden => return Ok(Carried::default()),
         Err(error) => return Err(error),
     };
-    let (mut steps, mut stuck, mut first) = (Vec::new(), false, None);
+    let first = found.last();
+    let mut carried = Carried {
+        run: first.map(|run| run.id.to_string()),
+        stuck: found.iter().any(|run| run.state == State::Stuck),
+        requested_by: first.map(|run| run.requested_by.clone()).unwrap_or_default(),
+        ..Carried::default()
+    };
+    let mut steps = Vec::new();
     for run in found.iter().rev() {
-        let detail = detail(s, &run.id.to_string()).await?;
-        stuck |= run.state == State::Stuck;
-        first.get_or_insert_with(|| run.id.to_string());
-        steps.extend(steps_of(s.p(), &detail));
+        steps.extend(steps_of(s.p(), &detail(s, &run.id.to_string()).await?));
     }
-    Ok((if steps.is_empty() { None } else { Some(told(s.p(), steps)) }, first, stuck))
+    carried.steps = (!steps.is_empty()).then(|| told(s.p(), steps));
+    Ok(carried)
 }
 
 /// Steps with what is said aloud when they change.

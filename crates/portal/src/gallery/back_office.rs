@@ -91,7 +91,7 @@ pub(super) fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) 
     let host = |n: &str, s: &str| HostCard {
         id: "hst_1".into(),
         name: n.into(),
-        site: "台北一站".into(),
+        pool: "一般運算".into(),
         state: s.into(),
         seen: Some(before(0)),
         meters: meters(p),
@@ -123,7 +123,7 @@ pub(super) fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) 
                 customer: "明水設計有限公司".into(),
                 state: "up".into(),
             }],
-            facts: vec![(t.accelerator.into(), "TCG".into())],
+            facts: vec![(t.pool.into(), "一般運算".into()), (t.accelerator.into(), "TCG".into())],
             attention: vec!["Its clock differs from the server's by 4200 ms.".into()],
             changes: vec![ask(p, "drain", false)],
         },
