@@ -75,8 +75,16 @@ async function inTheDark(page, pages) {
   await page.emulateMedia({ colorScheme: "dark" });
   for (const [path, name] of pages) {
     await visit(page, path, `${name}-dark`);
-    const light = await page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/[\d.]+/g).slice(0, 3).every((part) => Number(part) > 127));
-    hold(!light, `${path} is not dark`);
+    // Painted, since a colour can be said in many ways.
+    const light = await page.evaluate(() => {
+      const paint = document.createElement("canvas").getContext("2d");
+      for (const element of [document.documentElement, document.body]) {
+        paint.fillStyle = getComputedStyle(element).backgroundColor;
+        paint.fillRect(0, 0, 1, 1);
+      }
+      return Math.max(...paint.getImageData(0, 0, 1, 1).data.slice(0, 3));
+    });
+    hold(light < 110, `${path} is not dark: ${light}`);
   }
   await page.emulateMedia({ colorScheme: "light" });
 }

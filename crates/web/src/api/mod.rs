@@ -48,15 +48,22 @@ pub struct Route {
     /// Whether it is for whoever has not shown yet who they are. Only said in
     /// the document: the policies decide.
     pub open: bool,
+    /// Whether the answer is a file's bytes. Such a route is served elsewhere,
+    /// and stands in the table to be in the document.
+    pub file: bool,
 }
 
 impl Route {
     const fn new(method: &'static str, path: &'static str, action: &'static dyn AnyAction, status: u16) -> Route {
-        Route { method, path, action, status, secret: false, open: false }
+        Route { method, path, action, status, secret: false, open: false, file: false }
     }
     /// Reads.
     pub const fn get(path: &'static str, action: &'static dyn AnyAction) -> Route {
         Route::new("GET", path, action, 200)
+    }
+    /// Gives a file's bytes; see [`Route::file`].
+    pub const fn download(path: &'static str, action: &'static dyn AnyAction) -> Route {
+        Route { file: true, ..Route::get(path, action) }
     }
     /// Makes something: 201.
     pub const fn post(path: &'static str, action: &'static dyn AnyAction) -> Route {
@@ -109,7 +116,7 @@ pub const BASE: &str = "/api/v1";
 /// The routes of our own API, below [`BASE`].
 pub fn routes(table: &'static [Route]) -> Router<Web> {
     let mut router = Router::new();
-    for route in table {
+    for route in table.iter().filter(|route| !route.file) {
         let inputs = Arc::new(Inputs::of(route));
         let method = Method::from_bytes(route.method.as_bytes()).ok().and_then(|m| MethodFilter::try_from(m).ok());
         let handler = move |State(web): State<Web>, parameters: RawPathParams, request: Request| {

@@ -175,17 +175,23 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Json {
     let content = (route.status != 204).then(|| Json::from(output));
     let omit = match route.method {
         _ if conditional => &[][..],
+        // What is to be given may not be there yet.
+        _ if route.file => &["412", "413", "415", "422"],
         "DELETE" => &["412", "413", "415", "422"],
         _ if with_body => &["412"],
         _ => reading(),
     };
     let mut operation = json!({
-        "operationId": action.name(),
+        "operationId": if route.file { format!("{}@file", action.name()) } else { action.name().to_owned() },
         "summary": action.summary(),
         "tags": [action.name().split('.').next().unwrap_or_default()],
         "parameters": parameters,
         "responses": responses(&route.status.to_string(), content, omit),
     });
+    if route.file {
+        let bytes = json!({ "schema": { "type": "string", "contentMediaType": "application/octet-stream" } });
+        operation["responses"]["200"]["content"] = json!({ "application/octet-stream": bytes });
+    }
     if route.open {
         operation["security"] = json!([]);
     }
