@@ -8,6 +8,7 @@ mod bad_days;
 mod clocks;
 mod command_line;
 mod control_plane;
+mod daily;
 mod data_sets;
 mod demo;
 mod drills;
