@@ -13,7 +13,9 @@ use axum::response::Response;
 use base::time::Timestamp;
 use base::{Error, Kind, Result};
 use db::Record;
-use durable::flows::{Failure, JournalEvent, RunDetail, RunSummary, State, StepProgress, StepState as Progress, Title, ToSkip};
+use durable::flows::{
+    Failure, JournalEvent, RunDetail, RunSummary, State, StepProgress, StepState as Progress, Title, ToSkip,
+};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 

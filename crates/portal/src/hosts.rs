@@ -116,8 +116,10 @@ pub(crate) async fn page(s: Signed, Path(id): Path<String>) -> Answer {
         state: if r.state == capacity::State::Held { "reserved" } else { "active" }.to_owned(),
     });
     let facts = &found.host.facts;
-    let (pools, sites) =
-        (s.call(&places::LIST_POOLS, Default::default()).await?, s.call(&places::LIST_SITES, Default::default()).await?);
+    let (pools, sites) = (
+        s.call(&places::LIST_POOLS, Default::default()).await?,
+        s.call(&places::LIST_SITES, Default::default()).await?,
+    );
     let pool = pools.items.into_iter().find(|pool| pool.id == found.host.pool);
     let site = sites.items.into_iter().find(|site| pool.as_ref().is_some_and(|pool| pool.site == site.id));
     let mut told = vec![

@@ -305,7 +305,8 @@ pub(crate) async fn events(s: Signed, Path(id): Path<String>) -> Answer {
         async move {
             let seen = see(&s, &id).await?;
             let state = seen.order.state.clone().unwrap_or_default();
-            let view = Progress { p: s.p(), state, outcome: seen.outcome, steps: seen.carried.steps, ready: seen.ready };
+            let view =
+                Progress { p: s.p(), state, outcome: seen.outcome, steps: seen.carried.steps, ready: seen.ready };
             Ok((crate::live::fragment(&view)?, !seen.live))
         }
     }))

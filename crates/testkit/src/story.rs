@@ -283,7 +283,10 @@ impl Order {
             for step in steps.filter(|step| step["state"] == "done") {
                 let (began, ended): (Timestamp, Timestamp) =
                     (word(step, "/started")?.parse()?, word(step, "/finished")?.parse()?);
-                done.push(DoneStep { name: word(step, "/title/en")?, seconds: ended.duration_since(began).as_secs_f64() });
+                done.push(DoneStep {
+                    name: word(step, "/title/en")?,
+                    seconds: ended.duration_since(began).as_secs_f64(),
+                });
             }
         }
         Ok(done)

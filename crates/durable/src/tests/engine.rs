@@ -211,8 +211,9 @@ fn who_passes_over_a_step_says_what_later_steps_read_of_it() {
     let shown = gate.run(&cx, &GET, OneRun { id }).unwrap().to_skip.unwrap();
     assert_eq!((shown.step.as_str(), shown.needed), ("reserve", true));
     assert!(shown.output["properties"]["host"].is_object(), "{}", shown.output);
-    let skip =
-        |output| gate.run(&cx, &SKIP, Skip { id, reason: "reserved by hand".into(), output }).map_err(|e| e.code().to_owned());
+    let skip = |output| {
+        gate.run(&cx, &SKIP, Skip { id, reason: "reserved by hand".into(), output }).map_err(|e| e.code().to_owned())
+    };
     assert_eq!(skip(None).unwrap_err(), "flow.output_needed");
     assert_eq!(skip(Some(json!({ "host": 9 }))).unwrap_err(), "flow.output");
     skip(Some(json!({ "host": "hst-9" }))).unwrap();

@@ -74,7 +74,10 @@ fn a_customer_orders_uses_pays_and_ends_a_machine_by_the_command_line() {
     assert!(told(api, &["service", "ls"]).contains(service.as_str()));
     let shown = told(api, &["service", "show", service]);
     assert!(shown.contains("good morning") && shown.contains("http://"), "{shown}");
-    assert!(!told(api, &["service", "console", service]).trim().is_empty(), "a machine that came up has said something");
+    assert!(
+        !told(api, &["service", "console", service]).trim().is_empty(),
+        "a machine that came up has said something"
+    );
     assert!(told(api, &["service", "reboot", service]).contains("Asked to reboot"));
     service_in(api, "active");
     told(api, &["service", "stop", service]);

@@ -107,8 +107,7 @@ static CHANGES: [Route; 3] =
 #[tokio::test(flavor = "multi_thread")]
 async fn a_condition_is_kept_or_refused_and_never_overlooked() {
     let (_, db, _keep) = db::testing::sqlite();
-    let router =
-        api::routes(&CHANGES).with_state(web(db, Catalogue::default().actions(&[&LOOK, &PUT, &TURN, &SHUT])));
+    let router = api::routes(&CHANGES).with_state(web(db, Catalogue::default().actions(&[&LOOK, &PUT, &TURN, &SHUT])));
     let ask = |method: &str, path: &str, tag: Option<&str>, body: serde_json::Value| {
         let mut request = request(method, path).header("content-type", "application/json");
         if let Some(tag) = tag {

@@ -65,11 +65,13 @@ async fn collection(kind: &'static Kind, web: Web, request: Request) -> Reply {
         Method::POST if kind.verbs.contains(&Verb::Create) => {
             let Caller(cx) = Caller::from_request_parts(&mut parts, &web).await?;
             body::expect_json_wanted(&parts.headers)?;
+            body::expect_no_condition(&parts.headers)?;
             create(kind, &web, &cx, parts, content).await
         }
         Method::GET | Method::HEAD if kind.verbs.contains(&Verb::List) => {
             let Caller(cx) = Caller::from_request_parts(&mut parts, &web).await?;
             body::expect_json_wanted(&parts.headers)?;
+            body::expect_no_condition(&parts.headers)?;
             list::list(kind, &web, cx, parts.uri.query().unwrap_or("")).await
         }
         method => not_offered(&method, kind, &[(Verb::List, "GET, HEAD"), (Verb::Create, "POST")]),
@@ -91,6 +93,9 @@ async fn record(kind: &'static Kind, web: Web, request: Request) -> Reply {
     let Caller(cx) = Caller::from_request_parts(&mut parts, &web).await?;
     body::expect_json_wanted(&parts.headers)?;
     let id = query::decode(parts.uri.path().rsplit('/').next().unwrap_or(""))?;
+    if verb == Verb::Get {
+        body::expect_no_condition(&parts.headers)?;
+    }
     match verb {
         Verb::Get => get(kind, &web, &cx, &parts, id).await,
         Verb::Update => patch(kind, &web, &cx, &parts, content, id).await,
@@ -124,7 +129,6 @@ async fn create(
     if let Some(query) = parts.uri.query() {
         query::parse_fields(kind, query)?;
     }
-    body::expect_no_condition(&parts.headers)?;
     let document = body::object(&parts.headers, content, body::JSON).await?;
     let digest = audit::digest(&document);
     let key = idempotency::Key::read(&parts.headers, kind.path, digest)?;
