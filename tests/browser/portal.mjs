@@ -70,6 +70,33 @@ async function visit(page, path, name) {
   await look(page, name);
 }
 
+// The same pages for those who like it dark: contrast is what differs.
+async function inTheDark(page, pages) {
+  await page.emulateMedia({ colorScheme: "dark" });
+  for (const [path, name] of pages) {
+    await visit(page, path, `${name}-dark`);
+    // Painted, since a colour can be said in many ways.
+    const light = await page.evaluate(() => {
+      const paint = document.createElement("canvas").getContext("2d");
+      for (const element of [document.documentElement, document.body]) {
+        paint.fillStyle = getComputedStyle(element).backgroundColor;
+        paint.fillRect(0, 0, 1, 1);
+      }
+      return Math.max(...paint.getImageData(0, 0, 1, 1).data.slice(0, 3));
+    });
+    hold(light < 110, `${path} is not dark: ${light}`);
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+}
+
+// The page as a printer would have it: a PDF with something on it.
+async function printed(page, name, options) {
+  const sheet = await page.pdf({ ...options, ...(shots ? { path: `${shots}/${name}.pdf` } : {}) });
+  const pages = (sheet.toString("latin1").match(/\/Type\s*\/Page\b/g) || []).length;
+  hold(sheet.subarray(0, 5).toString() === "%PDF-" && sheet.length > 8_000 && pages > 0, `${name}: printing gave ${sheet.length} bytes, ${pages} pages`);
+  say(`${name} printed: ${pages} pages, ${sheet.length >> 10} KiB`);
+}
+
 async function door() {
   const { context, page } = await open();
   await page.goto(`${portal}/orders`);
@@ -344,7 +371,13 @@ async function bill(page) {
   await first.click();
   await page.locator(".bill").waitFor();
   await look(page, "bill");
-  if (shots) await page.pdf({ path: `${shots}/bill.pdf`, preferCSSPageSize: true });
+  const here = new URL(page.url()).pathname;
+  await page.emulateMedia({ media: "print" });
+  hold(await page.locator(".bill").isVisible() && (await page.locator(".bill tbody tr").count()) > 0, "the printed bill has its lines");
+  await page.emulateMedia({ media: "screen" });
+  await printed(page, "bill", { preferCSSPageSize: true });
+  await inTheDark(page, [[here, "bill"]]);
+  await page.goto(portal + here);
   await page.locator(".bill tbody th a").first().click();
   await page.locator("h1").waitFor();
   await look(page, "bill-usage");
@@ -368,9 +401,9 @@ async function rest(page) {
   await search(page);
   await webhook(page);
   await inChinese(page, ["/", "/catalog", "/orders", "/services", "/bills", "/members", "/activity", "/webhooks", "/account", "/account/tokens", "/account/sessions"]);
-  await page.emulateMedia({ colorScheme: "dark" });
-  await visit(page, "/services", "services-zh-dark");
-  await page.emulateMedia({ colorScheme: "light" });
+  await page.goto(`${portal}/orders`);
+  const order = await page.locator('main a[href^="/orders/pord_"]').first().getAttribute("href");
+  await inTheDark(page, [["/", "zh-home"], [order, "zh-order"], ["/services", "zh-services"], ["/catalog", "zh-catalog"]]);
   for (const [path, lang, words] of [["/orders/pord_00000000000000000000000000", "en", "There is nothing here"], ["/no/such/page", "zh", "找不到這一頁"], ["/api/v1/no/such/thing", "en", "There is nothing here"]]) {
     const lost = await page.goto(`${portal}${path}?lang=${lang}`);
     hold(lost.status() === 404 && (await page.locator("h1").innerText()) === words, `${path} is not found, in words of ${lang}`);
@@ -460,12 +493,15 @@ async function operator(credentials) {
   ]) await visit(page, path, name);
   await inChinese(page, ["/", "/operator/flows?show=all", "/operator/jobs", "/operator/backups", "/operator/hosts", "/operator/sites", "/operator/customers", "/operator/offerings", "/operator/audit", "/webhooks"]);
   await inChinese(page, ["/operator/backups/places/new", "/operator/backups/policies/new"]);
+  await inTheDark(page, [["/", "op-zh-overview"], ["/operator/flows?show=all", "op-zh-flows"], ["/operator/audit", "op-zh-audit"]]);
   await page.goto(`${portal}/?lang=en`);
   await rules(page);
   for (const [list, name] of [["/operator/flows?show=all", "op-flow"], ["/operator/hosts", "op-host"], ["/operator/customers", "op-customer"], ["/operator/offerings", "op-offering"]]) {
     await page.goto(portal + list);
     const first = page.locator("main table.list tbody th a, main a.cover").first();
     if (await first.count()) { await first.click(); await page.locator("h1").waitFor(); await look(page, name); }
+    if (name === "op-host") hold(await page.locator("dt", { hasText: "Site" }).count() > 0, "a host's page says where it stands");
+    if (name === "op-flow") await inTheDark(page, [[new URL(page.url()).pathname, name]]);
   }
   await context.close();
 }
@@ -531,8 +567,8 @@ async function drills(page) {
   await look(page, "drill-evidence");
   await page.emulateMedia({ media: "print" });
   hold(!(await page.locator(".page-head").isVisible()), "the printed evidence has no buttons");
-  if (shots) await page.pdf({ path: `${shots}/drill-evidence.pdf`, format: "A4" });
   await page.emulateMedia({ media: "screen" });
+  await printed(page, "drill-evidence", { format: "A4" });
   const file = await page.request.get(`${page.url()}.json`);
   hold((await file.json()).document.run.verdict === "impossible", "the signed file says what the page does");
   await visit(page, "/drills", "drills-after");

@@ -51,7 +51,28 @@ pub fn check(root: &Path) -> Vec<String> {
     }
     owners(root, &files, &mut faults);
     migrations(root, &mut faults);
+    decisions(root, &mut faults);
     faults
+}
+
+/// Every decision begins with its number, which is its own, and is in the book's index.
+fn decisions(root: &Path, faults: &mut Vec<String>) {
+    let index = fs::read_to_string(root.join("docs/README.md")).unwrap_or_default();
+    let mut numbers = BTreeMap::new();
+    for entry in fs::read_dir(root.join("docs/decisions")).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let number = name.split('-').next().unwrap_or_default().to_owned();
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        if !text.starts_with(&format!("# {number} ")) {
+            faults.push(format!("docs/decisions/{name}: does not begin with `# {number} ` and a title"));
+        }
+        if !index.contains(&format!("- [{number}](decisions/{name}) ")) {
+            faults.push(format!("docs/README.md: does not list docs/decisions/{name}"));
+        }
+        if let Some(other) = numbers.insert(number, name.clone()) {
+            faults.push(format!("docs/decisions: {other} and {name} have one number"));
+        }
+    }
 }
 
 fn shown<'p>(root: &Path, file: &'p Path) -> std::path::Display<'p> {

@@ -43,6 +43,24 @@ impl Drop for Scratch {
     }
 }
 
+/// Says that something is not tried because of what this machine lacks. Where
+/// the environment says `variable=require`, as `script/test` does, the test fails
+/// instead: what was passed over must not look as if it had been tried.
+///
+/// # Panics
+/// Where nothing may be passed over.
+pub fn pass_over(variable: &str, lacking: &str) {
+    let required = std::env::var(variable).is_ok_and(|value| value == "require");
+    assert!(!required, "{lacking}, and {variable} says that nothing is passed over; see script/setup --test");
+    eprintln!("SKIPPED: {lacking}");
+}
+
+/// Other programs that judge ours (Python and its packages, OpenSSL, libfaketime)
+/// for [`pass_over`].
+pub const TOOLS: &str = "YUNWEI_TEST_TOOLS";
+/// Database servers for [`pass_over`].
+pub const DATABASES: &str = "YUNWEI_TEST_DATABASES";
+
 /// A fresh database of each engine that this machine has. Keep the scratch
 /// directory alive for as long as the database is used.
 pub fn databases() -> Vec<(&'static str, Db, Scratch)> {
@@ -102,7 +120,7 @@ fn sweep() {
 fn start() -> Option<String> {
     sweep();
     let Some(bin) = binaries() else {
-        eprintln!("SKIPPED: PostgreSQL is not installed; the tests run on SQLite only");
+        pass_over(DATABASES, "PostgreSQL is not installed, so that this runs on SQLite only");
         return None;
     };
     let (sender, receiver) = std::sync::mpsc::channel();

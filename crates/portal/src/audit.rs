@@ -65,6 +65,11 @@ async fn people(s: &Signed) -> HashMap<String, String> {
     known
 }
 
+/// [`who`], of one actor.
+pub(crate) async fn by_name(s: &Signed, actor: &str) -> String {
+    who(s, &people(s).await, actor).await
+}
+
 /// An actor by name; in general words where the name is none of the visitor's business.
 async fn who(s: &Signed, known: &HashMap<String, String>, actor: &str) -> String {
     let a = &s.t().account;

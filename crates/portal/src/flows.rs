@@ -13,7 +13,9 @@ use axum::response::Response;
 use base::time::Timestamp;
 use base::{Error, Kind, Result};
 use db::Record;
-use durable::flows::{Failure, JournalEvent, RunDetail, RunSummary, State, StepProgress, StepState as Progress, Title};
+use durable::flows::{
+    Failure, JournalEvent, RunDetail, RunSummary, State, StepProgress, StepState as Progress, Title, ToSkip,
+};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -47,24 +49,40 @@ async fn detail(s: &Signed, id: &str) -> Result<RunDetail> {
     s.named("flow.get", json!({ "id": id })).await
 }
 
-/// The steps of what fulfils an order, the run to look at, and whether it
-/// waits for a person. An order without a run (it was refused, or has only just
-/// been accepted) has none.
-pub(crate) async fn of_order(s: &Signed, order: &Record) -> Result<(Option<Steps>, Option<String>, bool)> {
+/// What is seen of the runs that carry an order out.
+#[derive(Default)]
+pub(crate) struct Carried {
+    pub steps: Option<Steps>,
+    /// The run to look at.
+    pub run: Option<String>,
+    /// Whether one waits for a person.
+    pub stuck: bool,
+    /// On whose authority they run: who placed the order.
+    pub requested_by: String,
+}
+
+/// What carries an order out. One without a run (it was refused, or has only
+/// just been accepted) shows nothing of it.
+pub(crate) async fn of_order(s: &Signed, order: &Record) -> Result<Carried> {
     let found = match runs(s, json!({ "subject": order.id, "limit": 20 })).await {
         Ok(found) => found.items,
         // Some may see their orders but not how they come about.
-        Err(error) if error.kind() == Kind::Forbidden => return Ok((None, None, false)),
+        Err(error) if error.kind() == Kind::Forbidden => return Ok(Carried::default()),
         Err(error) => return Err(error),
     };
-    let (mut steps, mut stuck, mut first) = (Vec::new(), false, None);
+    let first = found.last();
+    let mut carried = Carried {
+        run: first.map(|run| run.id.to_string()),
+        stuck: found.iter().any(|run| run.state == State::Stuck),
+        requested_by: first.map(|run| run.requested_by.clone()).unwrap_or_default(),
+        ..Carried::default()
+    };
+    let mut steps = Vec::new();
     for run in found.iter().rev() {
-        let detail = detail(s, &run.id.to_string()).await?;
-        stuck |= run.state == State::Stuck;
-        first.get_or_insert_with(|| run.id.to_string());
-        steps.extend(steps_of(s.p(), &detail));
+        steps.extend(steps_of(s.p(), &detail(s, &run.id.to_string()).await?));
     }
-    Ok((if steps.is_empty() { None } else { Some(told(s.p(), steps)) }, first, stuck))
+    carried.steps = (!steps.is_empty()).then(|| told(s.p(), steps));
+    Ok(carried)
 }
 
 /// Steps with what is said aloud when they change.
@@ -216,7 +234,7 @@ async fn flow_page(s: &Signed, id: &str, refused: Option<String>, status: Status
             |f| format!("{}: {} ({})", f.step, said_of(p.lang, &f.code, &f.message), f.code),
         )
     });
-    let decisions = if problem.is_some() || live { decisions(p, id, problem.is_some()) } else { Vec::new() };
+    let decisions = if problem.is_some() || live { decisions(p, &run) } else { Vec::new() };
     let order = (run.run.subject_kind == "productOrder")
         .then(|| (format!("/orders/{}", run.run.subject_id), run.run.subject_id.clone()));
     let mut rows: Vec<JournalRow> = journal.events.iter().map(|event| journal_row(p, event)).collect();
@@ -297,16 +315,26 @@ fn decision_word<'w>(t: &'static Messages, verb: &'w str) -> &'w str {
 
 /// What a person may decide: everything about a stuck run, only to turn round
 /// one that is on its way.
-fn decisions(p: &Page, id: &str, stuck: bool) -> Vec<Confirm> {
+fn decisions(p: &Page, run: &RunDetail) -> Vec<Confirm> {
+    let stuck = run.run.state == State::Stuck;
     ["retry", "skip", "unwind", "give_up"]
         .into_iter()
         .filter(|verb| stuck || *verb == "unwind")
-        .map(|verb| question(p, id, verb, "", false))
+        .map(|verb| question(p, run, verb, &Typed::default(), false))
         .collect()
 }
 
-fn question(p: &Page, id: &str, verb: &'static str, wrong: &str, page: bool) -> Confirm {
-    let o = &p.t.operator;
+/// What was typed into a decision, and what is wrong with it.
+#[derive(Default)]
+struct Typed {
+    reason: String,
+    no_reason: &'static str,
+    output: String,
+    wrong_output: String,
+}
+
+fn question(p: &Page, run: &RunDetail, verb: &'static str, typed: &Typed, page: bool) -> Confirm {
+    let (o, id) = (&p.t.operator, run.run.id);
     let (title, body, button, danger) = match verb {
         "retry" => (o.retry_title, o.retry_body, o.retry, false),
         "skip" => (o.skip_title, o.skip_body, o.skip, false),
@@ -314,20 +342,47 @@ fn question(p: &Page, id: &str, verb: &'static str, wrong: &str, page: bool) -> 
         _ => (o.give_up_title, o.give_up_body, o.give_up, true),
     };
     // In a dialog each field needs an id of its own; the name is the same.
-    let reason = Field::area("reason", p.t.frame.reason, "").hint(p.t.frame.reason_hint).error(wrong).within(verb);
+    let reason = Field::area("reason", p.t.frame.reason, typed.reason.as_str()).hint(p.t.frame.reason_hint);
+    let mut fields = vec![reason.error(typed.no_reason).within(verb)];
+    fields.extend(run.to_skip.as_ref().filter(|_| verb == "skip").and_then(|what| output_field(p, what, typed)));
     Confirm {
         id: verb,
         action: format!("/operator/flows/{id}/{verb}"),
         csrf: p.csrf.clone(),
         title: title.to_owned(),
         body: body.to_owned(),
-        fields: vec![reason],
+        fields,
         hidden: vec![],
         button: button.to_owned(),
         danger,
         cancel: p.t.frame.cancel,
         back: format!("/operator/flows/{id}"),
         page,
+    }
+}
+
+/// Asks for what a step would have given; not of a step that gives nothing.
+fn output_field(p: &Page, what: &ToSkip, typed: &Typed) -> Option<Field> {
+    let o = &p.t.operator;
+    let members = what.output.get("properties").and_then(Json::as_object).filter(|members| !members.is_empty())?;
+    let named: Vec<String> = members.iter().map(|(name, schema)| member(name, schema)).collect();
+    let field = Field::area("output", o.skip_output, typed.output.as_str())
+        .rows(6)
+        .hint(p.with(o.skip_output_hint, named.join(", ")))
+        .error(typed.wrong_output.as_str())
+        .within("skip");
+    Some(if what.needed { field } else { field.optional(p.t.frame.optional) })
+}
+
+/// A member with its type, where its schema says one.
+fn member(name: &str, schema: &Json) -> String {
+    match schema.get("type") {
+        Some(Json::String(word)) => format!("{name} ({word})"),
+        Some(Json::Array(words)) => {
+            let words: Vec<&str> = words.iter().filter_map(Json::as_str).collect();
+            format!("{name} ({})", words.join(" | "))
+        }
+        _ => name.to_owned(),
     }
 }
 
@@ -343,12 +398,12 @@ fn verb(text: &str) -> Result<(&'static str, &'static str)> {
 /// `GET /operator/flows/{id}/{verb}`
 pub(crate) async fn ask(s: Signed, Path((id, text)): Path<(String, String)>) -> Answer {
     let (verb, _) = verb(&text)?;
-    detail(&s, &id).await?;
-    Ok(ask_page(&s, &id, verb, "", StatusCode::OK))
+    let run = detail(&s, &id).await?;
+    Ok(ask_page(&s, &run, verb, &Typed::default(), StatusCode::OK))
 }
 
-fn ask_page(s: &Signed, id: &str, verb: &'static str, wrong: &str, status: StatusCode) -> Response {
-    let confirm = question(s.p(), id, verb, wrong, true);
+fn ask_page(s: &Signed, run: &RunDetail, verb: &'static str, typed: &Typed, status: StatusCode) -> Response {
+    let confirm = question(s.p(), run, verb, typed, true);
     let summary = Summary::gather(s.t().frame.form_wrong, &confirm.fields.iter().collect::<Vec<_>>(), "");
     show(status, &crate::account::ConfirmPage { p: s.p(), summary, confirm })
 }
@@ -356,13 +411,33 @@ fn ask_page(s: &Signed, id: &str, verb: &'static str, wrong: &str, status: Statu
 /// `POST /operator/flows/{id}/{verb}`
 pub(crate) async fn decide(s: Signed, Path((id, text)): Path<(String, String)>) -> Answer {
     let (verb, action) = verb(&text)?;
-    let reason = s.visit.form.get("reason").to_owned();
-    if reason.is_empty() {
-        return Ok(ask_page(&s, &id, verb, s.t().errors.field_required, StatusCode::UNPROCESSABLE_ENTITY));
+    let said = |name: &str| s.visit.form.get(name).to_owned();
+    let mut typed = Typed { reason: said("reason"), output: said("output"), ..Typed::default() };
+    let mut ask = json!({ "id": id, "reason": typed.reason });
+    if typed.reason.is_empty() {
+        typed.no_reason = s.t().errors.field_required;
     }
-    let s = Signed { cx: s.cx.because(&reason), ..s };
-    match s.named::<Json>(action, json!({ "id": id, "reason": reason })).await {
+    if verb == "skip" && !typed.output.is_empty() {
+        match serde_json::from_str::<Json>(&typed.output) {
+            Ok(output) => ask["output"] = output,
+            Err(error) => typed.wrong_output = s.p().with(s.t().operator.skip_output_json, error),
+        }
+    }
+    if !(typed.no_reason.is_empty() && typed.wrong_output.is_empty()) {
+        return Ok(ask_page(&s, &detail(&s, &id).await?, verb, &typed, StatusCode::UNPROCESSABLE_ENTITY));
+    }
+    let s = Signed { cx: s.cx.because(&typed.reason), ..s };
+    match s.named::<Json>(action, ask).await {
         Ok(_) => Ok(done(&s.portal, &format!("/operator/flows/{id}"), "decided")),
+        Err(error) if error.attribute() == Some("output") => {
+            let said = s.p().error(&error);
+            // Which member it is, only the message says.
+            typed.wrong_output = match said == error.message() {
+                true => said,
+                false => format!("{said} {}", error.message()),
+            };
+            Ok(ask_page(&s, &detail(&s, &id).await?, verb, &typed, StatusCode::UNPROCESSABLE_ENTITY))
+        }
         Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Contended | Kind::Invalid) => {
             flow_page(&s, &id, Some(s.p().error(&error)), StatusCode::CONFLICT).await
         }

@@ -78,7 +78,7 @@ pub(crate) async fn list(s: Signed) -> Answer {
     let hosts = known.items.iter().map(|host| HostCard {
         id: host.id.to_string(),
         name: host.name.clone(),
-        site: pools.get(&host.pool).cloned().unwrap_or_default(),
+        pool: pools.get(&host.pool).cloned().unwrap_or_default(),
         state: word(host.state, host.reachable).to_owned(),
         seen: Some(host.seen_at),
         meters: fills.get(&host.id).map(|fill| meters(p, fill)).unwrap_or_default(),
@@ -116,7 +116,14 @@ pub(crate) async fn page(s: Signed, Path(id): Path<String>) -> Answer {
         state: if r.state == capacity::State::Held { "reserved" } else { "active" }.to_owned(),
     });
     let facts = &found.host.facts;
+    let (pools, sites) = (
+        s.call(&places::LIST_POOLS, Default::default()).await?,
+        s.call(&places::LIST_SITES, Default::default()).await?,
+    );
+    let pool = pools.items.into_iter().find(|pool| pool.id == found.host.pool);
+    let site = sites.items.into_iter().find(|site| pool.as_ref().is_some_and(|pool| pool.site == site.id));
     let mut told = vec![
+        (o.pool.to_owned(), pool.map(|pool| pool.name).unwrap_or_default()),
         (o.agent_version.to_owned(), facts.agent_version.clone()),
         (o.hypervisor.to_owned(), facts.hypervisor.clone()),
         (o.accelerator.to_owned(), accelerator(&facts.accelerator)),
@@ -128,7 +135,7 @@ pub(crate) async fn page(s: Signed, Path(id): Path<String>) -> Answer {
         p,
         id: id.clone(),
         name: found.host.name.clone(),
-        site: String::new(),
+        site: site.map(|site| site.name).unwrap_or_default(),
         state: word(found.host.state, found.host.reachable).to_owned(),
         seen: Some(found.host.seen_at),
         meters: meters(p, &found.fill),

@@ -2,6 +2,7 @@
 
 use crate::account::ConfirmPage;
 use crate::catalog::PriceLine;
+use crate::flows::Carried;
 use crate::i18n::fill;
 use crate::page::{Page, ok};
 use crate::records::{Ask, ROWS, entries, said_in, text};
@@ -181,9 +182,8 @@ pub(crate) async fn list(s: Signed) -> Answer {
 struct Seen {
     order: Record,
     outcome: Option<Notice>,
-    steps: Option<Steps>,
+    carried: Carried,
     ready: Option<(String, String)>,
-    flow: Option<String>,
     live: bool,
 }
 
@@ -191,7 +191,7 @@ async fn see(s: &Signed, id: &str) -> Result<Seen> {
     let order = s.get(&PRODUCT_ORDER, id).await?;
     let state = order.state.clone().unwrap_or_default();
     let t = &s.t().ordering;
-    let (steps, flow, stuck) = crate::flows::of_order(s, &order).await?;
+    let carried = crate::flows::of_order(s, &order).await?;
     let outcome = match state.as_str() {
         "failed" | "rejected" | "partial" => Some(Notice::new(
             Tone::Danger,
@@ -199,14 +199,14 @@ async fn see(s: &Signed, id: &str) -> Result<Seen> {
             reasons(s, &order).unwrap_or_else(|| t.order_failed_body.to_owned()),
         )),
         "completed" => Some(Notice::new(Tone::Well, t.order_ready_title, "")),
-        _ if stuck => Some(Notice::new(Tone::Care, t.order_stuck_title, t.order_stuck_body)),
+        _ if carried.stuck => Some(Notice::new(Tone::Care, t.order_stuck_title, t.order_stuck_body)),
         _ => None,
     };
     let ended = entries(&order.body, "productOrderItem").iter().all(|item| text(item, "action") == "delete");
     let outcome =
         if ended && state == "completed" { Some(Notice::new(Tone::Well, t.order_ended_title, "")) } else { outcome };
     let ready = if state == "completed" && !ended { ready(s, &order).await? } else { None };
-    Ok(Seen { live: is_open(&state), order, outcome, steps, ready, flow })
+    Ok(Seen { live: is_open(&state), order, outcome, carried, ready })
 }
 
 /// Why it did not come true, in the reader's language, as the order keeps it.
@@ -251,6 +251,10 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
     let can_cancel =
         seen.live && !matches!(seen.order.state.as_deref(), Some("pendingCancellation" | "assessingCancellation"));
     let cancel = (can_cancel && !p.operator()).then(|| cancel_question(p, &id, false));
+    let placed_by = match seen.carried.requested_by.as_str() {
+        "" => String::new(),
+        actor => crate::audit::by_name(&s, actor).await,
+    };
     let view = OrderPage {
         p,
         crumbs: p.crumbs(&[up]),
@@ -260,12 +264,12 @@ pub(crate) async fn show(s: Signed, Path(id): Path<String>) -> Answer {
         state: seen.order.state.clone().unwrap_or_default(),
         live: seen.live,
         outcome: seen.outcome,
-        steps: seen.steps,
+        steps: seen.carried.steps,
         ready: seen.ready,
         items,
         placed: seen.order.created,
-        placed_by: String::new(),
-        flow_href: seen.flow.filter(|_| p.operator()).map(|run| format!("/operator/flows/{run}")),
+        placed_by,
+        flow_href: seen.carried.run.filter(|_| p.operator()).map(|run| format!("/operator/flows/{run}")),
         cancel,
     };
     Ok(ok(&view))
@@ -301,7 +305,8 @@ pub(crate) async fn events(s: Signed, Path(id): Path<String>) -> Answer {
         async move {
             let seen = see(&s, &id).await?;
             let state = seen.order.state.clone().unwrap_or_default();
-            let view = Progress { p: s.p(), state, outcome: seen.outcome, steps: seen.steps, ready: seen.ready };
+            let view =
+                Progress { p: s.p(), state, outcome: seen.outcome, steps: seen.carried.steps, ready: seen.ready };
             Ok((crate::live::fragment(&view)?, !seen.live))
         }
     }))

@@ -160,8 +160,9 @@ pub static ROUTES: &[Route] = &[
     Route::post("/recovery-points/{id}/fetch", &readings::FETCH),
     Route::get("/recovery-points/{id}/fetched", &readings::LIST),
     Route::get("/readings/{id}", &readings::GET),
-    // Its answer is the ticket; `GET /readings/{id}/file` is the file (see `downloads`).
+    // The ticket, and with it the file itself (see `downloads`).
     Route::act("/readings/{id}/download", &readings::DOWNLOAD),
+    Route::download("/readings/{id}/file", &readings::DOWNLOAD),
     // Drills: what is promised, what was seen of it, and the evidence.
     Route::post("/drill-plans", &plans::CREATE),
     Route::get("/drill-plans", &plans::LIST),

@@ -2,9 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops on its first surprise")]
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
 use base::time::Clock;
+use clap::{Arg, Command, CommandFactory as _};
 use db::Location;
 use db::testing::Scratch;
+use server::cli::Cli;
 
 #[test]
 fn every_action_is_spoken_of_by_a_policy() {
@@ -12,16 +18,131 @@ fn every_action_is_spoken_of_by_a_policy() {
     server::app::open_gate(&Location::Directory(scratch.path().to_owned()), Clock::System).unwrap();
 }
 
-#[test]
-fn the_committed_openapi_document_is_current() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/openapi.json");
-    let now = format!("{:#}\n", server::routes::document());
+fn reference(page: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(page)
+}
+
+/// Compares a page with what it should say; writes it where that is asked for.
+fn expect_current(page: &str, now: &str) {
+    let path = reference(page);
     if std::env::var_os("YUNWEI_WRITE_DOCS").is_some() {
-        std::fs::write(&path, &now).unwrap();
+        std::fs::write(&path, now).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == now,
-        "docs/reference/openapi.json is not current: run `YUNWEI_WRITE_DOCS=1 cargo test -p server`"
+        "docs/reference/{page} is not current: run `YUNWEI_WRITE_DOCS=1 cargo test -p server --test house`"
     );
+}
+
+#[test]
+fn the_committed_openapi_document_is_current() {
+    expect_current("openapi.json", &format!("{:#}\n", server::routes::document()));
+}
+
+/// Where the made part of the page about the command line begins.
+const MADE: &str = "## Every command";
+
+#[test]
+fn the_page_about_the_command_line_has_every_command_and_option() {
+    let page = std::fs::read_to_string(reference("command-line.md")).unwrap();
+    let (by_hand, _) = page.split_once(MADE).unwrap();
+    expect_current("command-line.md", &format!("{by_hand}{}", every_command()));
+    let serve = Cli::command().find_subcommand("serve").unwrap().clone();
+    for option in serve.get_arguments().filter_map(Arg::get_long) {
+        assert!(by_hand.contains(&format!("`--{option}`")), "--{option} is not in the table of `serve`");
+    }
+}
+
+fn every_command() -> String {
+    let mut page = format!(
+        "{MADE}\n\nMade from the program itself; each `--help` also shows examples. `--json` goes with all of them.\n"
+    );
+    for command in Cli::command().get_subcommands() {
+        write!(page, "\n**{}**: {}\n\n| | |\n|---|---|\n", command.get_name(), about(command)).unwrap();
+        rows(command, "", &mut page);
+    }
+    page
+}
+
+/// A row for each command without commands of its own, and one for each of its options.
+fn rows(command: &Command, before: &str, page: &mut String) {
+    let name = format!("{before}{}", command.get_name());
+    if command.has_subcommands() {
+        return command.get_subcommands().for_each(|inner| rows(inner, &format!("{name} "), page));
+    }
+    let words: String = command.get_positionals().map(|word| format!(" {}", positional(word))).collect();
+    writeln!(page, "| `{name}{words}` | {} |", about(command)).unwrap();
+    for option in command.get_arguments().filter(|argument| !argument.is_positional()) {
+        writeln!(page, "| … `{}` | {} |", flag(option), told(option)).unwrap();
+    }
+}
+
+fn about(command: &Command) -> String {
+    escaped(&command.get_about().unwrap().to_string())
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+fn value(argument: &Arg) -> String {
+    let names: Vec<String> = argument.get_value_names().into_iter().flatten().map(ToString::to_string).collect();
+    names.join(" ")
+}
+
+fn positional(word: &Arg) -> String {
+    let many = if word.get_num_args().is_some_and(|range| range.max_values() > 1) { "…" } else { "" };
+    if word.is_required_set() { format!("{}{many}", value(word)) } else { format!("[{}{many}]", value(word)) }
+}
+
+fn flag(option: &Arg) -> String {
+    let short = option.get_short().map(|letter| format!("-{letter}"));
+    let long = option.get_long().map(|word| format!("--{word}"));
+    let names: Vec<String> = short.into_iter().chain(long).collect();
+    let takes = if option.get_action().takes_values() { format!(" {}", value(option)) } else { String::new() };
+    format!("{}{takes}", names.join(", "))
+}
+
+/// What an option means, where it comes from, and what it is where it is not said.
+fn told(option: &Arg) -> String {
+    let mut text = escaped(&option.get_help().unwrap().to_string());
+    let defaults: Vec<String> = option.get_default_values().iter().map(|v| v.display().to_string()).collect();
+    if option.is_required_set() {
+        text.push_str(" · mandatory");
+    }
+    if !defaults.is_empty() && option.get_action().takes_values() {
+        write!(text, " · default `{}`", defaults.join(",")).unwrap();
+    }
+    if let Some(variable) = option.get_env() {
+        write!(text, " · `{}`", variable.display()).unwrap();
+    }
+    text
+}
+
+/// What identifiers begin with: those of the API's inputs and outputs, and those of records.
+fn prefixes() -> BTreeSet<String> {
+    let document = server::routes::document().to_string();
+    let of_inputs = document.split("\"^").skip(1).filter_map(|rest| rest.split_once("_[0-7]"));
+    let mut known: BTreeSet<String> = of_inputs.map(|(prefix, _)| prefix.to_owned()).collect();
+    known.extend(server::app::catalogue().all_kinds().iter().map(|kind| kind.prefix.to_owned()));
+    assert!(known.contains("svc") && known.contains("hst") && known.len() > 40, "{known:?}");
+    known
+}
+
+#[test]
+fn identifiers_in_examples_are_such_as_there_are() {
+    fn walk(command: &Command, known: &BTreeSet<String>) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for word in help.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '…')) {
+            if let Some((prefix, rest)) = word.rsplit_once('_')
+                && (rest == "…" || (rest.len() == 26 && rest.starts_with("01")))
+            {
+                assert!(known.contains(prefix), "`{}` shows `{word}`: nothing begins so", command.get_name());
+                assert!(rest == "…" || base::id::parse(prefix, word).is_some(), "`{word}` can be no identifier");
+            }
+        }
+        command.get_subcommands().for_each(|inner| walk(inner, known));
+    }
+    walk(&Cli::command(), &prefixes());
 }

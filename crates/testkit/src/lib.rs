@@ -13,7 +13,7 @@ pub use api::{Answer, Api};
 pub use machines::Machines;
 pub use places::{Bucket, Shelf, credential, settled};
 pub use process::{Binaries, Daemon, Installation, Options, free_port};
-pub use story::{Customer, Guest, Order, mailed_token, sign_in};
+pub use story::{Customer, DoneStep, Guest, Order, mailed_token, sign_in};
 
 /// A fault of the installation under test, in words.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;

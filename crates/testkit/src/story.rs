@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use base::time::Timestamp;
 use serde_json::{Value as Json, json};
 
 use crate::{Api, Installation, Machines, Outcome};
@@ -30,6 +31,14 @@ pub struct Order {
     pub id: String,
     /// What was ordered.
     pub offering: String,
+}
+
+/// A step of an order's run.
+pub struct DoneStep {
+    /// Its title.
+    pub name: String,
+    /// From its beginning to its end.
+    pub seconds: f64,
 }
 
 /// A machine that answered.
@@ -230,14 +239,27 @@ impl Installation {
 }
 
 impl Order {
-    /// Waits until the order has come to its end, showing each step.
+    /// Waits until the order has come to its end.
     ///
     /// # Errors
     /// Where it does not complete within three minutes.
     pub fn watch(&self, api: &Api) -> Outcome<Json> {
+        self.watch_steps(api, |_| {})
+    }
+
+    /// [`Order::watch`], telling of each step of the runs that carry it out as soon as it is done.
+    ///
+    /// # Errors
+    /// As [`Order::watch`].
+    pub fn watch_steps(&self, api: &Api, mut tell: impl FnMut(&DoneStep)) -> Outcome<Json> {
         let until = Instant::now() + Duration::from_secs(180);
+        let mut told = 0;
         loop {
+            // The order first: whatever its end shows, its steps show then too.
             let order = api.get(&format!("{ORDERS}/{}", self.id))?;
+            let done = self.steps(api)?;
+            done.iter().skip(told).for_each(&mut tell);
+            told = told.max(done.len());
             match order["state"].as_str() {
                 Some("completed") => return Ok(order),
                 Some("failed" | "partial" | "cancelled" | "rejected") => {
@@ -249,6 +271,25 @@ impl Order {
                 _ => std::thread::sleep(Duration::from_millis(50)),
             }
         }
+    }
+
+    /// The steps that are done, in order.
+    fn steps(&self, api: &Api) -> Outcome<Vec<DoneStep>> {
+        let runs = api.get(&format!("/api/v1/flows?subject={}", self.id))?;
+        let mut done = Vec::new();
+        for run in runs["items"].as_array().into_iter().flatten().rev() {
+            let run = api.get(&format!("/api/v1/flows/{}", word(run, "/id")?))?;
+            let steps = run["steps"].as_array().into_iter().flatten();
+            for step in steps.filter(|step| step["state"] == "done") {
+                let (began, ended): (Timestamp, Timestamp) =
+                    (word(step, "/started")?.parse()?, word(step, "/finished")?.parse()?);
+                done.push(DoneStep {
+                    name: word(step, "/title/en")?,
+                    seconds: ended.duration_since(began).as_secs_f64(),
+                });
+            }
+        }
+        Ok(done)
     }
 
     /// The service that the order has brought.

@@ -1,7 +1,7 @@
 //! What comes in: media types, bodies, conditions. Everything is bounded.
 
 use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use base::{Error, limits};
 use futures_util::StreamExt as _;
 use serde_json::{Map, Value as Json};
@@ -150,12 +150,18 @@ pub(crate) fn expect_json_wanted(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The entity tag of a revision.
-pub(crate) fn etag(revision: i64) -> String {
-    format!("\"{revision}\"")
+/// Says the entity tag of a revision; nothing for 0, which is none.
+pub(crate) fn tag(headers: &mut HeaderMap, revision: i64) {
+    if revision > 0
+        && let Ok(tag) = HeaderValue::from_str(&format!("\"{revision}\""))
+    {
+        headers.insert(header::ETAG, tag);
+    }
 }
 
-/// The revision that `If-Match` names. A tag that is none of ours matches no revision.
+/// The revision that `If-Match` names; none where it is absent, or `*`. A tag
+/// that is none of ours matches no revision: not 0 either, which some things
+/// have of which nothing was said yet.
 pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Error> {
     let mut lines = headers.get_all(header::IF_MATCH).iter();
     let Some(line) = lines.next() else { return Ok(None) };
@@ -163,7 +169,17 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Error> {
     if lines.next().is_some() || text.contains(',') {
         return Err(Error::invalid("if_match.several", "If-Match must name one revision").at("If-Match"));
     }
-    Ok(if text == "*" { None } else { Some(revision_of(text).unwrap_or(0)) })
+    Ok(if text == "*" { None } else { Some(revision_of(text).unwrap_or(-1)) })
+}
+
+/// Refuses `If-Match` where nothing has a revision yet, or ever: a condition
+/// that is not looked at would be worse than none.
+pub(crate) fn expect_no_condition(headers: &HeaderMap) -> Result<(), Error> {
+    if headers.contains_key(header::IF_MATCH) {
+        let message = "If-Match cannot be honoured here: what this request is about has no revision; leave it out";
+        return Err(Error::invalid("if_match.not_here", message).at("If-Match"));
+    }
+    Ok(())
 }
 
 /// Whether `If-None-Match` names this revision.

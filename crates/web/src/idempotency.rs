@@ -20,6 +20,9 @@ use gate::Tx;
 use crate::body;
 use crate::reply::json_text;
 
+/// The header that a key comes in.
+pub(crate) const HEADER: &str = "idempotency-key";
+
 /// A key as it came, with what it was sent for.
 #[derive(Debug, Clone)]
 pub(crate) struct Key {
@@ -34,7 +37,7 @@ impl Key {
     /// # Errors
     /// `Invalid` where it is empty, too long or not plain text.
     pub fn read(headers: &HeaderMap, route: &str, digest: [u8; 32]) -> Result<Option<Key>> {
-        let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+        let Some(value) = headers.get(HEADER) else { return Ok(None) };
         let key = value.to_str().unwrap_or("");
         if key.is_empty() || key.len() > limits::IDEMPOTENCY_KEY_MAX {
             let message =
@@ -69,11 +72,7 @@ impl IntoResponse for Answer {
         if let Some(location) = self.location.and_then(|l| HeaderValue::from_str(&l).ok()) {
             headers.insert(header::LOCATION, location);
         }
-        if self.revision > 0
-            && let Ok(tag) = HeaderValue::from_str(&body::etag(self.revision))
-        {
-            headers.insert(header::ETAG, tag);
-        }
+        body::tag(headers, self.revision);
         response
     }
 }

@@ -285,7 +285,7 @@ mod tests {
         let hostile = "</title><os><loader>/etc/shadow</loader></os><title>\u{0}\u{1b}\u{ffff}'\"&";
         let xml = definition(hostile, "a='b' \"c\" <d>&e", "/tmp/it's <a> & \"b\"");
         assert!(!xml.contains("<loader>"));
-        let Some(read) = define(&xml) else { return eprintln!("SKIPPED: libvirt's test hypervisor is not there") };
+        let Some(read) = define(&xml) else { return crate::pass_over("libvirt's test hypervisor is not there") };
         assert!(!read.contains("<loader>"), "{read}");
     }
 

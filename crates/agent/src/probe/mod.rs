@@ -145,13 +145,13 @@ mod tests {
 
     #[test]
     fn the_small_guest_reaches_its_end_where_instructions_are_translated() {
-        let Some(qemu) = qemu() else { return eprintln!("SKIPPED: there is no QEMU on this host") };
+        let Some(qemu) = qemu() else { return crate::pass_over("there is no QEMU on this host") };
         boots(&qemu, "tcg", &std::env::temp_dir(), Duration::from_secs(30)).unwrap();
     }
 
     #[test]
     fn a_guest_that_makes_no_way_is_given_up() {
-        let Some(qemu) = qemu() else { return eprintln!("SKIPPED: there is no QEMU on this host") };
+        let Some(qemu) = qemu() else { return crate::pass_over("there is no QEMU on this host") };
         let error = boots(&qemu, "no-such-accelerator", &std::env::temp_dir(), Duration::from_secs(5)).unwrap_err();
         assert!(error.contains("QEMU ended"), "{error}");
     }

@@ -10,12 +10,14 @@ use serde_json::{Value as Json, json};
 
 use super::definition::Definition;
 use super::plan::Plan;
+use super::schema::View;
 use super::store::{self, Filter};
 use super::types::Phase;
 use super::types::{
-    Decision, Event, Failure, JournalEvent, Run, RunDetail, RunSummary, State, StepProgress, StepState,
+    Decision, Event, Failure, JournalEvent, Run, RunDetail, RunSummary, State, StepProgress, StepState, ToSkip,
 };
 use crate::engine::Work;
+use crate::registry::AnyStep;
 use crate::{Fact, Nothing, workshop};
 
 /// Names a run.
@@ -226,19 +228,13 @@ pub static SKIP: Action<Skip, RunSummary> = Action {
             return Err(Error::conflict("flow.not_stuck", "only the step of a stuck run can be passed over"));
         }
         let plan = workshop(tx)?.plan(tx, &run.flow, run.version)?;
-        let step = usize::try_from(run.step)
-            .ok()
-            .and_then(|n| plan.steps.get(n))
-            .ok_or_else(|| Error::conflict("flow.no_step", "the run is at no step"))?;
+        let number = usize::try_from(run.step).unwrap_or(usize::MAX);
+        let step = plan.steps.get(number);
+        let step = step.ok_or_else(|| Error::conflict("flow.no_step", "the run is at no step"))?;
         let (event, detail) = if run.backward {
             (Event::UndoFinished, json!({ "skipped": true }))
         } else {
-            if let Some(output) = &input.output {
-                let workshop = workshop(tx)?;
-                let registered = step.registered(&workshop.registry)?;
-                let fits = super::schema::View::new(&registered.output).check(output, "output", 0);
-                fits.map_err(|why| Error::invalid("flow.output", why).at("output"))?;
-            }
+            check_output(step.registered(&workshop(tx)?.registry)?, &plan.read_later(number), input.output.as_ref())?;
             (
                 Event::Succeeded,
                 input
@@ -254,7 +250,7 @@ pub static SKIP: Action<Skip, RunSummary> = Action {
         decide(tx, &run, "skip", &input.reason)?;
         let next = if run.backward { run.step - 1 } else { run.step + 1 };
         // Who passes over the point of no return answers for it: nothing after it turns the run round.
-        let returns = usize::try_from(run.step).ok().and_then(|n| plan.step_definition(n));
+        let returns = plan.step_definition(number);
         run.past_return |= !run.backward && returns.is_some_and(|step| step.point_of_no_return);
         let now = tx.now;
         run.go_to(next, now);
@@ -262,6 +258,22 @@ pub static SKIP: Action<Skip, RunSummary> = Action {
         Ok((&run).into())
     },
 };
+
+/// Sees to it that later steps find what they read of a step that is passed over.
+fn check_output(step: &AnyStep, read_later: &[&str], output: Option<&Json>) -> Result<()> {
+    let wrong = match (output, read_later.first()) {
+        (Some(output), _) => {
+            let fits = View::new(&step.output).check(output, "output", 0);
+            fits.err().map(|why| Error::invalid("flow.output", why))
+        }
+        (None, Some(path)) => {
+            let message = format!("a later step reads what this one gives ({path}): say it as `output`");
+            Some(Error::invalid("flow.output_needed", message))
+        }
+        (None, None) => None,
+    };
+    wrong.map_or(Ok(()), |wrong| Err(wrong.at("output")))
+}
 
 /// Turns a run round.
 pub static UNWIND: Action<Decide, RunSummary> = Action {
@@ -499,7 +511,21 @@ pub(super) fn detail(tx: &mut Tx<'_>, run: &Run) -> Result<RunDetail> {
         title: definition.title.clone(),
         steps: steps.collect(),
         decisions: store::decisions(tx, run.id)?,
+        to_skip: to_skip(tx, run)?,
     })
+}
+
+/// What whoever passes over the present step may have to say for it.
+fn to_skip(tx: &mut Tx<'_>, run: &Run) -> Result<Option<ToSkip>> {
+    let (State::Stuck, false, Ok(number)) = (run.state, run.backward, usize::try_from(run.step)) else {
+        return Ok(None);
+    };
+    let workshop = workshop(tx)?;
+    // A run may be stuck because its flow cannot be planned any more; it is shown all the same.
+    let Ok(plan) = workshop.plan(tx, &run.flow, run.version) else { return Ok(None) };
+    let Some(step) = plan.steps.get(number) else { return Ok(None) };
+    let output = step.registered(&workshop.registry)?.output.clone();
+    Ok(Some(ToSkip { step: step.id.clone(), output, needed: !plan.read_later(number).is_empty() }))
 }
 
 impl StepProgress {

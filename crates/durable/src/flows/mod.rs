@@ -38,7 +38,9 @@ use gate::Tx;
 use serde::Serialize;
 
 pub use definition::{Definition, Retry, Span, StepDefinition, Title};
-pub use types::{Decision, Event, Failure, JournalEvent, Run, RunDetail, RunSummary, State, StepProgress, StepState};
+pub use types::{
+    Decision, Event, Failure, JournalEvent, Run, RunDetail, RunSummary, State, StepProgress, StepState, ToSkip,
+};
 
 use crate::engine::Work;
 use crate::step::Subject;

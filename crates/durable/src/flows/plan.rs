@@ -134,6 +134,23 @@ impl Plan {
             .map_err(|why| Error::invalid("flow.input", format!("flow {}: {why}", self.definition.name)))
     }
 
+    /// Where later steps read what step number `n` gives. Nothing where it may be
+    /// passed over by its own condition: those after it are ready for that.
+    pub fn read_later(&self, n: usize) -> Vec<&str> {
+        let Some(step) = self.steps.get(n).filter(|step| step.when.is_none()) else { return Vec::new() };
+        let mut paths = Vec::new();
+        for later in self.steps.iter().skip(n + 1) {
+            later.input.paths(&mut |path| {
+                if matches!(&path.root, Root::Step(id) if *id == step.id) {
+                    paths.push(path.text.as_str());
+                }
+            });
+            let conditions = later.when.iter().filter(|when| when.members("steps").contains(&step.id.as_str()));
+            paths.extend(conditions.map(|_| "when"));
+        }
+        paths
+    }
+
     /// The definition of step number `n`.
     pub fn step_definition(&self, n: usize) -> Option<&StepDefinition> {
         self.definition.steps.get(n)
@@ -254,6 +271,16 @@ impl Template {
                     None => Ok(false),
                 }
             }
+        }
+    }
+
+    /// Shows each path in it.
+    fn paths<'t>(&'t self, show: &mut dyn FnMut(&'t Path)) {
+        match self {
+            Template::Nothing | Template::Value(_) => {}
+            Template::Path(path) => show(path),
+            Template::List(entries) => entries.iter().for_each(|entry| entry.paths(show)),
+            Template::Object(members) => members.values().for_each(|member| member.paths(show)),
         }
     }
 

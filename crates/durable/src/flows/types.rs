@@ -353,4 +353,19 @@ pub struct RunDetail {
     pub steps: Vec<StepProgress>,
     /// What people decided about it.
     pub decisions: Vec<Decision>,
+    /// What the step would have given at which the run is stuck, for whoever passes over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_skip: Option<ToSkip>,
+}
+
+/// What passing over a step takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ToSkip {
+    /// The step's id.
+    pub step: String,
+    /// JSON Schema of what it gives.
+    pub output: Json,
+    /// Whether later steps read it, so that it must be given.
+    pub needed: bool,
 }

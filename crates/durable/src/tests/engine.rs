@@ -201,6 +201,28 @@ fn people_retry_skip_unwind_and_give_up_with_a_reason() {
 }
 
 #[test]
+fn who_passes_over_a_step_says_what_later_steps_read_of_it() {
+    let cx = gate::testing::somebody(TenantId(1));
+    let mut house = fresh();
+    let (gate, id) = (house.engine.gate().clone(), house.run);
+    let stuck =
+        "UPDATE flow_runs SET state = 'stuck', step = 0, phase = 'first', wait_key = NULL, due_at = NULL WHERE id = $1";
+    gate.db().write(move |conn| conn.execute(stuck, db::args![id])).unwrap();
+    let shown = gate.run(&cx, &GET, OneRun { id }).unwrap().to_skip.unwrap();
+    assert_eq!((shown.step.as_str(), shown.needed), ("reserve", true));
+    assert!(shown.output["properties"]["host"].is_object(), "{}", shown.output);
+    let skip = |output| {
+        gate.run(&cx, &SKIP, Skip { id, reason: "reserved by hand".into(), output }).map_err(|e| e.code().to_owned())
+    };
+    assert_eq!(skip(None).unwrap_err(), "flow.output_needed");
+    assert_eq!(skip(Some(json!({ "host": 9 }))).unwrap_err(), "flow.output");
+    skip(Some(json!({ "host": "hst-9" }))).unwrap();
+    assert_eq!(house.live(), State::Done);
+    let detail = gate.run(&cx, &GET, OneRun { id }).unwrap();
+    assert_eq!((detail.steps[0].state, detail.to_skip), (StepState::Skipped, None));
+}
+
+#[test]
 fn a_run_stays_with_its_version() {
     let mut house = fresh();
     house.engine.settle().unwrap();

@@ -59,7 +59,7 @@ pub(super) fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) 
                 csrf: "c".into(),
                 title: ti.into(),
                 body: bo.into(),
-                fields: vec![Field::line(format!("{id}-reason"), p.t.frame.reason, "").hint(p.t.frame.reason_hint)],
+                fields: decision_fields(p, id),
                 hidden: vec![],
                 button: b.into(),
                 danger: d,
@@ -91,7 +91,7 @@ pub(super) fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) 
     let host = |n: &str, s: &str| HostCard {
         id: "hst_1".into(),
         name: n.into(),
-        site: "台北一站".into(),
+        pool: "一般運算".into(),
         state: s.into(),
         seen: Some(before(0)),
         meters: meters(p),
@@ -123,7 +123,7 @@ pub(super) fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) 
                 customer: "明水設計有限公司".into(),
                 state: "up".into(),
             }],
-            facts: vec![(t.accelerator.into(), "TCG".into())],
+            facts: vec![(t.pool.into(), "一般運算".into()), (t.accelerator.into(), "TCG".into())],
             attention: vec!["Its clock differs from the server's by 4200 ms.".into()],
             changes: vec![ask(p, "drain", false)],
         },
@@ -255,6 +255,17 @@ pub(super) fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) 
         },
     );
     show(out, "search-none", &Search { p, query: "zzz".into(), groups: vec![] });
+}
+
+/// What a decision asks for: skipping also asks for what the step would have given.
+fn decision_fields(p: &Page, id: &str) -> Vec<Field> {
+    let t = &p.t.operator;
+    let mut fields = vec![Field::area(format!("{id}-reason"), p.t.frame.reason, "").hint(p.t.frame.reason_hint)];
+    if id == "skip" {
+        let hint = p.with(t.skip_output_hint, "placed (array)");
+        fields.push(Field::area(format!("{id}-output"), t.skip_output, "").rows(6).hint(hint));
+    }
+    fields
 }
 
 pub(super) fn door_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {

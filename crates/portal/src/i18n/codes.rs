@@ -279,6 +279,7 @@ const CODES: &[(&str, &str)] = &[
     ("flow.not_found", "沒有這個流程。"),
     ("flow.not_stuck", "只有卡住的步驟可以略過。"),
     ("flow.output", "步驟的結果與定義不符。"),
+    ("flow.output_needed", "後面的步驟要用這個步驟的結果，請填寫。"),
     ("flow.past_return", "這個流程已過了不能回頭的步驟。"),
     ("flow.span", "時間長度的格式不符，例如 30s、10m、2h。"),
     ("flow.step_timeout", "這個步驟花的時間超過上限。"),

@@ -35,6 +35,9 @@ super::messages! {
         skip: "略過", "Skip";
         skip_title: "略過這個步驟？", "Skip this step?";
         skip_body: "視為已完成並繼續。只有在您已用其他方式完成這一步時才這麼做。", "It counts as done and the flow goes on. Do this only when you have done the step's work by other means.";
+        skip_output: "步驟的結果", "What the step gives";
+        skip_output_hint: "以 JSON 填寫，例如 {\"host\": \"…\"}。內容：{}", "As JSON, such as {\"host\": \"…\"}. Members: {}";
+        skip_output_json: "這不是 JSON：{}", "This is not JSON: {}";
         unwind: "復原", "Take back";
         unwind_title: "復原這個流程？", "Take this flow back?";
         unwind_body: "已完成的步驟會依相反順序復原，訂單標記為失敗。", "Finished steps are undone in reverse order, and the order is marked as failed.";

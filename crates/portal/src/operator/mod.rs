@@ -98,7 +98,7 @@ pub(crate) struct FlowProgress<'a> {
 pub(crate) struct HostCard {
     pub id: String,
     pub name: String,
-    pub site: String,
+    pub pool: String,
     pub state: String,
     pub seen: Option<Timestamp>,
     pub meters: Vec<Meter>,

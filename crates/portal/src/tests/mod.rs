@@ -4,6 +4,7 @@
 mod closed;
 mod inventory;
 mod rules;
+mod skipping;
 mod unanswered;
 mod uploads;
 
@@ -365,6 +366,7 @@ async fn a_customer_joins_orders_and_sees_the_order() {
     assert_eq!(browser.location, order, "the same press makes the same order");
     browser.get(&order).await.expect(StatusCode::OK, "web site");
     assert!(browser.page.contains("class=\"step"), "its steps are shown: {}", browser.page);
+    browser.expect(StatusCode::OK, "<dt>Placed by</dt><dd>Mei</dd>");
     browser.get("/orders").await.expect(StatusCode::OK, &order);
     // Somebody else's order is not there.
     customer(&house, "Neighbour", "other@example.com");

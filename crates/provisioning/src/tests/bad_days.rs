@@ -30,21 +30,30 @@ fn over(gate: &gate::Gate) -> Town {
     }
 }
 
+/// A fresh database, with the name of its engine and what keeps it.
+type Fresh = (&'static str, db::Db, db::testing::Scratch);
+
 /// One order in a town of its own.
-fn fulfilling() -> House {
-    let (_, db, keep) = db::testing::sqlite();
+fn fulfilling_on((_, db, keep): Fresh) -> House {
     house(Town::new(db), keep, |town| town.order(2).id)
 }
 
+fn fulfilling() -> House {
+    fulfilling_on(db::testing::sqlite())
+}
+
 /// One order that ends what another brought.
-fn terminating() -> House {
-    let (_, db, keep) = db::testing::sqlite();
+fn terminating_on((_, db, keep): Fresh) -> House {
     house(Town::new(db), keep, |town| {
         let order = town.order(2);
         town.settle(Mood::Willing);
         let service = town.services(&order.id)[0].id.clone();
         town.gate.run(&member(2), &TERMINATE, ServiceId { id: service }).unwrap().product_order
     })
+}
+
+fn terminating() -> House {
+    terminating_on(db::testing::sqlite())
 }
 
 fn house(town: Town, keep: db::testing::Scratch, order: impl Fn(&Town) -> String) -> House {
@@ -108,6 +117,17 @@ fn killed_at_every_journal_write_an_order_is_still_delivered_once() {
 #[test]
 fn killed_while_it_unwinds_an_order_still_leaves_nothing() {
     flow_testing::kill_while_unwinding_from(&fulfilling, "answer");
+}
+
+/// What holds this is which writes commit together, and each engine commits in its own way.
+#[test]
+fn killed_at_every_journal_write_on_postgresql_too() {
+    if db::testing::postgres_url().is_some() {
+        let fresh = || db::testing::postgres().unwrap();
+        flow_testing::kill_after_each_journal_write(&|| fulfilling_on(fresh()));
+        flow_testing::kill_after_each_journal_write(&|| terminating_on(fresh()));
+        flow_testing::kill_while_unwinding_from(&|| fulfilling_on(fresh()), "answer");
+    }
 }
 
 #[test]

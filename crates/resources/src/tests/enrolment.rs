@@ -225,7 +225,7 @@ fn openssl_reads_the_authority_and_what_it_signs() {
     let Some(verified) =
         openssl(folder, &["verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", "ca.pem", "host.pem"])
     else {
-        return eprintln!("SKIPPED: openssl is not installed");
+        return db::testing::pass_over(db::testing::TOOLS, "openssl is not installed");
     };
     assert_eq!(verified.trim(), "host.pem: OK");
     let verify = |purpose, file| {

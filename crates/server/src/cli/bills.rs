@@ -21,7 +21,7 @@ Examples:
     /// Show a bill with its lines.
     #[command(after_help = "\
 Examples:
-  yunwei bill show bil_01m80h6wrtet7rkwawzsgh6gss")]
+  yunwei bill show bill_01m80h6wrtet7rkwawzsgh6gss")]
     Show {
         /// The bill's id.
         id: String,

@@ -115,7 +115,7 @@ Examples:
         after_help = "\
 Examples:
   yunwei service ls
-  yunwei service stop srv_01m80h6wrtet7rkwawzsgh6gss"
+  yunwei service stop svc_01m80h6wrtet7rkwawzsgh6gss"
     )]
     Service(services::ServiceCommand),
     /// Backups: take them, see what can be brought back, and look after places and policies.
@@ -216,7 +216,7 @@ Examples:
         after_help = "\
 Examples:
   yunwei bill ls --json | jq -r '.[].billNo'
-  yunwei bill show bil_01m80h6wrtet7rkwawzsgh6gss"
+  yunwei bill show bill_01m80h6wrtet7rkwawzsgh6gss"
     )]
     Bill(bills::BillCommand),
     /// Print a completion script for your shell.

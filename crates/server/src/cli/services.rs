@@ -26,7 +26,7 @@ Examples:
     /// Show a service.
     #[command(after_help = "\
 Examples:
-  yunwei service show srv_01m80h6wrtet7rkwawzsgh6gss")]
+  yunwei service show svc_01m80h6wrtet7rkwawzsgh6gss")]
     Show {
         /// The service's id.
         id: String,
@@ -34,7 +34,7 @@ Examples:
     /// Start a stopped service.
     #[command(after_help = "\
 Examples:
-  yunwei service start srv_01m80h6wrtet7rkwawzsgh6gss")]
+  yunwei service start svc_01m80h6wrtet7rkwawzsgh6gss")]
     Start {
         /// The service's id.
         id: String,
@@ -42,7 +42,7 @@ Examples:
     /// Stop a running service; it keeps its disks and address.
     #[command(after_help = "\
 Examples:
-  yunwei service stop srv_01m80h6wrtet7rkwawzsgh6gss")]
+  yunwei service stop svc_01m80h6wrtet7rkwawzsgh6gss")]
     Stop {
         /// The service's id.
         id: String,
@@ -50,7 +50,7 @@ Examples:
     /// Restart a running service.
     #[command(after_help = "\
 Examples:
-  yunwei service reboot srv_01m80h6wrtet7rkwawzsgh6gss")]
+  yunwei service reboot svc_01m80h6wrtet7rkwawzsgh6gss")]
     Reboot {
         /// The service's id.
         id: String,
@@ -58,8 +58,8 @@ Examples:
     /// Delete a service with everything on it.
     #[command(after_help = "\
 Examples:
-  yunwei service rm srv_01m80h6wrtet7rkwawzsgh6gss            asks for the service's name first
-  yunwei service rm srv_01m80h6wrtet7rkwawzsgh6gss --yes")]
+  yunwei service rm svc_01m80h6wrtet7rkwawzsgh6gss            asks for the service's name first
+  yunwei service rm svc_01m80h6wrtet7rkwawzsgh6gss --yes")]
     Rm {
         /// The service's id.
         id: String,
@@ -70,7 +70,7 @@ Examples:
     /// Print the end of the console log.
     #[command(after_help = "\
 Examples:
-  yunwei service console srv_01m80h6wrtet7rkwawzsgh6gss")]
+  yunwei service console svc_01m80h6wrtet7rkwawzsgh6gss")]
     Console {
         /// The service's id.
         id: String,

@@ -14,10 +14,8 @@ use crate::{Scratch, has_hypervisor};
 
 pub fn has_restic() -> bool {
     let there = Command::new("restic").arg("version").output().is_ok();
-    let required = std::env::var("YUNWEI_TEST_RESTIC").is_ok_and(|word| word == "require");
-    assert!(there || !required, "restic is not installed");
     if !there {
-        eprintln!("SKIPPED: restic is not installed");
+        db::testing::pass_over("YUNWEI_TEST_RESTIC", "restic is not installed");
     }
     there
 }

@@ -189,7 +189,7 @@ fn a_person_signs_in_looks_around_and_a_script_reads_json() {
     let list: Json = serde_json::from_slice(&shell.run(&["catalog", "ls", "--json"]).stdout).unwrap();
     let shown = shell.run(&["catalog", "show", list[0]["id"].as_str().unwrap()]);
     assert!(said(&shown).contains("characteristic") && said(&shown).contains("price"), "{}", said(&shown));
-    let confirm = shell.run(&["service", "rm", "srv_none"]);
+    let confirm = shell.run(&["service", "rm", "svc_none"]);
     assert_eq!(confirm.status.code(), Some(4), "{}", said(&confirm));
 
     for (name, checker) in [("bash", Some("bash")), ("zsh", None), ("fish", None)] {

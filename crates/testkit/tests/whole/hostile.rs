@@ -145,6 +145,44 @@ fn hostile_documents_are_refused_clearly_and_change_nothing() {
 }
 
 #[test]
+fn conditions_and_keys_mean_the_same_at_both_families_or_are_refused() {
+    let house = House::new("conditions", Plan::default());
+    let api = &house.admin;
+    let send = |method: &str, path: &str, (name, value): (&str, &str), body: &Json| {
+        let body = serde_json::to_vec(body).unwrap();
+        api.send(method, path, &[("content-type", "application/json"), (name, value)], Some(&body)).unwrap()
+    };
+    let etag = |answer: &testkit::Answer| answer.header("etag").unwrap_or_default().to_owned();
+    let site = api.post("/api/v1/sites", &json!({ "name": "taipei", "place": "Taipei" })).unwrap();
+    let pool = json!({ "site": site["id"], "name": "general", "portFirst": 20_000, "portLast": 39_999 });
+    let made = send("POST", "/api/v1/pools", ("idempotency-key", "once"), &pool);
+    let again = send("POST", "/api/v1/pools", ("idempotency-key", "once"), &pool);
+    assert_eq!((made.status, etag(&made), &made.text), (201, "\"1\"".into(), &again.text));
+    assert_eq!(etag(&again), "\"1\"");
+    let at = format!("/api/v1/pools/{}", made.json["id"].as_str().unwrap());
+    let change = |tag: &str, name: &str| send("PATCH", &at, ("if-match", tag), &json!({ "name": name }));
+    let changed = change("\"1\"", "special");
+    assert_eq!((changed.status, etag(&changed)), (200, "\"2\"".into()), "{}", changed.text);
+    assert_eq!((change("\"1\"", "lost").status, change("\"x\"", "lost").status), (412, 412));
+
+    // Where it cannot be kept it is refused, and nothing is done.
+    let tenant = api.get("/api/v1/whoami").unwrap()["acting"]["tenant"].as_str().unwrap().to_owned();
+    let at = format!("/api/v1/tenants/{tenant}");
+    let state = || [api.get(&at).unwrap(), api.get(PARTY).unwrap()];
+    let before = state();
+    let password = json!({ "email": "admin@localhost.localdomain", "password": "certainly not the password" });
+    for (method, path, header, body, code) in [
+        ("PATCH", at.as_str(), "if-match", json!({ "name": "Other" }), "if_match.not_here"),
+        ("POST", PARTY, "if-match", json!({ "tradingName": "New" }), "if_match.not_here"),
+        ("POST", "/api/v1/sessions", "idempotency-key", password, "idempotency.not_here"),
+    ] {
+        let refused = send(method, path, (header, "\"1\""), &body);
+        assert_eq!((refused.status, refused.json["code"].as_str()), (400, Some(code)), "{path}: {}", refused.text);
+    }
+    assert_eq!(state(), before);
+}
+
+#[test]
 fn hostile_queries_and_addresses_are_refused_by_name() {
     let house = House::new("queries", Plan::default());
     let api = &house.admin;

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::{HeaderMap, header};
 use base::{Error, Result};
 use serde_json::{Map, Value as Json};
 
 use super::Route;
+use crate::body;
 use crate::tmf::query;
 
 /// The attributes of an action's input.
@@ -15,7 +17,13 @@ pub(super) struct Inputs {
     /// Whether the input takes attributes of any name.
     open: bool,
     in_path: Vec<&'static str>,
+    /// The attribute that holds the revision on which a change is made.
+    condition: Option<&'static str>,
 }
+
+/// What a revision is called: of most things, and of those whose revisions are
+/// there to be read.
+pub(super) const REVISION: [&str; 2] = ["revision", "version"];
 
 /// How text is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,7 +54,27 @@ impl Inputs {
         let closed = schema.get("additionalProperties").is_none_or(|more| *more == Json::Bool(false));
         // A unit or an empty input takes nothing; an input that says `additionalProperties` takes anything.
         let open = (object && !closed) || (known.is_empty() && schema.as_bool() == Some(true));
-        Inputs { known, open, in_path: route.parameters().collect() }
+        let changes = matches!(route.method, "PUT" | "PATCH" | "DELETE");
+        let condition = REVISION.into_iter().find(|name| changes && known.contains_key(*name));
+        Inputs { known, open, in_path: route.parameters().collect(), condition }
+    }
+
+    /// Whether a change can be made to depend on a revision.
+    pub fn is_conditional(&self) -> bool {
+        self.condition.is_some()
+    }
+
+    /// Adds the revision that `If-Match` names.
+    pub fn add_condition(&self, input: &mut Map<String, Json>, headers: &HeaderMap) -> Result<()> {
+        let Some(name) = self.condition else { return body::expect_no_condition(headers) };
+        let Some(revision) = body::if_match(headers)?.map(Json::from) else { return Ok(()) };
+        match input.insert(name.to_owned(), revision.clone()) {
+            Some(said) if !said.is_null() && said != revision => {
+                let message = format!("If-Match and `{name}` name two revisions; say it once");
+                Err(Error::invalid("if_match.differs", message).at("If-Match"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses attributes of a body that the input does not have.

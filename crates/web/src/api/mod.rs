@@ -7,7 +7,9 @@
 //! Invariants:
 //! - a route does nothing but run its action through the gate;
 //! - what the input does not know is refused by name, never ignored;
-//! - a `POST` may be repeated under an `Idempotency-Key` ([`crate::idempotency`]).
+//! - a `POST` that changes something may be repeated under an `Idempotency-Key`
+//!   ([`crate::idempotency`]), or refuses it;
+//! - `If-Match` is the input's `revision`, and refused where there is none.
 
 mod input;
 pub mod openapi;
@@ -16,7 +18,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
 use base::Error;
@@ -27,7 +29,7 @@ use crate::asking::Caller;
 use crate::idempotency::{self, Answer, Key};
 use crate::reply::{Refusal, Reply, json_text};
 use crate::{Web, body};
-use input::Inputs;
+use input::{Inputs, REVISION};
 
 /// One route of our own API.
 #[derive(Clone, Copy)]
@@ -46,15 +48,22 @@ pub struct Route {
     /// Whether it is for whoever has not shown yet who they are. Only said in
     /// the document: the policies decide.
     pub open: bool,
+    /// Whether the answer is a file's bytes. Such a route is served elsewhere,
+    /// and stands in the table to be in the document.
+    pub file: bool,
 }
 
 impl Route {
     const fn new(method: &'static str, path: &'static str, action: &'static dyn AnyAction, status: u16) -> Route {
-        Route { method, path, action, status, secret: false, open: false }
+        Route { method, path, action, status, secret: false, open: false, file: false }
     }
     /// Reads.
     pub const fn get(path: &'static str, action: &'static dyn AnyAction) -> Route {
         Route::new("GET", path, action, 200)
+    }
+    /// Gives a file's bytes; see [`Route::file`].
+    pub const fn download(path: &'static str, action: &'static dyn AnyAction) -> Route {
+        Route { file: true, ..Route::get(path, action) }
     }
     /// Makes something: 201.
     pub const fn post(path: &'static str, action: &'static dyn AnyAction) -> Route {
@@ -87,6 +96,14 @@ impl Route {
         Route { open: true, ..self }
     }
 
+    /// Whether a repeat under an `Idempotency-Key` is answered as the first time.
+    /// Not where nothing is done that could be done twice, and not where a
+    /// password comes in: what is kept to know the request again would help
+    /// whoever guesses at it.
+    pub fn takes_key(&self) -> bool {
+        self.method == "POST" && self.action.effect() != Effect::Read && self.action.is_repeatable()
+    }
+
     /// The names between braces.
     pub fn parameters(&self) -> impl Iterator<Item = &'static str> {
         self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
@@ -99,7 +116,7 @@ pub const BASE: &str = "/api/v1";
 /// The routes of our own API, below [`BASE`].
 pub fn routes(table: &'static [Route]) -> Router<Web> {
     let mut router = Router::new();
-    for route in table {
+    for route in table.iter().filter(|route| !route.file) {
         let inputs = Arc::new(Inputs::of(route));
         let method = Method::from_bytes(route.method.as_bytes()).ok().and_then(|m| MethodFilter::try_from(m).ok());
         let handler = move |State(web): State<Web>, parameters: RawPathParams, request: Request| {
@@ -144,6 +161,7 @@ async fn run(route: &'static Route, inputs: &Inputs, web: Web, parameters: RawPa
     for (name, value) in &parameters {
         inputs.add(&mut input, name, value)?;
     }
+    inputs.add_condition(&mut input, &parts.headers)?;
     let input = Json::Object(input);
     let action = route.action;
     let digest = audit::digest(&input);
@@ -157,6 +175,7 @@ async fn run(route: &'static Route, inputs: &Inputs, web: Web, parameters: RawPa
             .map_err(|e| Error::bug("action.panic", "an action stopped on a broken invariant").because(e))??;
         return Ok(respond(route, &output));
     }
+    let key = key(route, &parts.headers, digest)?;
     if !action.is_repeatable() {
         // Slow work comes first, and the input holds a password: on a thread of
         // its own, and nothing of it is kept for a repeated request.
@@ -167,11 +186,6 @@ async fn run(route: &'static Route, inputs: &Inputs, web: Web, parameters: RawPa
             .map_err(|e| Error::bug("action.panic", "an action stopped on a broken invariant").because(e))??;
         return Ok(answer(route, &output).into_response());
     }
-    let key = if route.method == "POST" {
-        Key::read(&parts.headers, &format!("{BASE}{}", route.path), digest)?
-    } else {
-        None
-    };
     let answer = web
         .gate()
         .perform_async(&cx, action.name(), action.effect(), digest, move |tx| {
@@ -184,16 +198,36 @@ async fn run(route: &'static Route, inputs: &Inputs, web: Web, parameters: RawPa
     Ok(answer.into_response())
 }
 
+/// The key of a request that changes something.
+fn key(route: &Route, headers: &HeaderMap, digest: [u8; 32]) -> Result<Option<Key>, Error> {
+    if route.takes_key() {
+        return Key::read(headers, &format!("{BASE}{}", route.path), digest);
+    }
+    if route.method == "POST" && headers.contains_key(idempotency::HEADER) {
+        let message = "a request with a password is not kept, so Idempotency-Key cannot be honoured here; leave it out";
+        return Err(Error::invalid("idempotency.not_here", message).at("Idempotency-Key"));
+    }
+    Ok(None)
+}
+
+/// The revision of what is answered, 0 where it has none.
+fn revision(output: &Json) -> i64 {
+    REVISION.into_iter().find_map(|name| output.get(name)?.as_i64()).unwrap_or(0)
+}
+
 fn answer(route: &Route, output: &Json) -> Answer {
     let id = output.get("id").and_then(Json::as_str).unwrap_or_default().to_owned();
     let kind = route.action.name().split('.').next().unwrap_or_default().to_owned();
     let location = (route.status == 201 && !id.is_empty()).then(|| format!("{BASE}{}/{id}", route.path));
     let location = location.filter(|at| !at.contains('{'));
-    Answer { status: route.status, kind, id, revision: 0, location, body: output.to_string(), secret: route.secret }
+    let revision = revision(output);
+    Answer { status: route.status, kind, id, revision, location, body: output.to_string(), secret: route.secret }
 }
 
 fn respond(route: &Route, output: &Json) -> Response {
     let mut response = json_text(StatusCode::from_u16(route.status).unwrap_or(StatusCode::OK), output.to_string());
-    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    body::tag(headers, revision(output));
     response
 }

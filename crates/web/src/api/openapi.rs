@@ -7,6 +7,7 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value as Json, json};
 
+use super::input::Inputs;
 use super::{BASE, Route};
 use crate::tmf::query;
 
@@ -164,23 +165,33 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Json {
         let schema = input["properties"].get(*name).cloned().unwrap_or_else(|| json!({ "type": "string" }));
         parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": schema }));
     }
-    if route.method == "POST" {
+    if route.takes_key() {
         parameters.push(idempotency_key());
+    }
+    let conditional = Inputs::of(route).is_conditional();
+    if conditional {
+        parameters.push(if_match());
     }
     let content = (route.status != 204).then(|| Json::from(output));
     let omit = match route.method {
-        // These may be made on a revision that is not the present one.
-        "PUT" | "PATCH" => &[][..],
+        _ if conditional => &[][..],
+        // What is to be given may not be there yet.
+        _ if route.file => &["412", "413", "415", "422"],
+        "DELETE" => &["412", "413", "415", "422"],
         _ if with_body => &["412"],
         _ => reading(),
     };
     let mut operation = json!({
-        "operationId": action.name(),
+        "operationId": if route.file { format!("{}@file", action.name()) } else { action.name().to_owned() },
         "summary": action.summary(),
         "tags": [action.name().split('.').next().unwrap_or_default()],
         "parameters": parameters,
         "responses": responses(&route.status.to_string(), content, omit),
     });
+    if route.file {
+        let bytes = json!({ "schema": { "type": "string", "contentMediaType": "application/octet-stream" } });
+        operation["responses"]["200"]["content"] = json!({ "application/octet-stream": bytes });
+    }
     if route.open {
         operation["security"] = json!([]);
     }
@@ -201,6 +212,13 @@ fn flat(definitions: &Json, schema: &Json) -> Json {
     named.and_then(|name| definitions.get(name)).unwrap_or(schema).clone()
 }
 
+fn if_match() -> Json {
+    json!({
+        "name": "If-Match", "in": "header", "required": false, "schema": { "type": "string" },
+        "description": "The revision that the change is made on, as an entity tag; a GET gives it.",
+    })
+}
+
 fn idempotency_key() -> Json {
     json!({
         "name": "Idempotency-Key", "in": "header", "required": false,
@@ -214,8 +232,6 @@ fn record_operation(kind: &Kind, verb: Verb) -> Json {
     let text = json!({ "type": "string" });
     let id = json!({ "name": "id", "in": "path", "required": true, "schema": text });
     let fields = json!({ "name": "fields", "in": "query", "schema": text, "description": "Attributes wanted, dotted, by commas." });
-    let matching =
-        json!({ "name": "If-Match", "in": "header", "schema": text, "description": "The entity tag that a GET gave." });
     let (parameters, body, status, content) = match verb {
         Verb::Create => (vec![idempotency_key()], Some(("application/json", "_Create")), "201", Some(reference)),
         Verb::Get => (vec![id, fields], None, "200", Some(reference)),
@@ -223,9 +239,9 @@ fn record_operation(kind: &Kind, verb: Verb) -> Json {
             (list_parameters(kind, fields), None, "200", Some(json!({ "type": "array", "items": reference })))
         }
         Verb::Update => {
-            (vec![id, fields, matching], Some(("application/merge-patch+json", "_Update")), "200", Some(reference))
+            (vec![id, fields, if_match()], Some(("application/merge-patch+json", "_Update")), "200", Some(reference))
         }
-        Verb::Delete => (vec![id, matching], None, "204", None),
+        Verb::Delete => (vec![id, if_match()], None, "204", None),
     };
     let omit: &[&str] = if matches!(verb, Verb::Get | Verb::List) { reading() } else { &[] };
     let mut operation = json!({

@@ -43,6 +43,7 @@ impl Hub {
         }
         let Caller(cx) = Caller::from_request_parts(&mut parts, &web).await?;
         body::expect_json_wanted(&parts.headers)?;
+        body::expect_no_condition(&parts.headers)?;
         let document = body::object(&parts.headers, content, body::JSON).await?;
         INPUT.check(&document, &mut Vec::new())?;
         let said = |name: &str| document.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
@@ -82,6 +83,7 @@ async fn unsubscribe(api: &'static str, web: Web, request: Request) -> Reply {
         return not_offered(&parts.method, "DELETE, OPTIONS");
     }
     let Caller(cx) = Caller::from_request_parts(&mut parts, &web).await?;
+    body::expect_no_condition(&parts.headers)?;
     let id = tmf::query::decode(parts.uri.path().rsplit('/').next().unwrap_or(""))?;
     let digest = audit::digest(&id);
     let done = web.gate().perform_async(&cx, UNSUBSCRIBE.name, Effect::Delete, digest, move |tx| {

@@ -85,6 +85,66 @@ async fn our_own_api_runs_actions_with_what_came_from_everywhere() {
     assert_eq!(get(&router, "/api/v1/openapi.json").await.json(), document);
 }
 
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
+struct Turn {
+    id: String,
+    #[serde(default)]
+    revision: Option<i64>,
+}
+/// Stands for a box that is at revision 3.
+fn turn(_: &mut Tx<'_>, input: &Turn) -> Result<Turn> {
+    match input.revision {
+        None | Some(3) => Ok(Turn { id: input.id.clone(), revision: Some(4) }),
+        Some(_) => Err(base::Error::stale("box.stale", "the box is at revision 3 by now")),
+    }
+}
+static TURN: Action<Turn, Turn> = Action { name: "box.turn", summary: "Turns.", effect: Effect::Change, run: turn };
+static SHUT: Action<Filter, ()> =
+    Action { name: "box.shut", summary: "Shuts.", effect: Effect::Delete, run: |_, _| Ok(()) };
+static CHANGES: [Route; 3] =
+    [Route::patch("/boxes/{id}", &TURN), Route::delete("/boxes/{id}", &SHUT), Route::act("/boxes/{id}/look", &LOOK)];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_is_kept_or_refused_and_never_overlooked() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let router = api::routes(&CHANGES).with_state(web(db, Catalogue::default().actions(&[&LOOK, &PUT, &TURN, &SHUT])));
+    let ask = |method: &str, path: &str, tag: Option<&str>, body: serde_json::Value| {
+        let mut request = request(method, path).header("content-type", "application/json");
+        if let Some(tag) = tag {
+            request = request.header("if-match", tag);
+        }
+        send(&router, request.body(Body::from(body.to_string())).unwrap())
+    };
+    let at = "/api/v1/boxes/b";
+    for (tag, said) in
+        [(Some("\"3\""), json!({})), (None, json!({})), (Some("*"), json!({})), (Some("\"3\""), json!({"revision": 3}))]
+    {
+        let done = ask("PATCH", at, tag, said.clone()).await;
+        assert_eq!((done.status.as_u16(), done.header("etag")), (200, "\"4\""), "{tag:?} {said}");
+    }
+    for (tag, said, status) in [
+        ("\"2\"", json!({}), 412),
+        ("\"of another house\"", json!({}), 412),
+        ("\"3\"", json!({"revision": 2}), 400),
+        ("\"2\", \"3\"", json!({}), 400),
+    ] {
+        assert_eq!(ask("PATCH", at, Some(tag), said.clone()).await.refusal().0, status, "{tag} {said}");
+    }
+    for (method, path) in [("DELETE", at), ("POST", "/api/v1/boxes/b/look")] {
+        let refused = ask(method, path, Some("\"3\""), json!({})).await;
+        assert_eq!(refused.refusal(), (400, "If-Match".into()), "{method} {path}");
+    }
+    let document = openapi::own("1", &CHANGES);
+    let says = |method: &str, path: &str, header: &str| {
+        let operation = &document["paths"][path][method];
+        let there = operation["parameters"].as_array().unwrap().iter().any(|p| p["name"] == header);
+        (there, operation["responses"]["412"].is_object())
+    };
+    assert_eq!(says("patch", "/api/v1/boxes/{id}", "If-Match"), (true, true));
+    assert_eq!(says("delete", "/api/v1/boxes/{id}", "If-Match"), (false, false));
+    assert_eq!(says("post", "/api/v1/boxes/{id}/look", "Idempotency-Key"), (false, false), "it only reads");
+}
+
 #[test]
 fn the_document_tells_what_the_routes_do() {
     let document = openapi::own("1", &ROUTES);

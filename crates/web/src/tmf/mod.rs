@@ -65,11 +65,13 @@ async fn collection(kind: &'static Kind, web: Web, request: Request) -> Reply {
         Method::POST if kind.verbs.contains(&Verb::Create) => {
             let Caller(cx) = Caller::from_request_parts(&mut parts, &web).await?;
             body::expect_json_wanted(&parts.headers)?;
+            body::expect_no_condition(&parts.headers)?;
             create(kind, &web, &cx, parts, content).await
         }
         Method::GET | Method::HEAD if kind.verbs.contains(&Verb::List) => {
             let Caller(cx) = Caller::from_request_parts(&mut parts, &web).await?;
             body::expect_json_wanted(&parts.headers)?;
+            body::expect_no_condition(&parts.headers)?;
             list::list(kind, &web, cx, parts.uri.query().unwrap_or("")).await
         }
         method => not_offered(&method, kind, &[(Verb::List, "GET, HEAD"), (Verb::Create, "POST")]),
@@ -91,6 +93,9 @@ async fn record(kind: &'static Kind, web: Web, request: Request) -> Reply {
     let Caller(cx) = Caller::from_request_parts(&mut parts, &web).await?;
     body::expect_json_wanted(&parts.headers)?;
     let id = query::decode(parts.uri.path().rsplit('/').next().unwrap_or(""))?;
+    if verb == Verb::Get {
+        body::expect_no_condition(&parts.headers)?;
+    }
     match verb {
         Verb::Get => get(kind, &web, &cx, &parts, id).await,
         Verb::Update => patch(kind, &web, &cx, &parts, content, id).await,
@@ -262,8 +267,6 @@ pub(crate) fn text(document: &Map<String, Json>) -> String {
 }
 
 fn tagged(mut response: Response, revision: i64) -> Response {
-    if let Ok(tag) = HeaderValue::from_str(&body::etag(revision)) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
+    body::tag(response.headers_mut(), revision);
     response
 }

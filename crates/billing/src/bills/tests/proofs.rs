@@ -227,8 +227,7 @@ fn tmf678_documents_stay_as_they_are() {
 fn another_program_computes_the_same_bills() {
     let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/billing/rebill.py");
     if std::process::Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: python3 is not installed; bills are computed by one program only");
-        return;
+        return db::testing::pass_over(db::testing::TOOLS, "python3 is not installed");
     }
     let house = houses().remove(0);
     let mut dice = Dice(20_260_719);

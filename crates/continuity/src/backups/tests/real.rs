@@ -142,8 +142,7 @@ fn restic_reads_restores_and_misses_what_the_platform_says_is_there() {
     for (n, place) in places.iter().enumerate() {
         let password = escrow(&house, place);
         let Some((whole, _)) = restic(&folder(n), &password, &["check", "--read-data"]) else {
-            eprintln!("SKIPPED: restic is not installed");
-            return;
+            return db::testing::pass_over("YUNWEI_TEST_RESTIC", "restic is not installed");
         };
         assert!(whole, "restic finds a fault in {}", place.name);
         for (point, content) in points.iter().zip(["the first state", "the second state"]) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use back::{Places, Platform};
 use clap::Parser;
 use serde_json::{Value as Json, json};
-use testkit::{Api, Customer, Installation, Machines, Options, Outcome};
+use testkit::{Api, Customer, DoneStep, Installation, Machines, Options, Outcome};
 
 /// Shows the main job on this machine: an order becomes a running machine and a bill.
 #[derive(Parser)]
@@ -32,14 +32,17 @@ struct Args {
 }
 
 /// The steps so far, each with how long it took.
-#[derive(Default)]
 struct Script {
     steps: Vec<Json>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Script {
-    /// Does a step, and says how long it took.
+    /// Does a step, and says how long it took. None is begun after Ctrl-C.
     fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+        if self.stop.load(Ordering::SeqCst) {
+            return Err(format!("it was stopped before: {name}. Everything was removed.").into());
+        }
         print!("  {name:<58}");
         let _ = std::io::stdout().flush();
         let began = Instant::now();
@@ -49,6 +52,12 @@ impl Script {
         self.steps.push(json!({ "name": name, "seconds": (seconds * 1000.0).round() / 1000.0 }));
         result
     }
+}
+
+/// Shows a step of a flow, and keeps it for the report.
+fn tell(step: &DoneStep, kept: &mut Vec<Json>) {
+    println!("      {:<54}{:>13.1} s", step.name, step.seconds);
+    kept.push(json!({ "name": step.name, "seconds": step.seconds }));
 }
 
 fn main() -> ExitCode {
@@ -65,7 +74,7 @@ fn main() -> ExitCode {
 fn show(args: &Args) -> Outcome<()> {
     let stop = listen_for_stop()?;
     let scratch = Scratch::new()?;
-    let mut script = Script::default();
+    let mut script = Script { steps: Vec::new(), stop: stop.clone() };
     println!("\nYunwei 雲維: an order becomes a running machine and a bill\n");
     let listen = if args.once { None } else { Some(args.listen.clone()) };
     let mut house = script
@@ -81,7 +90,13 @@ fn show(args: &Args) -> Outcome<()> {
     })?;
     let order = script.step("an order by the first customer", || first.order("web-01"))?;
     println!("      {} {}", order.offering, order.id);
-    let done = script.step("fulfilment", || order.watch(&first.api))?;
+    let mut flow = Vec::new();
+    let done = script.step("fulfilment", || {
+        println!();
+        let done = order.watch_steps(&first.api, |step| tell(step, &mut flow));
+        print!("  {:<58}", "fulfilled");
+        done
+    })?;
     let guest = script.step("the machine's own page", || order.visit(&first.api))?;
     println!("      {}", guest.url);
     script.step(&format!("{} seconds of use", args.seconds), || {
@@ -126,7 +141,7 @@ fn show(args: &Args) -> Outcome<()> {
     let control = drill["control"]["state"] == "damageFound";
     let report = json!({
         "steps": script.steps,
-        "order": { "id": order.id, "state": done["state"] },
+        "order": { "id": order.id, "state": done["state"], "steps": flow },
         "guest": { "url_ok": guest.ok, "url": guest.url, "boot_seconds": guest.boot_seconds, "accelerator": host.accelerator },
         "bill": bill,
         "backup": { "copies": copies, "restic_verified": true },
@@ -140,7 +155,7 @@ fn show(args: &Args) -> Outcome<()> {
     if let Some(file) = &args.json {
         std::fs::write(file, format!("{report:#}\n"))?;
     }
-    let sold = done["state"] == "completed" && guest.ok && audit["ok"] == true && adds_up(&bill);
+    let sold = done["state"] == "completed" && !flow.is_empty() && guest.ok && audit["ok"] == true && adds_up(&bill);
     let kept = copies == 3 && control && proven && again.ok;
     let truly = sold && kept;
     if !truly {
