@@ -499,7 +499,10 @@ async function operator(credentials) {
   for (const [list, name] of [["/operator/flows?show=all", "op-flow"], ["/operator/hosts", "op-host"], ["/operator/customers", "op-customer"], ["/operator/offerings", "op-offering"]]) {
     await page.goto(portal + list);
     const first = page.locator("main table.list tbody th a, main a.cover").first();
-    if (await first.count()) { await first.click(); await page.locator("h1").waitFor(); await look(page, name); }
+    if (!(await first.count())) continue;
+    await first.click();
+    await page.locator("h1").waitFor();
+    await look(page, name);
     if (name === "op-host") hold(await page.locator("dt", { hasText: "Site" }).count() > 0, "a host's page says where it stands");
     if (name === "op-flow") await inTheDark(page, [[new URL(page.url()).pathname, name]]);
   }

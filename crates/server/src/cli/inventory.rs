@@ -76,7 +76,7 @@ pub enum ImpactCommand {
     /// Say what the loss of things would stop, for how long, and what is restored where. Touches nothing.
     #[command(after_help = "\
 Examples:
-  yunwei impact what-if host_01m80h6wrtet7rkwawzsgh6gss
+  yunwei impact what-if hst_01m80h6wrtet7rkwawzsgh6gss
   yunwei impact what-if feed-a feed-b --decide 30m
   yunwei impact what-if office --json | jq '.activities[] | select(.rtoMissed)'")]
     WhatIf {

@@ -207,7 +207,7 @@ Examples:
         after_help = "\
 Examples:
   yunwei impact ranking
-  yunwei impact what-if host_01m80h6wrtet7rkwawzsgh6gss"
+  yunwei impact what-if hst_01m80h6wrtet7rkwawzsgh6gss"
     )]
     Impact(inventory::ImpactCommand),
     /// Bills.

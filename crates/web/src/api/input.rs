@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use base::{Error, Result};
 use serde_json::{Map, Value as Json};
 
