@@ -65,7 +65,8 @@ impl Folder {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(fault)?;
         }
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(fault)?;
-        Ok(Folder(path.to_owned()))
+        // Wherever it was named from: addresses are made of it, and children work elsewhere.
+        std::path::absolute(path).map(Folder).map_err(fault)
     }
 
     /// The directory itself.
