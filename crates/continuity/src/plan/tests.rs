@@ -309,7 +309,7 @@ fn a_guided_start_protects_by_what_is_offered_and_by_nothing_else() {
             start::Made::Protection { policy, .. } => Some(policy.clone()),
             _ => None,
         };
-        assert_eq!(made.items.iter().filter_map(by).collect::<Vec<_>>(), [offered.name.clone()], "{engine}");
+        assert!(made.items.iter().filter_map(by).eq([offered.name.clone()]), "{engine}: {:?}", made.items);
         let now = gate.run(&owner, &crate::backups::protections::GET, house.this()).unwrap();
         assert_eq!(now.policy.map(|policy| policy.id), Some(offered.id), "{engine}");
         assert!(

@@ -46,6 +46,8 @@ fn filled(path: &str) -> String {
         "jobs" => of("job"),
         "hosts" => of("hst"),
         "customers" => of("ten"),
+        "backups" if path.contains("/places/") => of("bkpl"),
+        "backups" => of("bkpo"),
         "webhooks" => of("hub"),
         "announcements" => of("annc"),
         "plan" => match path.split('/').nth(2).unwrap_or_default() {

@@ -90,6 +90,9 @@ impl House {
                 _ => Ok(()),
             }
         }));
+        // What seals credentials of places.
+        let keys = continuity::keys::Keys::open(scratch.path()).unwrap();
+        continuity::backups::repositories::install(&gate, keys).unwrap();
         let registry = provisioning::register(resources::register(Registry::default()));
         let letters = Letters::default();
         let postman = access::Postman::new(Box::new(letters.clone()), "http://localhost");
