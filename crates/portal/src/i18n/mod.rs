@@ -9,6 +9,7 @@ mod account;
 mod actions;
 mod alarms;
 mod announcements;
+mod approvals;
 mod backups;
 mod billing;
 mod codes;
@@ -28,6 +29,7 @@ pub(crate) use account::Account;
 pub(crate) use actions::action;
 pub(crate) use alarms::Alarms;
 pub(crate) use announcements::Announcements;
+pub(crate) use approvals::Approvals;
 pub(crate) use backups::Backups;
 pub(crate) use billing::Billing;
 pub(crate) use codes::{said as said_of, words};
@@ -89,6 +91,7 @@ pub(crate) struct Messages {
     pub plan: Plan,
     pub alarms: Alarms,
     pub announcements: Announcements,
+    pub approvals: Approvals,
     pub platform: Platform,
 }
 
@@ -110,6 +113,7 @@ static ZH: Messages = Messages {
     plan: Plan::ZH,
     alarms: Alarms::ZH,
     announcements: Announcements::ZH,
+    approvals: Approvals::ZH,
     platform: Platform::ZH,
 };
 static EN: Messages = Messages {
@@ -130,6 +134,7 @@ static EN: Messages = Messages {
     plan: Plan::EN,
     alarms: Alarms::EN,
     announcements: Announcements::EN,
+    approvals: Approvals::EN,
     platform: Platform::EN,
 };
 
@@ -232,6 +237,7 @@ mod tests {
             Plan::ALL,
             Alarms::ALL,
             Announcements::ALL,
+            Approvals::ALL,
             Platform::ALL,
         ]
         .concat()
