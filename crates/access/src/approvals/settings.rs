@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::approvable::{APPROVABLE, Approvable, WEAKEN};
 use super::people::{self, People};
 use super::{guard, store};
+use crate::notices::{self, Notice, Spoken};
 use crate::roles::actions::Nothing;
+use crate::roles::{ADMINISTRATOR, OWNER};
 use crate::{accounts, tenants};
 
 /// An action that can need a second person.
@@ -119,7 +121,6 @@ pub static SET_RULE: Action<SetRule, Rule> = Action {
     effect: Effect::Change,
     run: |tx, input| {
         let tenant = granted(tx, "approval.set_rule")?;
-        let by = person(tx)?;
         let mut wanted = input.actions.clone();
         wanted.sort_unstable();
         wanted.dedup();
@@ -136,11 +137,30 @@ pub static SET_RULE: Action<SetRule, Rule> = Action {
         if before.iter().any(|action| !wanted.contains(action)) {
             weakens(tx, tenant);
         }
-        let now = tx.now;
-        store::set_rule(tx, tenant, &wanted, by, now)?;
+        let (now, by) = (tx.now, tx.cx().actor().to_string());
+        store::set_rule(tx, tenant, &wanted, &by, now)?;
+        if before != wanted {
+            tell(tx, tenant)?;
+        }
         shown(tx, tenant)
     },
 };
+
+/// Whoever looks after the tenant hears of it, whoever it was.
+fn tell(tx: &mut Tx<'_>, tenant: TenantId) -> Result<()> {
+    let notice = Notice {
+        en: Spoken {
+            title: "What needs a second person was changed".to_owned(),
+            text: "The two-person rule of your organisation was changed. Look at what it says now; who changed it is on the audit log.".to_owned(),
+        },
+        zh: Spoken {
+            title: "雙人規則已變更".to_owned(),
+            text: "您組織的雙人規則已變更。請看看現在的內容；是誰變更的，記在稽核紀錄裡。".to_owned(),
+        },
+        path: "/approvals/rule".to_owned(),
+    };
+    notices::tell(tx, tenant, &[OWNER, ADMINISTRATOR], &notice)
+}
 
 /// Nobody shuts themselves out: there must be a second person before one is needed.
 fn expect_two(tx: &Tx<'_>, people: &People, action: &str) -> Result<()> {

@@ -194,7 +194,7 @@ pub(super) fn set_rule(
     conn: &mut Conn<'_>,
     tenant: TenantId,
     actions: &[String],
-    by: AccountId,
+    by: &str,
     now: Timestamp,
 ) -> Result<()> {
     conn.execute("DELETE FROM approval_rules WHERE tenant = $1", args![tenant])?;
