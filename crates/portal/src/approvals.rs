@@ -6,9 +6,7 @@ use crate::page::{Page, ok, show};
 use crate::ui::{Choice, Field, Summary, Tabs};
 use crate::visit::{Answer, Signed, done};
 use access::accounts::actions::{LIST as MEMBERS, ListAccounts};
-use access::approvals::actions::{
-    ApprovalDetail, ApprovalRef, Approve, AskApproval, Decline, ListApprovals, Which,
-};
+use access::approvals::actions::{ApprovalDetail, ApprovalRef, Approve, AskApproval, Decline, ListApprovals, Which};
 use access::approvals::settings::{Ruled, SamePerson, SetRule, TwoAccounts};
 use access::approvals::{self, Approval, Problem, State, approvable};
 use access::roles::actions::Nothing;

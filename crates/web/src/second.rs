@@ -36,7 +36,8 @@ pub(crate) async fn ask(web: &Web, cx: &Cx, refused: Error, reason: Option<(&str
     let reason = query::decode(reason).map_err(|e| e.at("Approval-Reason"))?;
     let input = json!({ "action": action, "input": input, "reason": reason });
     let digest = audit::digest(&input);
-    let asked = web.gate().perform_async(cx, request.name(), request.effect(), digest, move |tx| request.run_in(tx, &input));
+    let asked =
+        web.gate().perform_async(cx, request.name(), request.effect(), digest, move |tx| request.run_in(tx, &input));
     let asked = asked.await?;
     let mut response = json_text(StatusCode::ACCEPTED, asked.to_string()).into_response();
     let at = asked.get("id").and_then(Json::as_str).map(|id| format!("{}/approvals/{id}", crate::api::BASE));

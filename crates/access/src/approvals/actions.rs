@@ -121,11 +121,15 @@ fn tell_approvers(tx: &mut Tx<'_>, made: &Approval) -> Result<()> {
     let notice = Notice {
         en: Spoken {
             title: format!("Your approval is asked for: {en}"),
-            text: format!("{who} asks a second person to agree: {en}.\n\nWhy: {why}\n\nLook at what exactly would happen before you decide. The request waits for three days."),
+            text: format!(
+                "{who} asks a second person to agree: {en}.\n\nWhy: {why}\n\nLook at what exactly would happen before you decide. The request waits for three days."
+            ),
         },
         zh: Spoken {
             title: format!("有一項請求等您核准：{zh}"),
-            text: format!("{who} 請第二人核准：{zh}。\n\n理由：{why}\n\n決定之前，請先看清楚會發生什麼。此請求保留三天。"),
+            text: format!(
+                "{who} 請第二人核准：{zh}。\n\n理由：{why}\n\n決定之前，請先看清楚會發生什麼。此請求保留三天。"
+            ),
         },
         path: format!("/approvals/{}", made.id),
     };
@@ -137,7 +141,9 @@ fn tell_requester(tx: &mut Tx<'_>, decided: &Approval) -> Result<()> {
     let who = decided.decided_by_name.clone().unwrap_or_default();
     let (came, came_zh) = match decided.state {
         State::Done => ("was approved and done", "已核准並執行"),
-        State::Failed => ("was approved, but could not be done any more; nothing was changed", "已核准，但已無法執行；未做任何變更"),
+        State::Failed => {
+            ("was approved, but could not be done any more; nothing was changed", "已核准，但已無法執行；未做任何變更")
+        }
         _ => ("was declined", "已被拒絕"),
     };
     let notice = Notice {
@@ -188,7 +194,8 @@ pub static LIST: Action<ListApprovals, Approvals> = Action {
     summary: "Lists requests for approval: those to decide, one's own, or all that one may know of.",
     effect: Effect::Read,
     run: |tx, input| {
-        let me = tx.cx().account().ok_or_else(|| Error::forbidden("approval.person", "only an account asks and decides"))?;
+        let me =
+            tx.cx().account().ok_or_else(|| Error::forbidden("approval.person", "only an account asks and decides"))?;
         let (tenant, now) = (tx.cx().tenant(), tx.now);
         tx.grant("approval.list", "tenant", &tenant.to_string(), tenant, Class::Internal, ())?;
         if input.which == Which::Mine {

@@ -51,39 +51,68 @@ impl Approvable {
 }
 
 const PERSON: &[&str] = &["name", "email", "state", "roles"];
-const POLICY: &[&str] =
-    &["name", "revision", "what", "schedule", "retention", "places", "pruneDelayHours"];
+const POLICY: &[&str] = &["name", "revision", "what", "schedule", "retention", "places", "pruneDelayHours"];
 
 /// All of them. What shows a secret to whoever does it (a repository's password, the recovery kit) and what
 /// takes one is not here: what a second person reads, and what waits in the database, holds none.
 pub static APPROVABLE: &[Approvable] = &[
     // What is gone afterwards.
-    one("service.terminate", true, "End a service; its disks are removed", "終止服務，並移除其磁碟")
-        .look("service.get", "id", &["name", "state"]),
-    one("orphan.remove", true, "Remove a machine that nothing explains, its disks included", "移除來源不明的機器與其磁碟"),
-    one("restore.end", false, "Let go of machines that a restore made, their disks included", "釋放還原所建立的機器與其磁碟"),
+    one("service.terminate", true, "End a service; its disks are removed", "終止服務，並移除其磁碟").look(
+        "service.get",
+        "id",
+        &["name", "state"],
+    ),
+    one(
+        "orphan.remove",
+        true,
+        "Remove a machine that nothing explains, its disks included",
+        "移除來源不明的機器與其磁碟",
+    ),
+    one(
+        "restore.end",
+        false,
+        "Let go of machines that a restore made, their disks included",
+        "釋放還原所建立的機器與其磁碟",
+    ),
     one("audit.erase", true, "Erase personal data from the audit log", "從稽核紀錄抹除個人資料"),
     // What is kept, where, and for how long.
     one("backupPolicy.update", true, "Change a backup policy", "變更備份政策").look("backupPolicy.get", "id", POLICY),
-    one("protection.set", true, "Back a service up by another policy", "改用另一備份政策保護服務")
-        .look("protection.get", "id", &["service", "policy"]),
-    one("protection.end", true, "Back a service up no more", "停止備份服務")
-        .look("protection.get", "id", &["service", "policy"]),
+    one("protection.set", true, "Back a service up by another policy", "改用另一備份政策保護服務").look(
+        "protection.get",
+        "id",
+        &["service", "policy"],
+    ),
+    one("protection.end", true, "Back a service up no more", "停止備份服務").look(
+        "protection.get",
+        "id",
+        &["service", "policy"],
+    ),
     one("dataSet.end", true, "Back a data set up no more", "停止備份資料集").look("dataSet.get", "id", &["name"]),
-    one("backupPlace.update", false, "Change a place for copies, or what protects copies there", "變更備份存放處或其保護")
-        .look("backupPlace.get", "id", &["name", "revision", "site", "host", "immutability"]),
+    one(
+        "backupPlace.update",
+        false,
+        "Change a place for copies, or what protects copies there",
+        "變更備份存放處或其保護",
+    )
+    .look("backupPlace.get", "id", &["name", "revision", "site", "host", "immutability"]),
     one("controlPlane.protect", true, "Back the platform itself up by another policy", "改用另一備份政策保護平台本身"),
     one("service.restore", false, "Bring a service back from a recovery point", "從還原點還原服務"),
     // Who may what.
     one("account.invite", true, "Invite somebody, with these roles", "邀請某人並給予角色"),
     one("role.grant", true, "Grant a role", "授予角色").look("account.get", "account", PERSON),
     one("role.revoke", true, "Take a role away", "撤銷角色").look("account.get", "account", PERSON),
-    one("account.remove", true, "End somebody's part in the organisation", "將某人移出組織")
-        .look("account.get", "account", PERSON),
+    one("account.remove", true, "End somebody's part in the organisation", "將某人移出組織").look(
+        "account.get",
+        "account",
+        PERSON,
+    ),
     one("account.suspend", false, "Keep somebody out", "停用帳號").look("account.get", "account", PERSON),
     one("account.resume", false, "Let somebody in again", "恢復帳號").look("account.get", "account", PERSON),
-    one("tenant.suspend", true, "Keep a whole organisation's people out", "停用整個組織的人員")
-        .look("tenant.get", "tenant", &["name", "state"]),
+    one("tenant.suspend", true, "Keep a whole organisation's people out", "停用整個組織的人員").look(
+        "tenant.get",
+        "tenant",
+        &["name", "state"],
+    ),
     // What reaches far.
     one("host.retire", true, "Take a host out for good", "永久除役主機").look("host.get", "id", &["name", "state"]),
     one("flowDefinition.import", false, "Change how the platform does its work: a flow's definition", "變更流程定義"),

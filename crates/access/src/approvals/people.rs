@@ -78,14 +78,17 @@ pub(super) fn not_entitled() -> Error {
     let hours = limits::APPROVAL_SETTLING_SECONDS / 3_600;
     Error::forbidden(
         "approval.not_entitled",
-        format!("whoever approves must be entitled to do the same themselves, by roles they have held for {hours} hours"),
+        format!(
+            "whoever approves must be entitled to do the same themselves, by roles they have held for {hours} hours"
+        ),
     )
 }
 
 /// The context in which whoever asked has it done: what they may now, and no more than they might then.
 pub(super) fn requester(tx: &mut Tx<'_>, approval: &Approval) -> Result<Cx> {
-    let gone =
-        || Error::forbidden("approval.requester_gone", "whoever asked is not entitled to this any more; nothing was done");
+    let gone = || {
+        Error::forbidden("approval.requester_gone", "whoever asked is not entitled to this any more; nothing was done")
+    };
     let (session, had) = store::came_with(tx, approval.id)?;
     if let Ok(token) = session.parse::<TokenId>() {
         let now = tx.now;

@@ -8,14 +8,14 @@ use serde_json::Value as Json;
 
 use super::{About, Approval, ApprovalId, Problem, State, approvable};
 
-const SELECT: &str = "SELECT a.id, a.tenant, a.action, a.amounts_to, a.object_kind, a.object_id, a.object_tenant, a.revision,
+const SELECT: &str =
+    "SELECT a.id, a.tenant, a.action, a.amounts_to, a.object_kind, a.object_id, a.object_tenant, a.revision,
      a.input, a.seen, a.hash, a.requester, r.name, a.reason, a.state, a.created_at, a.expires_at, a.decided_by, d.name,
      a.decided_at, a.note, a.problem, a.result
      FROM approvals a JOIN accounts r ON r.id = a.requester LEFT JOIN accounts d ON d.id = a.decided_by";
 
 fn json(text: &str) -> Result<Json> {
-    serde_json::from_str(text)
-        .map_err(|e| Error::bug("approval.damaged", "a stored approval is not JSON").because(e))
+    serde_json::from_str(text).map_err(|e| Error::bug("approval.damaged", "a stored approval is not JSON").because(e))
 }
 
 fn read(row: &Row) -> Result<Approval> {
@@ -248,7 +248,8 @@ pub(super) fn unlink(
     (one, other): (AccountId, AccountId),
     now: Timestamp,
 ) -> Result<bool> {
-    let sql = "UPDATE same_persons SET ended_at = $4 WHERE tenant = $1 AND one = $2 AND other = $3 AND ended_at IS NULL";
+    let sql =
+        "UPDATE same_persons SET ended_at = $4 WHERE tenant = $1 AND one = $2 AND other = $3 AND ended_at IS NULL";
     Ok(conn.execute(sql, args![tenant, one, other, now])? == 1)
 }
 
@@ -270,7 +271,8 @@ pub(super) fn candidates(conn: &mut Conn<'_>, path: &[TenantId]) -> Result<Vec<A
 
 /// Whether any tenant of the range has a rule.
 pub(super) fn any_rule(conn: &mut Conn<'_>, (from, to): (&str, &str)) -> Result<bool> {
-    let sql = "SELECT COUNT(*) FROM approval_rules r JOIN tenants t ON t.id = r.tenant WHERE t.path >= $1 AND t.path < $2";
+    let sql =
+        "SELECT COUNT(*) FROM approval_rules r JOIN tenants t ON t.id = r.tenant WHERE t.path >= $1 AND t.path < $2";
     let found: u64 = conn.query_one(sql, args![from, to], |row| row.get(0))?;
     Ok(found > 0)
 }

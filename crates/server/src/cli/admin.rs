@@ -114,7 +114,9 @@ fn end_approval_rule(args: &RuleArgs, json: bool) -> Result<()> {
     if json {
         show::json(&json!({ "tenant": rule.tenant, "actions": [] }));
     } else {
-        println!("Nothing needs a second person at the operator any more. Set a rule anew: yunwei approval rule add --usual");
+        println!(
+            "Nothing needs a second person at the operator any more. Set a rule anew: yunwei approval rule add --usual"
+        );
     }
     Ok(())
 }

@@ -169,7 +169,13 @@ pub fn run(command: ApprovalCommand, json: bool) -> Result<()> {
     let client = Client::connect()?;
     match command {
         ApprovalCommand::Ls { mine, all } => {
-            let which = if mine { "mine" } else if all { "all" } else { "toDecide" };
+            let which = if mine {
+                "mine"
+            } else if all {
+                "all"
+            } else {
+                "toDecide"
+            };
             list(&client.get(&format!("{PATH}?which={which}"))?["items"], json);
             Ok(())
         }
@@ -342,7 +348,13 @@ fn rule(client: &Client, command: RuleCommand, json: bool) -> Result<()> {
         return Ok(());
     }
     let row = |one: &Json| {
-        let on = if one["on"] == true { "yes" } else if one["fromAbove"] == true { "from above" } else { "no" };
+        let on = if one["on"] == true {
+            "yes"
+        } else if one["fromAbove"] == true {
+            "from above"
+        } else {
+            "no"
+        };
         vec![show::text(one, "action"), on.to_owned(), show::text(one, "able"), show::text(one, "summary")]
     };
     show::table(&["action", "second person", "who could", "what"], rows(&now["actions"], row), "Nothing can need one.");

@@ -245,7 +245,9 @@ fn answer(result: std::result::Result<ureq::http::Response<ureq::Body>, ureq::Er
     let json: Option<Json> = serde_json::from_str(&text).ok();
     if let (202, Some(asked)) = (status, &json) {
         let id = asked["id"].as_str().unwrap_or_default();
-        let message = format!("not done yet: a second person was asked to agree ({id}); `yunwei approval show {id}` says how far it is");
+        let message = format!(
+            "not done yet: a second person was asked to agree ({id}); `yunwei approval show {id}` says how far it is"
+        );
         return Err(Error::conflict("approval.asked", message));
     }
     if status < 300 {

@@ -129,8 +129,7 @@ async fn create(
     let key = idempotency::Key::read(&parts.headers, kind.path, digest)?;
     let site = web.site().to_owned();
     let action = kind.action(Verb::Create);
-    let reason =
-        second::reason(&parts.headers).map(|reason| (reason, action.as_str(), Json::Object(document.clone())));
+    let reason = second::reason(&parts.headers).map(|reason| (reason, action.as_str(), Json::Object(document.clone())));
     let answer = web.gate().perform_async(cx, &action, Effect::Create, digest, move |tx| {
         idempotency::once(tx, key.as_ref(), |tx| {
             let record = kind.request_in(tx, &document)?.into_inner();

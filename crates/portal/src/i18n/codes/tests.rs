@@ -61,9 +61,7 @@ fn codes(folder: &Path, found: &mut Vec<(String, String)>) {
             let first: String = rest.chars().take(80).collect();
             let Some(code) = first.split('"').nth(1) else { continue };
             let is_code = code.split_once('.').is_some_and(|(noun, reason)| {
-                [noun, reason]
-                    .iter()
-                    .all(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+                [noun, reason].iter().all(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
             });
             let before = first.split('"').next().unwrap_or_default();
             if is_code
@@ -81,18 +79,9 @@ fn codes(folder: &Path, found: &mut Vec<(String, String)>) {
 #[test]
 fn every_code_that_a_page_can_show_is_said_in_chinese() {
     let mut found = Vec::new();
-    for room in [
-        "access",
-        "billing",
-        "commerce",
-        "continuity",
-        "durable",
-        "gate",
-        "provisioning",
-        "resources",
-        "web",
-        "portal",
-    ] {
+    for room in
+        ["access", "billing", "commerce", "continuity", "durable", "gate", "provisioning", "resources", "web", "portal"]
+    {
         codes(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(room).join("src"), &mut found);
     }
     assert!(found.len() > 200, "the sources were read: {}", found.len());
