@@ -107,7 +107,7 @@ pub static APPROVABLE: &[Approvable] = &[
         PERSON,
     ),
     one("account.suspend", false, "Keep somebody out", "停用帳號").look("account.get", "account", PERSON),
-    one("account.resume", false, "Let somebody in again", "恢復帳號").look("account.get", "account", PERSON),
+    one("account.resume", true, "Let somebody in again", "恢復帳號").look("account.get", "account", PERSON),
     one("tenant.suspend", true, "Keep a whole organisation's people out", "停用整個組織的人員").look(
         "tenant.get",
         "tenant",

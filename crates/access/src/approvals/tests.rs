@@ -318,7 +318,9 @@ fn a_rule_holds_below_and_reaches_those_who_come_from_above() {
     for (engine, db, _keep) in db::testing::databases() {
         let two = Two::new(db);
         let below = two.sits_in(two.first, Some(two.house.department));
-        let error = two.house.gate.run(&below, &GRANT, two.grant("viewer")).unwrap_err();
+        let clerk = two.house.person("clerk@example.com", two.house.department, &["viewer"]);
+        let error =
+            two.house.gate.run(&below, &GRANT, GrantRole { account: clerk, ..two.grant("member") }).unwrap_err();
         assert_eq!(error.code(), "approval.required", "{engine}: acting in a department");
         let there = GrantRole { tenant: Some(two.house.department), ..two.grant("viewer") };
         let error = two.house.gate.run(&two.sits(two.first), &GRANT, there).unwrap_err();

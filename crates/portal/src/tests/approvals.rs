@@ -23,7 +23,8 @@ async fn what_needs_a_second_person_is_asked_for_where_it_was_refused_and_approv
     let age = "UPDATE role_grants SET granted_at = 0";
     house.gate.db().write(move |conn| conn.execute(age, &[]).map(drop)).unwrap();
 
-    owner.get("/approvals/rule").await.expect(StatusCode::OK, "2 could do it now");
+    // Both owners, and the administrator of the provider, who has `support`.
+    owner.get("/approvals/rule").await.expect(StatusCode::OK, "3 could do it now");
     owner.post("/approvals/rule", &[("what", "rule"), ("action", "account.remove")]).await;
     assert_eq!((owner.status, owner.location.as_str()), (StatusCode::SEE_OTHER, "/approvals/rule"), "{}", owner.page);
 
