@@ -122,3 +122,56 @@ CREATE TABLE attempts (
     closed_until BIGINT NOT NULL
 );
 CREATE INDEX attempts_by_time ON attempts (last_at);
+
+-- Which actions need a second person in a tenant and all below it.
+CREATE TABLE approval_rules (
+    tenant TEXT NOT NULL REFERENCES tenants (id),
+    action TEXT NOT NULL,
+    set_by TEXT NOT NULL,
+    set_at BIGINT NOT NULL,
+    PRIMARY KEY (tenant, action)
+);
+
+-- Accounts that a tenant declares to be one person. What was taken back counts
+-- for a while still, so that nobody becomes two people at once.
+CREATE TABLE same_persons (
+    tenant      TEXT NOT NULL REFERENCES tenants (id),
+    one         TEXT NOT NULL REFERENCES accounts (id),
+    other       TEXT NOT NULL REFERENCES accounts (id),
+    declared_by TEXT NOT NULL,
+    declared_at BIGINT NOT NULL,
+    ended_at    BIGINT,
+    PRIMARY KEY (tenant, one, other)
+);
+
+-- What somebody asked a second person to agree to: the exact value, what it was
+-- asked about as that was, and a hash over all of it. `input`, `seen` and
+-- `result` are JSON; `roles` a JSON list of those that whoever asked had.
+CREATE TABLE approvals (
+    id            TEXT PRIMARY KEY,
+    tenant        TEXT NOT NULL REFERENCES tenants (id),
+    action        TEXT NOT NULL,
+    amounts_to    TEXT NOT NULL,
+    input         TEXT NOT NULL,
+    object_kind   TEXT NOT NULL,
+    object_id     TEXT NOT NULL,
+    object_tenant TEXT,
+    revision      BIGINT NOT NULL,
+    seen          TEXT NOT NULL,
+    hash          BYTEA NOT NULL,
+    requester     TEXT NOT NULL REFERENCES accounts (id),
+    session       TEXT NOT NULL,
+    roles         TEXT NOT NULL,
+    reason        TEXT NOT NULL,
+    state         TEXT NOT NULL CHECK (state IN ('waiting', 'done', 'failed', 'declined', 'withdrawn')),
+    created_at    BIGINT NOT NULL,
+    expires_at    BIGINT NOT NULL,
+    decided_by    TEXT REFERENCES accounts (id),
+    decided_at    BIGINT,
+    note          TEXT NOT NULL DEFAULT '',
+    problem       TEXT,
+    result        TEXT
+);
+CREATE INDEX approvals_waiting ON approvals (expires_at, id) WHERE state = 'waiting';
+CREATE INDEX approvals_by_tenant ON approvals (tenant, id);
+CREATE INDEX approvals_by_requester ON approvals (requester, id);

@@ -397,10 +397,11 @@ async function rest(page) {
   for (const [path, name] of [
     ["/orders", "orders"], ["/services", "services"], ["/members", "members"], ["/activity", "activity"], ["/webhooks", "webhooks"],
     ["/account", "account"], ["/account/tokens", "tokens"], ["/account/sessions", "sessions"], ["/search?q=nothing+of+that+name", "search-none"],
+    ["/approvals", "approvals"], ["/approvals?which=all", "approvals-all"], ["/approvals/rule", "approval-rule"],
   ]) await visit(page, path, name);
   await search(page);
   await webhook(page);
-  await inChinese(page, ["/", "/catalog", "/orders", "/services", "/bills", "/members", "/activity", "/webhooks", "/account", "/account/tokens", "/account/sessions"]);
+  await inChinese(page, ["/", "/catalog", "/orders", "/services", "/bills", "/members", "/activity", "/webhooks", "/account", "/account/tokens", "/account/sessions", "/approvals", "/approvals/rule"]);
   await page.goto(`${portal}/orders`);
   const order = await page.locator('main a[href^="/orders/pord_"]').first().getAttribute("href");
   await inTheDark(page, [["/", "zh-home"], [order, "zh-order"], ["/services", "zh-services"], ["/catalog", "zh-catalog"]]);
@@ -489,7 +490,7 @@ async function operator(credentials) {
     ["/", "op-overview"], ["/operator/orders", "op-orders"], ["/operator/flows?show=all", "op-flows"], ["/operator/hosts", "op-hosts"], ["/operator/sites", "op-sites"],
     ["/operator/images", "op-images"], ["/operator/customers", "op-customers"], ["/operator/customers/new", "op-customer-new"], ["/operator/offerings", "op-offerings"],
     ["/operator/jobs", "op-jobs"], ["/operator/jobs?show=all", "op-jobs-all"], ["/operator/images/new", "op-image-new"], ["/operator/images/upload", "op-image-upload"], ["/operator/backups", "op-backups"], ["/operator/backups/places/new", "op-place-new"], ["/operator/backups/policies/new", "op-policy-new"], ["/operator/audit", "op-audit"], ["/webhooks", "op-webhooks"],
-    ["/search?q=a", "op-search"], ["/drills", "op-drills"], ["/account", "op-account"],
+    ["/search?q=a", "op-search"], ["/drills", "op-drills"], ["/account", "op-account"], ["/approvals", "op-approvals"], ["/approvals/rule", "op-approval-rule"],
   ]) await visit(page, path, name);
   await inChinese(page, ["/", "/operator/flows?show=all", "/operator/jobs", "/operator/backups", "/operator/hosts", "/operator/sites", "/operator/customers", "/operator/offerings", "/operator/audit", "/webhooks"]);
   await inChinese(page, ["/operator/backups/places/new", "/operator/backups/policies/new"]);

@@ -1,7 +1,7 @@
 //! Access: who people are, where they belong, and what they may do.
 //!
-//! Tenants, accounts, roles, invitations, passwords, sessions, API tokens, the
-//! policies that come with the product, and the [`Authenticator`] that turns a
+//! Tenants, accounts, roles, invitations, passwords, sessions, API tokens,
+//! approvals by a second person, the policies that come with the product, and the [`Authenticator`] that turns a
 //! token or a cookie into the context in which everything else is done.
 //!
 //! Architecture invariants:
@@ -15,6 +15,7 @@
 
 pub mod accounts;
 pub mod announcements;
+pub mod approvals;
 pub mod invitations;
 pub mod mail;
 pub mod notices;
@@ -54,6 +55,7 @@ pub fn actions() -> Vec<&'static dyn AnyAction> {
         tenants::actions::ACTIONS,
         accounts::actions::ACTIONS,
         announcements::actions::ACTIONS,
+        approvals::ACTIONS,
         invitations::actions::ACTIONS,
         roles::actions::ACTIONS,
         passwords::actions::ACTIONS,

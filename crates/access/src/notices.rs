@@ -44,3 +44,11 @@ pub fn tell(tx: &mut Tx<'_>, tenant: TenantId, roles: &[&str], notice: &Notice) 
     people.dedup();
     people.into_iter().try_for_each(|account| mail::ask(tx, &Errand::Notice { account, notice: notice.clone() }))
 }
+
+/// Mails one account, in the transaction of what it is about.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) fn one(tx: &mut Tx<'_>, account: AccountId, notice: &Notice) -> Result<()> {
+    mail::ask(tx, &Errand::Notice { account, notice: notice.clone() })
+}

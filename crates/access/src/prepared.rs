@@ -85,6 +85,9 @@ where
     fn output_schema(&self, generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         generator.subschema_for::<O>()
     }
+    fn plain_input(&self, input: &Json) -> Result<Json> {
+        write_output(read_input::<I>(input.clone())?)
+    }
     fn is_repeatable(&self) -> bool {
         false
     }

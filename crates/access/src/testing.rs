@@ -54,7 +54,7 @@ impl House {
     /// Furnishes an empty database, with this room's actions alone.
     pub fn new(db: Db) -> House {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let catalogue = Catalogue::default().actions(&crate::actions());
+        let catalogue = Catalogue::default().actions(&crate::actions()).guarded(&crate::approvals::guard::GUARD);
         House::over(Gate::new(db, Clock::fixed(start), Ids::seeded(5), &policies(), catalogue).unwrap())
     }
 

@@ -42,6 +42,7 @@ fn samples(house: &House) -> BTreeMap<&'static str, (For, Json)> {
     let invitation = house.gate.run(&owner, &INVITE, input).unwrap().id;
     let (first, department) = (house.first, house.department);
     let link = format!("ywl_{}", "A".repeat(43));
+    let (one, gone) = (owner.account().unwrap(), "apr_01arz3ndektsv4rrffq69g5fav");
     let told = json!({"audience": "own", "title": "Closed on Friday", "text": "We move."});
     let input = serde_json::from_value(told.clone()).unwrap();
     let announcement = house.gate.run(&owner, &announcements::actions::CREATE, input).unwrap().id;
@@ -87,6 +88,17 @@ fn samples(house: &House) -> BTreeMap<&'static str, (For, Json)> {
         ("announcement.end", (Managers, json!({"id": announcement}))),
         ("announcement.inbox", (Oneself, json!({}))),
         ("announcement.read", (Members, json!({"id": announcement}))),
+        // Whose approvals one may know of follows from the actions: see `approvals::tests`.
+        ("approval.request", (Oneself, json!({"action": "role.grant", "input": {}, "reason": "x"}))),
+        ("approval.list", (Oneself, json!({}))),
+        ("approval.get", (Oneself, json!({"id": gone}))),
+        ("approval.approve", (Oneself, json!({"id": gone, "digest": ""}))),
+        ("approval.decline", (Oneself, json!({"id": gone}))),
+        ("approval.withdraw", (Oneself, json!({"id": gone}))),
+        ("approval.rule", (Oneself, json!({}))),
+        ("approval.set_rule", (Ourselves, json!({"actions": []}))),
+        ("person.link", (Managers, json!({"account": member, "other": one}))),
+        ("person.unlink", (Managers, json!({"account": member, "other": one}))),
         ("token.create", (Oneself, json!({"name": "x"}))),
         ("token.list", (Oneself, json!({}))),
         ("token.revoke", (Managers, json!({"token": token}))),
@@ -257,6 +269,8 @@ fn an_owner_manages_what_is_theirs() {
             "invitation.withdraw",
             "role.grant",
             "role.revoke",
+            "person.link",
+            "person.unlink",
             "token.revoke",
             "account.remove",
             "reach.list",

@@ -348,3 +348,25 @@ pub const FETCHED_DAYS: i64 = 400;
 pub const LOOK_SECONDS_MAX: i64 = 5 * 60;
 /// Room that a file from a recovery point must leave on the server's disk, in bytes.
 pub const DOWNLOAD_ROOM_LEFT: u64 = 1 << 30;
+
+/// How long a request for a second person's approval waits, in seconds: three days, a weekend among them.
+pub const APPROVAL_SECONDS: i64 = 72 * 60 * 60;
+/// How long a right is held before it counts for approving, in seconds: a day in which others see that
+/// it was given.
+pub const APPROVAL_SETTLING_SECONDS: i64 = 24 * 60 * 60;
+/// Requests for approval of one account that wait at a time.
+pub const APPROVALS_WAITING_PER_ACCOUNT_MAX: u64 = 20;
+/// Requests for approval that are looked through for what somebody may decide.
+pub const APPROVALS_WAITING_SHOWN_MAX: u32 = 200;
+/// Longest reason of a request for approval, in characters.
+pub const APPROVAL_REASON_CHARS_MAX: usize = 1_000;
+/// Longest input that a second person can be asked to agree to, in bytes: they are to read it.
+pub const APPROVAL_INPUT_BYTES_MAX: usize = 32 << 10;
+/// Longest answer of an approved action that is kept for whoever asked for it, in bytes.
+pub const APPROVAL_RESULT_BYTES_MAX: usize = 16 << 10;
+/// Accounts that are looked through for who may approve.
+pub const APPROVERS_LOOKED_AT_MAX: u32 = 200;
+/// People who are told by mail of one request for approval.
+pub const APPROVERS_TOLD_MAX: usize = 10;
+/// Accounts that one tenant declares to be the same person as another.
+pub const SAME_PERSONS_MAX: u32 = 500;

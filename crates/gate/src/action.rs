@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use crate::{Cx, Gate, Kind, Tx};
+use crate::{Cx, Gate, Guard, Kind, Tx};
 
 /// Whether an action changes anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,11 @@ pub trait AnyAction: Sync {
     /// # Errors
     /// As [`AnyAction::run_json`].
     fn run_in(&self, tx: &mut Tx<'_>, input: &Json) -> Result<Json>;
+    /// Its input as it reads it: defaults spelled out, and nothing that it would pass over.
+    ///
+    /// # Errors
+    /// `Invalid` where the input does not read.
+    fn plain_input(&self, input: &Json) -> Result<Json>;
     /// Whether it can be run by [`AnyAction::run_in`], together with other work.
     /// Not so where slow work (hashing a password) comes before the transaction.
     fn is_repeatable(&self) -> bool {
@@ -96,6 +101,9 @@ where
     fn run_in(&self, tx: &mut Tx<'_>, input: &Json) -> Result<Json> {
         write_output((self.run)(tx, &read_input(input.clone())?)?)
     }
+    fn plain_input(&self, input: &Json) -> Result<Json> {
+        write_output(read_input::<I>(input.clone())?)
+    }
 }
 
 /// Reads an action's input; the error names what does not fit.
@@ -120,6 +128,7 @@ pub fn write_output(output: impl Serialize) -> Result<Json> {
 pub struct Catalogue {
     actions: BTreeMap<&'static str, &'static dyn AnyAction>,
     kinds: Vec<&'static Kind>,
+    guard: Option<&'static Guard>,
 }
 
 impl Catalogue {
@@ -140,6 +149,17 @@ impl Catalogue {
     pub fn kinds(mut self, kinds: &[&'static Kind]) -> Self {
         self.kinds.extend(kinds);
         self
+    }
+
+    /// Says who is asked before something that needs a second person becomes durable.
+    #[must_use]
+    pub fn guarded(self, guard: &'static Guard) -> Self {
+        Catalogue { guard: Some(guard), ..self }
+    }
+
+    /// Who is asked, if anybody.
+    pub fn guard(&self) -> Option<&'static Guard> {
+        self.guard
     }
 
     /// The registered kinds.

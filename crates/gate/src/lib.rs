@@ -18,6 +18,7 @@ pub mod audit;
 mod cx;
 mod decide;
 pub mod facts;
+mod guard;
 mod kind;
 mod known;
 pub mod lease;
@@ -33,6 +34,7 @@ pub use action::{Action, AnyAction, Catalogue, Effect, read_input, write_output}
 pub use cx::{Actor, Cx, Relation};
 pub use decide::Policies;
 pub use facts::{Fact, RecordFact};
+pub use guard::{Deed, Done, Guard, Object};
 pub use kind::{Kind, Page, StateMachine, Verb, free};
 pub use run::{Gate, Reactions};
 pub use tx::{Granted, Tx};

@@ -36,6 +36,10 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    pub(crate) fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
     pub(crate) fn installed<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         let parts = self.parts.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         parts.get(&TypeId::of::<T>()).cloned()?.downcast().ok()
@@ -236,6 +240,7 @@ impl Gate {
             let mut tx = Tx::new(conn.reborrow(), &cx, &inner, now);
             inner.open(&cx, &name)?;
             let value = work(&mut tx).inspect_err(|_| tried.note(&tx.touched))?;
+            inner.guarded(&mut tx, &name, effect).inspect_err(|_| tried.note(&tx.touched))?;
             let after = std::mem::take(&mut tx.after);
             let (touched, stated) = (tx.touched.clone(), tx.stated);
             drop(tx);
@@ -344,12 +349,23 @@ fn finish<O>((value, after): (O, Vec<After>)) -> O {
 impl Inner {
     /// The first decision: may the actor do this at all, in the acting tenant?
     /// An action that only makes sense on objects below decides again on each.
-    fn open(&self, cx: &Cx, name: &str) -> Result<()> {
+    pub(crate) fn open(&self, cx: &Cx, name: &str) -> Result<()> {
         self.policies.decide(cx, name, "tenant", Class::Internal, Relation::Own)
+    }
+
+    /// Asks whether a second person is needed for what an account has just done here. The platform's
+    /// workers and agents do what was decided before.
+    fn guarded(&self, tx: &mut Tx<'_>, name: &str, effect: Effect) -> Result<()> {
+        let Some(guard) = self.catalogue.guard() else { return Ok(()) };
+        let told = (guard.knows)(name) || !tx.deeds().is_empty();
+        if !told || effect == Effect::Report || tx.cx().account().is_none() {
+            return Ok(());
+        }
+        (guard.check)(tx, name)
     }
 }
 
-fn entry<'a>(
+pub(crate) fn entry<'a>(
     cx: &'a Cx,
     action: &'a str,
     touched: &'a Touched,

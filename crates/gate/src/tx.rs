@@ -11,7 +11,7 @@ use db::{Class, Conn, Record};
 
 use crate::run::Inner;
 use crate::shape::LAST_UPDATE;
-use crate::{Cx, Fact, Kind, RecordFact, Relation, Verb};
+use crate::{Cx, Deed, Fact, Kind, RecordFact, Relation, Verb};
 
 /// A transaction in which an action runs. Dereferences to the connection, so
 /// that a room's `store.rs` writes plain SQL with it.
@@ -27,6 +27,7 @@ pub struct Tx<'t> {
     reacting: u8,
     /// Whether a fact was written down.
     pub(crate) stated: bool,
+    pub(crate) deeds: Vec<Deed>,
 }
 
 /// What the audit entry will say was acted upon: the first object that was loaded, made or named.
@@ -91,7 +92,24 @@ impl<'t> Tx<'t> {
             once_stored: Vec::new(),
             reacting: 0,
             stated: false,
+            deeds: Vec::new(),
         }
+    }
+
+    pub(crate) fn gate(&self) -> &'t Inner {
+        self.gate
+    }
+
+    /// Works as somebody else in this same transaction, with a record of its own of what is touched.
+    pub(crate) fn within<T>(&mut self, cx: &Cx, work: impl FnOnce(&mut Tx<'_>) -> T) -> T {
+        let mut inner = Tx::new(self.conn.reborrow(), cx, self.gate, self.now);
+        inner.reacting = self.reacting;
+        let value = work(&mut inner);
+        let (after, stated) = (std::mem::take(&mut inner.after), inner.stated);
+        drop(inner);
+        self.after.extend(after);
+        self.stated |= stated;
+        value
     }
 
     /// Who acts.

@@ -14,6 +14,7 @@
 mod account;
 mod alarms;
 mod announcements;
+mod approvals;
 mod assessments;
 mod assets;
 mod audit;
@@ -133,6 +134,7 @@ impl Portal {
         let me = me.inspect_err(|error| tracing::warn!(?error, "who has signed in could not be read")).ok()?;
         let unread = self.gate.call(&cx, &inbox::INBOX, inbox::InboxAsk { unread: true }).await;
         let unread = unread.map(|inbox| inbox.items).unwrap_or_default();
+        let waiting = self.gate.call(&cx, &access::approvals::LIST, Default::default()).await;
         let inside = me.acting.kind != TenantKind::Operator && me.reaches_customers;
         let home = me.places.iter().find(|place| inside && place.tenant == me.account.home);
         let who = page::Who {
@@ -143,6 +145,7 @@ impl Portal {
             operator: me.acting.kind == TenantKind::Operator,
             roles: me.acting.roles,
             unread,
+            to_decide: waiting.map_or(0, |waiting| waiting.items.len()),
             home: home
                 .filter(|place| place.tenant != me.acting.tenant)
                 .map(|place| (place.tenant.to_string(), place.name.clone())),
@@ -251,6 +254,9 @@ fn tenant_routes() -> Router<Portal> {
         .route("/announcements/{id}", get(announcements::show_one))
         .route("/announcements/{id}/read", post(announcements::read))
         .route("/announcements/{id}/end", get(announcements::ask_end).post(announcements::end))
+        .route("/approvals", get(approvals::page).post(approvals::ask))
+        .route("/approvals/rule", get(approvals::rule).post(approvals::set_rule))
+        .route("/approvals/{id}", get(approvals::show_one).post(approvals::decide))
         .route("/plan", get(plan::page))
         .route("/plan/steps/{number}", get(plan::step).post(plan::change))
         .route("/plan/versions", get(plan::versions::page).post(plan::versions::ask))

@@ -50,6 +50,8 @@ pub(crate) struct Who {
     pub locale: String,
     /// What they are told and have not read yet, the newest first.
     pub unread: Vec<access::announcements::Received>,
+    /// How many requests for approval wait for their decision.
+    pub to_decide: usize,
     /// Acting in the operator's own tenant: another navigation.
     pub operator: bool,
     /// (id, name) of the account's own tenant, where operator staff act inside a customer.
@@ -72,6 +74,8 @@ pub(crate) struct NavLink {
     pub label: &'static str,
     pub icon: Icon,
     pub here: bool,
+    /// How many things wait there.
+    pub count: usize,
 }
 
 /// The context of one page view.
@@ -138,7 +142,8 @@ impl Page {
         let link = |href: &'static str, label: &'static str, icon: Icon| {
             let here =
                 path == href || (href.len() > 1 && path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/')));
-            NavLink { href, label, icon, here }
+            let waits = if href == "/approvals" { self.who.as_ref().map_or(0, |who| who.to_decide) } else { 0 };
+            NavLink { href, label, icon, here, count: waits }
         };
         match &self.who {
             None => Vec::new(),
@@ -174,6 +179,7 @@ impl Page {
                     vec![
                         link("/operator/audit", f.audit, Icon::Audit),
                         link("/operator/platform", f.platform, Icon::Key),
+                        link("/approvals", f.approvals, Icon::Check),
                         link("/announcements", f.announcements, Icon::Mail),
                         link("/webhooks", f.webhooks, Icon::Out),
                         link("/members", f.members, Icon::Person),
@@ -200,6 +206,7 @@ impl Page {
                     f.group_org,
                     vec![
                         link("/members", f.members, Icon::People),
+                        link("/approvals", f.approvals, Icon::Check),
                         link("/activity", f.activity, Icon::Activity),
                         link("/announcements", f.announcements, Icon::Mail),
                         link("/webhooks", f.webhooks, Icon::Out),
@@ -232,6 +239,16 @@ impl Page {
             }
             "/bills" => &["owner", "billing-viewer", "support", "administrator", "auditor", "billing-clerk"],
             "/members" => &["owner", "support", "administrator", "auditor"],
+            "/approvals" => &[
+                "owner",
+                "member",
+                "support",
+                "administrator",
+                "auditor",
+                "operations",
+                "product-manager",
+                "billing-clerk",
+            ],
             "/activity" | "/operator/audit" => &["owner", "administrator", "auditor"],
             "/operator/flows" => &["administrator", "auditor", "operations", "support"],
             "/operator/jobs" | "/operator/platform" => &["administrator", "auditor", "operations"],
@@ -366,6 +383,7 @@ impl Page {
             "notPassed" => (Tone::Danger, s.not_passed),
             "approved" => (Tone::Well, s.approved),
             "declined" => (Tone::Neutral, s.declined),
+            "withdrawn" => (Tone::Neutral, s.withdrawn),
             "dead" => (Tone::Danger, s.given_up),
             "connected" => (Tone::Well, s.connected),
             "enrolled" => (Tone::Info, s.enrolled),

@@ -11,6 +11,7 @@
 //! Not here: who may do what (the gate), how people prove who they are (`access`).
 
 use crate::Portal;
+use crate::approvals;
 use crate::errors;
 use crate::http::{self, Form, cookie};
 use crate::i18n::{Lang, Messages};
@@ -18,6 +19,7 @@ use crate::page::{Page, Theme, Who};
 use crate::ui::{Notice, Tone};
 use crate::uploads;
 use access::Secret;
+use access::approvals::guard::REQUIRED;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -28,7 +30,7 @@ use base::time::Timestamp;
 use base::{Error, Kind, limits};
 use gate::Cx;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use web::Traced;
 use web::layers::Unanswered;
 
@@ -51,6 +53,8 @@ pub(crate) struct Visit {
     pub address: Option<IpAddr>,
     /// Whether it came encrypted.
     pub secure: bool,
+    /// What was refused because it needs a second person, with its input: it can be asked for.
+    needs: Arc<Mutex<Option<(&'static str, String)>>>,
 }
 
 /// An error on its way to becoming a page.
@@ -107,7 +111,14 @@ impl Signed {
         I: serde::Serialize + Send + Sync + 'static,
         O: Send + 'static,
     {
-        self.portal.gate.call(&self.cx, action, input).await
+        let said = if action.effect == gate::Effect::Read { None } else { serde_json::to_string(&input).ok() };
+        let result = self.portal.gate.call(&self.cx, action, input).await;
+        if let (Err(error), Some(said)) = (&result, said)
+            && error.code() == REQUIRED
+        {
+            *self.visit.needs.lock().unwrap_or_else(PoisonError::into_inner) = Some((action.name, said));
+        }
+        result
     }
 }
 
@@ -159,7 +170,7 @@ pub(crate) async fn layer(portal: Portal, request: Request, next: Next) -> Respo
         Method::POST => (submitted(&parts, body, &visit.page.csrf).await, Body::empty()),
         _ => (Ok(Form::default()), Body::empty()),
     };
-    let page = visit.page.clone();
+    let (page, needs) = (visit.page.clone(), visit.needs.clone());
     let mut response = match read {
         Ok(form) => {
             visit.form = form;
@@ -169,7 +180,11 @@ pub(crate) async fn layer(portal: Portal, request: Request, next: Next) -> Respo
         Err(error) => Oops(error).into_response(),
     };
     if let Some(Oops(error)) = response.extensions_mut().remove::<Oops>() {
-        response = errors::page(&page, &error);
+        let needs = needs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        response = match needs.filter(|_| error.code() == REQUIRED) {
+            Some((action, input)) => approvals::ask_page(&page, action, &input, approvals::reason(&page, ""), ""),
+            None => errors::page(&page, &error),
+        };
     }
     let headers = response.headers_mut();
     for set in sets {
@@ -224,7 +239,7 @@ async fn look(portal: &Portal, parts: &Parts, query: Form) -> Visit {
     let notice = cookie(cookies, "yunwei_flash").and_then(|code| flash(page.t, code));
     let page = Page { csrf, notice, ..page };
     let session = secret.map(Secret::new);
-    Visit { page, cx, session, query, form: Form::default(), agent, address, secure: portal.tls }
+    Visit { page, cx, session, query, form: Form::default(), agent, address, secure: portal.tls, needs: Arc::default() }
 }
 
 /// A page without forms, in the language and the theme that the request asks for.
@@ -361,6 +376,8 @@ fn flash(t: &'static Messages, code: &str) -> Option<Notice> {
         "removed" => t.account.removed_ok,
         "revoked" => t.account.revoked_ok,
         "ended" => t.account.ended_ok,
+        "approval-asked" => t.approvals.asked,
+        "approved" => t.approvals.done,
         "decided" => t.operator.decided,
         "host-changed" => t.operator.host_changed,
         "job-decided" => t.operator.job_decided,

@@ -45,6 +45,7 @@ pub fn catalogue() -> Catalogue {
         .kinds(resources::KINDS)
         .kinds(provisioning::KINDS)
         .kinds(billing::KINDS)
+        .guarded(&access::approvals::guard::GUARD)
 }
 
 /// The data directory: what lies where.

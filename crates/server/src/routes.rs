@@ -3,7 +3,7 @@
 //! TM Forum's routes follow from the registered kinds, the portal's pages are
 //! its own. A path's `{parameter}` is the field of that name in the action's input.
 
-use access::{accounts, announcements, invitations, passwords, roles, sessions, tenants, tokens};
+use access::{accounts, announcements, approvals, invitations, passwords, roles, sessions, tenants, tokens};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -77,6 +77,17 @@ pub static ROUTES: &[Route] = &[
     Route::get("/announcements/{id}/receipts", &announcements::actions::RECEIPTS),
     Route::act("/announcements/{id}/read", &announcements::actions::READ),
     Route::act("/announcements/{id}/end", &announcements::actions::END),
+    // What needs a second person, and who agreed.
+    Route::post("/approvals", &approvals::ASK),
+    Route::get("/approvals", &approvals::LIST),
+    Route::get("/approvals/rule", &approvals::GET_RULE),
+    Route::put("/approvals/rule", &approvals::SET_RULE),
+    Route::get("/approvals/{id}", &approvals::GET),
+    Route::act("/approvals/{id}/approve", &approvals::APPROVE),
+    Route::act("/approvals/{id}/decline", &approvals::DECLINE),
+    Route::act("/approvals/{id}/withdraw", &approvals::WITHDRAW),
+    Route::act("/persons/link", &approvals::LINK),
+    Route::act("/persons/unlink", &approvals::UNLINK),
     // Where machines stand.
     Route::post("/sites", &places::CREATE_SITE),
     Route::get("/sites", &places::LIST_SITES),

@@ -24,6 +24,7 @@ mod limit;
 mod metrics;
 mod peer;
 mod reply;
+pub mod second;
 pub mod serve;
 mod sweep;
 #[cfg(test)]

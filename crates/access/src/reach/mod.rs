@@ -95,6 +95,29 @@ pub fn standing(
     wanted: Option<TenantId>,
     token: Option<&Token>,
 ) -> Result<Standing> {
+    standing_by(conn, account, wanted, token, None)
+}
+
+/// [`standing`] in a tenant by the roles alone that were held by that instant and have been since.
+///
+/// # Errors
+/// As [`standing`].
+pub(crate) fn standing_since(
+    conn: &mut Conn<'_>,
+    account: AccountId,
+    tenant: TenantId,
+    held_by: Timestamp,
+) -> Result<Standing> {
+    standing_by(conn, account, Some(tenant), None, Some(held_by))
+}
+
+fn standing_by(
+    conn: &mut Conn<'_>,
+    account: AccountId,
+    wanted: Option<TenantId>,
+    token: Option<&Token>,
+    held_by: Option<Timestamp>,
+) -> Result<Standing> {
     let account = accounts::store::find(conn, account)?.filter(|a| a.state != AccountState::Left);
     let account = account.ok_or_else(|| Error::unauthenticated("account.left", "this account is closed"))?;
     if account.state == AccountState::Suspended {
@@ -103,7 +126,10 @@ pub fn standing(
             "this account is suspended; ask an administrator of your organisation",
         ));
     }
-    let mut grants = roles::store::of_account(conn, account.id)?;
+    let mut grants = match held_by {
+        Some(instant) => roles::store::of_account_since(conn, account.id, instant)?,
+        None => roles::store::of_account(conn, account.id)?,
+    };
     if let Some(limited) = token.and_then(|token| token.roles.as_ref()) {
         grants.retain(|(_, role)| limited.contains(role));
     }

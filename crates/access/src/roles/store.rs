@@ -15,6 +15,20 @@ pub(crate) fn of_account(conn: &mut Conn<'_>, account: AccountId) -> Result<Vec<
     })
 }
 
+/// The roles of an account that it held by an instant and has held since: one that is taken away and
+/// granted again begins anew.
+pub(crate) fn of_account_since(
+    conn: &mut Conn<'_>,
+    account: AccountId,
+    held_by: Timestamp,
+) -> Result<Vec<(TenantId, String)>> {
+    conn.query(
+        "SELECT tenant, role FROM role_grants WHERE account = $1 AND granted_at <= $2 ORDER BY tenant, role",
+        args![account, held_by],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
 /// The roles of an account in one tenant.
 pub(crate) fn held(conn: &mut Conn<'_>, account: AccountId, tenant: TenantId) -> Result<Vec<String>> {
     conn.query(

@@ -2,7 +2,7 @@
 
 use base::{Error, Result, limits};
 use db::Record;
-use gate::Tx;
+use gate::{Object, Tx};
 use serde_json::{Map, Value as Json, json};
 
 use super::types::text;
@@ -189,6 +189,14 @@ fn end(tx: &mut Tx<'_>, order: &Record, item: &mut Json) -> Result<()> {
         return Err(Error::invalid("attribute.missing", "an item that deletes names its product").at("product.id"));
     }
     let product = products::begin_end(tx, order.tenant, &id)?;
+    // An order like any other by its name; what stands on the product goes with it.
+    let object = Object {
+        kind: product.kind.clone(),
+        id: product.id.clone(),
+        tenant: Some(product.tenant),
+        revision: product.revision,
+    };
+    tx.amounts_to("service.terminate", object);
     let keep = |name: &str| product.body.get(name).cloned().unwrap_or_default();
     item["product"] = json!({
         "id": product.id,

@@ -382,7 +382,7 @@ pub struct ChangePlace {
     #[serde(default)]
     pub site: Option<String>,
     /// The host of ours that it stands on now; `null` for none of ours.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<HostId>")]
     pub host: Option<Option<HostId>>,
     /// What keeps copies there from being changed now.

@@ -2,6 +2,7 @@
 //! both languages and keeps the rules of the house, and (with
 //! `YUNWEI_GALLERY=DIR`) as files for a person to look at.
 
+mod approvals;
 mod back_office;
 mod drills;
 mod inventory;
@@ -51,6 +52,7 @@ fn page(lang: Lang, who: &str, path: &str) -> Page {
                 locale: "zh-TW".into(),
                 roles: vec!["owner".into()],
                 unread: vec![],
+                to_decide: 2,
                 operator: false,
                 home: None,
                 places: vec![],
@@ -62,6 +64,7 @@ fn page(lang: Lang, who: &str, path: &str) -> Page {
                 locale: "en".into(),
                 roles: vec!["administrator".into()],
                 unread: vec![],
+                to_decide: 2,
                 operator: true,
                 home: None,
                 places: vec![("ten_1".into(), "明水設計有限公司".into())],
@@ -643,6 +646,7 @@ fn all(lang: Lang) -> Vec<(&'static str, String)> {
     drills::drill_pages(lang, &mut out);
     inventory::pages(lang, &mut out);
     plan::plan_pages(lang, &mut out);
+    approvals::approval_pages(lang, &mut out);
     account_pages(lang, &mut out);
     operator_pages(lang, &mut out);
     recovery::pages(lang, &mut out);

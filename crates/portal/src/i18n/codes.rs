@@ -34,6 +34,7 @@ const CODES: &[(&str, &str)] = &[
     ("account.own", "不能停用自己的帳號。"),
     ("account.suspended", "這個帳號已停用，請洽您組織的管理員。"),
     ("action.forbidden", "您的角色不包含這個動作，請洽您組織的管理員。"),
+    ("action.unknown", "沒有這個可以請求核准的動作。"),
     ("agent.no_machines", "這台主機的代理程式不管理機器。"),
     ("alarm.cleared", "這個警示已經解除。"),
     ("alarm.clears_itself", "這個警示在問題排除後會自動解除；請先認領處理。"),
@@ -44,6 +45,25 @@ const CODES: &[(&str, &str)] = &[
     ("announcement.person", "公告是給人的帳號看的。"),
     ("announcement.text", "請填寫內容，且不能太長。"),
     ("announcement.too_many", "一次公告的人數超過上限。"),
+    ("approval.by_hand", "API 權杖不能核准；請登入後再決定。"),
+    ("approval.damaged", "這項請求的內容與其雜湊不符，請聯絡維運人員。"),
+    ("approval.digest", "這不是頁面上顯示的內容，請再看一次。"),
+    ("approval.expired", "這項請求已過期，請重新提出。"),
+    ("approval.input_too_large", "內容太大，沒有人能看清楚後同意。"),
+    ("approval.nobody_else", "目前只有一個人可以做這件事；請先讓第二個人擁有所需的角色。"),
+    ("approval.not_approvable", "這個動作不需要第二個人。"),
+    ("approval.not_entitled", "要核准，您本身須有權做同一件事，而且角色須已持有滿一天。"),
+    ("approval.not_found", "沒有這項請求。"),
+    ("approval.not_waiting", "這項請求已有結果。"),
+    ("approval.not_yours", "只有請求者可以撤回；您可以拒絕。"),
+    ("approval.object_changed", "提出請求之後，對象已經改變；請重新提出，讓人重新看過。"),
+    ("approval.own", "自己請求的事不能由自己核准，也不能用自己的其他帳號核准。"),
+    ("approval.person", "只有帳號可以請求與決定。"),
+    ("approval.reason", "請寫下理由，且不能太長：別人要據此決定。"),
+    ("approval.requester_gone", "請求者已無權做這件事；未做任何變更。"),
+    ("approval.required", "這需要第二個人同意；請提出請求。"),
+    ("approval.roles", "請求者的角色無法記錄，請聯絡維運人員。"),
+    ("approval.too_many", "您等待核准的請求太多；請先撤回一些。"),
     ("assessment.at_once", "一開始就無法承受的損害無從規劃；請填寫多久之後才無法承受。"),
     ("assessment.damaged", "評估資料無法讀取，請聯絡維運人員。"),
     ("assessment.date", "日期的格式是 YYYY-MM-DD。"),
@@ -141,10 +161,6 @@ const CODES: &[(&str, &str)] = &[
     ("contact.too_many", "團隊人數已達上限。"),
     ("contact.unreachable", "電話和電子郵件至少要有一項，否則聯絡不到。"),
     ("control.nothing_to_damage", "副本裡沒有可以損毀的資料，無法做反向驗證。"),
-    (
-        "controlPlane.place",
-        "這個存放處是某台主機的目錄；平台不在時沒有人能向那台主機取回。請改用儲存庫伺服器或物件儲存。",
-    ),
     ("controlPlane.point_not_found", "沒有這個平台復原點。"),
     ("controlPlane.scratch", "資料目錄無法寫入，請查看磁碟空間與權限。"),
     ("controlPlane.unprotected", "平台本身還沒有備份政策。"),
@@ -232,15 +248,7 @@ const CODES: &[(&str, &str)] = &[
     ("drill.running", "這份計畫的演練正在進行，請等它結束。"),
     ("drillPlan.action_days", "改善措施的期限是 1 到 366 天。"),
     ("drillPlan.ended", "這份計畫已結束，請另建一份。"),
-    (
-        "drillPlan.marker",
-        "最新一筆資料的位置要寫表格與欄位的名稱：英文字母、數字與底線，最多 63 個字，不能以數字開頭；MariaDB 沒有 schema。",
-    ),
     ("drillPlan.name", "計畫需要名稱，且不能有控制字元。"),
-    (
-        "drillPlan.no_objectives",
-        "營運衝擊分析還沒有說明這些服務多快要恢復、可以遺失多少資料；請先評估需要它們的業務活動，或直接寫在計畫裡。",
-    ),
     ("drillPlan.not_found", "沒有這份演練計畫。"),
     ("drillPlan.objectives", "目標必須介於一秒到一年。"),
     ("drillPlan.owner", "請填寫由誰處理演練的發現。"),
@@ -450,6 +458,9 @@ const CODES: &[(&str, &str)] = &[
     ("password.too_long", "密碼太長。"),
     ("password.too_short", "密碼太短。"),
     ("password.wrong", "目前的密碼不正確。"),
+    ("person.not_linked", "這裡沒有記載這兩個帳號是同一個人。"),
+    ("person.same", "這是同一個帳號；請選兩個。"),
+    ("person.too_many", "同一個人的帳號太多。"),
     ("place.address", "位址必須以 https:// 開頭，且不能包含憑證。"),
     ("place.bucket", "請填寫儲存貯體的名稱，前綴不能有「..」。"),
     ("place.credential_absent", "這個備份存放處沒有這個組織可用的憑證，請先設定。"),
@@ -664,131 +675,4 @@ const CODES: &[(&str, &str)] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::path::Path;
-
-    /// Codes that no page can lead to: of programs' doors, files, command lines
-    /// and the platform's start.
-    const ELSEWHERE: &[&str] = &[
-        "agent.",
-        "audit.key_",
-        "audit.thread",
-        "authority.unusable",
-        "body.",
-        "csr.",
-        "cursor.",
-        "data.",
-        "database.",
-        "db.threads",
-        "durable.",
-        "enrolment.",
-        "export.",
-        "fields.",
-        "filter.",
-        "hub.authorities",
-        "idempotency.",
-        "if_match.",
-        "invitation.refused",
-        "lease.",
-        "ledger.account",
-        "ledger.batch",
-        "ledger.transfer",
-        "ledger.unit",
-        "observation.",
-        "orphan.generation",
-        "policy.",
-        "price.",
-        "query.",
-        "report.",
-        "schema.",
-        "sort.",
-        "testing.",
-        "text.",
-        "tls.",
-        "token.malformed",
-        "usage.",
-    ];
-
-    /// The codes in the sources of a room: the text after `Error::…(`.
-    fn codes(folder: &Path, found: &mut Vec<(String, String)>) {
-        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            let path = entry.path();
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            if path.is_dir() && !["tests", "testing", "gallery"].contains(&name.as_str()) {
-                codes(&path, found);
-            }
-            if path.extension().is_none_or(|e| e != "rs") || ["tests", "testing"].contains(&name.as_str()) {
-                continue;
-            }
-            let source = std::fs::read_to_string(&path).unwrap();
-            let source = source.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned();
-            for call in source.split("Error::").skip(1).filter(|call| !call.starts_with("bug(")) {
-                let Some((_, rest)) = call.split_once('(') else { continue };
-                let first: String = rest.chars().take(80).collect();
-                let Some(code) = first.split('"').nth(1) else { continue };
-                let is_code = code.split_once('.').is_some_and(|(noun, reason)| {
-                    [noun, reason]
-                        .iter()
-                        .all(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
-                });
-                let before = first.split('"').next().unwrap_or_default();
-                if is_code
-                    && before
-                        .trim_end_matches([' ', '\n', ','])
-                        .chars()
-                        .all(|c| c.is_alphanumeric() || ":_ \n,".contains(c))
-                {
-                    found.push((code.to_owned(), path.display().to_string()));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_code_that_a_page_can_show_is_said_in_chinese() {
-        let mut found = Vec::new();
-        for room in [
-            "access",
-            "billing",
-            "commerce",
-            "continuity",
-            "durable",
-            "gate",
-            "provisioning",
-            "resources",
-            "web",
-            "portal",
-        ] {
-            codes(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(room).join("src"), &mut found);
-        }
-        assert!(found.len() > 200, "the sources were read: {}", found.len());
-        found.retain(|(code, _)| find(code).is_none() && !ELSEWHERE.iter().any(|prefix| code.starts_with(prefix)));
-        assert!(found.is_empty(), "nobody says these in Chinese: {found:#?}");
-    }
-
-    #[test]
-    fn every_end_of_a_backup_is_said_in_chinese() {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vault/src/fault.rs");
-        let source = std::fs::read_to_string(source).unwrap();
-        let table = source.split("faults! {").nth(1).unwrap().split("\n}\n").next().unwrap();
-        let codes: Vec<&str> = table.lines().filter_map(|line| line.split(" = \"").nth(1)?.split('"').next()).collect();
-        assert!(codes.len() > 20, "the table was read: {codes:?}");
-        let unsaid: Vec<_> = codes.into_iter().filter(|code| find(code).is_none()).collect();
-        assert!(unsaid.is_empty(), "nobody says these in Chinese: {unsaid:?}");
-    }
-
-    #[test]
-    fn a_code_is_there_once_and_in_order() {
-        assert!(CODES.windows(2).all(|pair| pair[0].0 < pair[1].0));
-    }
-
-    #[test]
-    fn an_error_speaks_the_readers_language_and_else_its_own() {
-        let known = Error::conflict("service.stopped", "the service is stopped; start it instead");
-        assert_eq!(words(Lang::Zh, &known), "服務已停止，請改用啟動。");
-        assert_eq!(words(Lang::En, &known), "the service is stopped; start it instead");
-        let new = Error::conflict("unheard.of", "nobody said this before");
-        assert_eq!(words(Lang::Zh, &new), "nobody said this before");
-    }
-}
+mod tests;

@@ -35,6 +35,8 @@ super::messages! {
         drills: "還原演練", "Drills";
         plan: "營運持續計畫", "Continuity plan";
         announcements: "公告", "Announcements";
+        approvals: "核准", "Approvals";
+        approvals_waiting: "{} 項等您決定", "{} for you to decide";
         alarms: "警示", "Alarms";
         people: "人員", "People";
         services_found: "服務", "Services";
@@ -150,6 +152,7 @@ super::messages! {
         not_passed: "未通過", "Not passed";
         approved: "已核准", "Approved";
         declined: "已退回", "Declined";
+        withdrawn: "已撤回", "Withdrawn";
         queued: "等待執行", "Queued";
         host_retired: "已除役", "Retired";
         unwound: "已復原", "Undone";

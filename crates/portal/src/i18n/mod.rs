@@ -9,6 +9,7 @@ mod account;
 mod actions;
 mod alarms;
 mod announcements;
+mod approvals;
 mod backups;
 mod billing;
 mod codes;
@@ -29,6 +30,7 @@ pub(crate) use account::Account;
 pub(crate) use actions::action;
 pub(crate) use alarms::Alarms;
 pub(crate) use announcements::Announcements;
+pub(crate) use approvals::Approvals;
 pub(crate) use backups::Backups;
 pub(crate) use billing::Billing;
 pub(crate) use codes::{said as said_of, words};
@@ -91,6 +93,7 @@ pub(crate) struct Messages {
     pub plan: Plan,
     pub alarms: Alarms,
     pub announcements: Announcements,
+    pub approvals: Approvals,
     pub platform: Platform,
     pub rules: Rules,
 }
@@ -113,6 +116,7 @@ static ZH: Messages = Messages {
     plan: Plan::ZH,
     alarms: Alarms::ZH,
     announcements: Announcements::ZH,
+    approvals: Approvals::ZH,
     platform: Platform::ZH,
     rules: Rules::ZH,
 };
@@ -134,6 +138,7 @@ static EN: Messages = Messages {
     plan: Plan::EN,
     alarms: Alarms::EN,
     announcements: Announcements::EN,
+    approvals: Approvals::EN,
     platform: Platform::EN,
     rules: Rules::EN,
 };
@@ -237,6 +242,7 @@ mod tests {
             Plan::ALL,
             Alarms::ALL,
             Announcements::ALL,
+            Approvals::ALL,
             Platform::ALL,
             Rules::ALL,
         ]

@@ -50,6 +50,7 @@ fn filled(path: &str) -> String {
         "backups" => of("bkpo"),
         "webhooks" => of("hub"),
         "announcements" => of("annc"),
+        "approvals" => of("apr"),
         "plan" => match path.split('/').nth(2).unwrap_or_default() {
             "team" => of("cont"),
             "findings" => of("find"),

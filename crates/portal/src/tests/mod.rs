@@ -1,6 +1,7 @@
 //! The pages over the real rooms: a private database, the product's policies
 //! and catalog, and a browser that is played.
 
+mod approvals;
 mod closed;
 mod inventory;
 mod rules;
@@ -77,6 +78,7 @@ fn catalogue() -> Catalogue {
         .kinds(resources::KINDS)
         .kinds(provisioning::KINDS)
         .kinds(billing::KINDS)
+        .guarded(&access::approvals::guard::GUARD)
 }
 
 impl House {

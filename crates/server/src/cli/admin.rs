@@ -45,6 +45,20 @@ Examples:
   yunwei admin key-shares --data /var/lib/yunwei --shares 5 --threshold 3 | lp
   yunwei admin key-shares --data /var/lib/yunwei --out /media/usb/shares")]
     KeyShares(super::control_plane::SharesArgs),
+    /// Need nobody's approval at the operator any more: for when there is no second person left to give it.
+    ///
+    /// Whoever can run this has the data anyway. It is on the audit log, and administrators are told by mail
+    /// once the server runs. On SQLite, not beside a running server.
+    #[command(after_help = "\
+Examples:
+  yunwei admin end-approval-rule --data /var/lib/yunwei")]
+    EndApprovalRule(RuleArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RuleArgs {
+    #[command(flatten)]
+    data: DataArgs,
 }
 
 #[derive(Debug, Args)]
@@ -87,8 +101,24 @@ pub fn run(command: AdminCommand, json: bool) -> Result<()> {
         AdminCommand::Init(args) => init(args, json),
         AdminCommand::AddImage(args) => add_image(args, json),
         AdminCommand::SeedCatalog => seed(json),
+        AdminCommand::EndApprovalRule(args) => end_approval_rule(&args, json),
         AdminCommand::KeyShares(args) => super::control_plane::key_shares(&args, json),
     }
+}
+
+fn end_approval_rule(args: &RuleArgs, json: bool) -> Result<()> {
+    let gate = app::open_gate(&args.data.location(), Clock::System)?;
+    let cx = Cx::system("admin", gate.operator()?);
+    let input = access::approvals::settings::SetRule { actions: Vec::new() };
+    let rule = gate.run(&cx, &access::approvals::SET_RULE, input)?;
+    if json {
+        show::json(&json!({ "tenant": rule.tenant, "actions": [] }));
+    } else {
+        println!(
+            "Nothing needs a second person at the operator any more. Set a rule anew: yunwei approval rule add --usual"
+        );
+    }
+    Ok(())
 }
 
 fn init(args: InitArgs, json: bool) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The client side: one server, one token, JSON in and out.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base::{Error, Kind, Result};
@@ -49,6 +49,16 @@ impl Login {
             Error::invalid("login.damaged", "the kept login does not read; run `yunwei login` again").because(e)
         })
     }
+}
+
+/// Why whoever calls wants what needs a second person (`--ask`); said with every change.
+pub static ASK: OnceLock<String> = OnceLock::new();
+
+/// A session that a person opened for one decision.
+pub struct ByHand {
+    cookie: String,
+    csrf: String,
+    tenant: String,
 }
 
 /// A connection to a server.
@@ -109,7 +119,29 @@ impl Client {
         let key = base::id::Ids::default().text("key", base::time::Clock::System.now());
         let request =
             self.agent.post(self.url(path)).header("authorization", self.bearer()).header("idempotency-key", key);
-        answer(request.send_json(body))
+        answer(asking(request).send_json(body))
+    }
+
+    /// PUT of the whole.
+    pub fn put(&self, path: &str, body: &Json) -> Result<Json> {
+        answer(asking(self.agent.put(self.url(path)).header("authorization", self.bearer())).send_json(body))
+    }
+
+    /// Signs a person in, who then acts in `tenant`.
+    pub fn sign_in(&self, email: &str, password: &str, tenant: &str) -> Result<ByHand> {
+        let body = serde_json::json!({ "email": email, "password": password, "user_agent": "yunwei" });
+        let opened = answer(self.agent.post(self.url("/api/v1/sessions")).send_json(&body))?;
+        let word = |name: &str| opened[name].as_str().map(str::to_owned).ok_or_else(|| strange(201));
+        // Which of the two names the server looks at follows from how it is reached.
+        let secret = word("secret")?;
+        let cookie = format!("yunwei_session={secret}; __Host-yunwei_session={secret}");
+        Ok(ByHand { cookie, csrf: word("csrf")?, tenant: tenant.to_owned() })
+    }
+
+    /// POST in a person's session.
+    pub fn post_by_hand(&self, hand: &ByHand, path: &str, body: &Json) -> Result<Json> {
+        let request = self.agent.post(self.url(path)).header("cookie", &hand.cookie).header("x-csrf-token", &hand.csrf);
+        answer(request.header("x-yunwei-tenant", &hand.tenant).send_json(body))
     }
 
     /// GET of a file, as it comes: its bytes.
@@ -132,7 +164,7 @@ impl Client {
 
     /// PATCH with the members that change.
     pub fn patch(&self, path: &str, body: &Json) -> Result<Json> {
-        answer(self.agent.patch(self.url(path)).header("authorization", self.bearer()).send_json(body))
+        answer(asking(self.agent.patch(self.url(path)).header("authorization", self.bearer())).send_json(body))
     }
 
     /// Every entry of a collection, page after page, up to `most`.
@@ -185,6 +217,19 @@ fn authorities(file: Option<&Path>) -> Result<RootCerts> {
     }
 }
 
+/// With the reason for asking a second person, where one was given: any text, percent-encoded.
+fn asking(request: ureq::RequestBuilder<ureq::typestate::WithBody>) -> ureq::RequestBuilder<ureq::typestate::WithBody> {
+    let Some(reason) = ASK.get() else { return request };
+    let mut encoded = String::with_capacity(reason.len());
+    for byte in reason.bytes() {
+        match byte {
+            b if b.is_ascii_alphanumeric() => encoded.push(char::from(b)),
+            b => encoded.push_str(&format!("%{b:02X}")),
+        }
+    }
+    request.header(web::second::HEADER, encoded)
+}
+
 /// Reads an answer; a refusal becomes the error that the server meant.
 fn answer(result: std::result::Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Json> {
     let mut response = result.map_err(|e| {
@@ -198,6 +243,13 @@ fn answer(result: std::result::Result<ureq::http::Response<ureq::Body>, ureq::Er
         .read_to_string()
         .map_err(|e| Error::uncertain("server.answer", "the answer broke off").because(e))?;
     let json: Option<Json> = serde_json::from_str(&text).ok();
+    if let (202, Some(asked)) = (status, &json) {
+        let id = asked["id"].as_str().unwrap_or_default();
+        let message = format!(
+            "not done yet: a second person was asked to agree ({id}); `yunwei approval show {id}` says how far it is"
+        );
+        return Err(Error::conflict("approval.asked", message));
+    }
     if status < 300 {
         return match json {
             Some(json) => Ok(json),

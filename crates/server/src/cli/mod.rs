@@ -6,6 +6,7 @@
 mod admin;
 mod alarms;
 mod announce;
+mod approvals;
 mod audit;
 mod backup;
 mod backup_places;
@@ -54,6 +55,9 @@ pub struct Cli {
     /// Print JSON for programs instead of tables for people.
     #[arg(long, global = true)]
     json: bool,
+    /// Where something needs a second person, ask for it, and say why.
+    #[arg(long, global = true, value_name = "REASON")]
+    ask: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -182,6 +186,16 @@ Examples:
   yunwei announce ls"
     )]
     Announce(announce::AnnounceCommand),
+    /// Approvals: what needs a second person, and deciding about it.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei approval ls                                             what waits for you
+  yunwei approval show apr_01m80h6wrtet7rkwawzsgh6gss
+  yunwei approval approve apr_01m80h6wrtet7rkwawzsgh6gss --email you@example.com"
+    )]
+    Approval(approvals::ApprovalCommand),
     /// Evidence: what drills found, signed; look at it offline.
     #[command(
         subcommand,
@@ -330,6 +344,9 @@ fn exit(error: &Error) -> ExitCode {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.json;
+    if let Some(reason) = cli.ask {
+        let _ = client::ASK.set(reason);
+    }
     let result = match cli.command {
         Command::Serve(args) => crate::serve::run(*args),
         Command::Admin(command) => admin::run(command, json),
@@ -345,6 +362,7 @@ pub fn main() -> ExitCode {
         Command::Plan(command) => plan::run(command, json),
         Command::Alarm(command) => alarms::run(command, json),
         Command::Announce(command) => announce::run(command, json),
+        Command::Approval(command) => approvals::run(command, json),
         Command::Evidence(command) => return evidence::run(command, json),
         Command::Inventory(command) => inventory::run(command, json),
         Command::Impact(command) => inventory::impact(command, json),

@@ -48,6 +48,8 @@ const BOOT: Duration = Duration::from_secs(2);
 pub struct House {
     /// The API as the first administrator.
     pub admin: Api,
+    /// The one door, for what a test must set right behind the house's back.
+    pub gate: Gate,
     /// The machines of the one host, where there is one.
     pub machines: Option<Arc<Memory>>,
     agent: Option<Agent>,
@@ -106,6 +108,7 @@ impl House {
         runtime.spawn(async move { hub.deliver(notified).await });
         House {
             admin: Api::new(&site, &token),
+            gate: gate.clone(),
             machines: None,
             agent: None,
             work: Some(work),

@@ -28,7 +28,7 @@ use serde_json::{Map, Value as Json};
 use crate::asking::Caller;
 use crate::idempotency::{self, Answer, Key};
 use crate::reply::{Refusal, Reply, json_text};
-use crate::{Web, body};
+use crate::{Web, body, second};
 use input::{Inputs, REVISION};
 
 /// One route of our own API.
@@ -186,6 +186,7 @@ async fn run(route: &'static Route, inputs: &Inputs, web: Web, parameters: RawPa
             .map_err(|e| Error::bug("action.panic", "an action stopped on a broken invariant").because(e))??;
         return Ok(answer(route, &output).into_response());
     }
+    let reason = second::reason(&parts.headers).map(|reason| (reason, action.name(), input.clone()));
     let answer = web
         .gate()
         .perform_async(&cx, action.name(), action.effect(), digest, move |tx| {
@@ -194,8 +195,11 @@ async fn run(route: &'static Route, inputs: &Inputs, web: Web, parameters: RawPa
                 Ok(answer(route, &output))
             })
         })
-        .await?;
-    Ok(answer.into_response())
+        .await;
+    match answer {
+        Ok(answer) => Ok(answer.into_response()),
+        Err(refused) => second::ask(&web, &cx, refused, reason).await,
+    }
 }
 
 /// The key of a request that changes something.

@@ -31,7 +31,7 @@ use serde_json::{Map, Value as Json};
 use crate::asking::Caller;
 use crate::idempotency::{self, Answer};
 use crate::reply::{Refusal, Reply, json_text};
-use crate::{Web, body};
+use crate::{Web, body, second};
 use fields::Fields;
 
 /// The routes of all `kinds`: each collection at its path, each record below it.
@@ -134,6 +134,7 @@ async fn create(
     let key = idempotency::Key::read(&parts.headers, kind.path, digest)?;
     let site = web.site().to_owned();
     let action = kind.action(Verb::Create);
+    let reason = second::reason(&parts.headers).map(|reason| (reason, action.as_str(), Json::Object(document.clone())));
     let answer = web.gate().perform_async(cx, &action, Effect::Create, digest, move |tx| {
         idempotency::once(tx, key.as_ref(), |tx| {
             let record = kind.request_in(tx, &document)?.into_inner();
@@ -148,7 +149,10 @@ async fn create(
             })
         })
     });
-    Ok(answer.await?.into_response())
+    match answer.await {
+        Ok(answer) => Ok(answer.into_response()),
+        Err(refused) => second::ask(web, cx, refused, reason).await,
+    }
 }
 
 async fn get(kind: &'static Kind, web: &Web, cx: &gate::Cx, parts: &axum::http::request::Parts, id: String) -> Reply {

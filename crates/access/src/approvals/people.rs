@@ -1,0 +1,151 @@
+//! Who may agree to what, and who is the same person.
+//!
+//! First cut of what a person is: an account; two accounts whose addresses lead into one mailbox, which
+//! each of them has shown to be theirs by accepting an invitation there; and accounts of which a tenant
+//! (or one above it) says that they are one person's. A token acts as its account, so it is its person.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use base::id::{AccountId, TenantId};
+use base::time::Timestamp;
+use base::{Error, Kind, Result, limits};
+use gate::{Actor, Cx, Tx};
+
+use super::{Approval, rules, store};
+use crate::reach::{self, Standing};
+use crate::sessions::SessionId;
+use crate::tokens::{self, TokenId};
+use crate::{accounts, tenants};
+
+/// The instant by which a right must have been given to count for approving, or a link taken back to count no more.
+pub(super) fn settled_by(tx: &Tx<'_>) -> Timestamp {
+    tx.now - Duration::from_secs(limits::APPROVAL_SETTLING_SECONDS.unsigned_abs())
+}
+
+fn context(account: AccountId, standing: Standing) -> Cx {
+    Cx::new(Actor::Account(account), standing.tenant, standing.scope, standing.roles)
+}
+
+/// Everybody who is one person with an account, as seen in a tenant.
+pub(super) fn same_as(tx: &mut Tx<'_>, tenant: TenantId, account: AccountId) -> Result<Vec<AccountId>> {
+    let since = settled_by(tx);
+    let mut links = Vec::new();
+    for above in tenants::store::load(tx, tenant)?.path {
+        links.extend(store::links(tx, above, since)?.into_iter().map(|(one, other, _)| (one, other)));
+    }
+    Ok(rules::linked(account, &links))
+}
+
+/// Whether two accounts are one person's.
+pub(super) fn are_one(tx: &mut Tx<'_>, tenant: TenantId, one: AccountId, other: AccountId) -> Result<bool> {
+    if same_as(tx, tenant, one)?.contains(&other) {
+        return Ok(true);
+    }
+    let (one, other) = (accounts::store::load(tx, one)?, accounts::store::load(tx, other)?);
+    Ok(rules::mailbox(&one.email) == rules::mailbox(&other.email))
+}
+
+/// The account that acts, where it is a person's who is signed in: a program holds a token without end, and
+/// what an approval is for is that somebody looked.
+pub(super) fn by_hand(tx: &Tx<'_>) -> Result<AccountId> {
+    let signed_in = tx.cx().session().is_some_and(|text| text.parse::<SessionId>().is_ok());
+    tx.cx().account().filter(|_| signed_in).ok_or_else(|| {
+        Error::forbidden(
+            "approval.by_hand",
+            "an API token approves nothing: sign in, on the page or with `yunwei approval approve`, and decide there",
+        )
+    })
+}
+
+/// The context in which an account agrees to something in a tenant, by the rights that have settled.
+pub(super) fn approver(tx: &mut Tx<'_>, account: AccountId, tenant: TenantId) -> Result<Cx> {
+    let held_by = settled_by(tx);
+    let standing = known(reach::standing_since(tx, account, tenant, held_by))?;
+    Ok(context(account, standing.ok_or_else(not_entitled)?))
+}
+
+/// Nothing where somebody stands nowhere; a failure of the database is none of that.
+fn known(standing: Result<Standing>) -> Result<Option<Standing>> {
+    match standing {
+        Ok(standing) => Ok(Some(standing)),
+        Err(e) if matches!(e.kind(), Kind::Forbidden | Kind::Unauthenticated | Kind::NotFound) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+pub(super) fn not_entitled() -> Error {
+    let hours = limits::APPROVAL_SETTLING_SECONDS / 3_600;
+    Error::forbidden(
+        "approval.not_entitled",
+        format!(
+            "whoever approves must be entitled to do the same themselves, by roles they have held for {hours} hours"
+        ),
+    )
+}
+
+/// The context in which whoever asked has it done: what they may now, and no more than they might then.
+pub(super) fn requester(tx: &mut Tx<'_>, approval: &Approval) -> Result<Cx> {
+    let gone = || {
+        Error::forbidden("approval.requester_gone", "whoever asked is not entitled to this any more; nothing was done")
+    };
+    let (session, had) = store::came_with(tx, approval.id)?;
+    if let Ok(token) = session.parse::<TokenId>() {
+        let now = tx.now;
+        let token = tokens::store::find(tx, token)?.ok_or_else(gone)?;
+        if token.revoked_at.is_some() || token.expires_at.is_some_and(|end| end <= now) {
+            return Err(gone());
+        }
+    }
+    let standing = reach::standing(tx, approval.requester, Some(approval.tenant), None);
+    let mut standing = known(standing)?.ok_or_else(gone)?;
+    standing.roles.retain(|role| had.contains(role));
+    let why = format!("{}: {}", approval.id, approval.reason);
+    let cx = context(approval.requester, standing).in_session(session);
+    let request = tx.cx().request().to_owned();
+    Ok(cx.for_request(request, None).because(why))
+}
+
+/// The people of a tenant and above it, each account as it stands there, with whose it is.
+pub(super) struct People(Vec<Someone>);
+
+struct Someone {
+    account: AccountId,
+    cx: Cx,
+    /// The first account of the same person.
+    person: AccountId,
+}
+
+impl People {
+    /// Those who stand in a tenant by their rights as they have settled, or as they are now.
+    pub(super) fn of(tx: &mut Tx<'_>, tenant: TenantId, settled: bool) -> Result<People> {
+        let path = tenants::store::load(tx, tenant)?.path;
+        let held_by = if settled { settled_by(tx) } else { tx.now };
+        let mut all: Vec<Someone> = Vec::new();
+        let mut seen: Vec<(Vec<AccountId>, String)> = Vec::new();
+        for account in store::candidates(tx, &path)? {
+            // Somebody above who has no role here stands nowhere.
+            let Some(standing) = known(reach::standing_since(tx, account, tenant, held_by))? else { continue };
+            let mailbox = rules::mailbox(&accounts::store::load(tx, account)?.email);
+            let same = seen.iter().position(|(accounts, at)| accounts.contains(&account) || *at == mailbox);
+            let person = same.and_then(|n| all.get(n)).map_or(account, |first| first.person);
+            seen.push((same_as(tx, tenant, account)?, mailbox));
+            all.push(Someone { account, cx: context(account, standing), person });
+        }
+        Ok(People(all))
+    }
+
+    fn able<'p>(&'p self, tx: &'p Tx<'_>, action: &'p str) -> impl Iterator<Item = &'p Someone> {
+        self.0.iter().filter(|someone| tx.would_allow(&someone.cx, action))
+    }
+
+    /// The accounts that could begin an action.
+    pub(super) fn accounts(&self, tx: &Tx<'_>, action: &str) -> Vec<AccountId> {
+        self.able(tx, action).map(|someone| someone.account).collect()
+    }
+
+    /// How many persons these are.
+    pub(super) fn persons(&self, tx: &Tx<'_>, action: &str) -> usize {
+        self.able(tx, action).map(|someone| someone.person).collect::<BTreeSet<_>>().len()
+    }
+}
