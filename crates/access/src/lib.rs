@@ -1,6 +1,6 @@
 //! Access: who people are, where they belong, and what they may do.
 //!
-//! Tenants, accounts, roles, invitations, passwords, sessions, API tokens, the
+//! Tenants, accounts, roles, invitations, passwords, second factors, sessions, API tokens, the
 //! policies that come with the product, and the [`Authenticator`] that turns a
 //! token or a cookie into the context in which everything else is done.
 //!
@@ -15,6 +15,7 @@
 
 pub mod accounts;
 pub mod announcements;
+pub mod factors;
 pub mod invitations;
 pub mod mail;
 pub mod notices;
@@ -25,7 +26,9 @@ mod prepared;
 pub mod reach;
 pub mod roles;
 mod secret;
+mod sensitive;
 pub mod sessions;
+pub mod sign_in_rules;
 mod sweep;
 pub mod tenants;
 #[cfg(any(test, feature = "testing"))]
@@ -47,6 +50,12 @@ pub use reach::authenticator::{Authenticator, Visitor, wanted_tenant};
 pub use secret::Secret;
 pub use sweep::sweep;
 
+/// Marks what is sensitive, in all rooms, and what is open to those who have yet to enrol a factor.
+#[must_use]
+pub fn guarded(catalogue: gate::Catalogue) -> gate::Catalogue {
+    catalogue.sensitive(sensitive::SENSITIVE).open_to_unenrolled(sign_in_rules::OPEN_TO_UNENROLLED)
+}
+
 /// Every action of this room.
 pub fn actions() -> Vec<&'static dyn AnyAction> {
     [
@@ -58,6 +67,8 @@ pub fn actions() -> Vec<&'static dyn AnyAction> {
         roles::actions::ACTIONS,
         passwords::actions::ACTIONS,
         sessions::actions::ACTIONS,
+        factors::actions::ACTIONS,
+        sign_in_rules::actions::ACTIONS,
         tokens::actions::ACTIONS,
     ]
     .concat()

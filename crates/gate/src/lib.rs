@@ -18,9 +18,11 @@ pub mod audit;
 mod cx;
 mod decide;
 pub mod facts;
+pub mod keys;
 mod kind;
 mod known;
 pub mod lease;
+mod proof;
 mod run;
 pub mod shape;
 #[cfg(any(test, feature = "testing"))]
@@ -34,5 +36,6 @@ pub use cx::{Actor, Cx, Relation};
 pub use decide::Policies;
 pub use facts::{Fact, RecordFact};
 pub use kind::{Kind, Page, StateMachine, Verb, free};
+pub use proof::{Fresh, Proof, Strength};
 pub use run::{Gate, Reactions};
 pub use tx::{Granted, Tx};

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::keys;
 use crate::BackupPlaceId;
 use crate::control_plane::REPOSITORY;
-use crate::keys::For;
+use gate::keys::For;
 
 /// The site of a place that is at none of ours.
 pub const ELSEWHERE: &str = "elsewhere";

@@ -23,8 +23,8 @@ use vault::request::{self, Key, Secret};
 use super::places::{self, BackupPlace, Location, Role};
 use super::{keys, points, store};
 use crate::datasets;
-use crate::keys::{self as sealing, For, Keys};
 use crate::{BackupPlaceId, RepositoryId};
+use gate::keys::{self as sealing, For, Keys};
 
 /// The kind of a task's subject.
 pub const KIND: &str = "backupRepository";

@@ -11,7 +11,7 @@ use vault::request::{Key, Place, Repository, Secret};
 use super::{Nothing, REPOSITORY, granted, store};
 use crate::backups::places::{BackupPlace, Location, Role};
 use crate::backups::{places, policies, repositories};
-use crate::keys::{For, Keys};
+use gate::keys::{For, Keys};
 
 /// What a kit says that it is.
 pub const FORM: &str = "yunwei recovery kit 1";

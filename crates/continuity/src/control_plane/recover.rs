@@ -28,7 +28,7 @@ use super::kit::Kit;
 use super::take::{MANIFEST, Manifest, root};
 use super::{REPOSITORY, granted, points, store};
 use crate::ControlPlanePointId;
-use crate::keys::{Keys, MasterKey};
+use gate::keys::{Keys, MasterKey};
 
 /// What is brought lies here until it has its place.
 const DRAFT: &str = ".recovering";

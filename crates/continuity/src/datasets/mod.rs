@@ -37,7 +37,7 @@ use vault::request::Secret;
 
 use crate::DataSetId;
 use crate::backups::{self, places::name};
-use crate::keys::For;
+use gate::keys::For;
 
 /// The kind that decisions are about.
 pub(crate) const KIND: &str = "dataSet";

@@ -589,6 +589,7 @@ fn account_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
                 created: before(6_000),
                 last_used: Some(before(30)),
                 expires: Some(before(-90_000)),
+                sensitive: true,
             }],
             fields: vec![Field::line("name", a.token_name, "").hint(a.token_name_hint)],
         },
@@ -605,6 +606,7 @@ fn account_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
                     address: "203.0.113.7".into(),
                     started: before(90),
                     last: before(0),
+                    strength: p.t.factors.with_code,
                     this: true,
                 },
                 SessionRow {
@@ -613,6 +615,7 @@ fn account_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
                     address: "198.51.100.9".into(),
                     started: before(9_000),
                     last: before(400),
+                    strength: p.t.factors.with_password,
                     this: false,
                 },
             ],

@@ -263,6 +263,13 @@ const CODES: &[(&str, &str)] = &[
     ("exercise.over", "這次演習已經結束或取消。"),
     ("exercise.participants", "參加人數超過上限。"),
     ("expression.invalid", "運算式無法使用。"),
+    ("factor.code_wrong", "驗證碼不正確，或已經用過；請等下一組。"),
+    ("factor.none", "這個帳號沒有設定兩步驟驗證。"),
+    ("factor.not_found", "沒有這個驗證方式，或它等待驗證碼太久；請重新設定。"),
+    ("factor.own", "不能重設自己的驗證方式；請直接移除，或請另一位管理員處理。"),
+    ("factor.required", "您的組織要求兩步驟驗證，請先完成設定。"),
+    ("factor.secret", "驗證方式的密鑰無法讀取，請聯絡維運人員。"),
+    ("factor.too_many", "驗證方式的數量已達上限，請先移除一個。"),
     ("fetch.too_large", "超過可取回的大小上限；請還原到旁邊。"),
     ("filesystem.damaged", "磁碟上的檔案系統在備份時就已損壞；請看更早的復原點。"),
     ("filesystem.unsupported", "這裡的檔案系統無法直接查看；請把機器還原到旁邊再看。"),
@@ -447,6 +454,7 @@ const CODES: &[(&str, &str)] = &[
     ("password.needed", "請輸入密碼。"),
     ("password.too_long", "密碼太長。"),
     ("password.too_short", "密碼太短。"),
+    ("password.used_before", "這個密碼您用過了，請換一個。"),
     ("password.wrong", "目前的密碼不正確。"),
     ("place.address", "位址必須以 https:// 開頭，且不能包含憑證。"),
     ("place.bucket", "請填寫儲存貯體的名稱，前綴不能有「..」。"),
@@ -588,6 +596,8 @@ const CODES: &[(&str, &str)] = &[
     ("session.over", "登入已逾時，請重新登入。"),
     ("session.refused", "電子郵件或密碼不正確。"),
     ("session.required", "請先登入。"),
+    ("session.sign_in_over", "這次登入已逾時或已完成，請重新輸入密碼。"),
+    ("session.step_up", "請再次確認是您本人。"),
     ("session.unnamed", "請指定要結束的登入階段。"),
     ("share.malformed", "這不是金鑰分持。"),
     ("share.mistyped", "金鑰分持有字打錯了，請再核對一次。"),
@@ -596,6 +606,8 @@ const CODES: &[(&str, &str)] = &[
     ("share.repeated", "同一份分持出現了兩次，只能算一份。"),
     ("share.too_few", "分持的份數不足，無法還原金鑰。"),
     ("share.wrong", "這些分持無法還原它們所屬的金鑰；可能來自不同次的分割。"),
+    ("sign_in_rules.bounds", "數值超出允許的範圍。"),
+    ("sign_in_rules.roles", "登入規則無法讀取，請聯絡維運人員。"),
     ("site.absent", "沒有這個站點。"),
     ("site.name_taken", "已有同名的站點。"),
     ("snapshot.kind", "這裡不是所需要的檔案或目錄。"),
@@ -647,6 +659,7 @@ const CODES: &[(&str, &str)] = &[
     ("token.for_whom", "請指定權杖的使用者。"),
     ("token.not_found", "沒有這個權杖。"),
     ("token.not_own", "權杖只能由使用者本人建立。"),
+    ("token.not_sensitive", "這個權杖不能用於敏感操作；請改用允許的權杖，或登入後操作。"),
     ("token.revoked", "這個 API 權杖已撤銷。"),
     ("token.roles", "沒有任何角色的權杖什麼都不能做。"),
     ("token.too_many", "權杖數量已達上限，請先撤銷不需要的。"),
@@ -659,131 +672,4 @@ const CODES: &[(&str, &str)] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::path::Path;
-
-    /// Codes that no page can lead to: of programs' doors, files, command lines
-    /// and the platform's start.
-    const ELSEWHERE: &[&str] = &[
-        "agent.",
-        "audit.key_",
-        "audit.thread",
-        "authority.unusable",
-        "body.",
-        "csr.",
-        "cursor.",
-        "data.",
-        "database.",
-        "db.threads",
-        "durable.",
-        "enrolment.",
-        "export.",
-        "fields.",
-        "filter.",
-        "hub.authorities",
-        "idempotency.",
-        "if_match.",
-        "invitation.refused",
-        "lease.",
-        "ledger.account",
-        "ledger.batch",
-        "ledger.transfer",
-        "ledger.unit",
-        "observation.",
-        "orphan.generation",
-        "policy.",
-        "price.",
-        "query.",
-        "report.",
-        "schema.",
-        "sort.",
-        "testing.",
-        "text.",
-        "tls.",
-        "token.malformed",
-        "usage.",
-    ];
-
-    /// The codes in the sources of a room: the text after `Error::…(`.
-    fn codes(folder: &Path, found: &mut Vec<(String, String)>) {
-        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            let path = entry.path();
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            if path.is_dir() && !["tests", "testing", "gallery"].contains(&name.as_str()) {
-                codes(&path, found);
-            }
-            if path.extension().is_none_or(|e| e != "rs") || ["tests", "testing"].contains(&name.as_str()) {
-                continue;
-            }
-            let source = std::fs::read_to_string(&path).unwrap();
-            let source = source.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned();
-            for call in source.split("Error::").skip(1).filter(|call| !call.starts_with("bug(")) {
-                let Some((_, rest)) = call.split_once('(') else { continue };
-                let first: String = rest.chars().take(80).collect();
-                let Some(code) = first.split('"').nth(1) else { continue };
-                let is_code = code.split_once('.').is_some_and(|(noun, reason)| {
-                    [noun, reason]
-                        .iter()
-                        .all(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
-                });
-                let before = first.split('"').next().unwrap_or_default();
-                if is_code
-                    && before
-                        .trim_end_matches([' ', '\n', ','])
-                        .chars()
-                        .all(|c| c.is_alphanumeric() || ":_ \n,".contains(c))
-                {
-                    found.push((code.to_owned(), path.display().to_string()));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_code_that_a_page_can_show_is_said_in_chinese() {
-        let mut found = Vec::new();
-        for room in [
-            "access",
-            "billing",
-            "commerce",
-            "continuity",
-            "durable",
-            "gate",
-            "provisioning",
-            "resources",
-            "web",
-            "portal",
-        ] {
-            codes(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(room).join("src"), &mut found);
-        }
-        assert!(found.len() > 200, "the sources were read: {}", found.len());
-        found.retain(|(code, _)| find(code).is_none() && !ELSEWHERE.iter().any(|prefix| code.starts_with(prefix)));
-        assert!(found.is_empty(), "nobody says these in Chinese: {found:#?}");
-    }
-
-    #[test]
-    fn every_end_of_a_backup_is_said_in_chinese() {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vault/src/fault.rs");
-        let source = std::fs::read_to_string(source).unwrap();
-        let table = source.split("faults! {").nth(1).unwrap().split("\n}\n").next().unwrap();
-        let codes: Vec<&str> = table.lines().filter_map(|line| line.split(" = \"").nth(1)?.split('"').next()).collect();
-        assert!(codes.len() > 20, "the table was read: {codes:?}");
-        let unsaid: Vec<_> = codes.into_iter().filter(|code| find(code).is_none()).collect();
-        assert!(unsaid.is_empty(), "nobody says these in Chinese: {unsaid:?}");
-    }
-
-    #[test]
-    fn a_code_is_there_once_and_in_order() {
-        assert!(CODES.windows(2).all(|pair| pair[0].0 < pair[1].0));
-    }
-
-    #[test]
-    fn an_error_speaks_the_readers_language_and_else_its_own() {
-        let known = Error::conflict("service.stopped", "the service is stopped; start it instead");
-        assert_eq!(words(Lang::Zh, &known), "服務已停止，請改用啟動。");
-        assert_eq!(words(Lang::En, &known), "the service is stopped; start it instead");
-        let new = Error::conflict("unheard.of", "nobody said this before");
-        assert_eq!(words(Lang::Zh, &new), "nobody said this before");
-    }
-}
+mod tests;

@@ -39,8 +39,8 @@ use super::policies::{self, BackupPolicy, NewPolicy};
 use super::retention::Retention;
 use super::schedule::Schedule;
 use super::{protections, repositories, work};
-use crate::keys::Keys;
 use crate::{BackupPlaceId, RecoveryPointId};
+use gate::keys::Keys;
 
 /// The customer of these tests.
 pub const CUSTOMER: u128 = 2;
