@@ -133,7 +133,7 @@ fn enrol_page(s: &Signed, id: String, secret: String, uri: String, wrong: &str) 
 }
 
 /// A text as a QR code: modules along a side, and the dark ones as a path of SVG.
-fn drawn(text: &str) -> (usize, String) {
+pub(crate) fn drawn(text: &str) -> (usize, String) {
     /// The standard asks for a margin of four modules.
     const MARGIN: usize = 4;
     let Ok(code) = qrcode::QrCode::with_error_correction_level(text, qrcode::EcLevel::M) else {

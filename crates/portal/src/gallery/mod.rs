@@ -4,6 +4,7 @@
 
 mod back_office;
 mod drills;
+mod factors;
 mod inventory;
 mod plan;
 mod recovery;
@@ -647,6 +648,7 @@ fn all(lang: Lang) -> Vec<(&'static str, String)> {
     inventory::pages(lang, &mut out);
     plan::plan_pages(lang, &mut out);
     account_pages(lang, &mut out);
+    factors::pages(lang, &mut out);
     operator_pages(lang, &mut out);
     recovery::pages(lang, &mut out);
     recovery::platform(lang, &mut out);

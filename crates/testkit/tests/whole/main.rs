@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops on its first surprise")]
 
+mod factors;
 mod hostile;
 mod house;
 mod hub;

@@ -25,6 +25,7 @@ use drivers::wire::{
     Problem, Report, SavedItem, SavedKind, TaskReport, TaskState, Work,
 };
 use durable::Engine;
+use gate::keys::Keys;
 use gate::{Catalogue, Cx, Fact, Gate, Tx};
 use provisioning::testing::Town;
 use resources::observe::{OBSERVE, POLL, Poll};
@@ -40,7 +41,6 @@ use super::retention::Retention;
 use super::schedule::Schedule;
 use super::{protections, repositories, work};
 use crate::{BackupPlaceId, RecoveryPointId};
-use gate::keys::Keys;
 
 /// The customer of these tests.
 pub const CUSTOMER: u128 = 2;
