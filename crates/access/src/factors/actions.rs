@@ -64,7 +64,8 @@ pub static ENROL: Action<EnrolFactor, Enrolment> = Action {
     summary: "Begins to enrol an authenticator app for oneself; its secret is shown this once, and it counts once a code was right.",
     effect: Effect::Create,
     run: |tx, input| {
-        let account = accounts::store::load(tx, oneself(tx)?)?;
+        let own = oneself(tx)?;
+        let account = accounts::store::load(tx, own)?;
         let name = text::name(input.name.as_deref().unwrap_or("Authenticator"), "name")?;
         if store::of_account(tx, account.id)?.len() >= limits::FACTORS_PER_ACCOUNT_MAX {
             return Err(Error::exhausted(
@@ -120,7 +121,8 @@ pub static ACTIVATE: Action<ActivateFactor, Activated> = Action {
     summary: "Confirms a new second factor by the code that it shows; with the first come recovery codes, shown this once.",
     effect: Effect::Change,
     run: |tx, input| {
-        let account = accounts::store::load(tx, oneself(tx)?)?;
+        let own = oneself(tx)?;
+        let account = accounts::store::load(tx, own)?;
         let now = tx.now;
         let (mut factor, sealed) = store::pending(tx, account.id, input.factor)?
             .filter(|(factor, _)| is_waiting(factor, now))
