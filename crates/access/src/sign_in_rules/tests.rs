@@ -130,7 +130,7 @@ fn the_shorter_limits_end_sessions_and_none_is_longer_than_the_platforms() {
             assert!(auth.recognise(&secret, None).is_ok(), "{engine}");
             // The use is written down beside the request, a moment later.
             let now = house.gate.now();
-            let noted = |conn: &mut db::Conn<'_>| {
+            let noted = move |conn: &mut db::Conn<'_>| {
                 let sql = "SELECT COUNT(*) FROM sessions WHERE seen_at = $1";
                 conn.query_one(sql, db::args![now], |row| row.get::<i64>(0))
             };
