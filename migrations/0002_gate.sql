@@ -25,6 +25,7 @@ CREATE TABLE audit_entries (
     revision      BIGINT NOT NULL,
     outcome       TEXT NOT NULL,
     session       TEXT NOT NULL,
+    strength      TEXT NOT NULL,
     request       TEXT NOT NULL,
     input_hash    BYTEA NOT NULL,
     private_hash  BYTEA,

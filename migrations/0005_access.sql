@@ -40,6 +40,29 @@ CREATE TABLE credentials (
     changed_at BIGINT NOT NULL
 );
 
+-- Second factors. The secret is sealed with the master key beside the database; `used_step` is the
+-- newest time step whose code was taken, so that none is taken twice. One without `active_at` was
+-- never confirmed and shows nothing.
+CREATE TABLE factors (
+    id         TEXT PRIMARY KEY,
+    account    TEXT NOT NULL REFERENCES accounts (id),
+    kind       TEXT NOT NULL CHECK (kind IN ('totp')),
+    name       TEXT NOT NULL,
+    secret     TEXT NOT NULL,
+    used_step  BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    active_at  BIGINT,
+    used_at    BIGINT
+);
+CREATE INDEX factors_by_account ON factors (account, id);
+
+-- Recovery codes that were not used yet, as SHA-256 of account and code.
+CREATE TABLE recovery_codes (
+    account TEXT NOT NULL REFERENCES accounts (id),
+    hash    BYTEA NOT NULL,
+    PRIMARY KEY (account, hash)
+);
+
 -- Who holds which role where.
 CREATE TABLE role_grants (
     account    TEXT NOT NULL REFERENCES accounts (id),
@@ -51,6 +74,24 @@ CREATE TABLE role_grants (
 );
 CREATE INDEX role_grants_by_tenant ON role_grants (tenant, role, account);
 
+-- What tenants ask of the sign-ins of their people. `factor_roles` is a JSON list.
+CREATE TABLE sign_in_rules (
+    tenant           TEXT PRIMARY KEY REFERENCES tenants (id),
+    factor_roles     TEXT NOT NULL,
+    idle_seconds     BIGINT,
+    session_seconds  BIGINT,
+    password_history BIGINT NOT NULL,
+    updated_at       BIGINT NOT NULL
+);
+
+-- Passwords that were replaced, as far as a rule asks that they are not used again.
+CREATE TABLE former_passwords (
+    account     TEXT NOT NULL REFERENCES accounts (id),
+    password    TEXT NOT NULL,
+    replaced_at BIGINT NOT NULL
+);
+CREATE INDEX former_passwords_by_account ON former_passwords (account, replaced_at);
+
 -- Keys for programs. Only the SHA-256 of the secret is kept. `roles` is a JSON
 -- list, or NULL where the token may do all that its account may.
 CREATE TABLE api_tokens (
@@ -61,6 +102,7 @@ CREATE TABLE api_tokens (
     tenant     TEXT NOT NULL REFERENCES tenants (id),
     name       TEXT NOT NULL,
     roles      TEXT,
+    sensitive  BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     expires_at BIGINT,
     revoked_at BIGINT,
@@ -80,10 +122,23 @@ CREATE TABLE sessions (
     user_agent TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     seen_at    BIGINT NOT NULL,
-    expires_at BIGINT NOT NULL
+    expires_at BIGINT NOT NULL,
+    strength   TEXT NOT NULL CHECK (strength IN ('password', 'password+code', 'password+recovery')),
+    proven_at  BIGINT NOT NULL
 );
 CREATE INDEX sessions_by_account ON sessions (account, id);
 CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+
+-- Sign-ins whose password was right and whose second factor is still to come.
+CREATE TABLE sign_ins (
+    hash       BYTEA PRIMARY KEY,
+    account    TEXT NOT NULL REFERENCES accounts (id),
+    user_agent TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX sign_ins_by_account ON sign_ins (account, created_at);
+CREATE INDEX sign_ins_by_expiry ON sign_ins (expires_at);
 
 -- Who has been asked to join. `roles` is a JSON list.
 CREATE TABLE invitations (

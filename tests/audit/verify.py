@@ -152,7 +152,7 @@ class Tree:
 
 
 MEMBERS = ["v", "at", "actor", "tenant", "objectTenant", "action", "objectKind", "objectId", "revision",
-           "outcome", "session", "request", "input", "private"]
+           "outcome", "session", "strength", "request", "input", "private"]
 
 
 def check_entry(line, expected):

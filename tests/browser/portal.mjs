@@ -11,7 +11,7 @@
 //   CHROMIUM                  the browser; /usr/bin/chromium unless said otherwise
 // Exit code 0 only if everything held; what did not is on standard error.
 import { readFileSync, mkdirSync } from "node:fs";
-import { createHash } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
@@ -452,6 +452,57 @@ async function inChinese(page, paths) {
   }
 }
 
+// What an authenticator app shows, `later` steps of thirty seconds from now (RFC 6238).
+function oneTimeCode(secret, later = 0) {
+  const bits = [...secret].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + later));
+  const tag = createHmac("sha1", key).update(step).digest();
+  return String((tag.readUInt32BE(tag[19] & 15) & 0x7fffffff) % 1_000_000).padStart(6, "0");
+}
+
+// Enrols an authenticator, signs out, signs in with its code, and takes it away again.
+async function factors(page, [email, password]) {
+  await visit(page, "/account/factors?lang=en", "factors");
+  await page.getByLabel("Name").fill("Phone");
+  await page.keyboard.press("Enter");
+  await page.locator("svg.qr").waitFor();
+  await look(page, "factor-enrol");
+  const secret = await page.locator("input[name=secret]").inputValue();
+  await page.getByLabel("Code", { exact: true }).fill(oneTimeCode(secret));
+  await page.keyboard.press("Enter");
+  await page.locator("ul.codes").waitFor();
+  hold(await page.locator("ul.codes li").count() === 10, "there are ten recovery codes");
+  await look(page, "recovery-codes");
+  await inChinese(page, ["/account/factors", "/account/sessions"]);
+  await page.goto(`${portal}/account?lang=en`);
+  await page.context().clearCookies({ name: /yunwei_session/ });
+  await page.goto(`${portal}/sign-in?lang=en`);
+  await page.getByLabel("Email address").fill(email);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.waitForURL(/\/sign-in\/code/);
+  await look(page, "sign-in-code");
+  await page.getByLabel("Code", { exact: true }).fill("000000");
+  await page.keyboard.press("Enter");
+  await page.locator(".summary").waitFor();
+  await look(page, "sign-in-code-wrong");
+  // The code of this step was taken when the app was confirmed.
+  await page.getByLabel("Code", { exact: true }).fill(oneTimeCode(secret, 1));
+  await page.keyboard.press("Enter");
+  await page.waitForURL((url) => !url.pathname.startsWith("/sign-in"));
+  await visit(page, "/account/sessions?lang=en", "sessions-two-steps");
+  hold(await page.getByText("Password and code").first().isVisible(), "a session says how it signed in");
+  await visit(page, "/sign-in-rules?lang=en", "sign-in-rules");
+  await page.goto(`${portal}/account/factors?lang=en`);
+  await page.getByRole("link", { name: "Remove Phone" }).click();
+  await look(page, "factor-remove");
+  await page.getByRole("button", { name: "Remove" }).click();
+  await page.getByText("The second factor has been removed.").waitFor();
+  say("an authenticator was enrolled, signed in with, and removed");
+}
+
 // Sends an image by keyboard, with the script and without; first under a digest that is not its own.
 async function images(credentials) {
   const bytes = Buffer.alloc(24 << 20, String(began));
@@ -650,6 +701,7 @@ try {
     await drills(page);
     await plan(page);
     await rest(page);
+    await factors(page, credentials);
     await context.close();
     await withoutScript(credentials);
   }

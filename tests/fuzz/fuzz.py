@@ -74,7 +74,7 @@ class Server:
         self.ask("POST", "/api/v1/invitations/accept", {"token": found[1], "name": "Fuzzed", "password": PASSWORD}, nobody)
         session = self.ask("POST", "/api/v1/sessions", {"email": email, "password": PASSWORD}, nobody)
         signed_in = {"Authorization": "", "Cookie": f"yunwei_session={session['secret']}", "X-CSRF-Token": session["csrf"]}
-        return self.ask("POST", "/api/v1/tokens", {"name": "fuzz"}, signed_in)["secret"]
+        return self.ask("POST", "/api/v1/tokens", {"name": "fuzz", "sensitive": True}, signed_in)["secret"]
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

@@ -1,7 +1,7 @@
 //! Access: who people are, where they belong, and what they may do.
 //!
-//! Tenants, accounts, roles, invitations, passwords, sessions, API tokens,
-//! approvals by a second person, the policies that come with the product, and the [`Authenticator`] that turns a
+//! Tenants, accounts, roles, invitations, passwords, second factors, sessions, API tokens, approvals
+//! by a second person, the policies that come with the product, and the [`Authenticator`] that turns a
 //! token or a cookie into the context in which everything else is done.
 //!
 //! Architecture invariants:
@@ -16,6 +16,7 @@
 pub mod accounts;
 pub mod announcements;
 pub mod approvals;
+pub mod factors;
 pub mod invitations;
 pub mod mail;
 pub mod notices;
@@ -26,7 +27,9 @@ mod prepared;
 pub mod reach;
 pub mod roles;
 mod secret;
+mod sensitive;
 pub mod sessions;
+pub mod sign_in_rules;
 mod sweep;
 pub mod tenants;
 #[cfg(any(test, feature = "testing"))]
@@ -48,6 +51,13 @@ pub use reach::authenticator::{Authenticator, Visitor, wanted_tenant};
 pub use secret::Secret;
 pub use sweep::sweep;
 
+/// Marks what is sensitive, in all rooms, and what is open to those who have yet to enrol a factor, and says
+/// who is asked where a second person is needed.
+#[must_use]
+pub fn guarded(catalogue: gate::Catalogue) -> gate::Catalogue {
+    catalogue.sensitive(sensitive::SENSITIVE).open_to_unenrolled(sign_in_rules::OPEN_TO_UNENROLLED).guarded(&approvals::guard::GUARD)
+}
+
 /// Every action of this room.
 pub fn actions() -> Vec<&'static dyn AnyAction> {
     [
@@ -60,6 +70,8 @@ pub fn actions() -> Vec<&'static dyn AnyAction> {
         roles::actions::ACTIONS,
         passwords::actions::ACTIONS,
         sessions::actions::ACTIONS,
+        factors::actions::ACTIONS,
+        sign_in_rules::actions::ACTIONS,
         tokens::actions::ACTIONS,
     ]
     .concat()

@@ -122,6 +122,7 @@ fn init(tx: &mut Tx<'_>, input: &InitOperator, phc: Option<&str>) -> Result<Oper
         name: "first administrator".to_owned(),
         days: Some(limits::TOKEN_DAYS_MAX),
         roles: None,
+        sensitive: true,
         account: None,
     };
     let NewToken { secret, .. } = make(tx, account.id, id, &wanted)?;

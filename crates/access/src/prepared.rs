@@ -39,7 +39,7 @@ where
     /// Those of both halves, of the decision and of the database.
     pub fn run(&'static self, gate: &Gate, cx: &Cx, input: I) -> Result<O> {
         let digest = audit::digest(&input);
-        match (self.prepare)(gate, cx, input) {
+        match gate.check_proof(cx, self.name).and_then(|()| (self.prepare)(gate, cx, input)) {
             Ok(prepared) => gate.perform(cx, self.name, self.effect, digest, move |tx| (self.run)(tx, &prepared)),
             // Through the gate, so that the refusal is on the record.
             Err(e) if matches!(e.kind(), Kind::Unauthenticated | Kind::Forbidden) => {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// It is never written out again: it serialises, and shows itself in logs, as
 /// `***`, so that neither the audit log's hash of an input nor a stored request
 /// can be used to guess it.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
@@ -53,6 +53,7 @@ impl schemars::JsonSchema for Secret {
 pub(crate) enum Of {
     Token,
     Session,
+    SignIn,
     Link,
 }
 
@@ -61,6 +62,7 @@ impl Of {
         match self {
             Of::Token => "ywt_",
             Of::Session => "yws_",
+            Of::SignIn => "ywi_",
             Of::Link => "ywl_",
         }
     }

@@ -1,4 +1,5 @@
-//! What has run out is deleted: sessions, links in mails, counts of attempts.
+//! What has run out is deleted: sessions, sign-ins half done, factors that
+//! were never confirmed, links in mails, counts of attempts.
 //!
 //! Nothing depends on it being done in time: what has run out is refused
 //! whether or not its row is still there. It keeps the tables small and holds
@@ -19,6 +20,9 @@ pub fn sweep(gate: &Gate) -> Result<()> {
         let unused = now - limits::SESSION_IDLE_SECONDS * 1_000_000;
         conn.execute("DELETE FROM sessions WHERE expires_at <= $1 OR seen_at <= $2", args![now, unused])?;
         conn.execute("DELETE FROM mail_links WHERE expires_at <= $1", args![now])?;
+        conn.execute("DELETE FROM sign_ins WHERE expires_at <= $1", args![now])?;
+        let unconfirmed = now - limits::ENROLMENT_SECONDS * 1_000_000;
+        conn.execute("DELETE FROM factors WHERE active_at IS NULL AND created_at <= $1", args![unconfirmed])?;
         conn.execute(
             "DELETE FROM attempts WHERE last_at < $1",
             args![now - limits::ATTEMPTS_KEPT_SECONDS * 1_000_000],

@@ -7,7 +7,8 @@ use base::Result;
 use base::id::{AccountId, Ids, TenantId};
 use base::time::{Clock, Timestamp};
 use db::{Db, args};
-use gate::{Catalogue, Cx, Gate};
+use gate::keys::Keys;
+use gate::{Catalogue, Cx, Gate, Proof, Strength};
 
 use crate::accounts::{self, Account, AccountState};
 use crate::reach;
@@ -54,13 +55,14 @@ impl House {
     /// Furnishes an empty database, with this room's actions alone.
     pub fn new(db: Db) -> House {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let catalogue = Catalogue::default().actions(&crate::actions()).guarded(&crate::approvals::guard::GUARD);
+        let catalogue = crate::guarded(Catalogue::default().actions(&crate::actions()));
         House::over(Gate::new(db, Clock::fixed(start), Ids::seeded(5), &policies(), catalogue).unwrap())
     }
 
     /// Furnishes an empty database behind a gate that was made elsewhere.
     pub fn over(gate: Gate) -> House {
         let [operator, first, department, second] = [1, 2, 3, 4].map(TenantId);
+        gate.install(std::sync::Arc::new(Keys::of(&[7; 32]).unwrap()));
         let house = House { gate, operator, first, department, second };
         let plan = [
             (operator, None, TenantKind::Operator, vec![operator]),
@@ -132,14 +134,21 @@ impl House {
         self.gate.db().write(move |conn| accounts::store::set_password(conn, account, &phc, now)).unwrap();
     }
 
-    /// The context in which somebody acts, in `wanted` or where they belong.
+    /// The context in which somebody acts, in `wanted` or where they belong, who has just shown a password.
     ///
     /// # Errors
     /// As [`reach::standing`].
     pub fn cx(&self, account: AccountId, wanted: Option<TenantId>) -> Result<Cx> {
+        let proof = Proof {
+            strength: Strength::Password,
+            at: self.gate.now(),
+            has_factor: false,
+            must_enrol: false,
+            for_sensitive: false,
+        };
         self.gate.db().read(move |conn| {
             let standing = reach::standing(conn, account, wanted, None)?;
-            Ok(Cx::new(gate::Actor::Account(account), standing.tenant, standing.scope, standing.roles))
+            Ok(Cx::new(gate::Actor::Account(account), standing.tenant, standing.scope, standing.roles).proven(proof))
         })
     }
 

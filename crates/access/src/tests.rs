@@ -34,7 +34,7 @@ fn samples(house: &House) -> BTreeMap<&'static str, (For, Json)> {
     let owner = house.with_role("owner", house.first);
     let member = house.person("member@example.com", house.first, &["member"]);
     let member_cx = house.cx(member, None).unwrap();
-    let input = CreateToken { name: "ci".to_owned(), days: None, roles: None, account: None };
+    let input = CreateToken { name: "ci".to_owned(), days: None, roles: None, sensitive: false, account: None };
     let token = house.gate.run(&member_cx, &CREATE, input).unwrap().token.id;
     let roles = vec!["viewer".to_owned()];
     let email = "new@example.com".to_owned();
@@ -77,6 +77,16 @@ fn samples(house: &House) -> BTreeMap<&'static str, (For, Json)> {
         ("password.request_reset", (Anybody, json!({"email": "x@example.com"}))),
         ("password.reset", (Anybody, json!({"token": link, "password": "x"}))),
         ("session.open", (Anybody, json!({"email": "x@example.com", "password": "x"}))),
+        ("session.confirm", (Anybody, json!({"ticket": "x", "code": "123456"}))),
+        ("session.step_up", (Oneself, json!({"code": "123456"}))),
+        ("factor.list", (Oneself, json!({}))),
+        ("factor.enrol", (Oneself, json!({}))),
+        ("factor.activate", (Oneself, json!({"factor": "fac_01arz3ndektsv4rrffq69g5fav", "code": "123456"}))),
+        ("factor.remove", (Oneself, json!({"factor": "fac_01arz3ndektsv4rrffq69g5fav"}))),
+        ("factor.reset", (Managers, json!({"account": member, "reason": "seen in person"}))),
+        ("recoveryCode.renew", (Oneself, json!({}))),
+        ("signInRules.get", (Managers, json!({"tenant": first}))),
+        ("signInRules.update", (Managers, json!({"tenant": first, "password_history": 3}))),
         ("session.close", (Oneself, json!({"session": "ses_01arz3ndektsv4rrffq69g5fav"}))),
         ("session.list", (Oneself, json!({}))),
         ("session.close_all", (Oneself, json!({}))),
@@ -120,6 +130,8 @@ fn everything(house: &House) -> Vec<String> {
         "announcements",
         "mail_links",
         "credentials",
+        "factors",
+        "sign_in_rules",
     ];
     let mut out = Vec::new();
     for table in tables {
@@ -131,6 +143,8 @@ fn everything(house: &House) -> Vec<String> {
             "announcements" => "id || CASE WHEN ended_at IS NULL THEN '' ELSE 'ended' END",
             "invitations" => "id || state || CAST(expires_at AS TEXT)",
             "mail_links" => "subject",
+            "factors" => "id || account",
+            "sign_in_rules" => "tenant || factor_roles",
             _ => "account || password",
         };
         let sql = format!("SELECT {columns} FROM {table} ORDER BY 1");
@@ -271,6 +285,8 @@ fn an_owner_manages_what_is_theirs() {
             "role.revoke",
             "person.link",
             "person.unlink",
+            "signInRules.get",
+            "signInRules.update",
             "token.revoke",
             "account.remove",
             "reach.list",

@@ -228,6 +228,8 @@ pub const EXPRESSION_WORK_MAX: u64 = 64 << 20;
 pub const PASSWORD_CHARS_MIN: usize = 12;
 /// Longest password, in bytes.
 pub const PASSWORD_BYTES_MAX: usize = 256;
+/// Most last passwords that a new one can be asked not to be.
+pub const PASSWORD_HISTORY_MAX: u32 = 12;
 /// Passwords that are hashed at one time; each takes 19 MiB.
 pub const PASSWORD_HASHES_MAX: usize = 2;
 /// Passwords that may wait to be hashed before sign-ins are turned away.
@@ -240,6 +242,18 @@ pub const EMAIL_BYTES_MAX: usize = 254;
 pub const SESSION_IDLE_SECONDS: i64 = 60 * 60;
 /// A session ends so long after sign-in, used or not, in seconds.
 pub const SESSION_SECONDS_MAX: i64 = 12 * 60 * 60;
+/// How long a second factor that was shown counts for sensitive actions, in seconds.
+pub const STEP_UP_SECONDS: i64 = 10 * 60;
+/// How long somebody whose password was right may take to show their second factor, in seconds.
+pub const SIGN_IN_SECONDS: i64 = 10 * 60;
+/// Sign-ins of one account that wait for a second factor; the oldest ends when there would be more.
+pub const SIGN_INS_PER_ACCOUNT_MAX: usize = 10;
+/// Second factors of one account.
+pub const FACTORS_PER_ACCOUNT_MAX: usize = 5;
+/// How long a new second factor waits for its first code, in seconds.
+pub const ENROLMENT_SECONDS: i64 = 60 * 60;
+/// Recovery codes of a set.
+pub const RECOVERY_CODES: usize = 10;
 /// Sessions of one account; the oldest ends when there would be more.
 pub const SESSIONS_PER_ACCOUNT_MAX: usize = 20;
 /// API tokens of one account that are in force.

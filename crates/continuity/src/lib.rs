@@ -3,7 +3,6 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`keys`] | sealing: secrets in the database that only the master key beside it opens |
 //! | [`shares`] | the master key on paper: some of its shares bring it back, fewer tell nothing |
 //! | [`control_plane`] | the platform itself: kept at several places, and brought back from one |
 //! | [`alarms`] | what is wrong with copies and drills until somebody sees to it |
@@ -33,7 +32,6 @@ pub mod evidence;
 pub mod exercises;
 pub mod impact;
 pub mod inventory;
-pub mod keys;
 pub mod plan;
 pub mod readings;
 pub mod recoveries;

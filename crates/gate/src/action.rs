@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use base::time::Timestamp;
 use base::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use crate::{Cx, Gate, Guard, Kind, Tx};
+use crate::{Cx, Fresh, Gate, Guard, Kind, Tx, proof};
 
 /// Whether an action changes anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +130,8 @@ pub struct Catalogue {
     actions: BTreeMap<&'static str, &'static dyn AnyAction>,
     kinds: Vec<&'static Kind>,
     guard: Option<&'static Guard>,
+    sensitive: BTreeMap<&'static str, Fresh>,
+    open_to_unenrolled: &'static [&'static str],
 }
 
 impl Catalogue {
@@ -160,6 +163,37 @@ impl Catalogue {
     /// Who is asked, if anybody.
     pub fn guard(&self) -> Option<&'static Guard> {
         self.guard
+    }
+
+    /// Marks actions that give or take control over access and keys: who does them must have shown
+    /// lately who they are, and a token must have been made for them.
+    #[must_use]
+    pub fn sensitive(mut self, actions: &[(&'static str, Fresh)]) -> Self {
+        self.sensitive.extend(actions.iter().copied());
+        self
+    }
+
+    /// Names what somebody may do who must have a second factor and has none yet.
+    #[must_use]
+    pub fn open_to_unenrolled(mut self, actions: &'static [&'static str]) -> Self {
+        self.open_to_unenrolled = actions;
+        self
+    }
+
+    /// Whether the actor has shown enough for the action.
+    pub(crate) fn check_proof(&self, cx: &Cx, action: &str, now: Timestamp) -> Result<()> {
+        if cx.proof().is_some_and(|proof| proof.must_enrol) && !self.open_to_unenrolled.contains(&action) {
+            return Err(Error::forbidden(
+                "factor.required",
+                "your organisation asks for a second factor: enrol one before anything else",
+            ));
+        }
+        self.sensitive.get(action).map_or(Ok(()), |wanted| proof::check(cx, action, *wanted, now))
+    }
+
+    /// The names of the sensitive actions.
+    pub fn sensitive_names(&self) -> impl Iterator<Item = &'static str> {
+        self.sensitive.keys().copied()
     }
 
     /// The registered kinds.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use base::id::{AccountId, HostId, TenantId};
 use db::records::Scope;
 
+use crate::Proof;
+
 /// Who does it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Actor {
@@ -87,6 +89,7 @@ struct Who {
     roles: BTreeSet<String>,
     roles_key: u64,
     session: Option<String>,
+    proof: Option<Proof>,
 }
 
 impl Cx {
@@ -96,7 +99,7 @@ impl Cx {
         let mut hasher = DefaultHasher::new();
         (actor.kind(), &roles).hash(&mut hasher);
         let roles_key = hasher.finish();
-        let who = Arc::new(Who { actor, tenant, scope, roles, roles_key, session: None });
+        let who = Arc::new(Who { actor, tenant, scope, roles, roles_key, session: None, proof: None });
         Cx { who, request: Arc::default(), address: None, reason: Arc::default() }
     }
 
@@ -120,6 +123,13 @@ impl Cx {
     #[must_use]
     pub fn in_session(&self, session: impl Into<String>) -> Self {
         let who = Who { session: Some(session.into()), ..(*self.who).clone() };
+        Cx { who: Arc::new(who), ..self.clone() }
+    }
+
+    /// The same, having shown so much.
+    #[must_use]
+    pub fn proven(&self, proof: Proof) -> Self {
+        let who = Who { proof: Some(proof), ..(*self.who).clone() };
         Cx { who: Arc::new(who), ..self.clone() }
     }
 
@@ -186,6 +196,10 @@ impl Cx {
     /// The session or token.
     pub fn session(&self) -> Option<&str> {
         self.who.session.as_deref()
+    }
+    /// How an account has shown who it is; nothing for those who are no account.
+    pub fn proof(&self) -> Option<&Proof> {
+        self.who.proof.as_ref()
     }
     /// Why, in the actor's words.
     pub fn reason(&self) -> &str {

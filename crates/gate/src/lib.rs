@@ -19,9 +19,11 @@ mod cx;
 mod decide;
 pub mod facts;
 mod guard;
+pub mod keys;
 mod kind;
 mod known;
 pub mod lease;
+mod proof;
 mod run;
 pub mod shape;
 #[cfg(any(test, feature = "testing"))]
@@ -36,5 +38,6 @@ pub use decide::Policies;
 pub use facts::{Fact, RecordFact};
 pub use guard::{Deed, Done, Guard, Object};
 pub use kind::{Kind, Page, StateMachine, Verb, free};
+pub use proof::{Fresh, Proof, Strength};
 pub use run::{Gate, Reactions};
 pub use tx::{Granted, Tx};

@@ -140,6 +140,15 @@ impl Gate {
         Ok(id)
     }
 
+    /// Whether the actor has shown enough of who they are for the action. Asked again when it runs;
+    /// this is for what is slow and comes before.
+    ///
+    /// # Errors
+    /// `Forbidden`: `session.step_up`, `token.not_sensitive`, `factor.required`.
+    pub fn check_proof(&self, cx: &Cx, action: &str) -> Result<()> {
+        self.0.catalogue.check_proof(cx, action, self.now())
+    }
+
     /// Runs an action and waits until its result is durable. Not for async tasks.
     ///
     /// # Errors
@@ -218,7 +227,7 @@ impl Gate {
         let (inner, cx, name, tried) = (self.0.clone(), cx.clone(), name.to_owned(), tried.clone());
         move |conn| {
             let mut tx = Tx::new(conn.reborrow(), &cx, &inner, inner.clock.now());
-            inner.open(&cx, &name)?;
+            inner.open(&cx, &name, tx.now)?;
             work(&mut tx).inspect_err(|_| tried.note(&tx.touched))
         }
     }
@@ -238,7 +247,7 @@ impl Gate {
         move |conn| {
             let now = inner.clock.now();
             let mut tx = Tx::new(conn.reborrow(), &cx, &inner, now);
-            inner.open(&cx, &name)?;
+            inner.open(&cx, &name, now)?;
             let value = work(&mut tx).inspect_err(|_| tried.note(&tx.touched))?;
             inner.guarded(&mut tx, &name, effect).inspect_err(|_| tried.note(&tx.touched))?;
             let after = std::mem::take(&mut tx.after);
@@ -347,9 +356,15 @@ fn finish<O>((value, after): (O, Vec<After>)) -> O {
 }
 
 impl Inner {
+    /// Whether the actor may do this at all, and has shown enough of who they are.
+    pub(crate) fn open(&self, cx: &Cx, name: &str, now: Timestamp) -> Result<()> {
+        self.permitted(cx, name)?;
+        self.catalogue.check_proof(cx, name, now)
+    }
+
     /// The first decision: may the actor do this at all, in the acting tenant?
     /// An action that only makes sense on objects below decides again on each.
-    pub(crate) fn open(&self, cx: &Cx, name: &str) -> Result<()> {
+    pub(crate) fn permitted(&self, cx: &Cx, name: &str) -> Result<()> {
         self.policies.decide(cx, name, "tenant", Class::Internal, Relation::Own)
     }
 

@@ -110,6 +110,7 @@ pub(crate) struct TokenRow {
     pub created: Timestamp,
     pub last_used: Option<Timestamp>,
     pub expires: Option<Timestamp>,
+    pub sensitive: bool,
 }
 
 /// Keys for programs.
@@ -132,6 +133,7 @@ pub(crate) struct SessionRow {
     pub address: String,
     pub started: Timestamp,
     pub last: Timestamp,
+    pub strength: &'static str,
     pub this: bool,
 }
 
@@ -425,6 +427,7 @@ async fn tokens_page(s: &Signed, secret: Option<String>, wrong: &[(&str, String)
         created: k.created_at,
         last_used: k.used_at,
         expires: k.expires_at,
+        sensitive: k.sensitive,
     });
     let rows = rows.collect();
     let told = |field: Field| match wrong.iter().find(|(name, _)| *name == field.name) {
@@ -441,6 +444,7 @@ async fn tokens_page(s: &Signed, secret: Option<String>, wrong: &[(&str, String)
     let fields = vec![
         told(Field::line("name", t.account.token_name, given).hint(t.account.token_name_hint)),
         told(Field::select("days", t.account.token_expires, choices.collect())),
+        Field::check("sensitive", t.factors.sensitive, t.factors.sensitive_text, s.visit.form.has("sensitive")),
     ];
     let summary = Summary::gather(t.frame.form_wrong, &fields.iter().collect::<Vec<_>>(), general);
     let status = if summary.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
@@ -462,6 +466,7 @@ pub(crate) async fn token_create(s: Signed) -> Answer {
         name: form.get("name").to_owned(),
         days: form.get("days").parse().ok(),
         roles: None,
+        sensitive: form.has("sensitive"),
         account: None,
     };
     match s.call(&tokens::CREATE, input).await {
@@ -517,6 +522,7 @@ pub(crate) async fn sessions_list(s: Signed) -> Answer {
             address: one.address,
             started: one.created_at,
             last: one.seen_at,
+            strength: crate::factors::strength_words(s.p(), one.strength),
             this: one.current,
         })
         .collect();

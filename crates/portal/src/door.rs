@@ -10,11 +10,12 @@ use crate::visit::{Answer, Anybody, Visit, done};
 use access::Secret;
 use access::invitations::actions as invitations;
 use access::passwords::actions as passwords;
-use access::sessions::actions::{self as sessions, OpenSession};
+use access::sessions::actions::{self as sessions, OpenSession, Opened, SignedIn};
+use access::sessions::confirm::{CONFIRM, ConfirmSession};
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use base::{Error, Kind};
+use base::{Error, Kind, limits};
 
 /// Sign-in.
 #[derive(Template)]
@@ -120,12 +121,12 @@ pub(crate) async fn sign_in(portal: Portal, Anybody(visit): Anybody) -> Answer {
         None => portal.stranger(&visit)?,
     };
     match sessions::OPEN.call(&portal.gate, &cx, input).await {
-        Ok(signed_in) => {
-            let mut response = Redirect::to(&next(&visit)).into_response();
-            let cookie = access::sessions::cookie::set(&signed_in.secret, portal.tls);
-            if let Ok(value) = HeaderValue::from_str(&cookie) {
-                response.headers_mut().append(header::SET_COOKIE, value);
-            }
+        Ok(Opened::SignedIn(signed_in)) => Ok(let_in(&portal, &visit, &signed_in)),
+        Ok(Opened::FactorNeeded(needed)) => {
+            let to = format!("/sign-in/code?next={}", crate::http::encode(&next(&visit)));
+            let mut response = Redirect::to(&to).into_response();
+            let kept = portal.cookie(portal.sign_in_cookie(), &needed.ticket, Some(limits::SIGN_IN_SECONDS));
+            add_cookie(&mut response, &kept);
             Ok(response)
         }
         Err(error) => {
@@ -143,6 +144,77 @@ pub(crate) async fn sign_in(portal: Portal, Anybody(visit): Anybody) -> Answer {
             };
             Ok(sign_in_page(&visit, &words, [email, password], status))
         }
+    }
+}
+
+/// A browser that is signed in from now on.
+fn let_in(portal: &Portal, visit: &Visit, signed_in: &SignedIn) -> Response {
+    let mut response = Redirect::to(&next(visit)).into_response();
+    add_cookie(&mut response, &access::sessions::cookie::set(&signed_in.secret, portal.tls));
+    response
+}
+
+fn add_cookie(response: &mut Response, cookie: &str) {
+    if let Ok(value) = HeaderValue::from_str(cookie) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+}
+
+fn code_page(visit: &Visit, wrong: &str, status: StatusCode) -> Response {
+    let (p, f) = (&visit.page, &visit.page.t.factors);
+    let field = crate::factors::code_field(p, "code").error(wrong).focus();
+    let form = DoorForm {
+        p,
+        title: f.sign_in_title.into(),
+        body: f.sign_in_body.into(),
+        summary: Summary::gather(p.t.frame.form_wrong, &[&field], ""),
+        action: "/sign-in/code".into(),
+        hidden: vec![("next", next(visit))],
+        fields: vec![field],
+        button: f.sign_in_go,
+    };
+    show(status, &form)
+}
+
+/// `GET /sign-in/code`: the second step.
+pub(crate) async fn code_form(Anybody(visit): Anybody) -> Response {
+    match visit.sign_in {
+        Some(_) => code_page(&visit, "", StatusCode::OK),
+        None => Redirect::to("/sign-in").into_response(),
+    }
+}
+
+/// `POST /sign-in/code`
+pub(crate) async fn code(portal: Portal, Anybody(visit): Anybody) -> Answer {
+    let f = &visit.page.t.factors;
+    let forget = portal.cookie(portal.sign_in_cookie(), "", Some(0));
+    let Some(ticket) = visit.sign_in.clone() else { return Ok(done(&portal, "/sign-in", "sign-in-over")) };
+    if visit.form.get("code").is_empty() {
+        return Ok(code_page(&visit, visit.page.t.errors.field_required, StatusCode::UNPROCESSABLE_ENTITY));
+    }
+    let cx = match &visit.cx {
+        Some(cx) => cx.clone(),
+        None => portal.stranger(&visit)?,
+    };
+    let input = ConfirmSession { ticket, code: Secret::new(visit.form.get("code")) };
+    match CONFIRM.call(&portal.gate, &cx, input).await {
+        Ok(signed_in) => {
+            let mut response = let_in(&portal, &visit, &signed_in);
+            add_cookie(&mut response, &forget);
+            Ok(response)
+        }
+        Err(error) if error.code() == "session.sign_in_over" => {
+            let mut response = done(&portal, "/sign-in", "sign-in-over");
+            add_cookie(&mut response, &forget);
+            Ok(response)
+        }
+        Err(error) if error.kind() == Kind::Unauthenticated => Ok(code_page(&visit, f.wrong, StatusCode::UNAUTHORIZED)),
+        Err(error) if error.kind() == Kind::Throttled => {
+            let seconds = error.wait().map_or(60, |wait| i64::try_from(wait.as_secs().max(1)).unwrap_or(60));
+            let words = visit.page.with(f.slow, visit.page.span(seconds));
+            Ok(code_page(&visit, &words, StatusCode::TOO_MANY_REQUESTS))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

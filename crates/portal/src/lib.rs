@@ -27,6 +27,7 @@ mod design;
 mod door;
 mod drills;
 mod errors;
+mod factors;
 mod files;
 mod flows;
 mod fmt;
@@ -54,6 +55,7 @@ mod restoring;
 mod search;
 mod services;
 mod start;
+mod step_up;
 mod ui;
 mod uploads;
 mod visit;
@@ -110,6 +112,11 @@ impl Portal {
     /// The name of the cookie that forms are bound to before there is a session.
     fn visit_cookie(&self) -> &'static str {
         if self.tls { "__Host-yunwei_visit" } else { "yunwei_visit" }
+    }
+
+    /// The name of the cookie of a sign-in that waits for its second factor.
+    fn sign_in_cookie(&self) -> &'static str {
+        if self.tls { "__Host-yunwei_sign_in" } else { "yunwei_sign_in" }
     }
 
     /// A `Set-Cookie` for a cookie of ours that only the portal reads.
@@ -198,6 +205,7 @@ pub fn legible(portal: Portal, everything: Router) -> Router {
 fn door_routes() -> Router<Portal> {
     Router::new()
         .route("/sign-in", get(door::sign_in_form).post(door::sign_in))
+        .route("/sign-in/code", get(door::code_form).post(door::code))
         .route("/sign-out", post(door::sign_out))
         .route("/invitation", get(door::invitation).post(door::accept_invitation))
         .route("/forgotten", get(door::forgotten_form).post(door::forgotten))
@@ -314,6 +322,8 @@ fn account_routes() -> Router<Portal> {
         .route("/members/invitations/{id}/withdraw", post(account::withdraw))
         .route("/members/{id}/role", get(account::role_form).post(account::role))
         .route("/members/{id}/remove", get(account::ask_remove).post(account::remove))
+        .route("/members/{id}/factors", get(factors::ask_reset).post(factors::reset))
+        .route("/sign-in-rules", get(factors::rules_form).post(factors::set_rules))
         .route("/activity", get(audit::activity))
         .route("/account", get(profile::overview).post(profile::save))
         .route("/account/password", post(profile::password))
@@ -322,6 +332,11 @@ fn account_routes() -> Router<Portal> {
         .route("/webhooks/{id}/end", get(webhooks::ask_end).post(webhooks::end))
         .route("/webhooks/{id}/deliveries/{delivery}/retry", post(webhooks::retry))
         .route("/search", get(search::page))
+        .route("/account/factors", get(factors::list).post(factors::enrol))
+        .route("/account/factors/recovery-codes", post(factors::renew))
+        .route("/account/factors/{id}/activate", post(factors::activate))
+        .route("/account/factors/{id}/remove", get(factors::ask_remove).post(factors::remove))
+        .route("/account/step-up", post(step_up::confirmed))
         .route("/account/tokens", get(account::tokens_list).post(account::token_create))
         .route("/account/tokens/{id}/revoke", get(account::ask_revoke).post(account::revoke))
         .route("/account/sessions", get(account::sessions_list))

@@ -45,6 +45,11 @@ async fn page(s: &Signed, wrong: &[(&str, String)], general: &str) -> Answer {
         told(wrong, password("password", t.door.new_password, "new-password").hint(t.door.password_hint)),
         told(wrong, password("again", t.door.repeat_password, "new-password")),
     ];
+    let mut secrets = secrets;
+    // A form that brings passwords brings the code along: it is not carried through another page.
+    if s.cx.proof().is_some_and(|proof| !proof.is_fresh(gate::Fresh::Factor, p.now)) {
+        secrets.push(crate::step_up::field(&s.visit));
+    }
     let all: Vec<&Field> = about.iter().chain(&secrets).collect();
     let summary = Summary::gather(t.frame.form_wrong, &all, general);
     let status = if summary.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };

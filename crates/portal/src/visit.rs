@@ -17,7 +17,7 @@ use crate::http::{self, Form, cookie};
 use crate::i18n::{Lang, Messages};
 use crate::page::{Page, Theme, Who};
 use crate::ui::{Notice, Tone};
-use crate::uploads;
+use crate::{step_up, uploads};
 use access::Secret;
 use access::approvals::guard::REQUIRED;
 use axum::body::{Body, to_bytes};
@@ -45,6 +45,8 @@ pub(crate) struct Visit {
     pub cx: Option<Cx>,
     /// The secret of their session.
     session: Option<Secret>,
+    /// The ticket of a sign-in that waits for its second factor.
+    pub sign_in: Option<Secret>,
     pub query: Form,
     /// The submitted form; empty for GET.
     pub form: Form,
@@ -135,10 +137,17 @@ impl FromRequestParts<Portal> for Signed {
         let visit = parts.extensions.get::<Arc<Visit>>().cloned();
         let visit = visit.ok_or_else(|| StatusCode::INTERNAL_SERVER_ERROR.into_response())?;
         match visit.cx.clone() {
+            Some(cx) if must_enrol(&cx, parts.uri.path()) => Err(Redirect::to("/account/factors").into_response()),
             Some(cx) => Ok(Self { portal: Portal { tls: visit.secure, ..portal.clone() }, cx, visit }),
             None => Err(knock(&parts.method, &visit.page)),
         }
     }
+}
+
+/// Whether the visitor has to enrol a second factor first. The gate holds them to it; this leads them there.
+fn must_enrol(cx: &Cx, path: &str) -> bool {
+    let leads = path.starts_with("/account/factors") || path == "/account/step-up";
+    !leads && cx.proof().is_some_and(|proof| proof.must_enrol)
 }
 
 /// Sends somebody unknown to the door, and lets them come back to this page.
@@ -170,20 +179,32 @@ pub(crate) async fn layer(portal: Portal, request: Request, next: Next) -> Respo
         Method::POST => (submitted(&parts, body, &visit.page.csrf).await, Body::empty()),
         _ => (Ok(Form::default()), Body::empty()),
     };
-    let (page, needs) = (visit.page.clone(), visit.needs.clone());
-    let mut response = match read {
+    let asked = match read {
         Ok(form) => {
             visit.form = form;
-            parts.extensions.insert(Arc::new(visit));
+            shown_anew(&portal, &mut visit).await
+        }
+        Err(error) => Err(error),
+    };
+    let (visit, method) = (Arc::new(visit), parts.method.clone());
+    let mut response = match asked {
+        Ok(()) => {
+            parts.extensions.insert(visit.clone());
             next.run(Request::from_parts(parts, body)).await
         }
         Err(error) => Oops(error).into_response(),
     };
     if let Some(Oops(error)) = response.extensions_mut().remove::<Oops>() {
-        let needs = needs.lock().unwrap_or_else(PoisonError::into_inner).take();
-        response = match needs.filter(|_| error.code() == REQUIRED) {
-            Some((action, input)) => approvals::ask_page(&page, action, &input, approvals::reason(&page, ""), ""),
-            None => errors::page(&page, &error),
+        let needs = visit.needs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        response = match (error.code(), needs) {
+            (REQUIRED, Some((action, input))) => {
+                approvals::ask_page(&visit.page, action, &input, approvals::reason(&visit.page, ""), "")
+            }
+            (step_up::WANTED, _) => step_up::page(&visit, &method, None),
+            _ if visit.form.has(step_up::FIELD) && step_up::is_wrong(&error) => {
+                step_up::page(&visit, &method, Some(&error))
+            }
+            _ => errors::page(&visit.page, &error),
         };
     }
     let headers = response.headers_mut();
@@ -194,6 +215,20 @@ pub(crate) async fn layer(portal: Portal, request: Request, next: Next) -> Respo
     }
     protect(headers);
     response
+}
+
+/// Takes what a form brings to show anew who the visitor is, so that its handler runs as them.
+async fn shown_anew(portal: &Portal, visit: &mut Visit) -> base::Result<()> {
+    if !visit.form.has(step_up::FIELD) || visit.cx.is_none() {
+        return Ok(());
+    }
+    step_up::answer(portal, visit).await?;
+    if let Some(secret) = &visit.session
+        && let Some((cx, ..)) = portal.recognise(secret.reveal(), &visit.page.request_id, visit.address).await
+    {
+        visit.cx = Some(cx);
+    }
+    Ok(())
 }
 
 const YEAR: i64 = 365 * 86_400;
@@ -239,7 +274,9 @@ async fn look(portal: &Portal, parts: &Parts, query: Form) -> Visit {
     let notice = cookie(cookies, "yunwei_flash").and_then(|code| flash(page.t, code));
     let page = Page { csrf, notice, ..page };
     let session = secret.map(Secret::new);
-    Visit { page, cx, session, query, form: Form::default(), agent, address, secure: portal.tls, needs: Arc::default() }
+    let sign_in = cookie(cookies, portal.sign_in_cookie()).filter(|v| !v.is_empty()).map(Secret::new);
+    let (form, needs, secure) = (Form::default(), Arc::default(), portal.tls);
+    Visit { page, cx, session, sign_in, query, form, agent, address, secure, needs }
 }
 
 /// A page without forms, in the language and the theme that the request asks for.
@@ -381,6 +418,11 @@ fn flash(t: &'static Messages, code: &str) -> Option<Notice> {
         "decided" => t.operator.decided,
         "host-changed" => t.operator.host_changed,
         "job-decided" => t.operator.job_decided,
+        "factor-activated" => t.factors.activated_ok,
+        "factor-removed" => t.factors.removed_ok,
+        "factors-reset" => t.factors.reset_ok,
+        "stepped-up" => t.factors.confirmed,
+        "sign-in-over" => return Some(Notice::new(Tone::Info, "", t.factors.over)),
         "password-changed" => t.account.password_changed,
         "delivery-again" => t.webhooks.again_ok,
         "webhook-ended" => t.webhooks.ended,

@@ -7,9 +7,9 @@ use base::id::Ids;
 use base::time::Clock;
 use base::{Error, Result};
 use continuity::control_plane::Installation;
-use continuity::keys::Keys;
 use db::{Db, Location};
 use durable::{Engine, Registry};
+use gate::keys::Keys;
 use gate::{Catalogue, Gate};
 use resources::ca::Ca;
 use resources::door::Door;
@@ -20,7 +20,7 @@ use crate::reactions;
 
 /// Everything that can be done, and every kind of record.
 pub fn catalogue() -> Catalogue {
-    Catalogue::default()
+    access::guarded(Catalogue::default())
         .actions(&durable::actions())
         .actions(&access::actions())
         .actions(commerce::ACTIONS)
@@ -45,7 +45,6 @@ pub fn catalogue() -> Catalogue {
         .kinds(resources::KINDS)
         .kinds(provisioning::KINDS)
         .kinds(billing::KINDS)
-        .guarded(&access::approvals::guard::GUARD)
 }
 
 /// The data directory: what lies where.

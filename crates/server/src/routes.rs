@@ -3,7 +3,10 @@
 //! TM Forum's routes follow from the registered kinds, the portal's pages are
 //! its own. A path's `{parameter}` is the field of that name in the action's input.
 
-use access::{accounts, announcements, approvals, invitations, passwords, roles, sessions, tenants, tokens};
+use access::{
+    accounts, announcements, approvals, factors, invitations, passwords, roles, sessions, sign_in_rules, tenants,
+    tokens,
+};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -39,9 +42,16 @@ pub static ROUTES: &[Route] = &[
     // Who I am, and how I get in.
     Route::get("/whoami", &sessions::actions::DESCRIBE),
     Route::post("/sessions", &sessions::actions::OPEN).with_secret().open(),
+    Route::post("/sessions/confirm", &sessions::confirm::CONFIRM).with_secret().open(),
+    Route::act("/sessions/step-up", &sessions::confirm::STEP_UP),
     Route::get("/sessions", &sessions::actions::LIST),
     Route::act("/sessions/close", &sessions::actions::CLOSE),
     Route::act("/sessions/close-all", &sessions::actions::CLOSE_ALL),
+    Route::get("/factors", &factors::actions::LIST),
+    Route::post("/factors", &factors::actions::ENROL).with_secret(),
+    Route::act("/factors/{factor}/activate", &factors::actions::ACTIVATE).with_secret(),
+    Route::act("/factors/{factor}/remove", &factors::actions::REMOVE),
+    Route::act("/recovery-codes/renew", &factors::actions::RENEW).with_secret(),
     Route::post("/tokens", &tokens::actions::CREATE).with_secret(),
     Route::get("/tokens", &tokens::actions::LIST),
     Route::act("/tokens/{token}/revoke", &tokens::actions::REVOKE),
@@ -61,6 +71,9 @@ pub static ROUTES: &[Route] = &[
     Route::act("/accounts/{account}/suspend", &accounts::actions::SUSPEND),
     Route::act("/accounts/{account}/resume", &accounts::actions::RESUME),
     Route::act("/accounts/{account}/remove", &accounts::actions::REMOVE),
+    Route::act("/accounts/{account}/reset-factors", &factors::actions::RESET),
+    Route::get("/sign-in-rules", &sign_in_rules::actions::GET),
+    Route::patch("/sign-in-rules", &sign_in_rules::actions::UPDATE),
     Route::act("/accounts/{account}/grant", &roles::actions::GRANT),
     Route::act("/accounts/{account}/revoke", &roles::actions::REVOKE),
     Route::get("/reach", &roles::actions::REACH),

@@ -146,3 +146,14 @@ fn identifiers_in_examples_are_such_as_there_are() {
     }
     walk(&Cli::command(), &prefixes());
 }
+
+#[test]
+fn what_is_sensitive_and_what_the_unenrolled_may_are_actions_that_exist() {
+    let catalogue = server::app::catalogue();
+    let names = catalogue.names();
+    let marked: Vec<&str> = catalogue.sensitive_names().collect();
+    assert!(marked.len() > 10, "{marked:?}");
+    for name in marked.iter().chain(access::sign_in_rules::OPEN_TO_UNENROLLED) {
+        assert!(names.iter().any(|known| known == name), "{name} is no action");
+    }
+}

@@ -67,7 +67,7 @@ pub fn sign_in(nobody: &Api, email: &str) -> Outcome<Api> {
     )?;
     let cookie = format!("yunwei_session={}", word(&session, "/secret")?);
     let csrf = word(&session, "/csrf")?;
-    let body = serde_json::to_vec(&json!({ "name": "demo" }))?;
+    let body = serde_json::to_vec(&json!({ "name": "demo", "sensitive": true }))?;
     let headers = [("content-type", "application/json"), ("cookie", cookie.as_str()), ("x-csrf-token", csrf.as_str())];
     let made = nobody.send("POST", "/api/v1/tokens", &headers, Some(&body))?;
     if made.status != 201 {

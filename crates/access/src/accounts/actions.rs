@@ -235,7 +235,7 @@ fn seen_through(tx: &mut Tx<'_>, account: &Account) -> Result<TenantId> {
 }
 
 /// Reads an account for a change that concerns it everywhere: only its home may.
-fn load_at_home(tx: &mut Tx<'_>, action: &str, id: AccountId) -> Result<Granted<Account>> {
+pub(crate) fn load_at_home(tx: &mut Tx<'_>, action: &str, id: AccountId) -> Result<Granted<Account>> {
     let account = load(tx, action, id)?;
     let at_home = matches!(tx.cx().relation(account.home), Relation::Own | Relation::Below);
     if !at_home && tx.cx().account() != Some(id) {

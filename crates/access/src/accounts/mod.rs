@@ -12,7 +12,7 @@
 //!
 //! Invariants:
 //! - one account per mail address, among those that have not left (index `accounts_by_email`);
-//! - who has left has no role, no session, no password, no token in force
+//! - who has left has no role, no session, no password, no second factor, no token in force
 //!   (`store::leave`, test `leaving_loses_everything_at_once`).
 //!
 //! Not here: how one joins (`invitations`), what one may do (`roles`, `policies`).
@@ -72,6 +72,16 @@ pub struct Account {
 pub fn called(conn: &mut Conn<'_>, id: &str) -> Result<Option<String>> {
     let Ok(id) = id.parse::<AccountId>() else { return Ok(None) };
     Ok(store::find(conn, id)?.map(|account| account.name))
+}
+
+/// The account with that mail address, for the platform's own command line.
+///
+/// # Errors
+/// `Invalid` where it is no address; `NotFound` (`account.not_found`); those of the database.
+pub fn with_email(conn: &mut Conn<'_>, email: &str) -> Result<Account> {
+    let key = crate::text::email(email)?.key;
+    store::by_email(conn, &key)?
+        .ok_or_else(|| base::Error::not_found("account.not_found", "there is no account with that mail address"))
 }
 
 /// An account and the roles it holds in one tenant.

@@ -113,7 +113,11 @@ pub(crate) fn leave(conn: &mut Conn<'_>, account: &mut Account, at: Timestamp) -
     update(conn, account)?;
     conn.execute("DELETE FROM role_grants WHERE account = $1", args![account.id])?;
     conn.execute("DELETE FROM sessions WHERE account = $1", args![account.id])?;
+    conn.execute("DELETE FROM sign_ins WHERE account = $1", args![account.id])?;
+    conn.execute("DELETE FROM recovery_codes WHERE account = $1", args![account.id])?;
+    conn.execute("DELETE FROM factors WHERE account = $1", args![account.id])?;
     conn.execute("DELETE FROM credentials WHERE account = $1", args![account.id])?;
+    conn.execute("DELETE FROM former_passwords WHERE account = $1", args![account.id])?;
     conn.execute("DELETE FROM mail_links WHERE purpose = 'reset' AND subject = $1", args![account.id])?;
     conn.execute(
         "UPDATE api_tokens SET revoked_at = $2 WHERE account = $1 AND revoked_at IS NULL",

@@ -11,7 +11,7 @@ use crate::tokens::actions::{CREATE, CreateToken};
 use crate::{Secret, operator};
 
 fn token(name: &str) -> CreateToken {
-    CreateToken { name: name.to_owned(), days: None, roles: None, account: None }
+    CreateToken { name: name.to_owned(), days: None, roles: None, sensitive: false, account: None }
 }
 
 fn sign_in(email: &str) -> OpenSession {
@@ -27,6 +27,7 @@ fn leaving_loses_everything_at_once() {
         let leaver = house.person("mei@example.com", house.first, &["member", "billing-viewer"]);
         house.set_password(leaver);
         let session = OPEN.run(gate, &gate::Cx::nobody(house.operator), sign_in("mei@example.com")).unwrap();
+        let session = session.signed_in().unwrap();
         let token = gate.run(&house.cx(leaver, None).unwrap(), &CREATE, token("ci")).unwrap();
         for secret in [&session.secret, &token.secret] {
             assert_eq!(auth.recognise(secret, None).unwrap().cx.account(), Some(leaver), "{engine}");

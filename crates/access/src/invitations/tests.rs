@@ -49,7 +49,8 @@ fn somebody_new_joins_with_a_password_of_their_own() {
             password: Secret::new(PASSWORD),
             user_agent: String::new(),
         };
-        assert_eq!(OPEN.run(&house.gate, &Cx::nobody(house.operator), sign_in).unwrap().account.id, joined.account);
+        let opened = OPEN.run(&house.gate, &Cx::nobody(house.operator), sign_in).unwrap();
+        assert_eq!(opened.signed_in().unwrap().account.id, joined.account);
         let cx = house.cx(joined.account, None).unwrap();
         assert!(cx.tenant() == house.first && cx.has_role("member") && cx.has_role("viewer") && cx.roles().len() == 2);
         assert_eq!(accept(&house, &link, Some(PASSWORD)).unwrap_err().code(), "link.void");

@@ -4,7 +4,7 @@ use base::id::AccountId;
 use base::time::Timestamp;
 use base::{Error, Result};
 use db::Conn;
-use gate::{AnyAction, Effect};
+use gate::{AnyAction, Effect, Gate, Tx};
 use serde::{Deserialize, Serialize};
 
 use super::attempts::{self, Subjects};
@@ -14,7 +14,7 @@ use crate::invitations::actions::LinkToken;
 use crate::mail::{self, Errand, links};
 use crate::prepared::Prepared;
 use crate::secret::Secret;
-use crate::{Fact, reach, sessions, text, tokens};
+use crate::{Fact, reach, sessions, sign_in_rules, text, tokens};
 
 /// All of them.
 pub static ACTIONS: &[&dyn AnyAction] = &[&CHANGE, &REQUEST_RESET, &RESET];
@@ -48,6 +48,37 @@ pub struct PasswordSet {
     pub sessions_closed: u64,
 }
 
+/// Refuses a password that is one of the last ones, as many as the rules that the account meets say.
+fn not_used_before(gate: &Gate, account: AccountId, password: &Secret) -> Result<()> {
+    let last = gate.db().read(move |conn| {
+        let many = sign_in_rules::of_account(conn, account)?.limits.password_history;
+        let mut last = sign_in_rules::store::former(conn, account, many.saturating_sub(1))?;
+        if many > 0 {
+            last.extend(accounts::store::password(conn, account)?);
+        }
+        Ok(last)
+    })?;
+    for kept in &last {
+        if hashing::verify(password.reveal(), Some(kept))? {
+            return Err(Error::invalid("password.used_before", "you have used that password before; choose another")
+                .at("password"));
+        }
+    }
+    Ok(())
+}
+
+/// Sets a new password, and keeps the one before as far as a rule asks that it is not used again.
+fn replace(tx: &mut Tx<'_>, account: AccountId, phc: &str) -> Result<()> {
+    let now = tx.now;
+    let many = sign_in_rules::of_account(tx, account)?.limits.password_history;
+    if many > 1
+        && let Some(before) = accounts::store::password(tx, account)?
+    {
+        sign_in_rules::store::keep_former(tx, account, &before, many - 1, now)?;
+    }
+    accounts::store::set_password(tx, account, phc, now)
+}
+
 /// Changes one's own password; ends all other sessions.
 pub static CHANGE: Prepared<ChangePassword, Hashed, PasswordSet> = Prepared {
     name: "password.change",
@@ -77,15 +108,15 @@ pub static CHANGE: Prepared<ChangePassword, Hashed, PasswordSet> = Prepared {
             }
         }
         strength::check(input.password.reveal(), &[&account.email, &account.name])?;
+        not_used_before(gate, id, &input.password)?;
         Ok(Hashed { account: id, phc: hashing::hash(input.password.reveal())?, before, subjects })
     },
     run: |tx, hashed| {
         if accounts::store::password(tx, hashed.account)? != hashed.before {
             return Err(Error::contended("password.changed", "the password has been changed meanwhile; try again"));
         }
-        let now = tx.now;
         attempts::forgive(tx, &hashed.subjects)?;
-        accounts::store::set_password(tx, hashed.account, &hashed.phc, now)?;
+        replace(tx, hashed.account, &hashed.phc)?;
         let here = tx.cx().session().and_then(|text| text.parse().ok());
         let sessions_closed = sessions::store::delete_all(tx, hashed.account, here)?;
         links::delete_all(tx, links::RESET, &hashed.account.to_string())?;
@@ -163,13 +194,14 @@ pub static RESET: Prepared<ResetPassword, Reset, PasswordSet> = Prepared {
         let (token, now) = (input.token.clone(), gate.now());
         let account = gate.db().read(move |conn| behind(conn, &token, now))?;
         strength::check(input.password.reveal(), &[&account.email, &account.name])?;
+        not_used_before(gate, account.id, &input.password)?;
         Ok(Reset { link: LinkToken { token: input.token }, phc: hashing::hash(input.password.reveal())? })
     },
     run: |tx, reset| {
         let now = tx.now;
         let account = behind(tx, &reset.link.token, now)?;
         links::delete_all(tx, links::RESET, &account.id.to_string())?;
-        accounts::store::set_password(tx, account.id, &reset.phc, now)?;
+        replace(tx, account.id, &reset.phc)?;
         let sessions_closed = sessions::store::delete_all(tx, account.id, None)?;
         reach::changed(tx);
         tx.touch("account", &account.id.to_string(), account.home, 0);

@@ -3,12 +3,13 @@
 //!
 //! A stranger's guesses make the stranger's address wait, not the account: the
 //! person signs in from elsewhere undisturbed. (Guesses spread over very many
-//! addresses are met by what the password must be; a limit per account that
-//! cannot be used to lock somebody out comes with second factors.)
+//! addresses are met by what the password must be, and by second factors: codes
+//! are counted per account, which only who has the password can use up.)
 
 use std::time::Duration;
 
 use base::address::household;
+use base::id::AccountId;
 use base::time::{Timestamp, micros};
 use base::{Error, Result, limits};
 use db::{Conn, args};
@@ -31,6 +32,12 @@ impl Subjects {
             pair: secret::hash(&format!("{what}\n{network}\n{email_key}")),
             address: secret::hash(&format!("{what}\n{network}")),
         }
+    }
+
+    /// For codes of an account, from wherever: who tries them has shown the password before.
+    pub(crate) fn of_codes(account: AccountId, cx: &Cx) -> Self {
+        let network = cx.address().map_or_else(|| "here".to_owned(), |address| household(address).to_string());
+        Subjects { pair: secret::hash(&format!("code\n{account}")), address: secret::hash(&format!("code\n{network}")) }
     }
 }
 

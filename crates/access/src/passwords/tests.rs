@@ -74,7 +74,7 @@ fn a_hash_is_argon2id_with_its_own_salt_and_opens_for_its_password_alone() {
 
 fn sign_in(house: &House, email: &str, password: &str) -> base::Result<crate::sessions::actions::SignedIn> {
     let input = OpenSession { email: email.to_owned(), password: Secret::new(password), user_agent: String::new() };
-    OPEN.run(&house.gate, &Cx::nobody(house.operator), input)
+    OPEN.run(&house.gate, &Cx::nobody(house.operator), input).map(|opened| opened.signed_in().unwrap())
 }
 
 #[test]

@@ -17,12 +17,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use db::Conn;
 use futures_util::future::BoxFuture;
-use gate::{Actor, Cx, Gate};
+use gate::{Actor, Cx, Gate, Proof, Strength};
 
 use super::{generation, idle_end, is_alive, standing};
 use crate::secret::{self, Of};
 use crate::sessions::{self, SessionId, cookie};
-use crate::tokens;
+use crate::{factors, sign_in_rules, tokens};
 
 /// In which tenant a request is to act.
 pub const TENANT_HEADER: &str = "x-yunwei-tenant";
@@ -231,7 +231,7 @@ fn key(of: Of, text: &str, wanted: Option<TenantId>) -> Result<Key> {
     }
     Err(match of {
         Of::Session => no_session(),
-        Of::Token | Of::Link => unknown_token(),
+        Of::Token | Of::SignIn | Of::Link => unknown_token(),
     })
 }
 
@@ -245,7 +245,7 @@ fn look_up(
 ) -> Result<(Known, Noted)> {
     match of {
         Of::Session => look_up_session(conn, hash, wanted, now, generation),
-        Of::Token | Of::Link => look_up_token(conn, hash, wanted, now, generation),
+        Of::Token | Of::SignIn | Of::Link => look_up_token(conn, hash, wanted, now, generation),
     }
 }
 
@@ -266,7 +266,14 @@ fn look_up_token(
     }
     let standing = standing(conn, token.account, wanted, Some(&token))?;
     let cx = Cx::new(Actor::Account(token.account), standing.tenant, standing.scope, standing.roles)
-        .in_session(token.id.to_string());
+        .in_session(token.id.to_string())
+        .proven(Proof {
+            strength: Strength::Token,
+            at: token.created_at,
+            has_factor: factors::store::has_active(conn, token.account)?,
+            must_enrol: false,
+            for_sensitive: token.sensitive,
+        });
     let visitor = Visitor { cx, session: None, csrf: "".into() };
     let ends = token.expires_at.map_or(i64::MAX, micros);
     let noted = if token.used_at.is_some_and(|at| micros(now) - micros(at) < NOTED_EVERY) {
@@ -284,8 +291,12 @@ fn look_up_session(
     now: Timestamp,
     generation: u64,
 ) -> Result<(Known, Noted)> {
-    let (session, csrf) =
-        sessions::store::by_hash(conn, hash)?.filter(|(session, _)| is_alive(session, now)).ok_or_else(no_session)?;
+    let (session, csrf) = sessions::store::by_hash(conn, hash)?.ok_or_else(no_session)?;
+    let asked = sign_in_rules::of_account(conn, session.account)?;
+    if !is_alive(&session, &asked.limits, now) {
+        return Err(no_session());
+    }
+    let has_factor = factors::store::has_active(conn, session.account)?;
     let standing = match standing(conn, session.account, wanted.or(session.acting), None) {
         // The tenant chosen earlier is out of reach by now: back to where the account belongs.
         Err(e) if wanted.is_none() && session.acting.is_some() && e.kind() == base::Kind::Forbidden => {
@@ -294,9 +305,16 @@ fn look_up_session(
         other => other?,
     };
     let cx = Cx::new(Actor::Account(session.account), standing.tenant, standing.scope, standing.roles)
-        .in_session(session.id.to_string());
+        .in_session(session.id.to_string())
+        .proven(Proof {
+            strength: session.strength,
+            at: session.proven_at,
+            has_factor,
+            must_enrol: asked.factor && !has_factor,
+            for_sensitive: false,
+        });
     let visitor = Visitor { cx, session: Some(session.id), csrf: URL_SAFE_NO_PAD.encode(csrf).into() };
     let noted =
         if micros(now) - micros(session.seen_at) < NOTED_EVERY { Noted::Lately } else { Noted::Session(session.id) };
-    Ok((Known { generation, read_at: micros(now), ends: idle_end(&session), visitor }, noted))
+    Ok((Known { generation, read_at: micros(now), ends: idle_end(&session, &asked.limits), visitor }, noted))
 }

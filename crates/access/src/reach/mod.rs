@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::id::{AccountId, TenantId};
 use base::time::{Timestamp, micros};
-use base::{Error, Result, limits};
+use base::{Error, Result};
 use db::Conn;
 use db::records::Scope;
 use gate::Tx;
@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::{self, AccountState};
 use crate::roles::{self, SUPPORT};
 use crate::sessions::Session;
+use crate::sign_in_rules::InForce;
 use crate::tenants::{self, Tenant, TenantKind, TenantState};
 use crate::tokens::Token;
 
@@ -199,12 +200,14 @@ pub(crate) fn places(conn: &mut Conn<'_>, account: AccountId) -> Result<(Vec<Pla
     Ok((places, reaches))
 }
 
-/// When a session ends if it is not used any more.
-pub(crate) fn idle_end(session: &Session) -> i64 {
-    (micros(session.seen_at) + limits::SESSION_IDLE_SECONDS * 1_000_000).min(micros(session.expires_at))
+/// When a session ends if it is not used any more, in microseconds.
+pub(crate) fn idle_end(session: &Session, held: &InForce) -> i64 {
+    let unused = micros(session.seen_at) + held.idle_seconds * 1_000_000;
+    let whole = micros(session.created_at) + held.session_seconds * 1_000_000;
+    unused.min(whole).min(micros(session.expires_at))
 }
 
 /// Whether a session has not run out.
-pub(crate) fn is_alive(session: &Session, now: Timestamp) -> bool {
-    micros(now) < idle_end(session)
+pub(crate) fn is_alive(session: &Session, held: &InForce, now: Timestamp) -> bool {
+    micros(now) < idle_end(session, held)
 }

@@ -19,13 +19,16 @@ use crate::{Authenticator, Secret, roles, tenants};
 
 pub(crate) fn token(house: &House, cx: &Cx, limited: Option<&[&str]>) -> NewToken {
     let roles = limited.map(|roles| roles.iter().map(|r| (*r).to_owned()).collect());
-    house.gate.run(cx, &CREATE, CreateToken { name: "ci".to_owned(), days: Some(30), roles, account: None }).unwrap()
+    house
+        .gate
+        .run(cx, &CREATE, CreateToken { name: "ci".to_owned(), days: Some(30), roles, sensitive: true, account: None })
+        .unwrap()
 }
 
 fn signed_in(house: &House, email: &str) -> SignedIn {
     let input =
         OpenSession { email: email.to_owned(), password: Secret::new(PASSWORD), user_agent: "Firefox".to_owned() };
-    OPEN.run(&house.gate, &Cx::nobody(house.operator), input).unwrap()
+    OPEN.run(&house.gate, &Cx::nobody(house.operator), input).unwrap().signed_in().unwrap()
 }
 
 fn own(cx: &Cx) -> Vec<TenantId> {

@@ -7,10 +7,11 @@ use base::time::Timestamp;
 use base::{Error, Result, limits};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gate::{Action, AnyAction, Effect, Tx};
+use gate::{Action, AnyAction, Effect, Strength, Tx};
 use serde::{Deserialize, Serialize};
 
-use super::{Session, SessionId, store};
+use super::confirm::{CONFIRM, STEP_UP};
+use super::{Session, SessionId, sign_ins, store};
 use crate::accounts::{self, Account, AccountState};
 use crate::passwords::attempts::{self, Subjects};
 use crate::passwords::hashing;
@@ -18,10 +19,10 @@ use crate::prepared::Prepared;
 use crate::reach::{self, Place};
 use crate::roles::actions::Nothing;
 use crate::secret::{self, Of, Secret};
-use crate::{Fact, Removed, tenants, text};
+use crate::{Fact, Removed, factors, sign_in_rules, tenants, text};
 
 /// All of them.
-pub static ACTIONS: &[&dyn AnyAction] = &[&OPEN, &CLOSE, &LIST, &CLOSE_ALL, &ACT_IN, &DESCRIBE];
+pub static ACTIONS: &[&dyn AnyAction] = &[&OPEN, &CONFIRM, &STEP_UP, &CLOSE, &LIST, &CLOSE_ALL, &ACT_IN, &DESCRIBE];
 
 /// Who signs in.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
@@ -51,6 +52,36 @@ pub struct SignedIn {
     pub expires_at: Timestamp,
 }
 
+/// What came of a right password.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "state", rename_all = "camelCase")]
+pub enum Opened {
+    /// A session: the account has no second factor.
+    SignedIn(Box<SignedIn>),
+    /// A code is to come.
+    FactorNeeded(FactorNeeded),
+}
+
+/// A sign-in that waits for its second factor. Nothing can be asked for with it but `session.confirm`.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct FactorNeeded {
+    /// What to send to `session.confirm` with the code; shown this once.
+    pub ticket: String,
+    /// When it is too late.
+    #[schemars(with = "String")]
+    pub expires_at: Timestamp,
+}
+
+impl Opened {
+    /// The session, where no second factor is to come.
+    pub fn signed_in(self) -> Option<SignedIn> {
+        match self {
+            Opened::SignedIn(signed_in) => Some(*signed_in),
+            Opened::FactorNeeded(_) => None,
+        }
+    }
+}
+
 /// What was found out about a sign-in before its transaction.
 #[derive(Debug)]
 pub struct Attempt {
@@ -64,10 +95,10 @@ fn refused() -> Error {
     Error::unauthenticated("session.refused", "the mail address or the password is not right")
 }
 
-/// Signs in with mail address and password.
-pub static OPEN: Prepared<OpenSession, Attempt, SignedIn> = Prepared {
+/// Signs in with mail address and password, or begins to.
+pub static OPEN: Prepared<OpenSession, Attempt, Opened> = Prepared {
     name: "session.open",
-    summary: "Signs in with mail address and password.",
+    summary: "Signs in with mail address and password; where the account has a second factor, gives a ticket for session.confirm.",
     effect: Effect::Create,
     prepare: |gate, cx, input| {
         // An address that cannot be one is tried like any other.
@@ -87,25 +118,33 @@ pub static OPEN: Prepared<OpenSession, Attempt, SignedIn> = Prepared {
         Ok(Attempt { account: found.filter(|_| right).map(|(id, _)| id), subjects, user_agent: input.user_agent })
     },
     run: |tx, attempt| {
-        let account = accounts::store::load(tx, attempt.account.ok_or_else(refused)?)?;
-        match account.state {
-            AccountState::Active => {}
-            // Told only to somebody who knows the password.
-            AccountState::Suspended => {
-                return Err(Error::forbidden(
-                    "account.suspended",
-                    "this account is suspended; ask an administrator of your organisation",
-                ));
-            }
-            AccountState::Left => return Err(refused()),
-        }
+        let account = active(accounts::store::load(tx, attempt.account.ok_or_else(refused)?)?)?;
         attempts::forgive(tx, &attempt.subjects)?;
-        open(tx, account, &attempt.user_agent)
+        if factors::store::has_active(tx, account.id)? {
+            let user_agent = text::shown(&attempt.user_agent, limits::NAME_CHARS_MAX);
+            let now = tx.now;
+            let (ticket, expires_at) = sign_ins::begin(tx, account.id, &user_agent, now)?;
+            tx.touch("account", &account.id.to_string(), account.home, 0);
+            return Ok(Opened::FactorNeeded(FactorNeeded { ticket, expires_at }));
+        }
+        begin(tx, account, &attempt.user_agent, Strength::Password).map(Box::new).map(Opened::SignedIn)
     },
 };
 
+/// Only who is active signs in; told only to somebody who knows the password.
+pub(crate) fn active(account: Account) -> Result<Account> {
+    match account.state {
+        AccountState::Active => Ok(account),
+        AccountState::Suspended => Err(Error::forbidden(
+            "account.suspended",
+            "this account is suspended; ask an administrator of your organisation",
+        )),
+        AccountState::Left => Err(refused()),
+    }
+}
+
 /// A fresh session. Whatever the browser was signed in as before ends.
-fn open(tx: &mut Tx<'_>, account: Account, user_agent: &str) -> Result<SignedIn> {
+pub(crate) fn begin(tx: &mut Tx<'_>, account: Account, user_agent: &str, strength: Strength) -> Result<SignedIn> {
     let now = tx.now;
     if let (Some(before), Some(owner)) = (current(tx), tx.cx().account()) {
         store::delete(tx, owner, before)?;
@@ -123,6 +162,8 @@ fn open(tx: &mut Tx<'_>, account: Account, user_agent: &str) -> Result<SignedIn>
         created_at: now,
         seen_at: now,
         expires_at: now + Duration::from_secs(limits::SESSION_SECONDS_MAX.unsigned_abs()),
+        strength,
+        proven_at: now,
         current: true,
     };
     store::insert(tx, &session, &hash, &csrf)?;
@@ -139,12 +180,12 @@ fn open(tx: &mut Tx<'_>, account: Account, user_agent: &str) -> Result<SignedIn>
 }
 
 /// The session in which the actor acts, if it is one.
-fn current(tx: &Tx<'_>) -> Option<SessionId> {
+pub(crate) fn current(tx: &Tx<'_>) -> Option<SessionId> {
     tx.cx().session().and_then(|text| text.parse().ok())
 }
 
 /// The account that acts; every action below is about oneself.
-fn oneself(tx: &Tx<'_>) -> Result<AccountId> {
+pub(crate) fn oneself(tx: &Tx<'_>) -> Result<AccountId> {
     tx.cx().account().ok_or_else(|| Error::unauthenticated("session.required", "sign in to do this"))
 }
 
@@ -185,7 +226,8 @@ pub static LIST: Action<Nothing, Vec<Session>> = Action {
     run: |tx, _| {
         let (account, here, now) = (oneself(tx)?, current(tx), tx.now);
         let mut found = store::of_account(tx, account)?;
-        found.retain(|session| reach::is_alive(session, now));
+        let held = sign_in_rules::of_account(tx, account)?.limits;
+        found.retain(|session| reach::is_alive(session, &held, now));
         found.iter_mut().for_each(|session| session.current = Some(session.id) == here);
         Ok(found)
     },

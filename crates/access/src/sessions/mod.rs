@@ -1,6 +1,8 @@
 //! Sessions: browsers that are signed in.
 //!
 //! ```text
+//!   password right ──▶ sign-in ──right code──▶ open        (where the account has a second factor)
+//!   password right ─────────────────────────▶ open        (where it has none)
 //!   open ──(idle limit · absolute limit · closed · account suspended or left · password changed)──▶ deleted
 //! ```
 //!
@@ -16,13 +18,16 @@
 //! Not here: what a session may do (`reach`), the limits on guessing (`passwords::attempts`).
 
 pub mod actions;
+pub mod confirm;
 pub mod cookie;
+pub(crate) mod sign_ins;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 
 use base::id::{AccountId, TenantId};
 use base::time::Timestamp;
+use gate::Strength;
 use serde::{Deserialize, Serialize};
 
 base::ids! {
@@ -53,6 +58,11 @@ pub struct Session {
     /// When it ends in any case.
     #[schemars(with = "String")]
     pub expires_at: Timestamp,
+    /// How the account had shown last who it is.
+    pub strength: Strength,
+    /// When it had.
+    #[schemars(with = "String")]
+    pub proven_at: Timestamp,
     /// Whether it is the one that asks.
     pub current: bool,
 }

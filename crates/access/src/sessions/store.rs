@@ -4,10 +4,11 @@ use base::id::{AccountId, TenantId};
 use base::time::Timestamp;
 use base::{Result, limits};
 use db::{Conn, Row, args};
+use gate::Strength;
 
 use super::{Session, SessionId};
 
-const COLUMNS: &str = "id, account, acting, address, user_agent, created_at, seen_at, expires_at";
+const COLUMNS: &str = "id, account, acting, address, user_agent, created_at, seen_at, expires_at, strength, proven_at";
 
 fn read(row: &Row) -> Result<Session> {
     Ok(Session {
@@ -19,13 +20,17 @@ fn read(row: &Row) -> Result<Session> {
         created_at: row.get(5)?,
         seen_at: row.get(6)?,
         expires_at: row.get(7)?,
+        strength: row.get(8)?,
+        proven_at: row.get(9)?,
         current: false,
     })
 }
 
 pub(crate) fn insert(conn: &mut Conn<'_>, session: &Session, hash: &[u8; 32], csrf: &[u8; 32]) -> Result<()> {
     conn.execute(
-        &format!("INSERT INTO sessions ({COLUMNS}, hash, csrf) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"),
+        &format!(
+            "INSERT INTO sessions ({COLUMNS}, hash, csrf) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+        ),
         args![
             session.id,
             session.account,
@@ -35,6 +40,8 @@ pub(crate) fn insert(conn: &mut Conn<'_>, session: &Session, hash: &[u8; 32], cs
             session.created_at,
             session.seen_at,
             session.expires_at,
+            session.strength,
+            session.proven_at,
             hash,
             csrf
         ],
@@ -45,7 +52,7 @@ pub(crate) fn insert(conn: &mut Conn<'_>, session: &Session, hash: &[u8; 32], cs
 /// The session with that secret, and the secret of its forms.
 pub(crate) fn by_hash(conn: &mut Conn<'_>, hash: &[u8; 32]) -> Result<Option<(Session, Vec<u8>)>> {
     conn.query_opt(&format!("SELECT {COLUMNS}, csrf FROM sessions WHERE hash = $1"), args![hash], |row| {
-        Ok((read(row)?, row.get(8)?))
+        Ok((read(row)?, row.get(10)?))
     })
 }
 
@@ -61,9 +68,10 @@ pub(crate) fn delete(conn: &mut Conn<'_>, account: AccountId, id: SessionId) -> 
     Ok(conn.execute("DELETE FROM sessions WHERE id = $1 AND account = $2", args![id, account])? == 1)
 }
 
-/// Ends all sessions of an account, but for `kept`.
+/// Ends all sessions of an account, but for `kept`, and what was about to become one.
 pub(crate) fn delete_all(conn: &mut Conn<'_>, account: AccountId, kept: Option<SessionId>) -> Result<u64> {
     let kept = kept.map(|id| id.to_string()).unwrap_or_default();
+    super::sign_ins::end_all(conn, account)?;
     conn.execute("DELETE FROM sessions WHERE account = $1 AND id <> $2", args![account, kept])
 }
 
@@ -75,6 +83,12 @@ pub(crate) fn make_room(conn: &mut Conn<'_>, account: AccountId, now: Timestamp)
         &format!("DELETE FROM sessions WHERE account = $1 AND id NOT IN (SELECT id FROM sessions WHERE account = $1 ORDER BY id DESC LIMIT {kept})"),
         args![account],
     )?;
+    Ok(())
+}
+
+/// Notes that a session has shown anew who it is.
+pub(crate) fn prove(conn: &mut Conn<'_>, id: SessionId, strength: Strength, at: Timestamp) -> Result<()> {
+    conn.execute("UPDATE sessions SET strength = $2, proven_at = $3 WHERE id = $1", args![id, strength, at])?;
     Ok(())
 }
 

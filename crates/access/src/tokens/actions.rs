@@ -26,6 +26,9 @@ pub struct CreateToken {
     /// The roles it is limited to, out of one's own; all where it is left out.
     #[serde(default)]
     pub roles: Option<Vec<String>>,
+    /// Whether it is for sensitive actions, too: those that give or take control over access and keys.
+    #[serde(default)]
+    pub sensitive: bool,
     /// For whom; only the platform itself (`yunwei admin`) may name somebody else.
     #[serde(default)]
     pub account: Option<AccountId>,
@@ -111,6 +114,7 @@ pub(crate) fn make(tx: &mut Tx<'_>, account: AccountId, tenant: TenantId, input:
         tenant,
         name: text::name(&input.name, "name")?,
         roles,
+        sensitive: input.sensitive,
         created_at: now,
         expires_at: Some(now + Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
         revoked_at: None,

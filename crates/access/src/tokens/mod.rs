@@ -12,7 +12,8 @@
 //! Invariants:
 //! - a token never does what its account could not (`reach::standing`);
 //! - a token made with a limited token is limited as much (`actions::CREATE`),
-//!   and nobody turns one into a password ([`limits_of`]).
+//!   and nobody turns one into a password ([`limits_of`]);
+//! - a token does nothing sensitive unless it was made for that ([`crate::guarded`]).
 
 pub mod actions;
 pub(crate) mod store;
@@ -47,6 +48,8 @@ pub struct Token {
     pub name: String,
     /// The roles it is limited to; nothing where it may do all that its account may.
     pub roles: Option<Vec<String>>,
+    /// Whether it was made for sensitive actions: those that give or take control over access and keys.
+    pub sensitive: bool,
     /// When it was made.
     #[schemars(with = "String")]
     pub created_at: Timestamp,

@@ -7,7 +7,8 @@ use db::{Conn, Row, args};
 
 use super::{Token, TokenId};
 
-const COLUMNS: &str = "id, prefix, account, tenant, name, roles, created_at, expires_at, revoked_at, used_at";
+const COLUMNS: &str =
+    "id, prefix, account, tenant, name, roles, created_at, expires_at, revoked_at, used_at, sensitive";
 
 fn read(row: &Row) -> Result<Token> {
     let roles: Option<String> = row.get(5)?;
@@ -26,13 +27,14 @@ fn read(row: &Row) -> Result<Token> {
         expires_at: row.get(7)?,
         revoked_at: row.get(8)?,
         used_at: row.get(9)?,
+        sensitive: row.get(10)?,
     })
 }
 
 pub(crate) fn insert(conn: &mut Conn<'_>, token: &Token, hash: &[u8; 32]) -> Result<()> {
     let roles = token.roles.as_ref().map(|roles| serde_json::json!(roles));
     conn.execute(
-        &format!("INSERT INTO api_tokens ({COLUMNS}, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
+        &format!("INSERT INTO api_tokens ({COLUMNS}, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"),
         args![
             token.id,
             token.prefix,
@@ -44,6 +46,7 @@ pub(crate) fn insert(conn: &mut Conn<'_>, token: &Token, hash: &[u8; 32]) -> Res
             token.expires_at,
             token.revoked_at,
             token.used_at,
+            token.sensitive,
             hash
         ],
     )?;

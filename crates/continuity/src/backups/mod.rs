@@ -47,13 +47,11 @@ pub mod upkeep;
 pub mod work;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use base::{Error, Result};
-use gate::{AnyAction, Tx};
+use gate::AnyAction;
+pub(crate) use gate::keys::installed as keys;
 use serde::Serialize;
-
-use crate::keys::Keys;
 
 /// The name of the flow.
 pub const BACKUP: &str = "backup";
@@ -91,11 +89,6 @@ pub static ACTIONS: &[&dyn AnyAction] = &[
 #[must_use]
 pub fn register(registry: durable::Registry, program: PathBuf) -> durable::Registry {
     upkeep::register(work::register(registry), program)
-}
-
-/// What seals and opens, installed by the server.
-pub(crate) fn keys(tx: &Tx<'_>) -> Result<Arc<Keys>> {
-    tx.installed::<Keys>().ok_or_else(|| Error::bug("master.absent", "no master key was installed in this gate"))
 }
 
 pub(crate) fn text(value: &impl Serialize) -> Result<String> {

@@ -6,6 +6,7 @@ use base::id::{HostId, TenantId};
 use base::time::Timestamp;
 use base::{Error, Result, limits};
 use db::{Class, Conn, Row, args};
+use gate::keys::For;
 use gate::{Action, Effect, Tx};
 use resources::{SiteId, hosts, places};
 use schemars::JsonSchema;
@@ -14,7 +15,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::keys;
 use crate::BackupPlaceId;
 use crate::control_plane::REPOSITORY;
-use crate::keys::For;
 
 /// The site of a place that is at none of ours.
 pub const ELSEWHERE: &str = "elsewhere";

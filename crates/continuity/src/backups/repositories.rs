@@ -13,6 +13,7 @@ use base::time::Timestamp;
 use base::{Error, Result, limits};
 use db::{Class, Conn, Row, args};
 use drivers::wire::{Outcome, Problem, TaskId, Work};
+use gate::keys::{self as sealing, For, Keys};
 use gate::{Action, Effect, Tx};
 use resources::tasks::{self, Task};
 use schemars::JsonSchema;
@@ -23,7 +24,6 @@ use vault::request::{self, Key, Secret};
 use super::places::{self, BackupPlace, Location, Role};
 use super::{keys, points, store};
 use crate::datasets;
-use crate::keys::{self as sealing, For, Keys};
 use crate::{BackupPlaceId, RepositoryId};
 
 /// The kind of a task's subject.

@@ -3,6 +3,7 @@
 
 use base::time::Timestamp;
 use base::{Error, Result};
+use gate::keys::{For, Keys};
 use gate::{Action, Effect, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,6 @@ use vault::request::{Key, Place, Repository, Secret};
 use super::{Nothing, REPOSITORY, granted, store};
 use crate::backups::places::{BackupPlace, Location, Role};
 use crate::backups::{places, policies, repositories};
-use crate::keys::{For, Keys};
 
 /// What a kit says that it is.
 pub const FORM: &str = "yunwei recovery kit 1";

@@ -18,6 +18,7 @@ use std::time::Instant;
 use base::time::Timestamp;
 use base::{Error, Result};
 use db::{Location, copies};
+use gate::keys::{Keys, MasterKey};
 use gate::{Action, Effect};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,6 @@ use super::kit::Kit;
 use super::take::{MANIFEST, Manifest, root};
 use super::{REPOSITORY, granted, points, store};
 use crate::ControlPlanePointId;
-use crate::keys::{Keys, MasterKey};
 
 /// What is brought lies here until it has its place.
 const DRAFT: &str = ".recovering";

@@ -27,6 +27,7 @@ use base::id::{HostId, TenantId};
 use base::time::Timestamp;
 use db::{Class, Conn};
 use drivers::wire::{DataSource, TaskId, Work};
+use gate::keys::For;
 use gate::{Action, AnyAction, Effect, Granted, Tx};
 use provisioning::services::SERVICE;
 use resources::{hosts, tasks};
@@ -37,7 +38,6 @@ use vault::request::Secret;
 
 use crate::DataSetId;
 use crate::backups::{self, places::name};
-use crate::keys::For;
 
 /// The kind that decisions are about.
 pub(crate) const KIND: &str = "dataSet";

@@ -70,6 +70,8 @@ pub struct AuditEntry {
     pub outcome: String,
     /// Session or token.
     pub session: String,
+    /// How they had shown who they are: `password`, `password+code`, `password+recovery` or `token`.
+    pub strength: String,
     /// The request's identifier.
     pub request: String,
     /// Why, in the actor's words; absent where none was given or it was erased.
@@ -196,6 +198,7 @@ fn read(row: &Row, scope: &Scope) -> Result<(AuditEntry, String)> {
         revision: l.revision,
         outcome: l.outcome,
         session: if knows_address { l.session } else { String::new() },
+        strength: l.strength,
         request: l.request,
         reason: private.as_ref().map(|private| private.reason.clone()).filter(|reason| !reason.is_empty()),
         address: private.and_then(|private| private.address).filter(|_| knows_address),

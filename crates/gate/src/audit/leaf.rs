@@ -33,6 +33,9 @@ pub struct Leaf {
     pub outcome: String,
     /// Session or token; empty where there was none.
     pub session: String,
+    /// How the account had shown who it is: `password`, `password+code`, `password+recovery` or
+    /// `token`; empty for those who are no account.
+    pub strength: String,
     /// The request's identifier.
     pub request: String,
     /// SHA-256 of the input as JSON, in hexadecimal.

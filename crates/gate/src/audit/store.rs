@@ -12,10 +12,11 @@ use super::tree::{Frontier, Hash, node_hash, split};
 const STRIDE: u32 = 8;
 
 pub(super) fn insert(conn: &mut Conn<'_>, entry: &Entry<'_>, private: Option<Hash>) -> Result<i64> {
-    let sql = "INSERT INTO audit_entries (at, actor, tenant, object_tenant, action, object_kind, object_id, revision, outcome, session, request, input_hash, private_hash)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    let sql = "INSERT INTO audit_entries (at, actor, tenant, object_tenant, action, object_kind, object_id, revision, outcome, session, strength, request, input_hash, private_hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
     let (cx, actor) = (entry.cx, entry.cx.actor().to_string());
     let (tenant, session, request) = (cx.tenant(), cx.session().unwrap_or_default(), cx.request());
+    let strength = cx.proof().map_or("", |proof| proof.strength.word());
     let values = args![
         entry.at,
         actor,
@@ -27,6 +28,7 @@ pub(super) fn insert(conn: &mut Conn<'_>, entry: &Entry<'_>, private: Option<Has
         entry.revision,
         entry.outcome,
         session,
+        strength,
         request,
         entry.digest,
         private
@@ -52,7 +54,7 @@ pub(super) struct Stored {
 }
 
 pub(super) const COLUMNS: &str = "e.seq, e.at, e.actor, e.tenant, e.object_tenant, e.action, e.object_kind, e.object_id, e.revision, e.outcome, \
-     e.session, e.request, e.input_hash, e.private_hash, e.leaf_hash, e.root, p.salt, p.body, e.leaf_index";
+     e.session, e.request, e.input_hash, e.private_hash, e.leaf_hash, e.root, p.salt, p.body, e.leaf_index, e.strength";
 pub(super) const FROM: &str = "audit_entries e LEFT JOIN audit_private p ON p.entry = e.seq";
 
 pub(super) fn read(row: &Row) -> Result<Stored> {
@@ -72,6 +74,7 @@ pub(super) fn read(row: &Row) -> Result<Stored> {
             revision: row.get(8)?,
             outcome: row.get(9)?,
             session: row.get(10)?,
+            strength: row.get(19)?,
             request: row.get(11)?,
             input: hexed(Some(&row.get::<Vec<u8>>(12)?)),
             private: hexed(row.get::<Option<Vec<u8>>>(13)?.as_deref()),

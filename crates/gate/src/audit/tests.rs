@@ -222,8 +222,18 @@ impl Dice {
 
 /// One way to tamper; gives the statements and the first entry that must be named.
 fn tamper(dice: &mut Dice, entries: u64) -> (Vec<String>, u64) {
-    const TEXTS: [&str; 9] =
-        ["actor", "tenant", "object_tenant", "action", "object_kind", "object_id", "outcome", "session", "request"];
+    const TEXTS: [&str; 10] = [
+        "actor",
+        "tenant",
+        "object_tenant",
+        "action",
+        "object_kind",
+        "object_id",
+        "outcome",
+        "session",
+        "strength",
+        "request",
+    ];
     let a = dice.roll(entries);
     let b = (a + 1 + dice.roll(entries - 1)) % entries;
     let first = a.min(b);

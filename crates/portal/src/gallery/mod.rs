@@ -5,6 +5,7 @@
 mod approvals;
 mod back_office;
 mod drills;
+mod factors;
 mod inventory;
 mod plan;
 mod recovery;
@@ -592,6 +593,7 @@ fn account_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
                 created: before(6_000),
                 last_used: Some(before(30)),
                 expires: Some(before(-90_000)),
+                sensitive: true,
             }],
             fields: vec![Field::line("name", a.token_name, "").hint(a.token_name_hint)],
         },
@@ -608,6 +610,7 @@ fn account_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
                     address: "203.0.113.7".into(),
                     started: before(90),
                     last: before(0),
+                    strength: p.t.factors.with_code,
                     this: true,
                 },
                 SessionRow {
@@ -616,6 +619,7 @@ fn account_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
                     address: "198.51.100.9".into(),
                     started: before(9_000),
                     last: before(400),
+                    strength: p.t.factors.with_password,
                     this: false,
                 },
             ],
@@ -648,6 +652,7 @@ fn all(lang: Lang) -> Vec<(&'static str, String)> {
     plan::plan_pages(lang, &mut out);
     approvals::approval_pages(lang, &mut out);
     account_pages(lang, &mut out);
+    factors::pages(lang, &mut out);
     operator_pages(lang, &mut out);
     recovery::pages(lang, &mut out);
     recovery::platform(lang, &mut out);

@@ -15,6 +15,9 @@ const NOUNS: &[(&str, &str, &str)] = &[
     ("token", "API 權杖", "API token"),
     ("invitation", "邀請", "Invitation"),
     ("password", "密碼", "Password"),
+    ("factor", "驗證方式", "Second factor"),
+    ("recoveryCode", "復原碼", "Recovery codes"),
+    ("signInRules", "登入規則", "Sign-in rules"),
     ("tenant", "組織", "Organisation"),
     ("operator", "營運者", "Operator"),
     ("host", "主機", "Host"),
@@ -113,7 +116,7 @@ const VERBS: &[(&str, &str, &str)] = &[
     ("request_reset", "要求重設", "reset asked for"),
     ("reset", "重設", "reset"),
     ("init", "設定", "set up"),
-    ("enrol", "納管", "enrolled"),
+    ("enrol", "加入", "enrolled"),
     ("activate", "啟用", "put into use"),
     ("drain", "清空", "drained"),
     ("renew", "重建", "made anew"),
@@ -172,6 +175,9 @@ const VERBS: &[(&str, &str, &str)] = &[
     ("acknowledge", "認領", "acknowledged"),
     ("clear", "解除", "cleared"),
     ("versions", "查看版本：", "versions looked at"),
+    ("confirm", "以驗證碼完成", "confirmed by a code"),
+    ("step_up", "再次確認", "confirmed again"),
+    ("renew", "重新產生", "made anew"),
 ];
 
 /// An action in words; empty where there are none for it.

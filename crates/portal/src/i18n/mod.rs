@@ -16,6 +16,7 @@ mod codes;
 mod design;
 mod door;
 mod drills;
+mod factors;
 mod frame;
 mod inventory;
 mod operator;
@@ -37,6 +38,7 @@ pub(crate) use codes::{said as said_of, words};
 pub(crate) use design::Design;
 pub(crate) use door::Door;
 pub(crate) use drills::Drills;
+pub(crate) use factors::Factors;
 pub(crate) use frame::{Errors, Frame, State};
 pub(crate) use inventory::Inventory;
 pub(crate) use operator::Operator;
@@ -84,6 +86,7 @@ pub(crate) struct Messages {
     pub billing: Billing,
     pub backups: Backups,
     pub account: Account,
+    pub factors: Factors,
     pub operator: Operator,
     pub design: Design,
     pub steps: Steps,
@@ -107,6 +110,7 @@ static ZH: Messages = Messages {
     billing: Billing::ZH,
     backups: Backups::ZH,
     account: Account::ZH,
+    factors: Factors::ZH,
     operator: Operator::ZH,
     design: Design::ZH,
     steps: Steps::ZH,
@@ -129,6 +133,7 @@ static EN: Messages = Messages {
     billing: Billing::EN,
     backups: Backups::EN,
     account: Account::EN,
+    factors: Factors::EN,
     operator: Operator::EN,
     design: Design::EN,
     steps: Steps::EN,
@@ -233,6 +238,7 @@ mod tests {
             Billing::ALL,
             Backups::ALL,
             Account::ALL,
+            Factors::ALL,
             Operator::ALL,
             Design::ALL,
             Steps::ALL,

@@ -18,8 +18,9 @@ fn declared() -> Vec<(String, bool, bool)> {
 }
 
 /// Open to everybody: who one is, is settled there.
-const DOORS: [&str; 9] = [
+const DOORS: [&str; 10] = [
     "/sign-in",
+    "/sign-in/code",
     "/sign-out",
     "/invitation",
     "/forgotten",
@@ -82,7 +83,10 @@ async fn nobody_is_let_in_without_signing_in() {
 }
 
 /// What anybody may change who is signed in: what is their own.
-const OWN: [&str; 7] = [
+const OWN: [&str; 10] = [
+    "/account/factors",
+    "/account/factors/recovery-codes",
+    "/account/step-up",
     "/preferences",
     "/account",
     "/account/password",

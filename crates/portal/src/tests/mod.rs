@@ -3,6 +3,7 @@
 
 mod approvals;
 mod closed;
+mod factors;
 mod inventory;
 mod rules;
 mod skipping;
@@ -53,7 +54,7 @@ struct House {
 }
 
 fn catalogue() -> Catalogue {
-    Catalogue::default()
+    access::guarded(Catalogue::default())
         .actions(&durable::actions())
         .actions(&access::actions())
         .actions(commerce::ACTIONS)
@@ -85,6 +86,7 @@ impl House {
     fn new() -> House {
         let (_, db, scratch) = db::testing::sqlite();
         let gate = Gate::new(db, Clock::System, Ids::default(), access::POLICIES, catalogue()).unwrap();
+        gate.install(Arc::new(gate::keys::Keys::of(&[7; 32]).unwrap()));
         gate.react_with(Box::new(|tx, fact| {
             let any: &dyn Any = fact;
             match any.downcast_ref::<commerce::Fact>() {

@@ -23,6 +23,15 @@ Examples:
   yunwei admin init --data /var/lib/yunwei --email you@example.com --password-file secret
   yunwei admin init --data /tmp/trial --locale en --json | jq -r .token")]
     Init(InitArgs),
+    /// Take the second factors from an account whose owner has lost them, where nobody else can.
+    ///
+    /// For the last administrator: everybody else is brought back by an administrator on the
+    /// page of the members. Ends the account's sessions and tells the person by mail. On SQLite,
+    /// not beside a running server.
+    #[command(after_help = "\
+Examples:
+  yunwei admin reset-factors --data /var/lib/yunwei --email you@example.com --reason 'phone lost; seen in person'")]
+    ResetFactors(ResetArgs),
     /// Put an image on sale: stores the file in the data directory and registers it.
     ///
     /// Works beside a running server, and needs a login (or YUNWEI_URL and YUNWEI_TOKEN).
@@ -83,6 +92,18 @@ pub struct InitArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct ResetArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// The account's mail address.
+    #[arg(long)]
+    email: String,
+    /// How you know that it is this person who asks; the person is told.
+    #[arg(long)]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
 pub struct ImageArgs {
     #[command(flatten)]
     data: DataArgs,
@@ -99,6 +120,7 @@ pub struct ImageArgs {
 pub fn run(command: AdminCommand, json: bool) -> Result<()> {
     match command {
         AdminCommand::Init(args) => init(args, json),
+        AdminCommand::ResetFactors(args) => reset_factors(args, json),
         AdminCommand::AddImage(args) => add_image(args, json),
         AdminCommand::SeedCatalog => seed(json),
         AdminCommand::EndApprovalRule(args) => end_approval_rule(&args, json),
@@ -142,6 +164,23 @@ fn init(args: InitArgs, json: bool) -> Result<()> {
     } else {
         println!("The operator is there. The first administrator's API token, shown this once:\n\n  {}\n", made.token);
         println!("Next: yunwei serve --data {}", args.data.data.display());
+    }
+    Ok(())
+}
+
+fn reset_factors(args: ResetArgs, json: bool) -> Result<()> {
+    let gate = app::open_gate(&args.data.location(), Clock::System)?;
+    let cx = Cx::system("admin", gate.operator()?).because(&*args.reason);
+    let email = args.email;
+    let account = gate.db().read(move |conn| access::accounts::with_email(conn, &email))?;
+    let input = access::factors::actions::ResetFactors { account: account.id, reason: args.reason };
+    let done = gate.run(&cx, &access::factors::actions::RESET, input)?;
+    match json {
+        true => show::json(&json!(done)),
+        false => println!(
+            "{} has no second factor any more; {} sessions were ended. A mail is on its way once the server runs.",
+            account.email, done.sessions_closed
+        ),
     }
     Ok(())
 }

@@ -11,9 +11,9 @@ use base::{Error, Result};
 use clap::{Args, Subcommand};
 use continuity::control_plane::kit::Kit;
 use continuity::control_plane::recover::{self, RECOVERED, Stage, Wanted};
-use continuity::keys::{Keys, MasterKey};
 use continuity::shares::{self, Share};
 use gate::Cx;
+use gate::keys::{Keys, MasterKey};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value as Json, json};
 

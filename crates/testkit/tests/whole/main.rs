@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops on its first surprise")]
 
 mod approvals;
+mod factors;
 mod hostile;
 mod house;
 mod hub;

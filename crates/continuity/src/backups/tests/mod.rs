@@ -27,6 +27,7 @@ use drivers::wire::{
     Problem, Report, SavedItem, SavedKind, TaskReport, TaskState, Work,
 };
 use durable::Engine;
+use gate::keys::Keys;
 use gate::{Catalogue, Cx, Fact, Gate, Tx};
 use provisioning::testing::Town;
 use resources::observe::{OBSERVE, POLL, Poll};
@@ -42,7 +43,6 @@ use super::policies::{self, BackupPolicy, NewPolicy};
 use super::retention::Retention;
 use super::schedule::Schedule;
 use super::{protections, repositories, work};
-use crate::keys::Keys;
 use crate::{BackupPlaceId, RecoveryPointId};
 
 /// The customer of these tests.

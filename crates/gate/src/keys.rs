@@ -2,7 +2,7 @@
 //!
 //! Each secret is encrypted (AES-256-GCM) with a key of its own, and that key with the master
 //! key, which lies in `DATA/keys/master.key`. A stolen database, or a backup of one, opens no
-//! customer's backups; a new master key needs to wrap keys anew, and not what they encrypt.
+//! customer's backups and computes no one-time code; a new master key needs to wrap keys anew, and not what they encrypt.
 //!
 //! **Invariants** (tests below):
 //! - what was sealed for one row and purpose opens for no other: both are authenticated;
@@ -12,7 +12,7 @@
 //!   owner can read it;
 //! - an installation that has sealed with one master key does not start with another.
 //!
-//! Shares of the 32 bytes in that file are kept off this machine: [`crate::shares`].
+//! Not here: shares of the 32 bytes in that file, which are kept off this machine (`continuity`).
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -21,11 +21,12 @@ use std::sync::Arc;
 
 use base::{Error, Result, hex};
 use db::{Db, args};
-use gate::Gate;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::digest::{SHA256, digest};
 use ring::hkdf::{HKDF_SHA256, Prk, Salt};
 use ring::rand::{SecureRandom as _, SystemRandom};
+
+use crate::{Gate, Tx};
 
 const FILE: &str = "master.key";
 /// The first line of the file: what it is, for whoever finds it.
@@ -71,6 +72,14 @@ fn random<const N: usize>() -> Result<[u8; N]> {
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_err(|_| Error::unavailable("random.absent", "the machine gives no random numbers"))?;
     Ok(bytes)
+}
+
+/// What seals and opens, as the server installed it with [`Gate::install`].
+///
+/// # Errors
+/// `Bug` (`master.absent`) where none was installed.
+pub fn installed(tx: &Tx<'_>) -> Result<Arc<Keys>> {
+    tx.installed::<Keys>().ok_or_else(|| Error::bug("master.absent", "no master key was installed in this gate"))
 }
 
 /// A password that nobody needs to remember: 256 bits.
@@ -403,7 +412,7 @@ mod tests {
     #[test]
     fn an_installation_keeps_to_its_master_key() {
         for (engine, db, keep) in db::testing::databases() {
-            let gate = gate::testing::gate(db, gate::Catalogue::default());
+            let gate = crate::testing::gate(db, crate::Catalogue::default());
             let other = Scratch::new();
             let (first, second) = (Keys::open(keep.path()).unwrap(), Keys::open(other.path()).unwrap());
             assert_eq!(Keys::known(gate.db()).unwrap(), None, "{engine}");

@@ -1,0 +1,31 @@
+//! Sensitive actions: those that give or take control over access and keys. Who does one must have
+//! shown lately who they are, and a token must have been made for them.
+
+use gate::Fresh;
+
+/// Their names, in all rooms; the gate holds everybody to them ([`gate::Catalogue::sensitive`]).
+pub(crate) static SENSITIVE: &[(&str, Fresh)] = &[
+    ("account.invite", Fresh::Factor),
+    ("account.remove", Fresh::Factor),
+    ("account.suspend", Fresh::Factor),
+    // Whoever agrees to what another person wants, or says who counts as another.
+    ("approval.approve", Fresh::Factor),
+    ("approval.set_rule", Fresh::Factor),
+    ("audit.erase", Fresh::Factor),
+    ("backup.reveal_escrow", Fresh::Factor),
+    ("controlPlane.kit", Fresh::Factor),
+    // Somebody at a session that was left open must not make it theirs.
+    ("factor.enrol", Fresh::Always),
+    ("factor.remove", Fresh::Always),
+    ("factor.reset", Fresh::Factor),
+    // Wants the present password anyway.
+    ("password.change", Fresh::Factor),
+    ("person.link", Fresh::Factor),
+    ("person.unlink", Fresh::Factor),
+    ("recoveryCode.renew", Fresh::Always),
+    ("role.grant", Fresh::Factor),
+    ("role.revoke", Fresh::Factor),
+    ("signInRules.update", Fresh::Factor),
+    ("tenant.suspend", Fresh::Factor),
+    ("token.create", Fresh::Factor),
+];

@@ -1,0 +1,173 @@
+//! The second step: a code after the password, and again before sensitive actions.
+//!
+//! Guesses are counted per account here, whatever address they come from: who guesses codes has
+//! shown the password or a session, so that no stranger can make the person wait. A million codes
+//! and three that are right at a time leave an attacker with the password one chance in some three
+//! thousand a day, of which the account's owner sees each day's refusals.
+
+use base::id::AccountId;
+use base::time::Timestamp;
+use base::{Error, Result};
+use gate::{Effect, Strength, Tx};
+use serde::{Deserialize, Serialize};
+
+use super::actions::{SignedIn, active, begin, current};
+use super::{SessionId, sign_ins, store};
+use crate::passwords::attempts::{self, Subjects};
+use crate::passwords::hashing;
+use crate::prepared::Prepared;
+use crate::secret::Secret;
+use crate::{accounts, factors, reach};
+
+/// The code after the password.
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ConfirmSession {
+    /// The ticket that `session.open` gave.
+    pub ticket: Secret,
+    /// What the authenticator app shows, or a recovery code.
+    pub code: Secret,
+}
+
+/// A sign-in whose attempt was counted.
+#[derive(Debug)]
+pub struct Confirming {
+    input: ConfirmSession,
+    subjects: Subjects,
+}
+
+fn wrong_code() -> Error {
+    Error::unauthenticated("factor.code_wrong", "that code is not right, or was used already; wait for the next one")
+        .at("code")
+}
+
+/// Signs in after the password, with a code.
+pub static CONFIRM: Prepared<ConfirmSession, Confirming, SignedIn> = Prepared {
+    name: "session.confirm",
+    summary: "Signs in with a second factor, after the password: with the ticket of session.open and a code.",
+    effect: Effect::Create,
+    prepare: |gate, cx, input| {
+        let (ticket, now) = (input.ticket.clone(), gate.now());
+        let (account, _) = gate.db().read(move |conn| sign_ins::find(conn, &ticket, now))?;
+        let subjects = Subjects::of_codes(account, cx);
+        attempts::admit(gate, &subjects).inspect_err(|_| {
+            tracing::warn!(address = ?cx.address(), "sign-in refused: too many codes");
+        })?;
+        Ok(Confirming { input, subjects })
+    },
+    run: |tx, confirming| {
+        let now = tx.now;
+        let (id, user_agent) = sign_ins::find(tx, &confirming.input.ticket, now)?;
+        let account = active(accounts::store::load(tx, id)?)?;
+        tx.touch("account", &account.id.to_string(), account.home, 0);
+        let Some(strength) = factors::take(tx, account.id, confirming.input.code.reveal())? else {
+            tracing::warn!(address = ?tx.cx().address(), "sign-in refused: wrong code");
+            return Err(wrong_code());
+        };
+        if !sign_ins::end(tx, &confirming.input.ticket)? {
+            return Err(sign_ins::over());
+        }
+        attempts::forgive(tx, &confirming.subjects)?;
+        begin(tx, account, &user_agent, strength)
+    },
+};
+
+/// A fresh proof for the current session.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct StepUp {
+    /// What the authenticator app shows, or a recovery code: where the account has a second factor.
+    #[serde(default)]
+    pub code: Option<Secret>,
+    /// The password: where it has none.
+    #[serde(default)]
+    pub password: Option<Secret>,
+}
+
+/// A session that has shown anew who it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SteppedUp {
+    /// Which.
+    pub session: SessionId,
+    /// How strongly.
+    pub strength: Strength,
+    /// When.
+    #[schemars(with = "String")]
+    pub proven_at: Timestamp,
+}
+
+/// A proof whose attempt was counted.
+#[derive(Debug)]
+pub struct Stepping {
+    account: AccountId,
+    session: SessionId,
+    /// The code, or that the password was right.
+    shown: Shown,
+    subjects: Subjects,
+}
+
+#[derive(Debug)]
+enum Shown {
+    Code(Secret),
+    Password(bool),
+}
+
+fn no_session() -> Error {
+    Error::conflict("session.none", "only a session shows anew who it is; a token does what it was made for")
+}
+
+/// Shows anew who one is, so that sensitive actions are open for ten minutes.
+pub static STEP_UP: Prepared<StepUp, Stepping, SteppedUp> = Prepared {
+    name: "session.step_up",
+    summary: "Shows anew who one is, with a code or, where the account has no second factor, the password; opens sensitive actions for ten minutes.",
+    effect: Effect::Change,
+    prepare: |gate, cx, input| {
+        let account = cx.account().ok_or_else(|| Error::unauthenticated("session.required", "sign in to do this"))?;
+        let session = cx.session().and_then(|text| text.parse().ok()).ok_or_else(no_session)?;
+        let (has_factor, kept) = gate.db().read(move |conn| {
+            Ok((factors::store::has_active(conn, account)?, accounts::store::password(conn, account)?))
+        })?;
+        let subjects = match has_factor {
+            true => Subjects::of_codes(account, cx),
+            false => Subjects::new("step-up", &account.to_string(), cx),
+        };
+        attempts::admit(gate, &subjects)?;
+        let shown = match has_factor {
+            true => Shown::Code(input.code.unwrap_or_default()),
+            false => {
+                let typed = input.password.unwrap_or_default();
+                Shown::Password(hashing::verify(typed.reveal(), kept.as_deref())?)
+            }
+        };
+        Ok(Stepping { account, session, shown, subjects })
+    },
+    run: |tx, stepping| {
+        let (account, now) = (stepping.account, tx.now);
+        let strength = shown(tx, account, &stepping.shown)?;
+        attempts::forgive(tx, &stepping.subjects)?;
+        if current(tx) != Some(stepping.session) {
+            return Err(no_session());
+        }
+        store::prove(tx, stepping.session, strength, now)?;
+        reach::changed(tx);
+        let tenant = tx.cx().tenant();
+        tx.touch("session", &stepping.session.to_string(), tenant, 0);
+        Ok(SteppedUp { session: stepping.session, strength, proven_at: now })
+    },
+};
+
+/// What was shown counts as; a factor may have come since it was looked for.
+fn shown(tx: &mut Tx<'_>, account: AccountId, shown: &Shown) -> Result<Strength> {
+    // Refused, and so on the record: somebody sits at a session that may not be theirs.
+    let refused = |code: &'static str, words: &str, at: &str| Err(Error::forbidden(code, words).at(at));
+    match shown {
+        Shown::Password(true) if !factors::store::has_active(tx, account)? => Ok(Strength::Password),
+        Shown::Password(_) => refused("password.wrong", "the present password is not right", "password"),
+        Shown::Code(code) => match factors::take(tx, account, code.reveal())? {
+            Some(strength) => Ok(strength),
+            None => refused(
+                "factor.code_wrong",
+                "that code is not right, or was used already; wait for the next one",
+                "code",
+            ),
+        },
+    }
+}

@@ -1,0 +1,125 @@
+//! Sign-in rules: what a tenant asks of the sign-ins of its people.
+//!
+//! Rules go down the tree: those of a tenant hold in everything below it, and those of the
+//! operator everywhere. Of several that meet, the strictest holds; none loosens what the platform
+//! sets. An account that holds roles in several tenants meets the rules of all of them, wherever
+//! it acts: it is one person with one way of signing in.
+//!
+//! Invariants (`tests`):
+//! - more rules, or more roles, never make anything laxer ([`InForce::meet`]);
+//! - who must have a second factor and has none can do nothing but enrol one, whatever the door.
+//!
+//! Not here: what signing in is (`sessions`); tokens, which no rule of these concerns: making one
+//! needs a session that meets them.
+
+pub mod actions;
+pub(crate) mod store;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use base::id::{AccountId, TenantId};
+use base::{Result, limits};
+use db::Conn;
+use serde::{Deserialize, Serialize};
+
+use crate::{roles, tenants};
+
+/// What somebody may do whose account must have a second factor and has none yet.
+pub static OPEN_TO_UNENROLLED: &[&str] = &[
+    "announcement.inbox",
+    "factor.activate",
+    "factor.enrol",
+    "factor.list",
+    "session.close",
+    "session.describe",
+    "session.step_up",
+];
+
+/// The rules of one tenant. What is absent is not asked for here.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Rules {
+    /// Who holds one of these roles must have a second factor.
+    pub factor_roles: Vec<String>,
+    /// A session ends when it has not been used for so long, in seconds.
+    pub idle_seconds: Option<i64>,
+    /// A session ends so long after sign-in, used or not, in seconds.
+    pub session_seconds: Option<i64>,
+    /// A new password is none of so many last ones.
+    pub password_history: u32,
+}
+
+/// What holds where several rules meet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct InForce {
+    /// The roles that want a second factor.
+    pub factor_roles: Vec<String>,
+    /// The shortest idle limit, in seconds.
+    pub idle_seconds: i64,
+    /// The shortest absolute limit, in seconds.
+    pub session_seconds: i64,
+    /// The longest password history.
+    pub password_history: u32,
+}
+
+impl Default for InForce {
+    /// What the platform itself sets.
+    fn default() -> Self {
+        InForce {
+            factor_roles: Vec::new(),
+            idle_seconds: limits::SESSION_IDLE_SECONDS,
+            session_seconds: limits::SESSION_SECONDS_MAX,
+            password_history: 0,
+        }
+    }
+}
+
+impl InForce {
+    /// With one tenant's rules more: of each the stricter.
+    #[must_use]
+    pub fn meet(mut self, rules: &Rules) -> Self {
+        self.factor_roles.extend(rules.factor_roles.iter().cloned());
+        self.factor_roles.sort();
+        self.factor_roles.dedup();
+        self.idle_seconds = rules.idle_seconds.map_or(self.idle_seconds, |one| one.min(self.idle_seconds));
+        self.session_seconds = rules.session_seconds.map_or(self.session_seconds, |one| one.min(self.session_seconds));
+        self.password_history = self.password_history.max(rules.password_history);
+        self
+    }
+}
+
+/// What an account meets.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Asked {
+    /// Whether it must have a second factor.
+    pub factor: bool,
+    /// The limits of its sessions, and its password history.
+    pub limits: InForce,
+}
+
+/// What holds in a tenant: its own rules and those above it.
+pub(crate) fn in_tenant(conn: &mut Conn<'_>, path: &[TenantId]) -> Result<InForce> {
+    path.iter().try_fold(InForce::default(), |held, tenant| {
+        Ok(store::find(conn, *tenant)?.map_or(held.clone(), |rules| held.meet(&rules)))
+    })
+}
+
+/// What the rules ask of an account, by all roles that it holds anywhere.
+pub(crate) fn of_account(conn: &mut Conn<'_>, account: AccountId) -> Result<Asked> {
+    let mut asked = Asked { factor: false, limits: InForce::default() };
+    let mut seen: BTreeMap<TenantId, InForce> = BTreeMap::new();
+    for (tenant, role) in roles::store::of_account(conn, account)? {
+        if !seen.contains_key(&tenant) {
+            let path = tenants::store::load(conn, tenant)?.path;
+            let held = in_tenant(conn, &path)?;
+            let limits = &mut asked.limits;
+            limits.idle_seconds = limits.idle_seconds.min(held.idle_seconds);
+            limits.session_seconds = limits.session_seconds.min(held.session_seconds);
+            limits.password_history = limits.password_history.max(held.password_history);
+            seen.insert(tenant, held);
+        }
+        asked.factor |= seen.get(&tenant).is_some_and(|held| held.factor_roles.contains(&role));
+    }
+    Ok(asked)
+}
