@@ -55,7 +55,10 @@ pub use sweep::sweep;
 /// who is asked where a second person is needed.
 #[must_use]
 pub fn guarded(catalogue: gate::Catalogue) -> gate::Catalogue {
-    catalogue.sensitive(sensitive::SENSITIVE).open_to_unenrolled(sign_in_rules::OPEN_TO_UNENROLLED).guarded(&approvals::guard::GUARD)
+    catalogue
+        .sensitive(sensitive::SENSITIVE)
+        .open_to_unenrolled(sign_in_rules::OPEN_TO_UNENROLLED)
+        .guarded(&approvals::guard::GUARD)
 }
 
 /// Every action of this room.

@@ -282,7 +282,7 @@ fn a_request_ends_with_its_time_and_with_the_right_to_it() {
 fn a_request_sent_with_a_token_ends_with_it_and_is_for_no_more() {
     for (engine, db, _keep) in db::testing::databases() {
         let two = Two::new(db);
-        let make = CreateToken { name: "ci".to_owned(), days: None, roles: None, account: None };
+        let make = CreateToken { name: "ci".to_owned(), days: None, roles: None, account: None, sensitive: true };
         let token = two.house.gate.run(&two.sits(two.first), &CREATE, make).unwrap().token.id;
         let program = two.house.cx(two.first, None).unwrap().in_session(token.to_string());
         let input = json!({ "account": two.member, "role": "billing-viewer" });

@@ -86,7 +86,6 @@ impl House {
     fn new() -> House {
         let (_, db, scratch) = db::testing::sqlite();
         let gate = Gate::new(db, Clock::System, Ids::default(), access::POLICIES, catalogue()).unwrap();
-        gate.install(Arc::new(gate::keys::Keys::of(&[7; 32]).unwrap()));
         gate.react_with(Box::new(|tx, fact| {
             let any: &dyn Any = fact;
             match any.downcast_ref::<commerce::Fact>() {
@@ -95,7 +94,7 @@ impl House {
             }
         }));
         // What seals credentials of places.
-        let keys = continuity::keys::Keys::open(scratch.path()).unwrap();
+        let keys = gate::keys::Keys::open(scratch.path()).unwrap();
         continuity::backups::repositories::install(&gate, keys).unwrap();
         let registry = provisioning::register(resources::register(Registry::default()));
         let letters = Letters::default();
