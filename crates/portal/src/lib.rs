@@ -141,7 +141,14 @@ impl Portal {
         let me = me.inspect_err(|error| tracing::warn!(?error, "who has signed in could not be read")).ok()?;
         let unread = self.gate.call(&cx, &inbox::INBOX, inbox::InboxAsk { unread: true }).await;
         let unread = unread.map(|inbox| inbox.items).unwrap_or_default();
-        let waiting = self.gate.call(&cx, &access::approvals::LIST, Default::default()).await;
+        // Whoever has yet to enrol a second factor decides nothing before that.
+        let to_decide = match cx.proof().is_some_and(|proof| proof.must_enrol) {
+            true => 0,
+            false => {
+                let waiting = self.gate.call(&cx, &access::approvals::LIST, Default::default()).await;
+                waiting.map_or(0, |waiting| waiting.items.len())
+            }
+        };
         let inside = me.acting.kind != TenantKind::Operator && me.reaches_customers;
         let home = me.places.iter().find(|place| inside && place.tenant == me.account.home);
         let who = page::Who {
@@ -152,7 +159,7 @@ impl Portal {
             operator: me.acting.kind == TenantKind::Operator,
             roles: me.acting.roles,
             unread,
-            to_decide: waiting.map_or(0, |waiting| waiting.items.len()),
+            to_decide,
             home: home
                 .filter(|place| place.tenant != me.acting.tenant)
                 .map(|place| (place.tenant.to_string(), place.name.clone())),

@@ -39,8 +39,8 @@ Examples:
     /// Easier: give `--ask REASON` to the command that was refused; it asks with its own input.
     #[command(after_help = "\
 Examples:
-  yunwei --ask 'ticket 4711: moved away' service rm srv_01m80h6wrtet7rkwawzsgh6gss --yes
-  yunwei approval request service.terminate --input '{\"id\":\"srv_01m80h6wrtet7rkwawzsgh6gss\"}' \\
+  yunwei --ask 'ticket 4711: moved away' service rm svc_01m80h6wrtet7rkwawzsgh6gss --yes
+  yunwei approval request service.terminate --input '{\"id\":\"svc_01m80h6wrtet7rkwawzsgh6gss\"}' \\
       --reason 'ticket 4711: moved away'")]
     Request {
         /// The action's name, as the permissions' page and the API's description give it.

@@ -127,7 +127,9 @@ fn scan(kind: &Kind, tx: &mut Tx<'_>, query: Query<'_>, rest: &[&query::Filter])
             return Ok(Found { records: kept, total, more: full });
         }
         if full && seen >= limits::SCAN_MAX {
-            return Ok(Found { records: kept, total: Total::Untold, more: true });
+            let enough = !continued && matches >= limits::COUNT_EXACT_MAX;
+            let total = if enough { Total::More } else { Total::Untold };
+            return Ok(Found { records: kept, total, more: true });
         }
         if seen >= limits::SCAN_MAX {
             let named: Vec<&str> = rest.iter().map(|filter| filter.path.as_str()).collect();
