@@ -1,5 +1,7 @@
 //! Drills: what is promised, what was seen of it, what must be put right, and the evidence.
 
+pub(crate) mod choices;
+
 use crate::account::{ConfirmPage, correctable, said};
 use crate::backups::listed;
 use crate::i18n::{Drills, said_of};
@@ -15,7 +17,6 @@ use axum::response::IntoResponse as _;
 use base::time::Timestamp;
 use base::{Error, Result};
 use continuity::backups::schedule::Schedule;
-use continuity::datasets::{self, ListDataSets};
 use continuity::drills::corrective::{self, CorrectiveAction, ListActions};
 use continuity::drills::databases::{Database, LostDatabase};
 use continuity::drills::plans::{self, DrillPlan, ListPlans, NewPlan, PlanRef, Scenario, Terms};
@@ -23,10 +24,10 @@ use continuity::drills::rules::{Control as Negative, Miss, Objectives, Phase};
 use continuity::drills::runs::{self, DrillRef, DrillRun, ListDrills, StartDrill, State};
 use continuity::drills::scope::{Scope, Sequence};
 use continuity::evidence;
-use continuity::inventory::actions::{GET as THING, LIST as THINGS, ListInventory, ThingRef};
-use continuity::inventory::{Kind, Thing};
+use continuity::inventory::Thing;
+use continuity::inventory::actions::{GET as THING, ThingRef};
 use continuity::plan::versions::Approval;
-use drivers::wire::{DataSource, Marker};
+use drivers::wire::Marker;
 use provisioning::services;
 
 /// How many runs a page shows.
@@ -478,13 +479,6 @@ async fn comes_back(s: &Signed, terms: &Terms) -> String {
     }
 }
 
-/// The sites at which the acting tenant has something; none for who may not read its inventory.
-pub(crate) async fn sites(s: &Signed) -> Vec<Thing> {
-    let ask = ListInventory { kind: Some(Kind::Site), limit: Some(100), ..ListInventory::default() };
-    let found = s.call(&THINGS, ask).await.map(|page| page.items).unwrap_or_default();
-    found.into_iter().filter(|site| site.known).collect()
-}
-
 /// What services are called; by their ids where the visitor may not read them.
 async fn names(s: &Signed, ids: &[String]) -> Vec<String> {
     let mut names = Vec::with_capacity(ids.len());
@@ -493,23 +487,6 @@ async fn names(s: &Signed, ids: &[String]) -> Vec<String> {
         names.push(found.map_or_else(|_| id.clone(), |record| crate::records::said(s.p().lang, &record.body, "name")));
     }
     names
-}
-
-/// The data sets of these services that are databases; none for who may not read them.
-async fn databases(s: &Signed, services: &[db::Record], chosen: &str) -> Vec<Choice> {
-    let mut choices = vec![Choice::new("", s.t().drills.none)];
-    for service in services {
-        let ask = ListDataSets { id: service.id.clone(), ended: false };
-        let Ok(found) = s.call(&datasets::LIST, ask).await else { continue };
-        let of = crate::records::said(s.p().lang, &service.body, "name");
-        let databases = found.items.into_iter().filter(|set| !matches!(set.source, DataSource::Files { .. }));
-        choices.extend(databases.map(|set| {
-            let mut choice = Choice::new(set.id.to_string(), format!("{of} · {}", set.name));
-            choice.chosen = choice.value == chosen;
-            choice
-        }));
-    }
-    choices
 }
 
 /// The time zone that a schedule is read in, unless somebody says another.
@@ -557,8 +534,8 @@ async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
         choice
     };
     let none = [Choice::new("", d.none)];
-    let sites = none.into_iter().chain(sites(s).await.into_iter().map(site)).collect();
-    let databases = databases(s, &found.records, &kept("dataSet", "")).await;
+    let sites = none.into_iter().chain(choices::sites(s).await.into_iter().map(site)).collect();
+    let databases = choices::databases(s, &found.records, &kept("dataSet", "")).await;
     let record = plans::RecordAt::default();
     let number = |name: &'static str, label: &'static str, or: &str, unit: &str| {
         let (min, max) = (Some("0".to_owned()), None);

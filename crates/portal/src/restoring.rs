@@ -85,7 +85,7 @@ async fn site_choices(s: &Signed, now: &str) -> Result<Vec<Choice>> {
         let all = s.call(&resources::places::LIST_SITES, Default::default()).await?.items;
         return Ok(all.into_iter().map(|site| choice(now, site.id.to_string(), site.name)).collect());
     }
-    let all = crate::drills::sites(s).await;
+    let all = crate::drills::choices::sites(s).await;
     Ok(all.into_iter().map(|site| choice(now, site.id, site.name)).collect())
 }
 

@@ -18,6 +18,7 @@ pub(crate) mod store;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use base::id::{AccountId, TenantId};
 use base::{Result, limits};
@@ -110,16 +111,19 @@ pub(crate) fn of_account(conn: &mut Conn<'_>, account: AccountId) -> Result<Aske
     let mut asked = Asked { factor: false, limits: InForce::default() };
     let mut seen: BTreeMap<TenantId, InForce> = BTreeMap::new();
     for (tenant, role) in roles::store::of_account(conn, account)? {
-        if !seen.contains_key(&tenant) {
-            let path = tenants::store::load(conn, tenant)?.path;
-            let held = in_tenant(conn, &path)?;
-            let limits = &mut asked.limits;
-            limits.idle_seconds = limits.idle_seconds.min(held.idle_seconds);
-            limits.session_seconds = limits.session_seconds.min(held.session_seconds);
-            limits.password_history = limits.password_history.max(held.password_history);
-            seen.insert(tenant, held);
-        }
-        asked.factor |= seen.get(&tenant).is_some_and(|held| held.factor_roles.contains(&role));
+        let held = match seen.entry(tenant) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let path = tenants::store::load(conn, tenant)?.path;
+                let held = in_tenant(conn, &path)?;
+                let limits = &mut asked.limits;
+                limits.idle_seconds = limits.idle_seconds.min(held.idle_seconds);
+                limits.session_seconds = limits.session_seconds.min(held.session_seconds);
+                limits.password_history = limits.password_history.max(held.password_history);
+                place.insert(held)
+            }
+        };
+        asked.factor |= held.factor_roles.contains(&role);
     }
     Ok(asked)
 }

@@ -21,7 +21,7 @@ fn shown(secret: &str, later: i64) -> String {
             bytes.push((bits >> held) as u8);
         }
     }
-    let step = jiff::Timestamp::now().as_second() / 30 + later;
+    let step = base::time::Clock::System.now().as_second() / 30 + later;
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &bytes);
     let tag = ring::hmac::sign(&key, &step.to_be_bytes());
     let tag = tag.as_ref();
