@@ -654,7 +654,7 @@ async function plan(page) {
   hold(await page.locator("main table.list tbody tr").count() === 9, "a plan has nine steps");
   for (const id of bare) {
     await page.goto(`${portal}/services/${id}/backups`);
-    hold(await page.getByText("Next backup").isVisible(), `${id} is backed up from now on`);
+    hold(await page.getByText("Next backup", { exact: true }).isVisible(), `${id} is backed up from now on`);
     await page.goto(`${portal}/services/${id}/protection`);
     await look(page, "protection-chosen");
     hold(await page.locator("main form[action$='/protection']").count() === 0, "changing a policy is the operator's");
@@ -694,8 +694,8 @@ try {
       await service(page);
       await backups(page);
     }
-    const service = await kept(page);
-    if (service) { await ways(page, service); await beside(page, service); }
+    const held = await kept(page);
+    if (held) { await ways(page, held); await beside(page, held); }
     await passed(page);
     await bill(page);
     await drills(page);
