@@ -257,9 +257,10 @@ pub fn insert(conn: &mut Conn<'_>, record: &Record, keys: &[Key]) -> Result<()> 
 }
 
 /// A record as it is stored before a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     stored: Stored,
-    entries: Entries,
+    keys: String,
 }
 
 impl Standing {
@@ -267,6 +268,25 @@ impl Standing {
     pub fn state(&self) -> Option<&str> {
         self.stored.state.as_deref()
     }
+
+    /// Its revision.
+    pub fn revision(&self) -> i64 {
+        self.stored.revision
+    }
+
+    fn read(row: &Row) -> Result<Standing> {
+        Ok(Standing { stored: stored(row)?, keys: row.get(7)? })
+    }
+}
+
+/// [`load`], with what a change of the record will have to know.
+///
+/// # Errors
+/// Those of the database.
+pub fn load_standing(conn: &mut Conn<'_>, kind: &str, id: &str) -> Result<Option<(Record, Standing)>> {
+    let found = "SELECT tenant, revision, class, body, state, created_at, updated_at, keys FROM records WHERE id = $1 AND kind = $2";
+    let found = conn.query_opt(found, args![id, kind], Standing::read)?;
+    found.map(|standing| Ok((standing.stored.record(kind, id)?, standing))).transpose()
 }
 
 /// What is stored of the record at the revision that the caller saw.
@@ -275,9 +295,7 @@ impl Standing {
 /// `Stale` (`record.stale`) where the record has moved on.
 pub fn standing(conn: &mut Conn<'_>, record: &Record) -> Result<Standing> {
     let found = "SELECT tenant, revision, class, body, state, created_at, updated_at, keys FROM records WHERE id = $1 AND revision = $2";
-    let found = conn.query_opt(found, args![record.id, record.revision], |row| {
-        Ok(Standing { stored: stored(row)?, entries: Entries::read(row.text(7)?)? })
-    })?;
+    let found = conn.query_opt(found, args![record.id, record.revision], Standing::read)?;
     found.ok_or_else(|| stale(&record.kind, &record.id))
 }
 
@@ -287,8 +305,8 @@ pub fn standing(conn: &mut Conn<'_>, record: &Record) -> Result<Standing> {
 /// # Errors
 /// `Stale` (`record.stale`) where the record has moved on, `Invalid` where the body is too large.
 pub fn update(conn: &mut Conn<'_>, record: &mut Record, was: &Standing, keys: &[Key], now: Timestamp) -> Result<()> {
-    let (body, entries) = (body_text(record)?, Entries::of(record, keys));
-    archive(conn, record, &was.stored)?;
+    let (body, entries, before) = (body_text(record)?, Entries::of(record, keys), Entries::read(&was.keys)?);
+    // First, as it alone tells whether the record still is what the caller saw.
     let changed = conn.execute(
         "UPDATE records SET revision = revision + 1, state = $3, class = $4, updated_at = $5, keys = $6, body = $7 WHERE id = $1 AND revision = $2",
         args![record.id, record.revision, record.state, record.class, now, entries.text()?, body],
@@ -296,10 +314,11 @@ pub fn update(conn: &mut Conn<'_>, record: &mut Record, was: &Standing, keys: &[
     if changed == 0 {
         return Err(stale(&record.kind, &record.id));
     }
+    archive(conn, record, &was.stored)?;
     record.revision += 1;
     record.updated = now;
-    keys::write(conn, record, &was.entries, &entries)?;
-    keys::keep_words(conn, record, keys, Some(&was.entries), &entries)
+    keys::write(conn, record, &before, &entries)?;
+    keys::keep_words(conn, record, keys, Some(&before), &entries)
 }
 
 /// Removes a record from sight; its revisions stay.
@@ -308,13 +327,13 @@ pub fn update(conn: &mut Conn<'_>, record: &mut Record, was: &Standing, keys: &[
 /// `Stale` where the record has moved on.
 pub fn delete(conn: &mut Conn<'_>, record: &Record) -> Result<()> {
     let was = standing(conn, record)?;
-    archive(conn, record, &was.stored)?;
     let changed =
         conn.execute("DELETE FROM records WHERE id = $1 AND revision = $2", args![record.id, record.revision])?;
     if changed == 0 {
         return Err(stale(&record.kind, &record.id));
     }
-    keys::write(conn, record, &was.entries, &Entries::default())?;
+    archive(conn, record, &was.stored)?;
+    keys::write(conn, record, &Entries::read(&was.keys)?, &Entries::default())?;
     words::forget(conn, &record.id)?;
     count(conn, record, -1)
 }

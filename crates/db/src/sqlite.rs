@@ -15,7 +15,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SendError, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::thread::JoinHandle;
 
 use base::{Error, Result, limits};
 use rusqlite::config::DbConfig;
@@ -30,7 +31,8 @@ pub(crate) struct Sqlite {
     path: PathBuf,
     read_only: bool,
     queue: Mutex<Option<SyncSender<(Job, Done)>>>,
-    writer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    /// The writer, and who tells what came of its writes.
+    threads: Mutex<Vec<JoinHandle<()>>>,
     _lock: Option<File>,
 }
 
@@ -97,16 +99,20 @@ impl Sqlite {
         migrate::sqlite(&mut conn)?;
         let link = Link::new(conn);
         let (sender, receiver) = sync_channel(limits::WRITE_QUEUE_MAX);
-        let writer = std::thread::Builder::new()
-            .name("db-writer".into())
-            .spawn(move || serve(&link, &receiver))
-            .map_err(|e| unusable(directory, e))?;
+        // Not bounded, or the end of the teller could wait for a writer that waits for the teller; what stands in
+        // it was bounded by the queue of writes.
+        let (tell, told) = channel::<Group>();
+        let thread = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name.into()).spawn(work).map_err(|e| unusable(directory, e))
+        };
+        let writer = thread("db-writer", Box::new(move || serve(&link, &receiver, &tell)))?;
+        let teller = thread("db-teller", Box::new(move || told.into_iter().for_each(Group::tell)))?;
         Ok(Sqlite {
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             path,
             read_only: false,
             queue: Mutex::new(Some(sender)),
-            writer: Mutex::new(Some(writer)),
+            threads: Mutex::new(vec![writer, teller]),
             _lock: Some(lock),
         })
     }
@@ -123,7 +129,7 @@ impl Sqlite {
             path,
             read_only: true,
             queue: Mutex::new(None),
-            writer: Mutex::new(None),
+            threads: Mutex::default(),
             _lock: None,
         })
     }
@@ -173,10 +179,12 @@ impl Drop for Sqlite {
     fn drop(&mut self) {
         let sender = self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         drop(sender);
-        let writer = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        // A job's own callback may hold the last handle; a thread cannot wait for itself.
-        if let Some(writer) = writer.filter(|w| w.thread().id() != std::thread::current().id()) {
-            let _ = writer.join();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        // A job's own callback may hold the last handle; a thread cannot wait for itself, nor the writer for the
+        // teller, which goes on for as long as there is a writer.
+        let here = std::thread::current().id();
+        for thread in threads.into_iter().take_while(|thread| thread.thread().id() != here) {
+            let _ = thread.join();
         }
         READERS.with_borrow_mut(|readers| readers.remove(&self.serial));
     }
@@ -189,8 +197,24 @@ struct Member {
     result: Result<()>,
 }
 
-/// The writer: takes what has gathered, runs it as one transaction, then tells everybody.
-fn serve(link: &Link, queue: &Receiver<(Job, Done)>) {
+/// Writes that shared a transaction, with what came of it.
+struct Group {
+    members: Vec<Member>,
+    committed: Result<()>,
+}
+
+impl Group {
+    /// Tells everybody.
+    fn tell(self) {
+        for member in self.members {
+            (member.done)(member.result.and(self.committed.clone()));
+        }
+    }
+}
+
+/// The writer: takes what has gathered, runs it as one transaction, then has everybody told. To wake a waiting
+/// thread takes as long as a few rows, so where there are several to wake, the writer goes on meanwhile.
+fn serve(link: &Link, queue: &Receiver<(Job, Done)>, teller: &Sender<Group>) {
     while let Ok(first) = queue.recv() {
         let mut group: Vec<Member> = Vec::new();
         let mut began = run(&link.conn, "BEGIN IMMEDIATE");
@@ -212,8 +236,11 @@ fn serve(link: &Link, queue: &Receiver<(Job, Done)>) {
         if committed.is_err() {
             let _ = run(&link.conn, "ROLLBACK");
         }
-        for member in group {
-            (member.done)(member.result.and(committed.clone()));
+        let group = Group { members: group, committed };
+        if group.members.len() == 1 {
+            group.tell();
+        } else if let Err(SendError(group)) = teller.send(group) {
+            group.tell();
         }
     }
 }

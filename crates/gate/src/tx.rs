@@ -7,6 +7,7 @@ use std::sync::Arc;
 use base::id::{Ids, TenantId};
 use base::time::Timestamp;
 use base::{Error, Result};
+use db::records::Standing;
 use db::{Class, Conn, Record};
 
 use crate::run::Inner;
@@ -45,6 +46,8 @@ pub(crate) struct Touched {
 #[derive(Debug, Clone)]
 pub struct Granted<T> {
     value: T,
+    /// What is stored of it, where it was read in this transaction: a change need not read it again.
+    stands: Option<Standing>,
 }
 
 impl<T> Granted<T> {
@@ -151,7 +154,7 @@ impl<'t> Tx<'t> {
             return Err(Error::not_found(format!("{kind}.not_found"), format!("there is no {kind} {id}")));
         }
         self.gate.policies.decide(self.cx, action, kind, class, relation)?;
-        Ok(Granted { value })
+        Ok(Granted { value, stands: None })
     }
 
     /// Reads a record for the action called `action` and decides whether the actor may.
@@ -159,13 +162,13 @@ impl<'t> Tx<'t> {
     /// # Errors
     /// `NotFound` where there is none or it is none of the actor's business; `Forbidden`.
     pub fn load_for(&mut self, action: &str, kind: &Kind, id: &str) -> Result<Granted<Record>> {
-        let record = db::records::load(&mut self.conn, kind.name, id)?.ok_or_else(|| {
+        let (record, stands) = db::records::load_standing(&mut self.conn, kind.name, id)?.ok_or_else(|| {
             Error::not_found(format!("{}.not_found", kind.name), format!("there is no {} {id}", kind.name))
         })?;
         let (owner, class, revision) = (record.tenant, record.class, record.revision);
         let granted = self.grant(action, kind.name, id, owner, class, record)?;
         self.touched.revision = self.touched.revision.max(revision);
-        Ok(granted)
+        Ok(Granted { stands: Some(stands), ..granted })
     }
 
     /// Reads a record for `GET` as it is stored, and decides whether the actor may see it.
@@ -196,8 +199,9 @@ impl<'t> Tx<'t> {
     /// # Errors
     /// `Dangling` where there is none.
     pub fn peek(&mut self, kind: &Kind, id: &str) -> Result<Granted<Record>> {
-        let record = db::records::load(&mut self.conn, kind.name, id)?.ok_or_else(|| not_there(kind, id))?;
-        Ok(Granted { value: record })
+        let found = db::records::load_standing(&mut self.conn, kind.name, id)?;
+        let (value, stands) = found.ok_or_else(|| not_there(kind, id))?;
+        Ok(Granted { value, stands: Some(stands) })
     }
 
     /// [`Tx::peek`] at a record that many look at and few change, and at what
@@ -221,7 +225,11 @@ impl<'t> Tx<'t> {
     /// # Errors
     /// `Conflict` for an illegal life-cycle move, `Stale` where the record has moved on.
     pub fn save(&mut self, kind: &'static Kind, record: &mut Granted<Record>) -> Result<()> {
-        let was = db::records::standing(&mut self.conn, record)?;
+        let seen = record.stands.take().filter(|stands| stands.revision() == record.revision);
+        let was = match seen {
+            Some(stands) => stands,
+            None => db::records::standing(&mut self.conn, record)?,
+        };
         kind.check_move(was.state(), record.state.as_deref())?;
         let now = self.now;
         stamp(kind, &mut record.value, now);
@@ -242,7 +250,7 @@ impl<'t> Tx<'t> {
         for (fact, tenant) in std::mem::take(&mut self.once_stored) {
             self.state(&*fact, tenant)?;
         }
-        Ok(Granted { value: record })
+        Ok(Granted { value: record, stands: None })
     }
 
     /// For `before_create`: states a fact about the record that is being made
