@@ -178,6 +178,16 @@ CREATE TABLE attempts (
 );
 CREATE INDEX attempts_by_time ON attempts (last_at);
 
+-- From where accounts have signed in lately, as hashes: a stranger's guesses
+-- from elsewhere do not make those wait.
+CREATE TABLE sign_in_networks (
+    account TEXT NOT NULL REFERENCES accounts (id),
+    network BYTEA NOT NULL,
+    seen_at BIGINT NOT NULL,
+    PRIMARY KEY (account, network)
+);
+CREATE INDEX sign_in_networks_by_time ON sign_in_networks (seen_at);
+
 -- Which actions need a second person in a tenant and all below it.
 CREATE TABLE approval_rules (
     tenant TEXT NOT NULL REFERENCES tenants (id),

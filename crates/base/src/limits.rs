@@ -283,6 +283,16 @@ pub const STANDING_AGE_MS_MAX: i64 = 3_000;
 pub const ATTEMPTS_PER_PAIR: i64 = 5;
 /// Wrong passwords from one address for any account before it has to wait.
 pub const ATTEMPTS_PER_ADDRESS: i64 = 30;
+/// Wrong passwords for one account, from wherever it has not signed in lately, before those have to wait.
+pub const ATTEMPTS_PER_ACCOUNT: i64 = 50;
+/// The same for all accounts whose mail addresses have one domain.
+pub const ATTEMPTS_PER_ORGANISATION: i64 = 300;
+/// Longest wait of a whole organisation's people at places that are new for them, in seconds.
+pub const ATTEMPTS_ORGANISATION_WAIT_SECONDS_MAX: i64 = 60;
+/// A network is known for so long after an account has signed in from there, in seconds.
+pub const NETWORK_KNOWN_SECONDS: i64 = 90 * 24 * 60 * 60;
+/// Networks of one account that are known; the oldest is forgotten when there would be more.
+pub const NETWORKS_PER_ACCOUNT_MAX: u32 = 50;
 /// Longest wait that wrong passwords earn, in seconds.
 pub const ATTEMPTS_WAIT_SECONDS_MAX: i64 = 15 * 60;
 /// Wrong passwords are forgotten after so long, in seconds.
@@ -370,6 +380,8 @@ pub const APPROVAL_SECONDS: i64 = 72 * 60 * 60;
 pub const APPROVAL_SETTLING_SECONDS: i64 = 24 * 60 * 60;
 /// Requests for approval of one account that wait at a time.
 pub const APPROVALS_WAITING_PER_ACCOUNT_MAX: u64 = 20;
+/// Requests for approval of one account within a day: each is a mail to up to ten people.
+pub const APPROVALS_PER_ACCOUNT_DAY_MAX: u64 = 100;
 /// Requests for approval that are looked through for what somebody may decide.
 pub const APPROVALS_WAITING_SHOWN_MAX: u32 = 200;
 /// Longest reason of a request for approval, in characters.

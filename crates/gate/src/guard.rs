@@ -23,9 +23,18 @@ use crate::{AnyAction, Catalogue, Cx, Effect, Kind, Relation, Tx, Verb, audit};
 pub struct Guard {
     /// Whether the action of that name may need a second person at all.
     pub knows: fn(&str) -> bool,
+    /// The other actions that can [amount to](Tx::amounts_to) something.
+    pub amounting: &'static [&'static str],
     /// Refuses what needs one. Asked for the actions that `knows` names, and for
     /// whatever amounted to something.
     pub check: fn(&mut Tx<'_>, &str) -> Result<()>,
+}
+
+impl Guard {
+    /// Whether whoever does the action of that name can be told to ask a second person.
+    pub fn can_ask(&self, action: &str) -> bool {
+        (self.knows)(action) || self.amounting.contains(&action)
+    }
 }
 
 /// What an action turned out to do, under the name of the action that says so plainly.

@@ -251,9 +251,9 @@ impl Gate {
             let value = work(&mut tx).inspect_err(|_| tried.note(&tx.touched))?;
             inner.guarded(&mut tx, &name, effect).inspect_err(|_| tried.note(&tx.touched))?;
             let after = std::mem::take(&mut tx.after);
-            let (touched, stated) = (tx.touched.clone(), tx.stated);
+            let (touched, stated, repeated) = (tx.touched.clone(), tx.stated, tx.repeated);
             drop(tx);
-            if stated || effect != Effect::Report {
+            if stated || !(repeated || effect == Effect::Report) {
                 audit::append(conn, &entry(&cx, &name, &touched, "done", digest, now))?;
             }
             Ok((value, after))
@@ -373,7 +373,7 @@ impl Inner {
     fn guarded(&self, tx: &mut Tx<'_>, name: &str, effect: Effect) -> Result<()> {
         let Some(guard) = self.catalogue.guard() else { return Ok(()) };
         let told = (guard.knows)(name) || !tx.deeds().is_empty();
-        if !told || effect == Effect::Report || tx.cx().account().is_none() {
+        if !told || tx.repeated || effect == Effect::Report || tx.cx().account().is_none() {
             return Ok(());
         }
         (guard.check)(tx, name)

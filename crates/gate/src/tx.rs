@@ -29,6 +29,8 @@ pub struct Tx<'t> {
     /// Whether a fact was written down.
     pub(crate) stated: bool,
     pub(crate) deeds: Vec<Deed>,
+    /// Whether this only gives an answer again.
+    pub(crate) repeated: bool,
 }
 
 /// What the audit entry will say was acted upon: the first object that was loaded, made or named.
@@ -96,6 +98,7 @@ impl<'t> Tx<'t> {
             reacting: 0,
             stated: false,
             deeds: Vec::new(),
+            repeated: false,
         }
     }
 
@@ -333,6 +336,12 @@ impl<'t> Tx<'t> {
         self.after.push(Box::new(work));
     }
 
+    /// Says that nothing is done here: a request that was answered before is given its answer again. So nobody
+    /// is asked whether it may be done, and the audit log, which has an entry of it, gets no second one.
+    pub fn answers_again(&mut self) {
+        self.repeated = true;
+    }
+
     /// What [`crate::Gate::install`] put there under the type.
     pub fn installed<T: std::any::Any + Send + Sync>(&self) -> Option<std::sync::Arc<T>> {
         self.gate.installed()
@@ -347,6 +356,7 @@ impl<'t> Tx<'t> {
     pub fn attempt<T>(&mut self, work: impl FnOnce(&mut Tx<'t>) -> Result<T>) -> Result<T> {
         let mark = self.conn.mark()?;
         let (kept, stated, reacting) = (self.after.len(), self.once_stored.len(), self.reacting);
+        let deeds = self.deeds.len();
         let guarded = std::panic::AssertUnwindSafe(|| work(self));
         let result = std::panic::catch_unwind(guarded)
             .unwrap_or_else(|_| Err(Error::bug("tx.panic", "part of a transaction stopped on a broken invariant")));
@@ -354,6 +364,7 @@ impl<'t> Tx<'t> {
             self.after.truncate(kept);
             self.once_stored.truncate(stated);
             self.reacting = reacting;
+            self.deeds.truncate(deeds);
         }
         self.conn.settle(mark, result.is_ok())?;
         result

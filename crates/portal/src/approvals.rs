@@ -200,7 +200,8 @@ pub(crate) async fn ask(s: Signed) -> Answer {
 fn box_of(p: &Page, one: &Ruled) -> Choice {
     let t = &p.t.approvals;
     let mut note = p.with(t.rule_able, one.able);
-    for (is, words) in [(one.usual, t.rule_usual), (one.from_above, t.rule_above)] {
+    let told = [(one.usual, t.rule_usual), (one.from_above, t.rule_above), (one.by_provider, t.rule_by_provider)];
+    for (is, words) in told {
         if is {
             note.push_str(" · ");
             note.push_str(words);

@@ -15,5 +15,5 @@ pub mod cli;
 mod downloads;
 pub mod reactions;
 pub mod routes;
-mod serve;
+pub mod serve;
 mod sweep;

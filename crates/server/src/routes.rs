@@ -299,7 +299,7 @@ pub static ROUTES: &[Route] = &[
 
 /// The OpenAPI document of the platform's own API.
 pub fn document() -> serde_json::Value {
-    api::openapi::own(env!("CARGO_PKG_VERSION"), ROUTES)
+    api::openapi::own(env!("CARGO_PKG_VERSION"), ROUTES, app::catalogue().guard())
 }
 
 /// Prints [`document`], as it is committed in `docs/reference/openapi.json`.
@@ -335,7 +335,8 @@ pub fn router(house: &House, web: &Web, portal: Portal) -> Router {
         .merge(web::layers::health())
         .merge(web::layers::metrics().layer(axum::middleware::from_fn(only_from_here)))
         .merge(api::document("/tmf-api/openapi.json", || {
-            api::openapi::tmf(env!("CARGO_PKG_VERSION"), app::catalogue().all_kinds())
+            let catalogue = app::catalogue();
+            api::openapi::tmf(env!("CARGO_PKG_VERSION"), catalogue.all_kinds(), catalogue.guard())
         }))
         .merge(portal::routes(portal.clone()).with_state(()));
     portal::legible(portal, web::layers::dress(routes, web))

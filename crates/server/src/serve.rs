@@ -1,5 +1,6 @@
 //! `yunwei serve`: the server, from its first line to its graceful end.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,12 +45,23 @@ pub fn run(args: ServeArgs) -> Result<()> {
 }
 
 fn log_to_stderr(json: bool) {
+    // Colours are for people: what reads a log from a file or a journal would stumble over them.
+    let colours = std::io::stderr().is_terminal();
+    // Only where somebody has set one already.
+    let _ = tracing::subscriber::set_global_default(logging(json, colours, std::io::stderr));
+}
+
+/// The log as it is written: `YUNWEI_LOG` says what of.
+pub fn logging<W>(json: bool, colours: bool, writer: W) -> Box<dyn tracing::Subscriber + Send + Sync>
+where
+    W: for<'w> tracing_subscriber::fmt::MakeWriter<'w> + Send + Sync + 'static,
+{
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("YUNWEI_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
     match json {
-        true => log.json().init(),
-        false => log.init(),
+        true => Box::new(log.json().finish()),
+        false => Box::new(log.finish()),
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use base::time::Clock;
 use clap::{Arg, Command, CommandFactory as _};
@@ -156,4 +157,59 @@ fn what_is_sensitive_and_what_the_unenrolled_may_are_actions_that_exist() {
     for name in marked.iter().chain(access::sign_in_rules::OPEN_TO_UNENROLLED) {
         assert!(names.iter().any(|known| known == name), "{name} is no action");
     }
+}
+
+/// A log that is written into memory.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What the log says of one refused sign-in from there.
+fn refused_from(gate: &gate::Gate, json: bool, address: &str) -> String {
+    use access::sessions::actions::{OPEN, OpenSession};
+    let (lines, operator) = (Lines::default(), base::id::TenantId(1));
+    let writer = lines.clone();
+    let cx = gate::Cx::nobody(operator).for_request("req", Some(address.parse().unwrap()));
+    let input = OpenSession {
+        email: "2026-01-01T00:00:00Z  WARN yunwei::door: sign-in refused: wrong code address=192.0.2.99".into(),
+        password: access::Secret::new("x"),
+        user_agent: "sign-in refused: wrong code address=192.0.2.99".into(),
+    };
+    let log = server::serve::logging(json, false, move || writer.clone());
+    tracing::subscriber::with_default(log, || OPEN.run(gate, &cx, input)).unwrap_err();
+    let bytes = lines.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// fail2ban itself finds the addresses in lines that the server writes, and none in lines that quote such
+/// lines. Skipped, with a word, where it is not installed and `YUNWEI_TEST_FAIL2BAN=require` is not set.
+#[test]
+fn fail2ban_reads_refused_sign_ins() {
+    let scratch = Scratch::new();
+    let gate = server::app::open_gate(&Location::Directory(scratch.path().to_owned()), Clock::System).unwrap();
+    let (text, json) = (refused_from(&gate, false, "192.0.2.1"), refused_from(&gate, true, "2001:db8::7"));
+    assert!(text.contains("sign-in refused: wrong address or password address=192.0.2.1"), "{text}");
+    let in_journal = format!("Nov 23 08:19:29 host yunwei[77]: {}", refused_from(&gate, false, "192.0.2.2"));
+    let quoted = format!("{} INFO web::reply: refused error=\"{}", &text[..27], text.trim_end());
+    if std::process::Command::new("fail2ban-regex").arg("--version").output().is_err() {
+        let required = std::env::var("YUNWEI_TEST_FAIL2BAN").is_ok_and(|word| word == "require");
+        assert!(!required, "fail2ban is not installed; script/setup --test installs it");
+        eprintln!("skipped: fail2ban is not installed (script/setup --test)");
+        return;
+    }
+    let log = scratch.path().join("log");
+    std::fs::write(&log, format!("{text}{json}{in_journal}{quoted}\n")).unwrap();
+    let filter = reference("../../deploy/fail2ban/filter.d/yunwei.conf");
+    let found = std::process::Command::new("fail2ban-regex").args(["-o", "ip"]).args([&log, &filter]).output().unwrap();
+    let (out, err) = (String::from_utf8(found.stdout).unwrap(), String::from_utf8_lossy(&found.stderr).into_owned());
+    assert_eq!(out.split_whitespace().collect::<Vec<_>>(), ["192.0.2.1", "2001:db8::7", "192.0.2.2"], "{err}");
 }

@@ -9,7 +9,8 @@
 //! - a secret is never kept: a repeated request that was answered with one is
 //!   refused, and says so.
 //!
-//! A request that failed keeps nothing and may be repeated under its key.
+//! A request that failed keeps nothing and may be repeated under its key. One
+//! that needs a second person and asked for one ([`crate::second`]) keeps that.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -154,6 +155,6 @@ fn again(tx: &mut Tx<'_>, key: &Key, actor: &str) -> Result<Answer> {
             format!("this request was done and made {}; its answer held a secret, which is shown once", answer.id);
         return Err(Error::conflict("idempotency.secret_shown", message).at("Idempotency-Key"));
     }
-    tx.touch(&answer.kind, &answer.id, tenant, answer.revision);
+    tx.answers_again();
     Ok(answer)
 }

@@ -2,6 +2,7 @@
 
 mod layers;
 mod own;
+mod second;
 mod tmf;
 
 use axum::Router;

@@ -1,13 +1,14 @@
 //! Asking, looking, deciding.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base::id::AccountId;
+use base::id::{AccountId, TenantId};
 use base::{Error, Kind, Result, limits};
 use db::Class;
-use gate::{Action, Done, Effect, Relation, Tx};
+use gate::{Action, Cx, Deed, Done, Effect, Object, Relation, Tx};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::approvable::{self, Approvable};
 use super::people::{self, People};
@@ -48,6 +49,12 @@ fn ask(tx: &mut Tx<'_>, input: &AskApproval) -> Result<Approval> {
         return Err(Error::invalid("approval.input_too_large", message).at("input"));
     }
     let now = tx.now;
+    let a_day_ago = now - Duration::from_secs(24 * 60 * 60);
+    if store::asked_since(tx, requester, a_day_ago)? >= limits::APPROVALS_PER_ACCOUNT_DAY_MAX {
+        let most = limits::APPROVALS_PER_ACCOUNT_DAY_MAX;
+        let message = format!("you have asked for {most} approvals within a day; each is a mail to others: wait");
+        return Err(Error::exhausted("approval.too_many", message));
+    }
     if store::waiting_of(tx, requester, now)? >= limits::APPROVALS_WAITING_PER_ACCOUNT_MAX {
         let most = limits::APPROVALS_WAITING_PER_ACCOUNT_MAX;
         return Err(Error::exhausted("approval.too_many", format!("{most} requests of yours wait; withdraw some")));
@@ -58,6 +65,7 @@ fn ask(tx: &mut Tx<'_>, input: &AskApproval) -> Result<Approval> {
         Ok((seen, tx.run_as(&cx, &input.action, &plain)?))
     })?;
     let amounts_to = amounts_to(&input.action, &done)?;
+    let seen = with_others(seen, &done);
     let account = accounts::store::load(tx, requester)?;
     let mut made = Approval {
         id: ApprovalId::fresh(tx.ids(), now),
@@ -102,6 +110,22 @@ fn amounts_to(action: &str, done: &Done) -> Result<String> {
     })
 }
 
+/// Under what name the rest of it stands in what was seen.
+const OTHERS: &str = "others";
+
+/// With what else it amounts to, where it does several things at once: shown, and held, like the first.
+fn with_others(mut seen: Json, done: &Done) -> Json {
+    let other = |deed: &Deed| {
+        let Object { kind, id, revision, .. } = &deed.object;
+        json!({ "action": deed.name, "kind": kind, "id": id, "revision": revision })
+    };
+    let others: Vec<Json> = done.deeds.iter().skip(1).map(other).collect();
+    if let (false, Json::Object(seen)) = (others.is_empty(), &mut seen) {
+        seen.insert(OTHERS.to_owned(), others.into());
+    }
+    seen
+}
+
 /// What it is about: nothing that is only made by it.
 fn about(done: &Done) -> About {
     let object = match done.effect {
@@ -113,7 +137,8 @@ fn about(done: &Done) -> About {
 
 fn tell_approvers(tx: &mut Tx<'_>, made: &Approval) -> Result<()> {
     let mut told = People::of(tx, made.tenant, true)?.accounts(tx, &made.action);
-    let mine = people::same_as(tx, made.tenant, made.requester)?;
+    let all = [&told[..], &[made.requester]].concat();
+    let mine = people::Persons::among(tx, made.tenant, &all)?.same_as(made.requester);
     told.retain(|account| !mine.contains(account));
     told.truncate(limits::APPROVERS_TOLD_MAX);
     let (en, zh) = approvable::words(&made.amounts_to);
@@ -204,17 +229,11 @@ pub static LIST: Action<ListApprovals, Approvals> = Action {
         let (from, to) = tenants::store::range(&tenants::store::load(tx, tenant)?.path);
         let found = match input.which {
             Which::All => store::of_range(tx, (&from, &to), now)?,
-            _ => store::waiting(tx, (&from, &to), now)?,
+            _ => store::waiting(tx, tenant, (&from, &to), now)?,
         };
-        let mut items = Vec::new();
-        for approval in found {
-            let shown = match input.which {
-                Which::All => may_see(tx, &approval),
-                _ => may_see(tx, &approval) && why_not(tx, me, &approval)?.is_none(),
-            };
-            if shown {
-                items.push(approval);
-            }
+        let mut items: Vec<Approval> = found.into_iter().filter(|approval| may_see(tx, approval)).collect();
+        if input.which == Which::ToDecide {
+            items = decidable(tx, me, items)?;
         }
         Ok(Approvals { items })
     },
@@ -228,17 +247,56 @@ fn may_see(tx: &Tx<'_>, approval: &Approval) -> bool {
     cx.account() == Some(approval.requester) || (near && entitled)
 }
 
-/// Why somebody cannot decide about it, whatever their hands: the code of the refusal.
-fn why_not(tx: &mut Tx<'_>, me: AccountId, approval: &Approval) -> Result<Option<&'static str>> {
-    if people::are_one(tx, approval.tenant, me, approval.requester)? {
-        return Ok(Some("approval.own"));
+/// Somebody who could decide in a tenant.
+struct Decider {
+    /// Their accounts.
+    mine: Vec<AccountId>,
+    /// As what they decide, where they stand there.
+    cx: Option<Cx>,
+}
+
+impl Decider {
+    /// Beside those who asked there.
+    fn of(tx: &mut Tx<'_>, me: AccountId, tenant: TenantId, requesters: &[AccountId]) -> Result<Decider> {
+        let all = [requesters, &[me]].concat();
+        let mine = people::Persons::among(tx, tenant, &all)?.same_as(me);
+        let cx = match people::approver(tx, me, tenant) {
+            Ok(cx) => Some(cx),
+            Err(e) if e.kind() == Kind::Forbidden => None,
+            Err(e) => return Err(e),
+        };
+        Ok(Decider { mine, cx })
     }
-    let able = match people::approver(tx, me, approval.tenant) {
-        Ok(cx) => tx.would_allow(&cx, &approval.action),
-        Err(e) if e.kind() == Kind::Forbidden => false,
-        Err(e) => return Err(e),
-    };
-    Ok((!able).then_some("approval.not_entitled"))
+
+    /// Why they cannot decide about it, whatever their hands: the code of the refusal.
+    fn why_not(&self, tx: &Tx<'_>, approval: &Approval) -> Option<&'static str> {
+        if self.mine.contains(&approval.requester) {
+            return Some("approval.own");
+        }
+        let able = self.cx.as_ref().is_some_and(|cx| tx.would_allow(cx, &approval.action));
+        (!able).then_some("approval.not_entitled")
+    }
+}
+
+fn why_not(tx: &mut Tx<'_>, me: AccountId, approval: &Approval) -> Result<Option<&'static str>> {
+    let decider = Decider::of(tx, me, approval.tenant, &[approval.requester])?;
+    Ok(decider.why_not(tx, approval))
+}
+
+/// Those about which somebody could decide. Every page asks for their number: each tenant is looked at once.
+fn decidable(tx: &mut Tx<'_>, me: AccountId, waiting: Vec<Approval>) -> Result<Vec<Approval>> {
+    let mut requesters: BTreeMap<TenantId, Vec<AccountId>> = BTreeMap::new();
+    for approval in &waiting {
+        requesters.entry(approval.tenant).or_default().push(approval.requester);
+    }
+    let mut deciders = BTreeMap::new();
+    for (tenant, mut asked) in requesters {
+        asked.sort_unstable();
+        asked.dedup();
+        deciders.insert(tenant, Decider::of(tx, me, tenant, &asked)?);
+    }
+    let could = |one: &Approval| deciders.get(&one.tenant).is_some_and(|decider| decider.why_not(tx, one).is_none());
+    Ok(waiting.into_iter().filter(could).collect())
 }
 
 /// Which approval.
@@ -383,11 +441,17 @@ fn carry_out(tx: &mut Tx<'_>, found: &Approval) -> Result<Done> {
         Error::stale("approval.object_changed", message)
     };
     let cx = people::requester(tx, found)?;
-    if approvable::look(tx, &cx, &found.action, &found.input)? != found.seen {
+    let seen = approvable::look(tx, &cx, &found.action, &found.input)?;
+    let mut held = found.seen.clone();
+    held.as_object_mut().and_then(|held| held.remove(OTHERS));
+    if seen != held {
         return Err(changed());
     }
     let done = tx.run_as(&cx, &found.action, &found.input)?;
-    if about(&done) != found.object || amounts_to(&found.action, &done)? != found.amounts_to {
+    if with_others(seen, &done) != found.seen
+        || about(&done) != found.object
+        || amounts_to(&found.action, &done)? != found.amounts_to
+    {
         return Err(changed());
     }
     Ok(done)

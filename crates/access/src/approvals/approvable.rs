@@ -18,6 +18,8 @@ pub struct Approvable {
     pub en: &'static str,
     /// The same in Traditional Chinese.
     pub zh: &'static str,
+    /// Whether it is about the platform's own things, which no customer's rule is about.
+    pub platform: bool,
     /// Whether it destroys or opens so much that a tenant should begin with it.
     pub usual: bool,
     /// How the object is read beforehand.
@@ -36,12 +38,21 @@ pub struct Look {
 }
 
 const fn one(action: &'static str, usual: bool, en: &'static str, zh: &'static str) -> Approvable {
-    Approvable { action, en, zh, usual, look: None }
+    Approvable { action, en, zh, usual, platform: false, look: None }
 }
 
 impl Approvable {
     const fn look(self, action: &'static str, by: &'static str, keeps: &'static [&'static str]) -> Approvable {
         Approvable { look: Some(Look { action, by, keeps }), ..self }
+    }
+
+    const fn platform(self) -> Approvable {
+        Approvable { platform: true, ..self }
+    }
+
+    /// Whether a rule of the operator's, or of somebody else's, can name it.
+    pub fn fits(&self, operator: bool) -> bool {
+        operator || !self.platform
     }
 
     /// The one of that name.
@@ -51,7 +62,7 @@ impl Approvable {
 }
 
 const PERSON: &[&str] = &["name", "email", "state", "roles"];
-const POLICY: &[&str] = &["name", "revision", "what", "schedule", "retention", "places", "pruneDelayHours"];
+const POLICY: &[&str] = &["name", "revision", "what", "schedule", "retention", "places", "pruneDelayHours", "offered"];
 
 /// All of them. What shows a secret to whoever does it (a repository's password, the recovery kit) and what
 /// takes one is not here: what a second person reads, and what waits in the database, holds none.
@@ -67,7 +78,8 @@ pub static APPROVABLE: &[Approvable] = &[
         true,
         "Remove a machine that nothing explains, its disks included",
         "移除來源不明的機器與其磁碟",
-    ),
+    )
+    .platform(),
     one(
         "restore.end",
         false,
@@ -76,7 +88,9 @@ pub static APPROVABLE: &[Approvable] = &[
     ),
     one("audit.erase", true, "Erase personal data from the audit log", "從稽核紀錄抹除個人資料"),
     // What is kept, where, and for how long.
-    one("backupPolicy.update", true, "Change a backup policy", "變更備份政策").look("backupPolicy.get", "id", POLICY),
+    one("backupPolicy.update", true, "Change a backup policy", "變更備份政策")
+        .look("backupPolicy.get", "id", POLICY)
+        .platform(),
     one("protection.set", true, "Back a service up by another policy", "改用另一備份政策保護服務").look(
         "protection.get",
         "id",
@@ -94,8 +108,10 @@ pub static APPROVABLE: &[Approvable] = &[
         "Change a place for copies, or what protects copies there",
         "變更備份存放處或其保護",
     )
-    .look("backupPlace.get", "id", &["name", "revision", "site", "host", "immutability"]),
-    one("controlPlane.protect", true, "Back the platform itself up by another policy", "改用另一備份政策保護平台本身"),
+    .look("backupPlace.get", "id", &["name", "revision", "site", "host", "immutability"])
+    .platform(),
+    one("controlPlane.protect", true, "Back the platform itself up by another policy", "改用另一備份政策保護平台本身")
+        .platform(),
     one("service.restore", false, "Bring a service back from a recovery point", "從還原點還原服務"),
     // Who may what.
     one("account.invite", true, "Invite somebody, with these roles", "邀請某人並給予角色"),
@@ -114,9 +130,13 @@ pub static APPROVABLE: &[Approvable] = &[
         &["name", "state"],
     ),
     // What reaches far.
-    one("host.retire", true, "Take a host out for good", "永久除役主機").look("host.get", "id", &["name", "state"]),
-    one("flowDefinition.import", false, "Change how the platform does its work: a flow's definition", "變更流程定義"),
-    one("bill.adjust", false, "Put a credit or a debit on a customer's next bill", "在客戶下期帳單加上折讓或加收"),
+    one("host.retire", true, "Take a host out for good", "永久除役主機")
+        .look("host.get", "id", &["name", "state"])
+        .platform(),
+    one("flowDefinition.import", false, "Change how the platform does its work: a flow's definition", "變更流程定義")
+        .platform(),
+    one("bill.adjust", false, "Put a credit or a debit on a customer's next bill", "在客戶下期帳單加上折讓或加收")
+        .platform(),
 ];
 
 /// What an approval is called in words: its action's, or what it amounts to.

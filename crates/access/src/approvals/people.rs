@@ -2,7 +2,8 @@
 //!
 //! First cut of what a person is: an account; two accounts whose addresses lead into one mailbox, which
 //! each of them has shown to be theirs by accepting an invitation there; and accounts of which a tenant
-//! (or one above it) says that they are one person's. A token acts as its account, so it is its person.
+//! (or one above it) says that they are one person's. These add up: whoever shares a mailbox with an account
+//! that is linked with a third is one person with the third. A token acts as its account, so it is its person.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::{Approval, rules, store};
 use crate::reach::{self, Standing};
 use crate::sessions::SessionId;
 use crate::tokens::{self, TokenId};
-use crate::{accounts, tenants};
+use crate::{accounts, sign_in_rules, tenants};
 
 /// The instant by which a right must have been given to count for approving, or a link taken back to count no more.
 pub(super) fn settled_by(tx: &Tx<'_>) -> Timestamp {
@@ -27,23 +28,37 @@ fn context(account: AccountId, standing: Standing) -> Cx {
     Cx::new(Actor::Account(account), standing.tenant, standing.scope, standing.roles)
 }
 
-/// Everybody who is one person with an account, as seen in a tenant.
-pub(super) fn same_as(tx: &mut Tx<'_>, tenant: TenantId, account: AccountId) -> Result<Vec<AccountId>> {
-    let since = settled_by(tx);
-    let mut links = Vec::new();
-    for above in tenants::store::load(tx, tenant)?.path {
-        links.extend(store::links(tx, above, since)?.into_iter().map(|(one, other, _)| (one, other)));
+/// Who is one person with whom, as seen in a tenant: by what is said there and above, and by mailboxes, over
+/// any number of accounts between.
+pub(super) struct Persons(Vec<(AccountId, AccountId)>);
+
+impl Persons {
+    /// Of these accounts and all that they are linked with.
+    pub(super) fn among(tx: &mut Tx<'_>, tenant: TenantId, accounts: &[AccountId]) -> Result<Persons> {
+        let since = settled_by(tx);
+        let (mut links, mut addresses) = (Vec::new(), Vec::new());
+        for above in tenants::store::load(tx, tenant)?.path {
+            for [one, other] in store::linked_addresses(tx, above, since)? {
+                links.push((one.0, other.0));
+                addresses.extend([one, other]);
+            }
+        }
+        for account in accounts {
+            addresses.push((*account, accounts::store::load(tx, *account)?.email));
+        }
+        links.extend(rules::sharing(addresses));
+        Ok(Persons(links))
     }
-    Ok(rules::linked(account, &links))
+
+    /// Everybody who is one person with an account, it included.
+    pub(super) fn same_as(&self, account: AccountId) -> Vec<AccountId> {
+        rules::linked(account, &self.0)
+    }
 }
 
 /// Whether two accounts are one person's.
 pub(super) fn are_one(tx: &mut Tx<'_>, tenant: TenantId, one: AccountId, other: AccountId) -> Result<bool> {
-    if same_as(tx, tenant, one)?.contains(&other) {
-        return Ok(true);
-    }
-    let (one, other) = (accounts::store::load(tx, one)?, accounts::store::load(tx, other)?);
-    Ok(rules::mailbox(&one.email) == rules::mailbox(&other.email))
+    Ok(Persons::among(tx, tenant, &[one, other])?.same_as(one).contains(&other))
 }
 
 /// The account that acts, where it is a person's who is signed in: a program holds a token without end, and
@@ -90,12 +105,13 @@ pub(super) fn requester(tx: &mut Tx<'_>, approval: &Approval) -> Result<Cx> {
         Error::forbidden("approval.requester_gone", "whoever asked is not entitled to this any more; nothing was done")
     };
     let (session, had) = store::came_with(tx, approval.id)?;
-    if let Ok(token) = session.parse::<TokenId>() {
-        let now = tx.now;
-        let token = tokens::store::find(tx, token)?.ok_or_else(gone)?;
-        if token.revoked_at.is_some() || token.expires_at.is_some_and(|end| end <= now) {
-            return Err(gone());
-        }
+    let may = match session.parse::<TokenId>() {
+        Ok(token) => is_in_force(tx, token)?,
+        // By now they could do nothing but enrol a second factor.
+        Err(_) => !sign_in_rules::must_enrol(tx, approval.requester)?,
+    };
+    if !may {
+        return Err(gone());
     }
     let standing = reach::standing(tx, approval.requester, Some(approval.tenant), None);
     let mut standing = known(standing)?.ok_or_else(gone)?;
@@ -106,13 +122,19 @@ pub(super) fn requester(tx: &mut Tx<'_>, approval: &Approval) -> Result<Cx> {
     Ok(cx.for_request(request, None).because(why))
 }
 
+fn is_in_force(tx: &mut Tx<'_>, token: TokenId) -> Result<bool> {
+    let now = tx.now;
+    let found = tokens::store::find(tx, token)?;
+    Ok(found.is_some_and(|token| token.revoked_at.is_none() && token.expires_at.is_none_or(|end| end > now)))
+}
+
 /// The people of a tenant and above it, each account as it stands there, with whose it is.
 pub(super) struct People(Vec<Someone>);
 
 struct Someone {
     account: AccountId,
     cx: Cx,
-    /// The first account of the same person.
+    /// The same person's account that is first by its identifier.
     person: AccountId,
 }
 
@@ -122,14 +144,12 @@ impl People {
         let path = tenants::store::load(tx, tenant)?.path;
         let held_by = if settled { settled_by(tx) } else { tx.now };
         let mut all: Vec<Someone> = Vec::new();
-        let mut seen: Vec<(Vec<AccountId>, String)> = Vec::new();
-        for account in store::candidates(tx, &path)? {
+        let candidates = store::candidates(tx, &path)?;
+        let persons = Persons::among(tx, tenant, &candidates)?;
+        for account in candidates {
             // Somebody above who has no role here stands nowhere.
             let Some(standing) = known(reach::standing_since(tx, account, tenant, held_by))? else { continue };
-            let mailbox = rules::mailbox(&accounts::store::load(tx, account)?.email);
-            let same = seen.iter().position(|(accounts, at)| accounts.contains(&account) || *at == mailbox);
-            let person = same.and_then(|n| all.get(n)).map_or(account, |first| first.person);
-            seen.push((same_as(tx, tenant, account)?, mailbox));
+            let person = persons.same_as(account).into_iter().min().unwrap_or(account);
             all.push(Someone { account, cx: context(account, standing), person });
         }
         Ok(People(all))

@@ -1,5 +1,7 @@
 //! What is bound together, and who is one person. Pure.
 
+use std::collections::BTreeMap;
+
 use base::id::AccountId;
 use base::time::micros;
 use base::{Error, Result, limits};
@@ -49,6 +51,19 @@ pub(super) fn mailbox(email: &str) -> String {
     }
 }
 
+/// Links between the accounts whose addresses lead into one mailbox.
+pub(super) fn sharing(addresses: Vec<(AccountId, String)>) -> Vec<(AccountId, AccountId)> {
+    let mut first: BTreeMap<String, AccountId> = BTreeMap::new();
+    let mut links = Vec::new();
+    for (account, address) in addresses {
+        let known = *first.entry(mailbox(&address)).or_insert(account);
+        if known != account {
+            links.push((known, account));
+        }
+    }
+    links
+}
+
 /// Everybody whom these links make one person with `account`, whatever way round and over how many.
 pub(super) fn linked(account: AccountId, links: &[(AccountId, AccountId)]) -> Vec<AccountId> {
     let mut all = vec![account];
@@ -84,6 +99,17 @@ mod tests {
             assert_eq!(mailbox(same), "mei@example.com");
         }
         assert_ne!(mailbox("mei@example.com"), mailbox("mei@example.org"));
+    }
+
+    #[test]
+    fn mailboxes_are_links_like_any_other() {
+        let id = AccountId;
+        let at = |n, address: &str| (id(n), address.to_owned());
+        let mut links = sharing(vec![at(1, "mei@example.com"), at(2, "desk@example.com"), at(3, "desk+b@example.com")]);
+        assert_eq!(links, [(id(2), id(3))]);
+        links.push((id(1), id(2)));
+        assert_eq!(linked(id(1), &links), [id(1), id(2), id(3)]);
+        assert_eq!(sharing(vec![at(1, "mei@example.com"), at(1, "mei@example.com")]), []);
     }
 
     #[test]

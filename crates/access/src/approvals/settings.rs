@@ -4,7 +4,8 @@ use base::id::{AccountId, TenantId};
 use base::time::Timestamp;
 use base::{Error, Result, limits};
 use db::Class;
-use gate::{Action, Effect, Object, Tx};
+use db::records::Scope;
+use gate::{Action, Actor, Cx, Effect, Object, Tx};
 use serde::{Deserialize, Serialize};
 
 use super::approvable::{APPROVABLE, Approvable, WEAKEN};
@@ -12,7 +13,8 @@ use super::people::{self, People};
 use super::{guard, store};
 use crate::notices::{self, Notice, Spoken};
 use crate::roles::actions::Nothing;
-use crate::roles::{ADMINISTRATOR, OWNER};
+use crate::roles::{ADMINISTRATOR, OWNER, ROLES};
+use crate::tenants::TenantKind;
 use crate::{accounts, tenants};
 
 /// An action that can need a second person.
@@ -29,6 +31,8 @@ pub struct Ruled {
     pub from_above: bool,
     /// Whether one should begin with it.
     pub usual: bool,
+    /// Whether nobody's role in this tenant does it, but its provider's staff can.
+    pub by_provider: bool,
     /// How many persons could do it here now, by their roles.
     pub able: usize,
 }
@@ -58,7 +62,7 @@ pub struct Rule {
     pub tenant: TenantId,
     /// Everything that can need one.
     pub actions: Vec<Ruled>,
-    /// Accounts that this tenant says are one person's.
+    /// Accounts that this tenant says are one person's; shown to those who may say so, or read the audit log.
     pub same_persons: Vec<SamePerson>,
     /// How long a role is held before it counts for approving, in hours.
     pub settling_hours: i64,
@@ -77,22 +81,37 @@ fn shown(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Rule> {
         above.extend(store::rule(tx, governing)?);
     }
     let people = People::of(tx, tenant, false)?;
+    let (kind, everybody) = (tenants::store::load(tx, tenant)?.kind, everybody(tx, tenant)?);
     let ruled = |known: &Approvable| Ruled {
         action: known.action.to_owned(),
         summary: known.en.to_owned(),
         on: own.iter().any(|action| action == known.action),
         from_above: above.iter().any(|action| action == known.action),
         usual: known.usual,
+        by_provider: !tx.would_allow(&everybody, known.action),
         able: people.persons(tx, known.action),
     };
-    let actions = APPROVABLE.iter().map(ruled).collect();
+    let fitting = APPROVABLE.iter().filter(|known| known.fits(kind == TenantKind::Operator));
+    let actions = fitting.map(ruled).collect();
     let since = people::settled_by(tx);
     let mut same_persons = Vec::new();
-    for (account, other, ended_at) in store::links(tx, tenant, since)? {
+    // Names of people, who they are besides: for those who say so, and those who check it.
+    let cx = tx.cx().clone();
+    let may_know = ["person.link", "audit.list"].iter().any(|action| tx.would_allow(&cx, action));
+    let links = if may_know { store::links(tx, tenant, since)? } else { Vec::new() };
+    for (account, other, ended_at) in links {
         let (one, two) = (accounts::store::load(tx, account)?, accounts::store::load(tx, other)?);
         same_persons.push(SamePerson { account, name: one.name, other, other_name: two.name, ended_at });
     }
     Ok(Rule { tenant, actions, same_persons, settling_hours: limits::APPROVAL_SETTLING_SECONDS / 3_600 })
+}
+
+/// Somebody with all roles that can be held in a tenant.
+fn everybody(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Cx> {
+    let kind = tenants::store::load(tx, tenant)?.kind;
+    let roles = ROLES.iter().filter(|role| role.fits(kind)).map(|role| role.name.to_owned()).collect();
+    let scope = Scope::Tenants { own: vec![tenant], above: vec![] };
+    Ok(Cx::new(Actor::Account(AccountId(0)), tenant, scope, roles))
 }
 
 /// Shows what needs a second person.
@@ -124,9 +143,11 @@ pub static SET_RULE: Action<SetRule, Rule> = Action {
         let mut wanted = input.actions.clone();
         wanted.sort_unstable();
         wanted.dedup();
-        if let Some(strange) = wanted.iter().find(|action| Approvable::find(action).is_none()) {
+        let operator = tenants::store::load(tx, tenant)?.kind == TenantKind::Operator;
+        let fits = |action: &&String| Approvable::find(action).is_some_and(|one| one.fits(operator));
+        if let Some(strange) = wanted.iter().find(|action| !fits(action)) {
             let shown: String = strange.chars().take(60).collect();
-            let message = format!("`{}` is no action that can need a second person", shown.escape_debug());
+            let message = format!("`{}` is no action that can need a second person here", shown.escape_debug());
             return Err(Error::invalid("approval.not_approvable", message).at("actions"));
         }
         let before = store::rule(tx, tenant)?;

@@ -157,14 +157,30 @@ pub(super) fn waiting_of(conn: &mut Conn<'_>, requester: AccountId, now: Timesta
     )
 }
 
-/// What waits for somebody in the range of the tenant tree, the longest first.
-pub(super) fn waiting(conn: &mut Conn<'_>, (from, to): (&str, &str), now: Timestamp) -> Result<Vec<Approval>> {
+/// How many requests an account has made since an instant, whatever became of them.
+pub(super) fn asked_since(conn: &mut Conn<'_>, requester: AccountId, since: Timestamp) -> Result<u64> {
+    conn.query_one(
+        "SELECT COUNT(*) FROM approvals WHERE requester = $1 AND created_at > $2",
+        args![requester, since],
+        |row| row.get(0),
+    )
+}
+
+/// What waits for somebody in the range of the tenant tree: what is to be done in `own` comes before what is
+/// to be done below it, so that no customer's requests hide the operator's; of each the longest first.
+pub(super) fn waiting(
+    conn: &mut Conn<'_>,
+    own: TenantId,
+    (from, to): (&str, &str),
+    now: Timestamp,
+) -> Result<Vec<Approval>> {
     conn.query(
         &format!(
             "{SELECT} JOIN tenants t ON t.id = a.tenant
-             WHERE a.state = 'waiting' AND a.expires_at > $3 AND t.path >= $1 AND t.path < $2 ORDER BY a.expires_at, a.id LIMIT $4"
+             WHERE a.state = 'waiting' AND a.expires_at > $3 AND t.path >= $1 AND t.path < $2
+             ORDER BY CASE WHEN a.tenant = $5 THEN 0 ELSE 1 END, a.expires_at, a.id LIMIT $4"
         ),
-        args![from, to, now, limits::APPROVALS_WAITING_SHOWN_MAX],
+        args![from, to, now, limits::APPROVALS_WAITING_SHOWN_MAX, own],
         read,
     )
 }
@@ -217,6 +233,21 @@ pub(super) fn links(
         "SELECT one, other, ended_at FROM same_persons WHERE tenant = $1 AND (ended_at IS NULL OR ended_at > $2) ORDER BY one, other LIMIT $3",
         args![tenant, since, limits::SAME_PERSONS_MAX],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )
+}
+
+/// The same as accounts and their mail addresses.
+pub(super) fn linked_addresses(
+    conn: &mut Conn<'_>,
+    tenant: TenantId,
+    since: Timestamp,
+) -> Result<Vec<[(AccountId, String); 2]>> {
+    conn.query(
+        "SELECT s.one, a.email, s.other, b.email FROM same_persons s
+         JOIN accounts a ON a.id = s.one JOIN accounts b ON b.id = s.other
+         WHERE s.tenant = $1 AND (s.ended_at IS NULL OR s.ended_at > $2) ORDER BY s.one, s.other LIMIT $3",
+        args![tenant, since, limits::SAME_PERSONS_MAX],
+        |row| Ok([(row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?)]),
     )
 }
 

@@ -1,16 +1,20 @@
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use base::id::{AccountId, TenantId};
+use base::id::{AccountId, Ids, TenantId};
+use base::time::Clock;
 use base::{Error, Kind, limits};
-use gate::Cx;
+use gate::{Action, Catalogue, Cx, Effect, Gate, Object};
 use serde_json::{Value as Json, json};
 
 use super::actions::{ApprovalRef, Approve, AskApproval, Decline, ListApprovals, Which};
 use super::approvable::APPROVABLE;
 use super::settings::{SetRule, TwoAccounts};
-use super::{APPROVE, ASK, Approval, DECLINE, GET, LINK, LIST, SET_RULE, State, UNLINK, WITHDRAW};
+use super::{APPROVE, ASK, Approval, DECLINE, GET, GET_RULE, LINK, LIST, SET_RULE, State, UNLINK, WITHDRAW};
 use crate::accounts::actions::{AccountRef, RemoveAccount, SUSPEND};
-use crate::roles::actions::{GRANT, GrantRole, REVOKE};
+use crate::roles::actions::{GRANT, GrantRole, Nothing, REVOKE};
+use crate::sign_in_rules::actions::{UPDATE, UpdateRules};
+use crate::tenants::actions::{CREATE as CREATE_TENANT, CreateTenant};
 use crate::testing::House;
 use crate::tokens::actions::{CREATE, CreateToken, REVOKE as REVOKE_TOKEN, TokenRef};
 
@@ -26,7 +30,10 @@ struct Two {
 
 impl Two {
     fn new(db: db::Db) -> Two {
-        let house = House::new(db);
+        Two::over(House::new(db))
+    }
+
+    fn over(house: House) -> Two {
         let first = house.person("first@example.com", house.first, &["owner"]);
         let second = house.person("second@example.com", house.first, &["owner"]);
         let member = house.person("member@example.com", house.first, &["member"]);
@@ -444,5 +451,144 @@ fn removing_is_asked_for_like_anything_else() {
         // Whom it is about gains nothing by it, and cannot stop it.
         let done = two.approve(&two.sits(two.second), &asked).unwrap();
         assert_eq!((done.state, done.result), (State::Done, Some(json!({ "left": true }))), "{engine}");
+    }
+}
+
+#[test]
+fn links_and_mailboxes_add_up_to_one_person() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let two = Two::new(db);
+        let desk = two.house.person("desk@example.com", two.house.first, &["viewer"]);
+        let link = TwoAccounts { account: two.first, other: desk };
+        two.house.gate.run(&two.sits(two.second), &LINK, link).unwrap();
+        // Shares a mailbox not with whoever asks, but with an account that is theirs.
+        let alias = two.house.person("desk+boss@example.com", two.house.first, &["owner"]);
+        two.house.gate.clock().advance(A_DAY);
+        let asked = two.asked();
+        assert_eq!(code(two.approve(&two.sits(alias), &asked)), "approval.own", "{engine}");
+        assert!(two.house.gate.run(&two.sits(alias), &LIST, ListApprovals::default()).unwrap().items.is_empty());
+        assert_eq!(two.approve(&two.sits(two.second), &asked).unwrap().state, State::Done, "{engine}");
+        // Whoever is counted for a rule is counted in the same way: there are two here, not three.
+        let rule = two.house.gate.run(&two.sits(two.first), &GET_RULE, Nothing {}).unwrap();
+        assert!(rule.actions.iter().all(|ruled| ruled.action != "role.grant" || ruled.able == 2), "{engine}");
+        // Who they are is for those who say so, and not for everybody who may know the rule.
+        assert_eq!(rule.same_persons.len(), 1, "{engine}");
+        let rule = two.house.gate.run(&two.sits(two.member), &GET_RULE, Nothing {}).unwrap();
+        assert!(rule.same_persons.is_empty(), "{engine}");
+    }
+}
+
+#[test]
+fn whoever_could_do_nothing_themselves_by_now_has_nothing_done_for_them() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let two = Two::new(db);
+        let asked = two.asked();
+        // Owners need a second factor from now on, and the one who asked has none.
+        let rules = UpdateRules { factor_roles: Some(vec!["owner".to_owned()]), ..UpdateRules::default() };
+        two.house.gate.run(&two.sits(two.second), &UPDATE, rules).unwrap();
+        let failed = two.approve(&two.sits(two.second), &asked).unwrap();
+        assert_eq!(failed.problem.unwrap().code, "approval.requester_gone", "{engine}");
+        // Nor for somebody who was suspended, or whose organisation was.
+        let late = two.ask(&two.sits(two.first), "account.remove", json!({ "account": two.member })).unwrap();
+        two.house.gate.run(&two.sits(two.second), &SUSPEND, AccountRef { account: two.first }).unwrap();
+        let failed = two.approve(&two.sits(two.second), &late).unwrap();
+        assert_eq!(failed.problem.unwrap().code, "approval.requester_gone", "{engine}");
+        assert_eq!(two.roles(), ["member"], "{engine}");
+    }
+}
+
+#[test]
+fn nobody_mails_others_without_end_by_asking_and_taking_back() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let two = Two::new(db);
+    let first = two.sits(two.first);
+    for _ in 0..limits::APPROVALS_PER_ACCOUNT_DAY_MAX {
+        let asked = two.asked();
+        two.house.gate.run(&first, &WITHDRAW, ApprovalRef { id: asked.id }).unwrap();
+    }
+    let input = json!({ "account": two.member, "role": "viewer" });
+    assert_eq!(code(two.ask(&first, "role.grant", input.clone())), "approval.too_many");
+    // A colleague is not kept from asking, nor is anybody the next day.
+    assert!(two.ask(&two.sits(two.second), "role.grant", input.clone()).is_ok());
+    two.house.gate.clock().advance(A_DAY);
+    assert!(two.ask(&first, "role.grant", input).is_ok());
+}
+
+#[test]
+fn what_is_the_platforms_own_is_no_customers_rule() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let two = Two::new(db);
+        let first = two.sits(two.first);
+        let rule = two.house.gate.run(&first, &GET_RULE, Nothing {}).unwrap();
+        let named = |action: &str| rule.actions.iter().find(|ruled| ruled.action == action);
+        assert!(named("host.retire").is_none() && named("bill.adjust").is_none(), "{engine}");
+        assert!(named("role.grant").is_some_and(|ruled| !ruled.by_provider), "{engine}");
+        assert!(named("protection.end").is_some_and(|ruled| ruled.by_provider), "{engine}");
+        assert_eq!(two.rule(&first, &["host.retire"]).unwrap_err().code(), "approval.not_approvable", "{engine}");
+        let staff = ["administrator", "support"];
+        let one = two.house.person("one@operator.example", two.house.operator, &staff);
+        let rule = two.house.gate.run(&two.sits(one), &GET_RULE, Nothing {}).unwrap();
+        assert_eq!(rule.actions.len(), APPROVABLE.len(), "{engine}");
+    }
+}
+
+/// The revision of the second of two things that [`BURN`] does something to.
+static SECOND: AtomicI64 = AtomicI64::new(1);
+
+/// Stands for an order of two items that each end something.
+static BURN: Action<Nothing, Nothing> = Action {
+    name: "box.burn",
+    summary: "Burns two boxes.",
+    effect: Effect::Create,
+    run: |tx, _| {
+        for (id, revision) in [("one", 1), ("two", SECOND.load(Ordering::SeqCst))] {
+            let tenant = Some(tx.cx().tenant());
+            let object = Object { kind: "box".to_owned(), id: id.to_owned(), tenant, revision };
+            tx.amounts_to("role.grant", object);
+        }
+        Ok(Nothing {})
+    },
+};
+
+#[test]
+fn everything_that_something_amounts_to_is_held_as_it_was() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let catalogue = crate::guarded(Catalogue::default().actions(&crate::actions()).actions(&[&BURN]));
+        let burn = "permit(principal, action in [Action::\"box.burn\"], resource);\n";
+        let policies = format!("{}{burn}", crate::testing::policies());
+        let start = "2026-01-01T00:00:00Z".parse().unwrap();
+        let gate = Gate::new(db, Clock::fixed(start), Ids::seeded(5), &policies, catalogue).unwrap();
+        let two = Two::over(House::over(gate));
+        let (first, second) = (two.sits(two.first), two.sits(two.second));
+        SECOND.store(1, Ordering::SeqCst);
+        let alone = two.house.gate.run(&first, &BURN, Nothing {}).unwrap_err();
+        assert_eq!(alone.code(), "approval.required", "{engine}");
+        let asked = two.ask(&first, "box.burn", json!({})).unwrap();
+        assert_eq!((asked.object.id.as_str(), &asked.seen["others"][0]["id"]), ("one", &json!("two")), "{engine}");
+        assert_eq!(two.approve(&second, &asked).unwrap().state, State::Done, "{engine}");
+        let asked = two.ask(&first, "box.burn", json!({})).unwrap();
+        SECOND.store(2, Ordering::SeqCst);
+        let failed = two.approve(&second, &asked).unwrap();
+        assert_eq!(failed.problem.unwrap().code, "approval.object_changed", "{engine}");
+    }
+}
+
+#[test]
+fn nobody_is_brought_in_alone_as_the_owner_of_something_new() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let two = Two::new(db);
+        let (first, second) = (two.sits(two.first), two.sits(two.second));
+        two.rule(&first, &["account.invite", "account.remove", "role.grant", "tenant.suspend"]).unwrap();
+        let input = json!({ "name": "Annexe", "owner": { "email": "friend@example.com", "name": "Friend" } });
+        let make = |input: &Json| {
+            let input = serde_json::from_value::<CreateTenant>(input.clone()).unwrap();
+            two.house.gate.run(&first, &CREATE_TENANT, input)
+        };
+        assert_eq!(make(&input).unwrap_err().code(), "approval.required", "{engine}");
+        assert!(make(&json!({ "name": "Annexe" })).is_ok(), "{engine}: without people it brings nobody in");
+        let asked = two.ask(&first, "tenant.create", input).unwrap();
+        assert_eq!((asked.amounts_to.as_str(), asked.object.kind.as_str()), ("account.invite", "tenant"), "{engine}");
+        let done = two.approve(&second, &asked).unwrap();
+        assert_eq!(done.state, State::Done, "{engine}: {:?}", done.problem);
     }
 }

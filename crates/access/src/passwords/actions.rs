@@ -8,7 +8,7 @@ use gate::{AnyAction, Effect, Gate, Tx};
 use serde::{Deserialize, Serialize};
 
 use super::attempts::{self, Subjects};
-use super::{hashing, strength};
+use super::{hashing, networks, strength};
 use crate::accounts::{self, Account, AccountState};
 use crate::invitations::actions::LinkToken;
 use crate::mail::{self, Errand, links};
@@ -152,7 +152,7 @@ pub static REQUEST_RESET: Prepared<RequestReset, String, Requested> = Prepared {
     effect: Effect::Create,
     prepare: |gate, cx, input| {
         let key = text::email(&input.email)?.key;
-        attempts::admit(gate, &Subjects::new("reset", &key, cx))?;
+        attempts::admit(gate, &Subjects::of_address(gate, "reset", &key, cx)?)?;
         Ok(key)
     },
     run: |tx, key| {
@@ -202,6 +202,9 @@ pub static RESET: Prepared<ResetPassword, Reset, PasswordSet> = Prepared {
         let account = behind(tx, &reset.link.token, now)?;
         links::delete_all(tx, links::RESET, &account.id.to_string())?;
         replace(tx, account.id, &reset.phc)?;
+        // Who can read the mails of the account is at home here; guesses from elsewhere begin anew.
+        networks::note(tx, account.id)?;
+        attempts::begin_anew(tx, &text::email(&account.email)?.key)?;
         let sessions_closed = sessions::store::delete_all(tx, account.id, None)?;
         reach::changed(tx);
         tx.touch("account", &account.id.to_string(), account.home, 0);

@@ -17,6 +17,7 @@
 pub mod actions;
 pub(crate) mod attempts;
 pub(crate) mod hashing;
+pub(crate) mod networks;
 mod refused;
 pub mod strength;
 #[cfg(test)]

@@ -54,7 +54,7 @@ proptest! {
 
 #[test]
 fn waits_double_up_to_a_bound() {
-    let waits: Vec<i64> = (1..=20).map(|n| attempts::wait_seconds(n, 5)).collect();
+    let waits: Vec<i64> = (1..=20).map(|n| attempts::wait_seconds(n, 5, limits::ATTEMPTS_WAIT_SECONDS_MAX)).collect();
     assert_eq!(waits[..8], [0, 0, 0, 0, 1, 2, 4, 8]);
     assert_eq!(waits.last(), Some(&limits::ATTEMPTS_WAIT_SECONDS_MAX));
 }

@@ -20,6 +20,7 @@ use futures_util::future::BoxFuture;
 use gate::{Actor, Cx, Gate, Proof, Strength};
 
 use super::{generation, idle_end, is_alive, standing};
+use crate::passwords::attempts;
 use crate::secret::{self, Of};
 use crate::sessions::{self, SessionId, cookie};
 use crate::{factors, sign_in_rules, tokens};
@@ -80,8 +81,11 @@ impl Visitor {
     }
 }
 
+/// The refusal of a token that is none.
+const UNKNOWN: &str = "token.unknown";
+
 fn unknown_token() -> Error {
-    Error::unauthenticated("token.unknown", "that API token is not known here; make one on the page of your account")
+    Error::unauthenticated(UNKNOWN, "that API token is not known here; make one on the page of your account")
 }
 
 fn no_session() -> Error {
@@ -196,7 +200,13 @@ impl web::Authenticator for Authenticator {
             let text = |name: &str| asking.headers.get(name).and_then(|value| value.to_str().ok());
             let wanted = wanted_tenant(text(TENANT_HEADER))?;
             if let Some(token) = web::bearer(asking.headers) {
-                return self.bearer(token, wanted).await.map(|visitor| visitor.cx);
+                let found = self.bearer(token, wanted).await.map(|visitor| visitor.cx);
+                // Not one that was revoked or has expired: a program of one's own may not have heard of it yet.
+                return found.inspect_err(|e| {
+                    if e.code() == UNKNOWN {
+                        attempts::log(asking.address, "unknown token");
+                    }
+                });
             }
             let Some(cookie) = text("cookie").and_then(|header| cookie::read(header, asking.secure)) else {
                 return self.nobody();

@@ -14,7 +14,7 @@ use super::confirm::{CONFIRM, STEP_UP};
 use super::{Session, SessionId, sign_ins, store};
 use crate::accounts::{self, Account, AccountState};
 use crate::passwords::attempts::{self, Subjects};
-use crate::passwords::hashing;
+use crate::passwords::{hashing, networks};
 use crate::prepared::Prepared;
 use crate::reach::{self, Place};
 use crate::roles::actions::Nothing;
@@ -103,17 +103,15 @@ pub static OPEN: Prepared<OpenSession, Attempt, Opened> = Prepared {
     prepare: |gate, cx, input| {
         // An address that cannot be one is tried like any other.
         let key = text::email(&input.email).map_or_else(|_| String::new(), |email| email.key);
-        let subjects = Subjects::new("sign-in", &key, cx);
-        attempts::admit(gate, &subjects).inspect_err(|_| {
-            tracing::warn!(address = ?cx.address(), "sign-in refused: too many attempts");
-        })?;
+        let subjects = Subjects::of_address(gate, "sign-in", &key, cx)?;
+        attempts::admit(gate, &subjects).inspect_err(|_| attempts::log(cx.address(), "too many attempts"))?;
         let found = gate.db().read(move |conn| {
             let Some(account) = accounts::store::by_email(conn, &key)? else { return Ok(None) };
             Ok(accounts::store::password(conn, account.id)?.map(|password| (account.id, password)))
         })?;
         let right = hashing::verify(input.password.reveal(), found.as_ref().map(|(_, password)| password.as_str()))?;
         if !right {
-            tracing::warn!(address = ?cx.address(), "sign-in refused: wrong address or password");
+            attempts::log(cx.address(), "wrong address or password");
         }
         Ok(Attempt { account: found.filter(|_| right).map(|(id, _)| id), subjects, user_agent: input.user_agent })
     },
@@ -167,6 +165,7 @@ pub(crate) fn begin(tx: &mut Tx<'_>, account: Account, user_agent: &str, strengt
         current: true,
     };
     store::insert(tx, &session, &hash, &csrf)?;
+    networks::note(tx, account.id)?;
     accounts::store::signed_in(tx, account.id, now)?;
     tx.touch("session", &session.id.to_string(), account.home, 0);
     tx.fact(Fact::SessionOpened { session: session.id.to_string() }, account.home)?;

@@ -5,6 +5,8 @@
 //! and three that are right at a time leave an attacker with the password one chance in some three
 //! thousand a day, of which the account's owner sees each day's refusals.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use base::id::AccountId;
 use base::time::Timestamp;
 use base::{Error, Result};
@@ -33,6 +35,8 @@ pub struct ConfirmSession {
 pub struct Confirming {
     input: ConfirmSession,
     subjects: Subjects,
+    /// Whether the log says already that it was refused: a transaction may run again.
+    logged: AtomicBool,
 }
 
 fn wrong_code() -> Error {
@@ -49,10 +53,8 @@ pub static CONFIRM: Prepared<ConfirmSession, Confirming, SignedIn> = Prepared {
         let (ticket, now) = (input.ticket.clone(), gate.now());
         let (account, _) = gate.db().read(move |conn| sign_ins::find(conn, &ticket, now))?;
         let subjects = Subjects::of_codes(account, cx);
-        attempts::admit(gate, &subjects).inspect_err(|_| {
-            tracing::warn!(address = ?cx.address(), "sign-in refused: too many codes");
-        })?;
-        Ok(Confirming { input, subjects })
+        attempts::admit(gate, &subjects).inspect_err(|_| attempts::log(cx.address(), "too many codes"))?;
+        Ok(Confirming { input, subjects, logged: AtomicBool::new(false) })
     },
     run: |tx, confirming| {
         let now = tx.now;
@@ -60,7 +62,9 @@ pub static CONFIRM: Prepared<ConfirmSession, Confirming, SignedIn> = Prepared {
         let account = active(accounts::store::load(tx, id)?)?;
         tx.touch("account", &account.id.to_string(), account.home, 0);
         let Some(strength) = factors::take(tx, account.id, confirming.input.code.reveal())? else {
-            tracing::warn!(address = ?tx.cx().address(), "sign-in refused: wrong code");
+            if !confirming.logged.swap(true, Ordering::Relaxed) {
+                attempts::log(tx.cx().address(), "wrong code");
+            }
             return Err(wrong_code());
         };
         if !sign_ins::end(tx, &confirming.input.ticket)? {

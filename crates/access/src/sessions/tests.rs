@@ -6,6 +6,8 @@ use gate::Cx;
 
 use super::actions::{ACT_IN, CLOSE, CLOSE_ALL, CloseSession, DESCRIBE, LIST, OPEN, OpenSession, SignedIn};
 use crate::accounts::actions::{AccountRef, SUSPEND};
+use crate::passwords::actions::{RESET, ResetPassword};
+use crate::passwords::attempts::{self, Subjects};
 use crate::roles::actions::Nothing;
 use crate::tenants::actions::TenantRef;
 use crate::testing::{House, PASSWORD};
@@ -127,11 +129,8 @@ fn one_address_cannot_try_one_password_on_everybody() {
     let stranger = from(&house, "2001:db8::7");
     let neighbour = from(&house, "2001:db8::ffff");
     for n in 0..limits::ATTEMPTS_PER_ADDRESS {
-        crate::passwords::attempts::admit(
-            &house.gate,
-            &crate::passwords::attempts::Subjects::new("sign-in", &format!("p{n}@example.com"), &stranger),
-        )
-        .unwrap();
+        let subjects = Subjects::new("sign-in", &format!("p{n}@example.com"), &stranger);
+        attempts::admit(&house.gate, &subjects).unwrap();
     }
     // The whole network of an IPv6 customer is one address.
     assert_eq!(open(&house, &neighbour, "mei@example.com", PASSWORD).unwrap_err().code(), "attempts.too_many");
@@ -260,5 +259,81 @@ fn what_has_run_out_is_swept_away_and_nothing_else() {
         };
         assert_eq!((left("sessions"), left("mail_links")), (1, 1), "{engine}");
         assert!(auth.recognise(&fresh.secret, None).is_ok());
+    }
+}
+
+/// An address of its own for each number, each in another network.
+fn elsewhere(number: i64) -> String {
+    format!("198.{}.{}.7", 18 + number / 250, number % 250)
+}
+
+#[test]
+fn guesses_from_many_addresses_wait_together_and_the_person_does_not() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let house = with_mei(db);
+        let at_home = from(&house, "192.0.2.1");
+        open(&house, &at_home, "mei@example.com", PASSWORD).unwrap();
+        // The same for an account that there is not.
+        for email in ["mei@example.com", "nobody@example.com"] {
+            for number in 0..limits::ATTEMPTS_PER_ACCOUNT {
+                let error = open(&house, &from(&house, &elsewhere(number)), email, "guess guess guess").unwrap_err();
+                assert_eq!(error.code(), "session.refused", "{engine} {email} {number}");
+            }
+            let error = open(&house, &from(&house, "203.0.113.9"), email, PASSWORD).unwrap_err();
+            assert_eq!((error.kind(), error.code()), (Kind::Throttled, "attempts.too_many"), "{engine} {email}");
+        }
+        // A restart forgives nothing: all of it is rows. And she herself comes in from where she did before.
+        assert!(open(&house, &at_home, "mei@example.com", PASSWORD).is_ok(), "{engine}");
+        let error = open(&house, &from(&house, "203.0.113.9"), "mei@example.com", PASSWORD).unwrap_err();
+        assert_eq!(error.code(), "attempts.too_many", "{engine}: her success forgives nobody else");
+        // Where she was long ago is nowhere special.
+        house.gate.clock().advance(Duration::from_secs(limits::NETWORK_KNOWN_SECONDS.unsigned_abs()));
+        let key = "mei@example.com";
+        let counted = |cx: &Cx| Subjects::of_address(&house.gate, "sign-in", key, cx).unwrap();
+        assert_ne!(counted(&at_home), Subjects::new("sign-in", key, &at_home), "{engine}");
+    }
+}
+
+#[test]
+fn a_new_password_by_mail_opens_the_door_again() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let house = with_mei(db);
+    for number in 0..=limits::ATTEMPTS_PER_ACCOUNT {
+        let _ = open(&house, &from(&house, &elsewhere(number)), "mei@example.com", "guess guess guess");
+    }
+    let new_place = from(&house, "203.0.113.9");
+    assert_eq!(open(&house, &new_place, "mei@example.com", PASSWORD).unwrap_err().code(), "attempts.too_many");
+    let mei: base::id::AccountId = house
+        .gate
+        .db()
+        .read(|conn| conn.query_one("SELECT id FROM accounts WHERE email_key = 'mei@example.com'", &[], |r| r.get(0)))
+        .unwrap();
+    let token = house.link(crate::mail::links::RESET, mei.to_string());
+    let password = Secret::new("nine kettles under the bridge");
+    RESET.run(&house.gate, &new_place, ResetPassword { token, password }).unwrap();
+    assert!(open(&house, &new_place, "mei@example.com", "nine kettles under the bridge").is_ok());
+}
+
+#[test]
+fn one_password_tried_on_a_whole_organisation_waits_for_a_minute_at_most() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let house = with_mei(db);
+        let at_home = from(&house, "192.0.2.1");
+        open(&house, &at_home, "mei@example.com", PASSWORD).unwrap();
+        for number in 0..limits::ATTEMPTS_PER_ORGANISATION + 10 {
+            let (key, cx) = (format!("p{number}@example.com"), from(&house, &elsewhere(number)));
+            let subjects = Subjects::of_address(&house.gate, "sign-in", &key, &cx).unwrap();
+            while let Err(error) = attempts::admit(&house.gate, &subjects) {
+                let wait = error.wait().unwrap();
+                assert!(wait.as_secs() <= 61, "{engine} {number} {wait:?}");
+                house.gate.clock().advance(wait);
+            }
+        }
+        let waits = open(&house, &from(&house, "203.0.113.9"), "p1@example.com", PASSWORD).unwrap_err();
+        assert_eq!(waits.code(), "attempts.too_many", "{engine}");
+        // Those of another organisation, and those who have been there before, do not wait.
+        let other = open(&house, &from(&house, "203.0.113.9"), "p1@example.org", PASSWORD).unwrap_err();
+        assert_eq!(other.code(), "session.refused", "{engine}");
+        assert!(open(&house, &at_home, "mei@example.com", PASSWORD).is_ok(), "{engine}");
     }
 }

@@ -25,7 +25,7 @@ use base::{Result, limits};
 use db::Conn;
 use serde::{Deserialize, Serialize};
 
-use crate::{roles, tenants};
+use crate::{factors, roles, tenants};
 
 /// What somebody may do whose account must have a second factor and has none yet.
 pub static OPEN_TO_UNENROLLED: &[&str] = &[
@@ -34,7 +34,10 @@ pub static OPEN_TO_UNENROLLED: &[&str] = &[
     "factor.enrol",
     "factor.list",
     "session.close",
+    // Signing in anew is open to everybody, whoever they were before.
+    "session.confirm",
     "session.describe",
+    "session.open",
     "session.step_up",
 ];
 
@@ -104,6 +107,11 @@ pub(crate) fn in_tenant(conn: &mut Conn<'_>, path: &[TenantId]) -> Result<InForc
     path.iter().try_fold(InForce::default(), |held, tenant| {
         Ok(store::find(conn, *tenant)?.map_or(held.clone(), |rules| held.meet(&rules)))
     })
+}
+
+/// Whether an account must have a second factor and has none: it can do nothing but enrol one.
+pub(crate) fn must_enrol(conn: &mut Conn<'_>, account: AccountId) -> Result<bool> {
+    Ok(of_account(conn, account)?.factor && !factors::store::has_active(conn, account)?)
 }
 
 /// What the rules ask of an account, by all roles that it holds anywhere.

@@ -3,7 +3,7 @@
 use base::id::TenantId;
 use base::{Error, Result, limits};
 use db::Class;
-use gate::{Action, AnyAction, Effect, Granted, Tx};
+use gate::{Action, AnyAction, Effect, Granted, Object, Tx};
 use serde::{Deserialize, Serialize};
 
 use super::{Tenant, TenantKind, TenantState, store};
@@ -70,6 +70,9 @@ pub static CREATE: Action<CreateTenant, Tenant> = Action {
         tx.fact(Fact::TenantCreated { tenant: id.to_string() }, id)?;
         if let Some(owner) = &input.owner {
             invitations::make(tx, &tenant, owner, &[roles::OWNER.to_owned()])?;
+            // Whom somebody may not invite alone they do not bring in as the owner of something new either.
+            let (kind, id) = ("tenant".to_owned(), parent.id.to_string());
+            tx.amounts_to("account.invite", Object { kind, id, tenant: Some(parent.id), revision: 0 });
         }
         Ok(tenant)
     },

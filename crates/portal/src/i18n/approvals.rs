@@ -45,6 +45,7 @@ super::messages! {
         rule_actions: "須由第二個人核准的動作", "What needs a second person";
         rule_able: "目前 {} 人可做", "{} could do it now";
         rule_above: "上層組織已規定", "required from above";
+        rule_by_provider: "由服務商人員執行", "done by your provider's staff";
         rule_usual: "建議", "recommended";
         rule_settling: "新授予的角色須滿 {} 小時，才算數。", "A role counts for approving once it has been held for {} hours.";
         persons: "同一個人的帳號", "Accounts of one person";

@@ -25,6 +25,11 @@ async fn what_needs_a_second_person_is_asked_for_where_it_was_refused_and_approv
 
     // Both owners, and the administrator of the provider, who has `support`.
     owner.get("/approvals/rule").await.expect(StatusCode::OK, "3 could do it now");
+    // What only the provider's staff do to the customer's things is said to be theirs, and what is the
+    // platform's own is not offered.
+    owner.expect(StatusCode::OK, "done by your provider");
+    let offered = |page: &str, action: &str| page.contains(&format!("value=\"{action}\""));
+    assert!(offered(&owner.page, "service.terminate") && !offered(&owner.page, "host.retire"), "{}", owner.page);
     owner.post("/approvals/rule", &[("what", "rule"), ("action", "account.remove")]).await;
     assert_eq!((owner.status, owner.location.as_str()), (StatusCode::SEE_OTHER, "/approvals/rule"), "{}", owner.page);
 

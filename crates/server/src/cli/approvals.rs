@@ -54,7 +54,8 @@ Examples:
     },
     /// Approve a request: shows it, asks for your password, and has exactly that done.
     ///
-    /// An API token approves nothing, so you sign in for it with mail address and password.
+    /// An API token approves nothing, so you sign in for it with mail address and password, and with a code
+    /// where your account has a second factor.
     #[command(after_help = "\
 Examples:
   yunwei approval approve apr_01m80h6wrtet7rkwawzsgh6gss --email you@example.com
@@ -161,6 +162,9 @@ pub struct Hand {
     /// A file with your password; `-` reads standard input. Asked for where absent.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// The code of your authenticator, or a recovery code. Asked for where absent and needed.
+    #[arg(long)]
+    code: Option<String>,
 }
 
 const PATH: &str = "/api/v1/approvals";
@@ -214,10 +218,11 @@ impl Hand {
     fn decide(&self, client: &Client, seen: &Json, verb: &str, body: &Json) -> Result<Json> {
         let password = match &self.password_file {
             Some(file) => password_of(file)?,
-            None => ask_password()?,
+            None => ask("Your password", "--password-file")?,
         };
+        let code = || self.code.clone().map_or_else(|| ask("The code of your authenticator", "--code"), Ok);
         let tenant = seen["tenant"].as_str().unwrap_or_default();
-        let session = client.sign_in(&self.email, &password, tenant)?;
+        let session = client.sign_in(&self.email, &password, tenant, code)?;
         let path = format!("{PATH}/{}/{verb}", known(seen["id"].as_str().unwrap_or_default())?);
         let result = client.post_by_hand(&session, &path, body);
         let ended = client.post_by_hand(&session, "/api/v1/sessions/close", &json!({}));
@@ -238,16 +243,15 @@ fn password_of(file: &Path) -> Result<String> {
 }
 
 /// Asks at the terminal, without showing what is typed.
-fn ask_password() -> Result<String> {
+fn ask(what: &str, option: &str) -> Result<String> {
     if !std::io::stdin().is_terminal() {
-        let message = "nobody sits at a terminal: give --password-file";
-        return Err(Error::invalid("password.file", message));
+        return Err(Error::invalid("input.terminal", format!("nobody sits at a terminal: give {option}")));
     }
     let shown = |on: bool| {
         let word = if on { "echo" } else { "-echo" };
         std::process::Command::new("stty").arg(word).status().is_ok_and(|status| status.success())
     };
-    eprint!("Your password: ");
+    eprint!("{what}: ");
     let _ = std::io::stderr().flush();
     let hidden = shown(false);
     let mut line = String::new();
@@ -256,7 +260,7 @@ fn ask_password() -> Result<String> {
         shown(true);
         eprintln!();
     }
-    read.map_err(|e| Error::invalid("password.input", "no password could be read").because(e))?;
+    read.map_err(|e| Error::invalid("input.terminal", "nothing could be read").because(e))?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 

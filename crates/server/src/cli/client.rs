@@ -127,10 +127,20 @@ impl Client {
         answer(asking(self.agent.put(self.url(path)).header("authorization", self.bearer())).send_json(body))
     }
 
-    /// Signs a person in, who then acts in `tenant`.
-    pub fn sign_in(&self, email: &str, password: &str, tenant: &str) -> Result<ByHand> {
+    /// Signs a person in, who then acts in `tenant`; `code` is asked where the account has a second factor.
+    pub fn sign_in(
+        &self,
+        email: &str,
+        password: &str,
+        tenant: &str,
+        code: impl FnOnce() -> Result<String>,
+    ) -> Result<ByHand> {
         let body = serde_json::json!({ "email": email, "password": password, "user_agent": "yunwei" });
-        let opened = answer(self.agent.post(self.url("/api/v1/sessions")).send_json(&body))?;
+        let mut opened = answer(self.agent.post(self.url("/api/v1/sessions")).send_json(&body))?;
+        if let Some(ticket) = opened["ticket"].as_str() {
+            let body = serde_json::json!({ "ticket": ticket, "code": code()? });
+            opened = answer(self.agent.post(self.url("/api/v1/sessions/confirm")).send_json(&body))?;
+        }
         let word = |name: &str| opened[name].as_str().map(str::to_owned).ok_or_else(|| strange(201));
         // Which of the two names the server looks at follows from how it is reached.
         let secret = word("secret")?;

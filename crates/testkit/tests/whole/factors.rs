@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::{Value as Json, json};
-use testkit::{Answer, Api, Installation};
+use testkit::{Answer, Api, Binaries, Installation};
 
 use crate::house::{House, Plan};
 
@@ -104,4 +104,50 @@ fn oathtools_codes_sign_in_and_each_of_them_once() {
     crate::house::until("the entries in the tree", || said("token.create").contains(&"token".to_owned()).then_some(()));
     let said = said("token.create");
     assert!(said.contains(&"password+code".to_owned()) && said.contains(&"password".to_owned()), "{said:?}");
+}
+
+/// A tokens' program and a person's second factor: the command line asks for what the account shows.
+#[test]
+fn the_command_line_decides_with_a_code_where_the_account_has_a_factor() {
+    let house = House::new("by-hand", Plan::default());
+    let (_, owner) = house.customer("First");
+    let token = house.person(&owner, "second@first.example", "owner");
+    let clerk = house.person(&owner, "clerk@first.example", "member").get("/api/v1/whoami").unwrap();
+    house.gate.db().write(|conn| conn.execute("UPDATE role_grants SET granted_at = 0", &[]).map(drop)).unwrap();
+
+    let nobody = house.admin.as_token("");
+    let password = json!({ "email": "second@first.example", "password": Installation::PASSWORD });
+    let session = Session::of(&nobody, &nobody.post("/api/v1/sessions", &password).unwrap());
+    let enrolled = session.post("/api/v1/factors", &json!({ "name": "oathtool" })).json;
+    let Some(code) = shown(enrolled["secret"].as_str().unwrap(), "now") else { return };
+    let path = format!("/api/v1/factors/{}/activate", enrolled["factor"]["id"].as_str().unwrap());
+    let spare = session.post(&path, &json!({ "code": code })).json["recovery_codes"].clone();
+
+    let headers = [("content-type", "application/json"), ("approval-reason", "why")];
+    let send = |method: &str, path: &str, body: &Json| {
+        owner.send(method, path, &headers, Some(body.to_string().as_bytes())).unwrap()
+    };
+    let ruled = send("PUT", "/api/v1/approvals/rule", &json!({ "actions": ["role.grant"] }));
+    assert_eq!(ruled.status, 200, "{}", ruled.text);
+    let path = format!("/api/v1/accounts/{}/grant", clerk["account"]["id"].as_str().unwrap());
+    let asked = send("POST", &path, &json!({ "role": "viewer" }));
+    assert_eq!(asked.status, 202, "{}", asked.text);
+
+    let file = std::env::temp_dir().join(format!("yw-by-hand-{}", std::process::id()));
+    std::fs::write(&file, Installation::PASSWORD).unwrap();
+    let approve = |code: &[&str]| {
+        let mut command = Binaries::find().unwrap().yunwei();
+        command.env("YUNWEI_URL", &token.url).env("YUNWEI_TOKEN", &token.token).stdin(std::process::Stdio::null());
+        command.args(["--json", "approval", "approve", asked.json["id"].as_str().unwrap()]);
+        command.args(["--email", "second@first.example", "--password-file"]).arg(&file).args(code);
+        let output = command.output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (done, said) = approve(&[]);
+    assert!(!done && said.contains("give --code"), "{said}");
+    let (done, said) = approve(&["--code", "0000-0000-0000-0000"]);
+    assert!(!done && said.contains("factor.code_wrong"), "{said}");
+    let (done, said) = approve(&["--code", spare[0].as_str().unwrap()]);
+    assert!(done && said.contains("\"done\""), "{said}");
+    std::fs::remove_file(&file).unwrap();
 }

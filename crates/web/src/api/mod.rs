@@ -186,7 +186,7 @@ async fn run(route: &'static Route, inputs: &Inputs, web: Web, parameters: RawPa
             .map_err(|e| Error::bug("action.panic", "an action stopped on a broken invariant").because(e))??;
         return Ok(answer(route, &output).into_response());
     }
-    let reason = second::reason(&parts.headers).map(|reason| (reason, action.name(), input.clone()));
+    let wish = second::Wish::read(&parts.headers, action.name(), &input, key.as_ref());
     let answer = web
         .gate()
         .perform_async(&cx, action.name(), action.effect(), digest, move |tx| {
@@ -198,7 +198,7 @@ async fn run(route: &'static Route, inputs: &Inputs, web: Web, parameters: RawPa
         .await;
     match answer {
         Ok(answer) => Ok(answer.into_response()),
-        Err(refused) => second::ask(&web, &cx, refused, reason).await,
+        Err(refused) => second::ask(&web, &cx, refused, wish).await,
     }
 }
 

@@ -2,23 +2,32 @@
 
 use base::limits;
 use gate::shape::{Field, META, REFERENCE, Shape, Type};
-use gate::{AnyAction, Kind, Verb};
+use gate::{AnyAction, Guard, Kind, Verb};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value as Json, json};
 
 use super::input::Inputs;
 use super::{BASE, Route};
+use crate::second;
 use crate::tmf::query;
 
 /// The document of our own API.
-pub fn own(version: &str, table: &[Route]) -> Json {
+///
+/// `guard` says which actions can need a second person; nobody is asked where there is none.
+pub fn own(version: &str, table: &[Route], guard: Option<&Guard>) -> Json {
     let mut settings = SchemaSettings::draft2020_12();
     settings.definitions_path = "/components/schemas".into();
     let mut generator = settings.into_generator();
     let mut paths = Map::new();
+    let request = table.iter().map(|route| route.action).find(|action| action.name() == second::REQUEST);
     for route in table {
-        let operation = operation(route, &mut generator);
+        let mut operation = operation(route, &mut generator);
+        let asks = guard.is_some_and(|guard| guard.can_ask(route.action.name()));
+        if let (true, Some(request)) = (asks, request) {
+            let approval = Json::from(request.output_schema(&mut generator));
+            may_be_asked(&mut operation, &approval);
+        }
         insert(&mut paths, &format!("{BASE}{}", route.path), &route.method.to_lowercase(), operation);
     }
     let mut schemas: Map<String, Json> = generator.take_definitions(true);
@@ -33,8 +42,9 @@ pub fn own(version: &str, table: &[Route]) -> Json {
 }
 
 /// The document of the TM Forum routes.
-pub fn tmf(version: &str, kinds: &[&Kind]) -> Json {
+pub fn tmf(version: &str, kinds: &[&Kind], guard: Option<&Guard>) -> Json {
     let (mut paths, mut schemas) = (Map::new(), Map::new());
+    schemas.insert("Approval".to_owned(), approval());
     schemas.insert("Error".to_owned(), error_schema());
     for kind in kinds {
         answered(&mut schemas, kind);
@@ -48,7 +58,12 @@ pub fn tmf(version: &str, kinds: &[&Kind]) -> Json {
                 Verb::Update => (format!("{}/{{id}}", kind.path), "patch"),
                 Verb::Delete => (format!("{}/{{id}}", kind.path), "delete"),
             };
-            insert(&mut paths, &path, method, record_operation(kind, *verb));
+            let mut operation = record_operation(kind, *verb);
+            // Records are only asked for in passing where they are made.
+            if *verb == Verb::Create && guard.is_some_and(|guard| guard.can_ask(&kind.action(*verb))) {
+                may_be_asked(&mut operation, &json!({ "$ref": "#/components/schemas/Approval" }));
+            }
+            insert(&mut paths, &path, method, operation);
         }
         let api = crate::hub::api_of(kind);
         insert(&mut paths, &format!("{api}/hub"), "post", subscribing(api));
@@ -133,6 +148,34 @@ fn responses(success: &str, content: Option<Json>, omit: &[&str]) -> Json {
         all.insert((*status).to_owned(), json!({ "description": description, "content": content }));
     }
     Json::Object(all)
+}
+
+/// Adds that a second person may be needed, and how they are asked.
+fn may_be_asked(operation: &mut Json, approval: &Json) {
+    if let Some(parameters) = operation["parameters"].as_array_mut() {
+        parameters.push(json!({
+            "name": "Approval-Reason", "in": "header", "required": false,
+            "description": "Why, percent-encoded UTF-8: where this needs a second person, that person is asked.",
+            "schema": { "type": "string", "minLength": 1 },
+        }));
+    }
+    let location = json!({ "description": "Where the request is found.", "schema": { "type": "string" } });
+    operation["responses"]["202"] = json!({
+        "description": "Not done yet: with Approval-Reason, where this needs a second person, one was asked.",
+        "headers": { "Location": location },
+        "content": { "application/json": { "schema": approval } },
+    });
+}
+
+/// What is answered for a request for approval, as far as it is of use here.
+fn approval() -> Json {
+    let text = json!({ "type": "string" });
+    json!({
+        "type": "object",
+        "description": "A request that waits for a second person; `GET /api/v1/approvals/{id}` has all of it.",
+        "required": ["id", "action", "state", "expiresAt"],
+        "properties": { "id": text, "action": text, "state": text, "expiresAt": { "type": "string", "format": "date-time" } },
+    })
 }
 
 fn reading() -> &'static [&'static str] {

@@ -44,9 +44,9 @@ static ROUTES: [Route; 2] = [Route::get("/boxes/{id}", &LOOK), Route::post("/box
 async fn our_own_api_runs_actions_with_what_came_from_everywhere() {
     let (_, db, _keep) = db::testing::sqlite();
     let web = web(db, Catalogue::default().actions(&[&LOOK, &PUT]));
-    let document = openapi::own("1", &ROUTES);
+    let document = openapi::own("1", &ROUTES, None);
     let router = api::routes(&ROUTES)
-        .merge(api::document("/api/v1/openapi.json", || openapi::own("1", &ROUTES)))
+        .merge(api::document("/api/v1/openapi.json", || openapi::own("1", &ROUTES, None)))
         .with_state(web);
 
     let found = get(&router, "/api/v1/boxes/b%201?limit=5&open=true&tags=x,y&tags=z").await;
@@ -134,7 +134,7 @@ async fn a_condition_is_kept_or_refused_and_never_overlooked() {
         let refused = ask(method, path, Some("\"3\""), json!({})).await;
         assert_eq!(refused.refusal(), (400, "If-Match".into()), "{method} {path}");
     }
-    let document = openapi::own("1", &CHANGES);
+    let document = openapi::own("1", &CHANGES, None);
     let says = |method: &str, path: &str, header: &str| {
         let operation = &document["paths"][path][method];
         let there = operation["parameters"].as_array().unwrap().iter().any(|p| p["name"] == header);
@@ -147,7 +147,7 @@ async fn a_condition_is_kept_or_refused_and_never_overlooked() {
 
 #[test]
 fn the_document_tells_what_the_routes_do() {
-    let document = openapi::own("1", &ROUTES);
+    let document = openapi::own("1", &ROUTES, None);
     let operation = &document["paths"]["/api/v1/boxes/{id}"]["get"];
     assert_eq!(operation["operationId"], "box.look");
     let places: Vec<_> =
@@ -159,7 +159,7 @@ fn the_document_tells_what_the_routes_do() {
     let body = &document["paths"]["/api/v1/boxes"]["post"]["requestBody"]["content"]["application/json"]["schema"];
     assert_eq!((&body["required"], &body["additionalProperties"]), (&json!(["id", "size"]), &json!(false)));
     // Every reference leads somewhere.
-    for text in [document.to_string(), openapi::tmf("1", &[&THING, &NOTE]).to_string()] {
+    for text in [document.to_string(), openapi::tmf("1", &[&THING, &NOTE], None).to_string()] {
         let whole: serde_json::Value = serde_json::from_str(&text).unwrap();
         for part in text.split("\"$ref\":\"#").skip(1) {
             let pointer = part.split('"').next().unwrap();

@@ -134,7 +134,8 @@ async fn create(
     let key = idempotency::Key::read(&parts.headers, kind.path, digest)?;
     let site = web.site().to_owned();
     let action = kind.action(Verb::Create);
-    let reason = second::reason(&parts.headers).map(|reason| (reason, action.as_str(), Json::Object(document.clone())));
+    let said = Json::Object(document.clone());
+    let wish = second::Wish::read(&parts.headers, &action, &said, key.as_ref());
     let answer = web.gate().perform_async(cx, &action, Effect::Create, digest, move |tx| {
         idempotency::once(tx, key.as_ref(), |tx| {
             let record = kind.request_in(tx, &document)?.into_inner();
@@ -151,7 +152,7 @@ async fn create(
     });
     match answer.await {
         Ok(answer) => Ok(answer.into_response()),
-        Err(refused) => second::ask(web, cx, refused, reason).await,
+        Err(refused) => second::ask(web, cx, refused, wish).await,
     }
 }
 
