@@ -28,6 +28,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Where the configuration is wrong, the data cannot be used, or an address is taken.
 pub fn run(args: ServeArgs) -> Result<()> {
     log_to_stderr(args.log_json);
+    if args.isolated {
+        return crate::isolated::run(&args);
+    }
     check(&args)?;
     let folder = Folder::open(&args.data.data)?;
     let gate = app::open_gate(&args.data.location(), Clock::System)?;

@@ -212,7 +212,7 @@ pub fn plan(house: &House, terms: Terms) -> DrillPlan {
 }
 
 pub fn start(house: &House, plan: &DrillPlan) -> DrillRun {
-    house.gate().run(&member(CUSTOMER), &RUN, StartDrill { id: plan.id, bad_after: None }).unwrap()
+    house.gate().run(&member(CUSTOMER), &RUN, StartDrill { id: plan.id, bad_after: None, brought: None }).unwrap()
 }
 
 pub fn look(gate: &Gate, run: &DrillRun) -> DrillRun {

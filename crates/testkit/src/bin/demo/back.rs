@@ -63,7 +63,7 @@ impl Places {
         let all = customer.api.get("/api/v1/backup-repositories")?;
         for one in all["items"].as_array().into_iter().flatten() {
             let path = format!("/api/v1/backup-repositories/{}/reveal-escrow", id(one));
-            let told = customer.api.post(&path, &json!({}))?;
+            let told = customer.api.post(&path, &json!({ "reason": "restic looks at our copies" }))?;
             let repository = match one["placeName"].as_str() {
                 Some("first host") => self.near.join(tenant).display().to_string(),
                 Some("second host") => self.shelf.for_restic(tenant)?,
