@@ -34,6 +34,7 @@ use vault::request::{Answer, Backup, Restore, Restored, Snapshot, Source, Task, 
 use self::contents::Contents;
 pub(super) use self::drill::Drill;
 use super::{Job, Scratch, instant, remove, strange, tags, took};
+use crate::restored;
 use crate::files::{self, failed};
 
 /// How much of what could not be read is told by name, and how long each may be.
@@ -229,7 +230,7 @@ impl Job<'_> {
 
     /// The directory of a restore: what a try before a crash has left there is removed.
     fn place(&self, restore: &str, below: Option<&str>) -> Result<PathBuf> {
-        let own = self.hands.data.join("restored");
+        let own = self.hands.data.join(restored::FOLDER);
         let below = match below {
             None => {
                 files::passable_dir(&own)?;

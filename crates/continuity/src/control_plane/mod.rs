@@ -34,7 +34,7 @@ pub(crate) mod store;
 pub mod take;
 pub(crate) mod trial;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::PathBuf;
 

@@ -122,6 +122,7 @@ super::messages! {
         in_place: "取代目前的服務", "In its place";
         in_place_note: "還原後有回應，服務才會切換過去；位址可能改變。", "The service moves when the restored machine answers. Its address may change.";
         beside: "放在旁邊查看", "Beside it";
+        restored_until: "保留到（搬走、交給其他使用者或開放讀取就不會刪除）", "Kept until (unless it is moved, given to another user or opened to others)";
         keep_hours: "保留多久", "Keep it for";
         keep_hours_hint: "只用於還原到旁邊；留空為一週，最多 720 小時。", "Only for a machine beside the service; empty for a week, 720 hours at the most.";
         hours: "小時", "hours";

@@ -23,6 +23,7 @@ mod inventory;
 mod login;
 mod orders;
 mod plan;
+mod readiness;
 mod restore;
 mod services;
 mod show;

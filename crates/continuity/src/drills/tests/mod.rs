@@ -4,6 +4,7 @@
 mod databases;
 mod flow;
 mod matrix;
+mod platform;
 mod site;
 mod story;
 

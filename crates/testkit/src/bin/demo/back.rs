@@ -110,6 +110,28 @@ impl Platform {
         Ok(Platform { kit, shares: [folder.join("share-1.txt"), folder.join("share-3.txt")] })
     }
 
+    /// The platform is brought back beside itself, with the people who keep its key and its kit; and from a
+    /// damaged copy, which must fail. How long it took until a server answered, in seconds.
+    pub fn drill(&self, house: &Installation) -> Outcome<f64> {
+        let plan = json!({
+            "name": "the platform is lost", "scope": { "type": "controlPlane" }, "scenario": { "type": "controlPlaneLost" },
+            "objectives": { "rtoSeconds": 300, "rpoSeconds": 3600 }, "owner": "Operations", "negativeEvery": 1,
+        });
+        let plan = house.api.post("/api/v1/drill-plans", &plan)?;
+        let path = |path: &Path| path.display().to_string();
+        let mut command = house.binaries.yunwei();
+        command.env("YUNWEI_URL", &house.api.url).env("YUNWEI_TOKEN", &house.api.token);
+        command.args(["drill", "run", id(&plan), "--json", "--kit", &path(&self.kit)]);
+        let output = command.args(self.shares.iter().flat_map(|share| ["--share".to_owned(), path(share)])).output()?;
+        let run: Json = serde_json::from_slice(&output.stdout)?;
+        let brought = &run["services"][0]["platform"]["witnessed"];
+        let shown = brought["shares"] == true && brought["kitMadeAt"].is_string();
+        if run["state"] != "passed" || run["control"]["state"] != "damageFound" || !shown {
+            return Err(format!("the platform's drill was not passed: {run:#}").into());
+        }
+        Ok(run["services"][0]["rtoMilliseconds"].as_f64().unwrap_or(0.0) / 1_000.0)
+    }
+
     /// The server dies and its data directory with it; how long it takes until it serves again and
     /// its host is known, in seconds.
     pub fn lose_and_recover(&self, house: &mut Installation, host: &Machines) -> Outcome<f64> {
