@@ -46,9 +46,8 @@ pub fn let_go(data: &Path, now: SystemTime) -> Result<u32> {
 /// asked: what was restored in it brings times of its own.
 fn is_over(path: &Path, now: SystemTime) -> io::Result<bool> {
     let known = fs::symlink_metadata(path)?;
-    let untouched = known.is_dir()
-        && known.uid() == rustix::process::geteuid().as_raw()
-        && known.mode() & 0o777 == 0o700;
+    let untouched =
+        known.is_dir() && known.uid() == rustix::process::geteuid().as_raw() && known.mode() & 0o777 == 0o700;
     let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(known.ctime()).unwrap_or(u64::MAX / 4));
     let age = now.duration_since(changed).unwrap_or_default();
     Ok(untouched && age >= Duration::from_secs(limits::RESTORED_DAYS * 86_400))

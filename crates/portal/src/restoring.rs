@@ -51,7 +51,8 @@ fn asked(id: &str, form: &Form) -> Result<Ask> {
     fn some<T: std::str::FromStr>(text: &str) -> std::result::Result<Option<T>, T::Err> {
         if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
     }
-    let keeping = || Error::invalid("restore.keep", "a machine beside the service is kept from 1 to 720 hours").at("keepHours");
+    let keeping =
+        || Error::invalid("restore.keep", "a machine beside the service is kept from 1 to 720 hours").at("keepHours");
     let instant = |_| Error::invalid("restore.not_after", "an instant is written 2026-11-22T20:15:00Z").at("notAfter");
     Ok(Ask {
         id: id.to_owned(),
@@ -118,7 +119,9 @@ async fn choices(s: &Signed, id: &str, form: &Form) -> Result<Vec<Field>> {
         Field::select("place", b.from_copy, copies).free(),
         Field::line("notAfter", r.nothing_after, form.get("notAfter")).hint(r.nothing_after_hint).free(),
         Field::tiles("how", b.how, ways).free(),
-        Field::number("keepHours", b.keep_hours, keep_hours(form.get("keepHours"), b.hours)).hint(b.keep_hours_hint).free(),
+        Field::number("keepHours", b.keep_hours, keep_hours(form.get("keepHours"), b.hours))
+            .hint(b.keep_hours_hint)
+            .free(),
     ];
     let mut to = |name: &'static str, label: &'static str, any: &'static str, known: Vec<Choice>| {
         if !known.is_empty() {

@@ -34,8 +34,8 @@ use vault::request::{Answer, Backup, Restore, Restored, Snapshot, Source, Task, 
 use self::contents::Contents;
 pub(super) use self::drill::Drill;
 use super::{Job, Scratch, instant, remove, strange, tags, took};
-use crate::restored;
 use crate::files::{self, failed};
+use crate::restored;
 
 /// How much of what could not be read is told by name, and how long each may be.
 const UNREAD_MAX: usize = 50;

@@ -32,9 +32,9 @@ pub mod points;
 pub mod recover;
 pub(crate) mod store;
 pub mod take;
-pub(crate) mod trial;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) mod trial;
 
 use std::path::PathBuf;
 

@@ -298,7 +298,12 @@ mod tests {
             fs::create_dir_all(data.path().join(name)).unwrap();
             files.iter().for_each(|file| fs::write(data.path().join(name).join(file), "0123456789").unwrap());
         }
-        let here = Installation { data: data.path().to_owned(), database, program: "yunwei-vault".into(), server: "yunwei".into() };
+        let here = Installation {
+            data: data.path().to_owned(),
+            database,
+            program: "yunwei-vault".into(),
+            server: "yunwei".into(),
+        };
         let manifest = Manifest {
             point: ControlPlanePointId(1),
             taken_at: Timestamp::UNIX_EPOCH,

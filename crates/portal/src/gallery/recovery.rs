@@ -402,7 +402,14 @@ pub(super) fn platform(lang: Lang, out: &mut Vec<(&'static str, String)>) {
     show(out, "platform", &kept);
     let choices = vec![Choice::new("bkpo_01jd8q2v7k3x5w9m0n4r6t8y2z", "platform")];
     let choose = Field::select("policy", p.t.platform.policy, choices).hint(p.t.platform.policy_hint);
-    let bare =
-        PlatformPage { kept: false, points: Vec::new(), drills: Vec::new(), age: None, choose: Some(choose), kit_made: None, ..kept };
+    let bare = PlatformPage {
+        kept: false,
+        points: Vec::new(),
+        drills: Vec::new(),
+        age: None,
+        choose: Some(choose),
+        kit_made: None,
+        ..kept
+    };
     show(out, "platform-none", &bare);
 }

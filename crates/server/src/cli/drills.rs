@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use base::time::Timestamp;
+use base::time::Clock;
 use base::{Error, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use continuity::control_plane::brought::{self, Brought, Shares};
@@ -318,7 +318,7 @@ fn brought(plan: &str, share: &[PathBuf], kit: Option<&Path>) -> Result<Option<B
     let shares = match share {
         [] => None,
         files => {
-            let (master, at) = (joined(files)?, Timestamp::now());
+            let (master, at) = (joined(files)?, Clock::System.now());
             Some(Shares { at, proof: brought::proof(&master, plan.parse()?, at)? })
         }
     };

@@ -295,7 +295,16 @@ fn ranking(found: &Json, json: bool) -> Result<()> {
             true => "never measured".to_owned(),
             false => text("never"),
         };
-        vec![text("id"), text("kind"), text("name"), text("likelihood"), harm, text("activities"), never, text("missed")]
+        vec![
+            text("id"),
+            text("kind"),
+            text("name"),
+            text("likelihood"),
+            harm,
+            text("activities"),
+            never,
+            text("missed"),
+        ]
     };
     let all = found["items"].as_array().cloned().unwrap_or_default();
     show::table(

@@ -83,7 +83,9 @@ impl Restic {
 fn leave(api: &Api, place: &str, repository: String) -> Restic {
     let all = api.get("/api/v1/backup-repositories").unwrap();
     let one = all["items"].as_array().unwrap().iter().find(|one| one["placeName"] == place).unwrap().clone();
-    let told = api.post(&format!("/api/v1/backup-repositories/{}/reveal-escrow", id(&one)), &json!({ "reason": "we leave" })).unwrap();
+    let told = api
+        .post(&format!("/api/v1/backup-repositories/{}/reveal-escrow", id(&one)), &json!({ "reason": "we leave" }))
+        .unwrap();
     Restic { repository, password: told["password"].as_str().unwrap().to_owned() }
 }
 

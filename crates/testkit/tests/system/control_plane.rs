@@ -124,7 +124,9 @@ fn drilled(mut house: Installation, scratch: &Path) {
     assert!(back["platform"]["auditEntries"].as_u64() > Some(3) && back["newestRecord"].is_string(), "{back:#}");
     assert_eq!((left(&house), mails()), (0, before), "nothing is left, nobody was written to");
     let kept = yunwei(&house.api, &["control-plane", "show"])["points"][0].clone();
-    let drilled = |name: &str| kept["copies"].as_array().unwrap().iter().any(|copy| copy["placeName"] == name && copy["drilledAt"].is_string());
+    let drilled = |name: &str| {
+        kept["copies"].as_array().unwrap().iter().any(|copy| copy["placeName"] == name && copy["drilledAt"].is_string())
+    };
     assert!(drilled("one") && !drilled("two"), "{kept:#}");
     let file = scratch.join("evidence.json");
     let told = house.api.get(&format!("/api/v1/drills/{}/evidence", id(&run))).unwrap();

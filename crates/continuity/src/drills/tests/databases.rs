@@ -53,7 +53,7 @@ fn planned(firm: &Firm, terms: Terms) -> DrillPlan {
 }
 
 fn begin(firm: &Firm, plan: &DrillPlan, bad_after: Option<Timestamp>) -> DrillRun {
-    firm.house.gate().run(&manager(), &RUN, StartDrill { id: plan.id, bad_after }).unwrap()
+    firm.house.gate().run(&manager(), &RUN, StartDrill { id: plan.id, bad_after, brought: None }).unwrap()
 }
 
 /// Hosts that tell of that newest record.

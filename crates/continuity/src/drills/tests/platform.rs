@@ -210,7 +210,9 @@ fn the_platform_comes_back_in_time_is_measured_and_that_is_signed() {
         // 60 s go by when the point is taken, 600 s before the drill.
         assert_eq!(one.rpo_milliseconds, Some(665_000), "{engine}");
         let took = |phase: Phase| one.phases.iter().find(|one| one.phase == phase).unwrap().milliseconds;
-        for (phase, wanted) in [(Phase::Key, 2_000), (Phase::Restore, 30_000), (Phase::Boot, 4_000), (Phase::Verify, 1_000)] {
+        for (phase, wanted) in
+            [(Phase::Key, 2_000), (Phase::Restore, 30_000), (Phase::Boot, 4_000), (Phase::Verify, 1_000)]
+        {
             assert_eq!(took(phase), Some(wanted), "{engine} {phase:?}");
         }
         assert!(matches!(run.body.control, Control::DamageFound { .. }), "{engine}");
@@ -290,16 +292,16 @@ fn a_promise_that_is_missed_and_damage_that_goes_unnoticed_open_actions() {
 fn it_is_the_operators_alone_and_a_plan_of_its_own() {
     on_both(|engine, here| {
         let plan = here.plan(|terms| terms.place = Some(here.places[1]));
-        let new = |scope, scenario| NewPlan { name: "x".into(), terms: Terms { scope, scenario, ..plan.terms.clone() } };
+        let new =
+            |scope, scenario| NewPlan { name: "x".into(), terms: Terms { scope, scenario, ..plan.terms.clone() } };
         let wanted = new(Scope::ControlPlane, Scenario::ControlPlaneLost);
         let refused = here.gate.run(&member(CUSTOMER), &plans::CREATE, wanted).unwrap_err();
         assert_eq!(refused.code(), "controlPlane.not_found", "{engine}");
         let hidden = here.gate.run(&member(CUSTOMER), &plans::GET, plans::PlanRef { id: plan.id }).unwrap_err();
         assert_eq!(hidden.code(), "drillPlan.not_found", "{engine}");
-        for (scope, scenario) in [
-            (Scope::ControlPlane, Scenario::HostLost),
-            (Scope::of(vec!["svc".into()]), Scenario::ControlPlaneLost),
-        ] {
+        for (scope, scenario) in
+            [(Scope::ControlPlane, Scenario::HostLost), (Scope::of(vec!["svc".into()]), Scenario::ControlPlaneLost)]
+        {
             let refused = here.gate.run(&manager(), &plans::CREATE, new(scope, scenario)).unwrap_err();
             assert_eq!(refused.code(), "drillPlan.scenario", "{engine}");
         }
@@ -341,7 +343,11 @@ fn only_what_people_bring_shows_that_they_could() {
         }
         let other = Some(Shares { at, proof: brought::proof(&master, here.plan(|_| {}).id, at).unwrap() });
         let refused = here.gate.run(&manager(), &RUN, with(Brought { shares: other, kit: None })).unwrap_err();
-        assert_eq!(refused.code(), "drill.shares_wrong", "{engine}: what was shown for one plan shows nothing for another");
+        assert_eq!(
+            refused.code(),
+            "drill.shares_wrong",
+            "{engine}: what was shown for one plan shows nothing for another"
+        );
 
         let all = Brought { shares: shares(&master, at), kit: Some(kit.clone()) };
         let run = here.gate.run(&manager(), &RUN, with(all)).unwrap();
