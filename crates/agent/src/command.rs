@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::error::Kind;
+use base::time::Clock;
 use base::{Error, Result};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use drivers::converge::{Agent, ControlPlane, Settings, Store};
@@ -24,7 +25,7 @@ use crate::client::Client;
 use crate::identity::Identity;
 use crate::libvirt::Libvirt;
 use crate::tasks::Hands;
-use crate::{bare, enrol, files, probe};
+use crate::{bare, enrol, files, probe, restored};
 
 /// The longest pause between two looks at the certificate's age, and between two tries to renew it.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
@@ -241,7 +242,7 @@ fn keep_images(hypervisor: &Libvirt) {
 /// Removes data sets that were brought back and whose time is over, for ever.
 fn keep_restored(data: &Path) {
     loop {
-        if let Err(e) = crate::restored::let_go(data, std::time::SystemTime::now()) {
+        if let Err(e) = restored::let_go(data, Clock::System.now()) {
             tracing::warn!(code = e.code(), "data sets that were brought back could not be cleaned up: {e}");
         }
         std::thread::sleep(RESTORED_EVERY);

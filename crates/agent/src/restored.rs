@@ -8,8 +8,9 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use base::time::Timestamp;
 use base::{Result, limits};
 
 use crate::files::failed;
@@ -23,7 +24,7 @@ const GOING: &str = "going";
 ///
 /// # Errors
 /// `Unavailable` where something cannot be read or removed.
-pub fn let_go(data: &Path, now: SystemTime) -> Result<u32> {
+pub fn let_go(data: &Path, now: Timestamp) -> Result<u32> {
     let folder = data.join(FOLDER);
     let entries = match fs::read_dir(&folder) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -44,13 +45,14 @@ pub fn let_go(data: &Path, now: SystemTime) -> Result<u32> {
 
 /// Whether a directory is the agent's still, as it left it, and its time has passed. Its own change time is
 /// asked: what was restored in it brings times of its own.
-fn is_over(path: &Path, now: SystemTime) -> io::Result<bool> {
+fn is_over(path: &Path, now: Timestamp) -> io::Result<bool> {
     let known = fs::symlink_metadata(path)?;
     let untouched =
         known.is_dir() && known.uid() == rustix::process::geteuid().as_raw() && known.mode() & 0o777 == 0o700;
-    let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(known.ctime()).unwrap_or(u64::MAX / 4));
-    let age = now.duration_since(changed).unwrap_or_default();
-    Ok(untouched && age >= Duration::from_secs(limits::RESTORED_DAYS * 86_400))
+    // A time that cannot be is none that has passed.
+    let changed = Timestamp::from_second(known.ctime()).unwrap_or(now);
+    let over = changed.saturating_add(Duration::from_secs(limits::RESTORED_DAYS * 86_400)).unwrap_or(Timestamp::MAX);
+    Ok(untouched && now >= over)
 }
 
 /// Under another name first: what is half removed is not taken for what was brought back.
@@ -64,6 +66,8 @@ fn remove(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+
+    use base::time::Clock;
 
     use super::*;
 
@@ -79,14 +83,13 @@ mod tests {
     fn what_nobody_took_over_goes_after_its_time_and_nothing_else_does() {
         let data = std::env::temp_dir().join(format!("yunwei-restored-{}", std::process::id()));
         let _ = fs::remove_dir_all(&data);
-        assert_eq!(let_go(&data, SystemTime::now()).unwrap(), 0, "there is nothing yet");
+        assert_eq!(let_go(&data, Clock::System.now()).unwrap(), 0, "there is nothing yet");
         let cut_off = made(&data, "drst_0.going", 0o700);
-        assert_eq!(let_go(&data, SystemTime::now()).unwrap(), 0);
+        assert_eq!(let_go(&data, Clock::System.now()).unwrap(), 0);
         assert!(!cut_off.exists(), "what was being removed goes at once");
         let (left, taken) = (made(&data, "drst_1", 0o700), made(&data, "drst_2", 0o755));
         fs::write(data.join(FOLDER).join("note"), "mine").unwrap();
-        let day = Duration::from_secs(86_400);
-        let after = |days: u64| SystemTime::now() + day * u32::try_from(days).unwrap();
+        let after = |days: u64| Clock::System.now() + Duration::from_secs(days * 86_400);
         assert_eq!(let_go(&data, after(limits::RESTORED_DAYS - 1)).unwrap(), 0);
         assert!(left.exists());
         assert_eq!(let_go(&data, after(limits::RESTORED_DAYS + 1)).unwrap(), 1);
