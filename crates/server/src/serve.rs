@@ -119,6 +119,7 @@ async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> 
     let web = Web::new(house.gate.clone(), authenticator.clone(), settings);
     let images = folder.images();
     resources::images::sweep(&images);
+    continuity::control_plane::sweep(folder.path())?;
     let portal =
         Portal { gate: house.gate.clone(), authenticator, hub: house.hub.clone(), tls, agents: agents_url, images };
     let router = routes::router(house, &web, portal);

@@ -36,6 +36,8 @@ pub mod take;
 pub(crate) mod tests;
 pub(crate) mod trial;
 
+pub use trial::sweep;
+
 use std::path::PathBuf;
 
 use base::time::Timestamp;

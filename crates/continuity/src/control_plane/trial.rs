@@ -97,6 +97,19 @@ pub(crate) trait Rig: Send + Sync + 'static {
     fn clear(&self, run: DrillRunId) -> Result<()>;
 }
 
+/// Takes away what a process of this installation left that is no more: a copy with its keys does not lie
+/// there until somebody goes on with its drill.
+///
+/// # Errors
+/// `Unavailable` where it cannot be removed.
+pub fn sweep(data: &Path) -> Result<()> {
+    let folder = data.join(FOLDER);
+    match fs::remove_dir_all(&folder) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", &folder, e)),
+        _ => Ok(()),
+    }
+}
+
 fn failed(what: &str, path: &Path, e: io::Error) -> Error {
     Error::unavailable("drill.scratch", format!("cannot {what} {}: {e}", path.display())).because(e)
 }

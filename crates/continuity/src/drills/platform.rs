@@ -38,8 +38,9 @@ pub const SERVICE: &str = "controlPlane";
 const NAME: &str = "Control plane";
 /// The name of the flow.
 pub(super) const FLOW: &str = "drill-platform";
-/// How long one attempt may take.
-const TERM: Duration = Duration::from_secs(26 * 3_600);
+/// How long one attempt may take. Where several servers share a database, one that was cut off with its
+/// server is gone on with after that: nobody can tell earlier that it is not still at it.
+const TERM: Duration = Duration::from_secs(4 * 3_600);
 
 /// The platform on its way back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

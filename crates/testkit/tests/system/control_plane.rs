@@ -154,6 +154,10 @@ fn drilled(mut house: Installation, scratch: &Path) {
     shelves[0].serve().unwrap();
     assert!(drill(&house, &[&plan]).0 && open() == 0, "a drill that passes closes it");
 
+    // With PostgreSQL another server could be at it: it is gone on with when nobody can be any more.
+    if house.options().database.is_some() {
+        return;
+    }
     // The server dies in the middle of one: the next goes on with it, and nothing of it stays.
     let begun = yunwei(&house.api, &["drill", "run", &plan, "--no-wait"]);
     until("the copy to be on its way", || left(&house) > 0);
