@@ -77,7 +77,9 @@ CREATE TABLE control_plane_points (
     requested_at BIGINT NOT NULL,
     taken_at     BIGINT,
     closed_at    BIGINT,
-    bytes        BIGINT
+    bytes        BIGINT,
+    -- What a drill that passed hashed it to.
+    digest       TEXT
 );
 -- One at a time.
 CREATE UNIQUE INDEX control_plane_taking ON control_plane_points (state) WHERE state = 'taking';
@@ -90,6 +92,7 @@ CREATE TABLE control_plane_copies (
     snapshot   TEXT,
     problem    TEXT,
     checked_at BIGINT,
+    drilled_at BIGINT,
     PRIMARY KEY (point, position)
 ) CLUSTERED;
 CREATE INDEX control_plane_copies_by_place ON control_plane_copies (place, point);

@@ -12,6 +12,7 @@ CREATE TABLE inventory_nodes (
     repair_seconds BIGINT CHECK (repair_seconds >= 0),
     start_seconds  BIGINT CHECK (start_seconds >= 0),
     importance     BIGINT CHECK (importance BETWEEN 1 AND 5),
+    likelihood     BIGINT CHECK (likelihood BETWEEN 1 AND 5),
     owner          TEXT NOT NULL,
     note           TEXT NOT NULL,
     revision       BIGINT NOT NULL CHECK (revision > 0),

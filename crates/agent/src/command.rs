@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::error::Kind;
+use base::time::Clock;
 use base::{Error, Result};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use drivers::converge::{Agent, ControlPlane, Settings, Store};
@@ -24,13 +25,15 @@ use crate::client::Client;
 use crate::identity::Identity;
 use crate::libvirt::Libvirt;
 use crate::tasks::Hands;
-use crate::{bare, enrol, files, probe};
+use crate::{bare, enrol, files, probe, restored};
 
 /// The longest pause between two looks at the certificate's age, and between two tries to renew it.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
 
 /// The pause between two looks for images that nothing uses.
 const IMAGES_EVERY: Duration = Duration::from_secs(3_600);
+/// How often it is looked whether the time of what was brought back is over.
+const RESTORED_EVERY: Duration = Duration::from_secs(3_600);
 
 /// The agent of Yunwei 雲維 on a host.
 #[derive(Parser)]
@@ -199,6 +202,8 @@ fn work(place: &Place, grace: Duration) -> Result<()> {
     if let Some(images) = libvirt {
         std::thread::spawn(move || keep_images(&images));
     }
+    let kept = data.clone();
+    std::thread::spawn(move || keep_restored(&kept));
     wait_for_the_end()?;
     tracing::info!("ending; machines go on as they are");
     // A poll may be waiting for the server, and nothing is lost by not waiting for it: whatever matters
@@ -231,6 +236,16 @@ fn keep_images(hypervisor: &Libvirt) {
         if let Err(e) = hypervisor.forget_images() {
             tracing::warn!(code = e.code(), "images could not be cleaned up: {e}");
         }
+    }
+}
+
+/// Removes data sets that were brought back and whose time is over, for ever.
+fn keep_restored(data: &Path) {
+    loop {
+        if let Err(e) = restored::let_go(data, Clock::System.now()) {
+            tracing::warn!(code = e.code(), "data sets that were brought back could not be cleaned up: {e}");
+        }
+        std::thread::sleep(RESTORED_EVERY);
     }
 }
 

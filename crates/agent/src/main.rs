@@ -13,6 +13,7 @@ mod files;
 mod identity;
 mod libvirt;
 mod probe;
+mod restored;
 mod tasks;
 
 use std::process::ExitCode;

@@ -5,10 +5,7 @@
 
 mod data;
 
-use std::collections::HashSet;
-use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,6 +26,7 @@ use vault::request::{
     Answer, Backup, Checked, Entry, Image, Item, ItemKind, Key, Place, Progress, Read, Repository, Restore, Snapshot,
     Source, Task, Unreadable,
 };
+use vault::spoil;
 
 use crate::files::{self, failed};
 use crate::libvirt::Libvirt;
@@ -289,7 +287,7 @@ impl Job<'_> {
             return Err(strange());
         };
         let copied = ids.get(snapshot).cloned().ok_or_else(strange)?;
-        let damaged = damage(&folder.join("data"), &names(&cache)?)?;
+        let damaged = spoil::repository(&folder, &cache)?;
         if damaged == 0 {
             return Err(Error::conflict("control.nothing_to_damage", "the copy holds no data that could be damaged"));
         }
@@ -379,54 +377,6 @@ fn password() -> Result<Secret> {
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_err(|_| Error::unavailable("random.absent", "the machine gives no random numbers"))?;
     Ok(Secret::new(base::hex::encode(&bytes)))
-}
-
-/// The names of all files of a directory, however deep.
-fn names(dir: &Path) -> Result<HashSet<OsString>> {
-    let mut all = HashSet::new();
-    for entry in fs::read_dir(dir).map_err(|e| failed("list", dir, e))?.flatten() {
-        if entry.path().is_dir() {
-            all.extend(names(&entry.path())?);
-        } else {
-            all.insert(entry.file_name());
-        }
-    }
-    Ok(all)
-}
-
-/// The least that a blob takes in a pack: its nonce and its seal (restic's format).
-const BLOB_BYTES_MIN: usize = 32;
-
-/// Spoils every blob of every pack of data, as a disk does that rots: the directories, in `spared`, are
-/// left to lead there. Gives how many packs there were.
-fn damage(dir: &Path, spared: &HashSet<OsString>) -> Result<u32> {
-    let mut damaged = 0;
-    for entry in fs::read_dir(dir).map_err(|e| failed("list", dir, e))?.flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            damaged += damage(&path, spared)?;
-            continue;
-        }
-        if spared.contains(&entry.file_name()) {
-            continue;
-        }
-        let flip = || -> std::io::Result<()> {
-            let file = fs::File::options().read(true).write(true).open(&path)?;
-            let (length, mut at, mut piece) = (file.metadata()?.len(), 0, vec![0; 1 << 20]);
-            while at < length {
-                let read = file.read_at(&mut piece, at)?;
-                piece[..read].iter_mut().step_by(BLOB_BYTES_MIN).for_each(|byte| *byte ^= 0xff);
-                file.write_all_at(&piece[..read], at)?;
-                at += (read as u64).max(1);
-            }
-            file.sync_all()
-        };
-        // What the engine writes it makes read-only.
-        let writable = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        fs::set_permissions(&path, writable).and_then(|()| flip()).map_err(|e| failed("damage", &path, e))?;
-        damaged += 1;
-    }
-    Ok(damaged)
 }
 
 fn remove(dir: &Path) -> Result<()> {

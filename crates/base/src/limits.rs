@@ -331,6 +331,11 @@ pub const INVENTORY_ENTRIES_MAX: usize = 10_000;
 pub const INVENTORY_MEMBERS_MAX: usize = 50_000;
 /// Services that a drill of a whole site brings back.
 pub const DRILL_SITE_SERVICES_MAX: usize = 200;
+/// For how long a data set that was brought back stays in the agent's own directory, in days, where nobody
+/// takes it over.
+pub const RESTORED_DAYS: u64 = 30;
+/// Bytes that a drill of the platform itself leaves free on the disk of its data directory.
+pub const DRILL_DISK_LEFT_BYTES: u64 = 512 << 20;
 /// Needs of one thing in an inventory, and members of one need.
 pub const INVENTORY_NEEDS_MAX: usize = 200;
 /// Members of all needs of one study of impact.

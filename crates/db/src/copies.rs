@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use ::postgres::config::Host;
+use ::postgres::error::SqlState;
 use base::{Error, Result};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
@@ -113,6 +114,69 @@ fn examine(copy: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Error::unavailable("db.copy_damaged", format!("the copy of the database is damaged: {said}; use another")))
+}
+
+/// A fresh place for a database that is looked at and taken away again: in `folder` where records lie in
+/// a directory, else an empty database called `name` on the same server. What is there of an earlier
+/// attempt goes.
+///
+/// # Errors
+/// `Conflict` (`db.may_not_create`) where the server does not let this user make databases;
+/// `Unavailable` where it is away.
+pub fn beside(location: &Location, folder: &Path, name: &str) -> Result<Location> {
+    let Location::Postgres(url) = location else { return Ok(Location::Directory(folder.to_owned())) };
+    remove_beside(location, name)?;
+    let config = postgres::parse(url)?;
+    let made = postgres::connect(&config)?.batch_execute(&format!("CREATE DATABASE {}", ident(name)?));
+    made.map_err(|e| match e.code() {
+        Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
+            let user = config.get_user().unwrap_or("the user");
+            let message = format!("PostgreSQL lets {user} make no database: ALTER ROLE {user} CREATEDB");
+            Error::conflict("db.may_not_create", message)
+        }
+        _ => postgres::translate(e),
+    })?;
+    Ok(Location::Postgres(named(&config, name)))
+}
+
+/// Takes away what [`beside`] made on a server; nothing where it is not there.
+///
+/// # Errors
+/// `Unavailable` where the server is away.
+pub fn remove_beside(location: &Location, name: &str) -> Result<()> {
+    let Location::Postgres(url) = location else { return Ok(()) };
+    let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(name)?);
+    postgres::connect(&postgres::parse(url)?)?.batch_execute(&drop).map_err(postgres::translate)
+}
+
+/// Names of ours need no quotes; others are not put into a statement.
+fn ident(name: &str) -> Result<&str> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let fits = name.len() <= 63 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(plain);
+    fits.then_some(name).ok_or_else(|| Error::bug("db.name", format!("{name} is no name for a database")))
+}
+
+/// The address of another database on the same server.
+fn named(config: &::postgres::Config, name: &str) -> String {
+    let quoted = |value: &str| format!("'{}'", value.replace('\\', "\\\\").replace('\'', "\\'"));
+    let (mut words, mut hosts) = (Vec::new(), Vec::new());
+    for host in config.get_hosts() {
+        hosts.push(match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        });
+    }
+    let ports: Vec<String> = config.get_ports().iter().map(u16::to_string).collect();
+    let password = config.get_password().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let all = [
+        ("host", Some(hosts.join(",")).filter(|hosts| !hosts.is_empty())),
+        ("port", Some(ports.join(",")).filter(|ports| !ports.is_empty())),
+        ("user", config.get_user().map(str::to_owned)),
+        ("password", password),
+        ("dbname", Some(name.to_owned())),
+    ];
+    words.extend(all.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", quoted(&value?)))));
+    words.join(" ")
 }
 
 /// Runs one of PostgreSQL's own programs. What opens the database is in its environment, where

@@ -489,6 +489,7 @@ fn came(p: &Page, one: &DataRestore) -> Vec<(&'static str, String)> {
         (b.digest, back.digest.clone()),
     ]);
     rows.extend(back.newest.map(|newest| (b.newest_commit, crate::fmt::date_time(newest, p.lang))));
+    rows.extend(one.kept_until.map(|until| (b.restored_until, crate::fmt::date_time(until, p.lang))));
     rows.extend(back.tables.map(|tables| (b.tables, tables.to_string())));
     rows
 }

@@ -1,6 +1,7 @@
 //! Drills: what is promised, what was seen of it, what must be put right, and the evidence.
 
 pub(crate) mod choices;
+mod form;
 
 use crate::account::{ConfirmPage, correctable, said};
 use crate::backups::listed;
@@ -16,10 +17,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::IntoResponse as _;
 use base::time::Timestamp;
 use base::{Error, Result};
-use continuity::backups::schedule::Schedule;
 use continuity::drills::corrective::{self, CorrectiveAction, ListActions};
 use continuity::drills::databases::{Database, LostDatabase};
-use continuity::drills::plans::{self, DrillPlan, ListPlans, NewPlan, PlanRef, Scenario, Terms};
+use continuity::drills::plans::{self, DrillPlan, ListPlans, PlanRef, Scenario, Terms};
+use continuity::drills::platform::Platform;
 use continuity::drills::rules::{Control as Negative, Miss, Objectives, Phase};
 use continuity::drills::runs::{self, DrillRef, DrillRun, ListDrills, StartDrill, State};
 use continuity::drills::scope::{Scope, Sequence};
@@ -127,6 +128,8 @@ pub(crate) struct ServiceRows {
     pub phases: Vec<(&'static str, Option<String>)>,
     pub newest: Option<Timestamp>,
     pub point: Option<String>,
+    /// Of the platform: what was shown besides, and what was not.
+    pub shown: Vec<String>,
     /// (disk, bytes, digest)
     pub disks: Vec<(String, String, String)>,
 }
@@ -191,6 +194,7 @@ pub(crate) fn scenario(d: &'static Drills, scenario: &Scenario) -> &'static str 
         Scenario::Ransomware { .. } => d.ransomware,
         Scenario::BackupServerLost { .. } => d.backup_server_lost,
         Scenario::DatabaseLost { .. } => d.database_lost,
+        Scenario::ControlPlaneLost => d.control_plane_lost,
     }
 }
 
@@ -290,13 +294,27 @@ fn missed(p: &Page, run: &DrillRun, miss: &Miss) -> String {
     about.filter(|one| !said.starts_with(&one.name)).map_or(said.clone(), |one| format!("{}: {said}", one.name))
 }
 
+/// What a drill of the platform showed, and what it did not.
+fn shown(p: &Page, platform: &Platform) -> Vec<String> {
+    let d = &p.t.drills;
+    let audit = platform.audit_entries.zip(platform.audit_signed);
+    let audit = audit.map(|(entries, signed)| p.with2(d.audit_whole, entries, signed));
+    let shares = if platform.witnessed.shares { d.shares_shown } else { d.shares_not_shown };
+    let kit = match platform.witnessed.kit_made_at {
+        Some(made) => p.with(d.kit_shown, p.exact(&made)),
+        None => d.kit_not_shown.to_owned(),
+    };
+    audit.into_iter().chain([shares.to_owned(), kit, d.machine_not_shown.to_owned()]).collect()
+}
+
 fn service_rows(p: &Page, run: &DrillRun, one: &runs::Restored) -> ServiceRows {
     let d = &p.t.drills;
     let from = one.place_name.as_ref().zip(one.taken_at);
     let disks = one.machines.iter().flat_map(|machine| &machine.disks);
     let disks = disks.map(|disk| (disk.disk.clone(), disk.bytes, disk.digest.clone()));
     let came = |database: &Database| Some((database.database.clone(), database.bytes?, database.digest.clone()?));
-    let all = disks.chain(one.database.iter().filter_map(came));
+    let whole = |platform: &Platform| Some((one.name.clone(), platform.bytes?, platform.digest.clone()?));
+    let all = disks.chain(one.database.iter().filter_map(came)).chain(one.platform.iter().filter_map(whole));
     let bytes = |bytes: u64| crate::fmt::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
     ServiceRows {
         name: one.name.clone(),
@@ -308,7 +326,8 @@ fn service_rows(p: &Page, run: &DrillRun, one: &runs::Restored) -> ServiceRows {
             .map(|measured| (phase(d, measured.phase), measured.milliseconds.map(|span| took(p, span))))
             .collect(),
         newest: one.newest_record,
-        point: one.point.map(|point| point.to_string()),
+        point: one.point.map(|point| point.to_string()).or_else(|| Some(one.platform.as_ref()?.point?.to_string())),
+        shown: one.platform.as_ref().map(|platform| shown(p, platform)).unwrap_or_default(),
         disks: all.map(|(name, size, digest)| (name, bytes(size), digest)).collect(),
     }
 }
@@ -337,24 +356,39 @@ fn may(s: &Signed, run_only: bool) -> bool {
     ["owner", "administrator", "operations"].iter().chain(more).any(|role| s.cx.has_role(role))
 }
 
-/// `GET /drills`
-pub(crate) async fn list(s: Signed) -> Answer {
-    let (p, d) = (s.p(), &s.t().drills);
-    let plans = s.call(&plans::LIST, ListPlans::default()).await?.items;
-    let runs = s.call(&runs::LIST, ListDrills { limit: Some(100), ..ListDrills::default() }).await?.items;
-    let actions = s.call(&corrective::LIST, ListActions::default()).await?.items;
-    let plan_row = |plan: &DrillPlan| PlanRow {
+fn plan_row(p: &Page, plan: &DrillPlan, runs: &[DrillRun]) -> PlanRow {
+    PlanRow {
         id: plan.id.to_string(),
         name: plan.name.clone(),
-        scenario: scenario(d, &plan.terms.scenario),
+        scenario: scenario(&p.t.drills, &plan.terms.scenario),
         rto: promised(p, &plan.terms, |own| own.rto_seconds),
         rpo: promised(p, &plan.terms, |own| own.rpo_seconds),
         last: runs.iter().find(|run| run.plan == plan.id).map(|run| (run.state.word().to_owned(), run.incident_at)),
         next: plan.next_due,
-    };
+    }
+}
+
+/// The plans that bring a service back, each with its last run; none for who may not read them.
+pub(crate) async fn plans_of(s: &Signed, service: &str) -> Result<Vec<PlanRow>> {
+    let ask = ListPlans { service: Some(service.to_owned()), ..ListPlans::default() };
+    let Ok(found) = s.call(&plans::LIST, ask).await else { return Ok(Vec::new()) };
+    let mut rows = Vec::with_capacity(found.items.len());
+    for plan in found.items {
+        let last = ListDrills { plan: Some(plan.id), limit: Some(1), ..ListDrills::default() };
+        rows.push(plan_row(s.p(), &plan, &s.call(&runs::LIST, last).await?.items));
+    }
+    Ok(rows)
+}
+
+/// `GET /drills`
+pub(crate) async fn list(s: Signed) -> Answer {
+    let p = s.p();
+    let plans = s.call(&plans::LIST, ListPlans::default()).await?.items;
+    let runs = s.call(&runs::LIST, ListDrills { limit: Some(100), ..ListDrills::default() }).await?.items;
+    let actions = s.call(&corrective::LIST, ListActions::default()).await?.items;
     let view = DrillList {
         p,
-        plans: plans.iter().map(plan_row).collect(),
+        plans: plans.iter().map(|plan| plan_row(p, plan, &runs)).collect(),
         runs: runs.iter().take(10).map(|run| run_row(p, run)).collect(),
         actions: actions.iter().map(|action| action_row(p, action)).collect(),
         may_plan: may(&s, false),
@@ -476,6 +510,7 @@ async fn comes_back(s: &Signed, terms: &Terms) -> String {
             let found = s.call(&THING, ThingRef { id: site.to_string(), tenant: Some(*tenant) }).await;
             p.with(d.scope_of_site, found.map_or_else(|_| site.to_string(), |found| found.thing.name))
         }
+        Scope::ControlPlane => d.scope_control_plane.to_owned(),
     }
 }
 
@@ -520,6 +555,7 @@ async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
         ("given", d.scope_given, d.scope_given_note),
         ("dependencies", d.scope_dependencies, d.scope_dependencies_note),
         ("site", d.scope_site, d.scope_site_note),
+        ("controlPlane", d.scope_control_plane, d.scope_control_plane_note),
     ];
     let now = kept("scope", "given");
     let scopes = scopes.map(|(value, label, note)| {
@@ -527,6 +563,8 @@ async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
         choice.chosen = value == now;
         choice
     });
+    // The platform itself is the operator's.
+    let scopes = scopes.into_iter().filter(|choice| s.p().operator() || choice.value != "controlPlane").collect();
     let now = kept("site", "");
     let site = |site: Thing| {
         let mut choice = Choice::new(&site.id, site.name);
@@ -544,7 +582,7 @@ async fn fields(s: &Signed, wrong: &[(&str, String)]) -> Result<Vec<Field>> {
     };
     let fields = vec![
         Field::line("name", d.name, kept("name", "")),
-        Field::tiles("scope", d.scope, scopes.to_vec()),
+        Field::tiles("scope", d.scope, scopes),
         Field::boxes("services", d.services, found.records.iter().map(service).collect()).hint(d.services_hint),
         Field::select("site", d.site, sites).hint(d.site_hint),
         Field::tiles("scenario", d.scenario, scenarios.to_vec()),
@@ -591,77 +629,9 @@ pub(crate) async fn new_form(s: Signed) -> Answer {
     form(&s, &[], "").await
 }
 
-fn scope(s: &Signed) -> std::result::Result<Scope, &'static str> {
-    let form = &s.visit.form;
-    let services = form.all("services").into_iter().map(str::to_owned).collect();
-    match form.get("scope") {
-        "site" => {
-            let site = form.get("site").parse().map_err(|_| "site")?;
-            Ok(Scope::Site { site, tenant: s.cx.tenant() })
-        }
-        "dependencies" => Ok(Scope::Services { services, order: Sequence::Dependencies }),
-        _ => Ok(Scope::of(services)),
-    }
-}
-
-/// The database that was dropped, and where its newest record is: `table` or `schema.table`.
-fn lost_database(s: &Signed) -> std::result::Result<LostDatabase, &'static str> {
-    let form = &s.visit.form;
-    let filled = |name: &'static str| Some(form.get(name)).filter(|text| !text.is_empty()).ok_or(name);
-    let table = filled("markerTable")?;
-    let (schema, table) = table.split_once('.').map_or((None, table), |(schema, table)| (Some(schema), table));
-    let marker = Marker {
-        schema: schema.map(str::to_owned),
-        table: table.to_owned(),
-        column: filled("markerColumn")?.to_owned(),
-    };
-    let data_set = filled("dataSet")?.parse().map_err(|_| "dataSet")?;
-    Ok(LostDatabase { data_set, database: filled("database")?.to_owned(), marker })
-}
-
-/// Reads the form; the name of what does not read.
-fn terms(s: &Signed) -> std::result::Result<NewPlan, &'static str> {
-    let form = &s.visit.form;
-    let number = |name: &'static str| form.get(name).parse::<u64>().map_err(|_| name);
-    let place = |name: &'static str| form.get(name).parse().map_err(|_| name);
-    let scenario = match form.get("scenario") {
-        "machineLost" => Scenario::MachineLost,
-        "siteLost" => Scenario::SiteLost,
-        "ransomware" => Scenario::Ransomware { unnoticed_seconds: number("unnoticed")?.saturating_mul(3_600) },
-        "backupServerLost" => Scenario::BackupServerLost { place: place("lostPlace")? },
-        "databaseLost" => Scenario::DatabaseLost { databases: vec![lost_database(s)?] },
-        _ => Scenario::HostLost,
-    };
-    let text = |name: &'static str| form.get(name).to_owned();
-    let (calendar, time_zone) = (text("calendar"), text("timeZone"));
-    let schedule = (!calendar.is_empty()).then_some(Schedule { calendar, jitter_minutes: 0, time_zone });
-    // Both empty: as the impact analysis says.
-    let objectives = match (form.get("rto"), form.get("rpo")) {
-        ("", "") => None,
-        _ => Some(Objectives {
-            rto_seconds: number("rto")?.saturating_mul(60),
-            rpo_seconds: number("rpo")?.saturating_mul(60),
-        }),
-    };
-    Ok(NewPlan {
-        name: form.get("name").to_owned(),
-        terms: Terms {
-            scope: scope(s)?,
-            scenario,
-            place: if form.get("place").is_empty() { None } else { Some(place("place")?) },
-            objectives,
-            schedule,
-            negative_every: u32::try_from(number("negative")?).map_err(|_| "negative")?,
-            owner: form.get("owner").to_owned(),
-            record: plans::RecordAt { path: text("recordPath"), pointer: text("recordPointer") },
-            action_days: 14,
-        },
-    })
-}
-
 /// `POST /drills/plans/new`
 pub(crate) async fn create(s: Signed) -> Answer {
-    let new = match terms(&s) {
+    let new = match form::terms(&s) {
         Ok(new) => new,
         Err(name) => return form(&s, &[(name, s.t().errors.field_required.to_owned())], "").await,
     };
@@ -694,7 +664,7 @@ pub(crate) async fn run(s: Signed, Path(id): Path<String>) -> Answer {
     let Ok(bad_after) = Some(typed).filter(|text| !text.is_empty()).map(str::parse).transpose() else {
         return plan_page(&s, &id, s.t().rules.instant_wrong).await;
     };
-    match s.call(&runs::RUN, StartDrill { id: id.parse()?, bad_after }).await {
+    match s.call(&runs::RUN, StartDrill { id: id.parse()?, bad_after, brought: None }).await {
         Ok(run) => Ok(done(&s.portal, &format!("/drills/{}", run.id), "drill-begun")),
         Err(error) if error.code() == "drill.bad_after" => plan_page(&s, &id, &said(&s, &error)).await,
         Err(error) => Err(error.into()),

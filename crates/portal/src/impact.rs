@@ -2,15 +2,15 @@
 
 use crate::assessments::amount;
 use crate::i18n::Inventory as Words;
-use crate::inventory::{kind_word, seconds};
+use crate::inventory::{kind_word, likelihood, seconds};
 use crate::page::{Page, ok};
-use crate::ui::{Badge, Choice, Control, Field, Notice, Tone};
+use crate::ui::{Badge, Choice, Control, Field, Notice, Tabs, Tone};
 use crate::visit::{Answer, Signed};
 use askama::Template;
 use continuity::impact::Kind;
 use continuity::inventory::actions::{LIST, ListInventory};
 use continuity::studies::actions::{
-    Again, Lost, Outcome, RANK, RankAsk, Ranking, STUDY, Single, Stopped, WhatIf, WhyNot,
+    Again, By, Lost, Outcome, RANK, RankAsk, Ranking, STUDY, Single, Stopped, WhatIf, WhyNot,
 };
 
 /// How many single losses a page shows, and things a form offers.
@@ -27,6 +27,8 @@ pub(crate) struct RankRow {
     pub name: String,
     pub kind: &'static str,
     pub harm: String,
+    /// How likely it is, in words; none where nobody judged it.
+    pub likelihood: Option<String>,
     pub stops: String,
     pub badge: Badge,
 }
@@ -37,6 +39,9 @@ pub(crate) struct RankRow {
 pub(crate) struct RankingPage<'a> {
     pub p: &'a Page,
     pub tried: String,
+    pub tabs: Tabs,
+    /// Of how many the likelihood was judged, where they are ranked by risk.
+    pub judged: Option<String>,
     pub rows: Vec<RankRow>,
     pub choices: Field,
 }
@@ -168,6 +173,7 @@ fn rank_row(p: &Page, one: &Single, unit: &str) -> RankRow {
         name: one.what.name.clone(),
         kind: kind_word(w, one.what.kind),
         harm: amount(p, one.harm, unit),
+        likelihood: one.likelihood.map(|judged| likelihood(p, judged)),
         stops: p.with(w.stops_count, one.activities),
         badge,
     }
@@ -193,10 +199,16 @@ async fn choices(s: &Signed, chosen: &[String]) -> base::Result<Field> {
 /// `GET /impact`
 pub(crate) async fn ranking(s: Signed) -> Answer {
     let p = s.p();
-    let found: Ranking = s.call(&RANK, RankAsk { tenant: None, limit: Some(SHOWN) }).await?;
+    let w = &p.t.inventory;
+    let by = if s.visit.query.get("by") == "risk" { By::Risk } else { By::Harm };
+    let found: Ranking = s.call(&RANK, RankAsk { tenant: None, limit: Some(SHOWN), by }).await?;
+    let links = [("/impact", w.by_harm, By::Harm), ("/impact?by=risk", w.by_risk, By::Risk)];
+    let links = links.map(|(href, label, which)| (href.to_owned(), label.to_owned(), which == by));
     let view = RankingPage {
         p,
-        tried: p.with2(p.t.inventory.impact_tried, found.tried, found.total),
+        tried: p.with2(w.impact_tried, found.tried, found.total),
+        tabs: Tabs { label: w.ranked.to_owned(), links: links.to_vec() },
+        judged: (by == By::Risk).then(|| p.with(w.judged_count, found.judged)),
         rows: found.items.iter().map(|one| rank_row(p, one, &found.unit)).collect(),
         choices: choices(&s, &[]).await?,
     };

@@ -260,6 +260,7 @@ pub(crate) async fn show_one(s: Signed, Path(id): Path<String>) -> Answer {
         (w.repair, span(one.said.repair_seconds)),
         (w.start, span(one.said.start_seconds)),
         (w.importance, or_unsaid(one.said.importance.map(|n| n.to_string()).unwrap_or_default())),
+        (w.likelihood, or_unsaid(one.said.likelihood.map(|n| likelihood(p, n)).unwrap_or_default())),
         (w.owner, or_unsaid(one.said.owner.clone())),
     ];
     if one.key != one.id {
@@ -296,6 +297,7 @@ fn field_of(attribute: &str) -> Option<&'static str> {
         "repairSeconds" | "repair" => "repair",
         "startSeconds" | "start" => "start",
         "importance" => "importance",
+        "likelihood" => "likelihood",
         "owner" => "owner",
         "note" => "note",
         _ => return None,
@@ -332,10 +334,26 @@ fn fields(s: &Signed, now: Option<&Thing>, within: &str, wrong: &[(&str, String)
         line("importance", w.importance, of(|now| now.said.importance.map(|n| n.to_string()).unwrap_or_default()))
             .hint(w.importance_hint)
             .optional(optional),
+        line("likelihood", w.likelihood, of(|now| now.said.likelihood.map(|n| n.to_string()).unwrap_or_default()))
+            .hint(w.likelihood_hint)
+            .optional(optional),
         line("owner", w.owner, of(|now| now.said.owner.clone())).optional(optional),
         Field::area("note", w.note, kept("note", of(|now| now.said.note.clone()))).optional(optional),
     ]);
     fields.into_iter().map(|field| told(wrong, field)).collect()
+}
+
+/// How likely a loss is, in words: `3 · now and then`.
+pub(crate) fn likelihood(p: &Page, judged: u8) -> String {
+    let w = &p.t.inventory;
+    let words = match judged {
+        1 => w.hardly_ever,
+        2 => w.seldom,
+        3 => w.now_and_then,
+        4 => w.likely,
+        _ => w.expected,
+    };
+    format!("{judged} · {words}")
 }
 
 /// What the form says; the name of the field that does not read, and why.
@@ -345,14 +363,16 @@ fn from_form(s: &Signed) -> std::result::Result<Said, (&'static str, String)> {
         "" => Ok(None),
         text => csv::seconds(text).map(Some).map_err(|e| (name, said(s, &e))),
     };
-    let importance = match form.get("importance") {
-        "" => None,
-        text => Some(text.parse().map_err(|_| ("importance", s.t().inventory.importance_hint.to_owned()))?),
+    let number = |name: &'static str, hint: &'static str| match form.get(name) {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| (name, hint.to_owned())),
     };
+    let w = &s.t().inventory;
     Ok(Said {
         repair_seconds: span("repair")?,
         start_seconds: span("start")?,
-        importance,
+        importance: number("importance", w.importance_hint)?,
+        likelihood: number("likelihood", w.likelihood_hint)?,
         owner: form.get("owner").to_owned(),
         note: form.get("note").to_owned(),
     })

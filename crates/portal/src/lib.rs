@@ -372,6 +372,7 @@ fn operator_routes() -> Router<Portal> {
         .route("/operator/backups/places/new", get(places::new).post(places::create))
         .route("/operator/backups/places/{id}", get(places::edit).post(places::change))
         .route("/operator/backups/places/{id}/credential", get(places::credential).post(places::set_credential))
+        .route("/operator/backups/places/{id}/renew", get(places::ask_renew).post(places::renew))
         .route("/operator/backups/policies/new", get(policies::new).post(policies::create))
         .route("/operator/backups/policies/{id}", get(policies::edit).post(policies::change))
         .route("/operator/platform", get(platform::page).post(platform::protect))

@@ -6,16 +6,17 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use base::{Error, Result};
 use continuity::BackupPlaceId;
+use continuity::backups::findings;
 use continuity::backups::places::{self, BackupPlace, ELSEWHERE, Immutability, Location, Role};
 use continuity::backups::policies;
 use continuity::backups::retention::Retention;
 use resources::hosts;
 
-use crate::account::{correctable, said};
+use crate::account::{ConfirmPage, correctable, said};
 use crate::backups::{OperatorBackups, PlaceRow, PolicyRow, listed};
 use crate::page::{Page, ok, show};
 use crate::policies::PreviewTable;
-use crate::ui::{Badge, Choice, Crumbs, Field, Summary, Tone, told};
+use crate::ui::{Badge, Choice, Confirm, Crumbs, Field, Summary, Tone, told};
 use crate::visit::{Answer, Signed, done};
 
 /// A heading, a line under it, and its fields.
@@ -357,6 +358,42 @@ pub(crate) async fn change(s: Signed, Path(id): Path<String>) -> Answer {
             let (wrong, general) = fault(&s, error, at)?;
             change_page(&s, &id, &wrong, &general).await
         }
+    }
+}
+
+async fn renew_page(s: &Signed, id: &str, general: &str) -> Answer {
+    let (p, b) = (s.p(), &s.t().backups);
+    let place = find(s, id).await?;
+    let confirm = Confirm {
+        id: "renew",
+        action: format!("{UP}/places/{id}/renew"),
+        csrf: p.csrf.clone(),
+        title: p.with(b.renew_title, &place.name),
+        body: b.renew_body.to_owned(),
+        fields: vec![],
+        hidden: vec![],
+        button: b.renew.to_owned(),
+        danger: true,
+        cancel: p.t.frame.cancel,
+        back: UP.to_owned(),
+        page: true,
+    };
+    let summary = Summary::gather(p.t.frame.form_wrong, &[], general);
+    let status = if general.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    Ok(show(status, &ConfirmPage { p, summary, confirm }))
+}
+
+/// `GET /operator/backups/places/{id}/renew`
+pub(crate) async fn ask_renew(s: Signed, Path(id): Path<String>) -> Answer {
+    renew_page(&s, &id, "").await
+}
+
+/// `POST /operator/backups/places/{id}/renew`
+pub(crate) async fn renew(s: Signed, Path(id): Path<String>) -> Answer {
+    match s.call(&findings::RENEW, places::PlaceRef { id: id.parse()? }).await {
+        Ok(_) => Ok(done(&s.portal, UP, "saved")),
+        Err(error) if correctable(&error) => renew_page(&s, &id, &said(&s, &error)).await,
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The platform itself: how it is kept, and what brings it back on an empty machine.
 
 use crate::backups::{copy_badge, state_badge};
+use crate::drills::{self, PlanRow};
 use crate::i18n::said_of;
 use crate::page::{Page, ok};
 use crate::ui::{Badge, Choice, Field};
@@ -13,6 +14,7 @@ use base::time::Timestamp;
 use continuity::backups::points::{CopyState, State};
 use continuity::backups::policies::{self, ListPolicies};
 use continuity::control_plane::{self, ControlPlane, Nothing, Protect, kit, points};
+use continuity::drills::platform;
 
 /// A copy of the platform in the list.
 #[derive(Clone, Debug)]
@@ -39,6 +41,8 @@ pub(crate) struct PlatformPage<'a> {
     pub kit_is_old: bool,
     pub taking: bool,
     pub points: Vec<PointRow>,
+    /// Plans that bring the platform back to see that it could be.
+    pub drills: Vec<PlanRow>,
     pub may_change: bool,
     pub may_take: bool,
     /// The policy to be chosen, where none is yet.
@@ -99,6 +103,7 @@ async fn shown(s: &Signed, refused: String) -> Answer {
         kit_is_old: now.kit_is_old,
         taking,
         points: now.points.iter().map(|point| row(p, point)).collect(),
+        drills: drills::plans_of(s, platform::SERVICE).await?,
         may_change,
         may_take: may(&["administrator", "operations"]),
         choose,

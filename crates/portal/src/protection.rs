@@ -10,7 +10,7 @@ use continuity::BackupPolicyId;
 use continuity::backups::places::Location;
 use continuity::backups::policies::{self, Preview};
 use continuity::backups::protections::{self, Protect, Protected};
-use continuity::backups::repositories::{self, BackupRepository, Escrow, ListRepositories, RepositoryRef};
+use continuity::backups::repositories::{self, BackupRepository, Escrow, ListRepositories, Reveal};
 use continuity::backups::retention::{Retention, Rule};
 use continuity::backups::{offers, points};
 use provisioning::services::SERVICE;
@@ -374,7 +374,7 @@ pub(crate) async fn reveal(s: Signed, Path((id, repository)): Path<(String, Stri
     }
     let name = called(&s, &id).await?;
     let s = Signed { cx: s.cx.because(&reason), ..s };
-    match s.call(&repositories::REVEAL, RepositoryRef { id: repository.parse()? }).await {
+    match s.call(&repositories::REVEAL, Reveal { id: repository.parse()?, reason }).await {
         Ok(escrow) => {
             let (location, at) = address(&escrow);
             let command = format!("RESTIC_PASSWORD=… restic --repo {at} snapshots");

@@ -15,7 +15,7 @@ use crate::backups::{bytes, listed, may_act, plan_of, seconds};
 use crate::http::Form;
 use crate::page::{Page, show};
 use crate::records::said;
-use crate::ui::{Choice, Field, Notice, Summary, Tone, told};
+use crate::ui::{Choice, Control, Field, Notice, Summary, Tone, told};
 use crate::visit::{Answer, Signed, done};
 
 /// The plan of a restore, and the question.
@@ -51,6 +51,8 @@ fn asked(id: &str, form: &Form) -> Result<Ask> {
     fn some<T: std::str::FromStr>(text: &str) -> std::result::Result<Option<T>, T::Err> {
         if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
     }
+    let keeping =
+        || Error::invalid("restore.keep", "a machine beside the service is kept from 1 to 720 hours").at("keepHours");
     let instant = |_| Error::invalid("restore.not_after", "an instant is written 2026-11-22T20:15:00Z").at("notAfter");
     Ok(Ask {
         id: id.to_owned(),
@@ -60,7 +62,7 @@ fn asked(id: &str, form: &Form) -> Result<Ask> {
         host: some(form.get("host"))?,
         site: some(form.get("site"))?,
         beside: form.get("how") == "beside",
-        keep_hours: None,
+        keep_hours: some(form.get("keepHours")).map_err(|_| keeping())?.filter(|_| form.get("how") == "beside"),
         even_if_alive: !form.get("alive").is_empty(),
     })
 }
@@ -79,14 +81,16 @@ async fn host_choices(s: &Signed, now: &str) -> Result<Vec<Choice>> {
     Ok(living.map(|host| choice(now, host.id.to_string(), host.name)).collect())
 }
 
-/// The sites that it could stand at: all of the operator's, or those where the tenant has something.
-async fn site_choices(s: &Signed, now: &str) -> Result<Vec<Choice>> {
-    if s.p().operator() && ["administrator", "operations"].iter().any(|role| s.cx.has_role(role)) {
-        let all = s.call(&resources::places::LIST_SITES, Default::default()).await?.items;
-        return Ok(all.into_iter().map(|site| choice(now, site.id.to_string(), site.name)).collect());
-    }
-    let all = crate::drills::choices::sites(s).await;
-    Ok(all.into_iter().map(|site| choice(now, site.id, site.name)).collect())
+/// The sites that it could stand at.
+async fn site_choices(s: &Signed, id: &str, now: &str) -> Result<Vec<Choice>> {
+    let all = s.call(&restores::SITES, points::ServiceRef { id: id.to_owned() }).await?.items;
+    Ok(all.into_iter().map(|site| choice(now, site.id.to_string(), site.name)).collect())
+}
+
+/// For how long what stands beside is kept; a week where nothing is said.
+fn keep_hours(now: &str, unit: &str) -> Control {
+    let (min, max) = (Some("1".to_owned()), Some("720".to_owned()));
+    Control::Number { value: now.to_owned(), min, max, step: "1".into(), unit: unit.to_owned(), slider: false }
 }
 
 /// What can be asked for: point, copy, instant, how and where to.
@@ -115,6 +119,9 @@ async fn choices(s: &Signed, id: &str, form: &Form) -> Result<Vec<Field>> {
         Field::select("place", b.from_copy, copies).free(),
         Field::line("notAfter", r.nothing_after, form.get("notAfter")).hint(r.nothing_after_hint).free(),
         Field::tiles("how", b.how, ways).free(),
+        Field::number("keepHours", b.keep_hours, keep_hours(form.get("keepHours"), b.hours))
+            .hint(b.keep_hours_hint)
+            .free(),
     ];
     let mut to = |name: &'static str, label: &'static str, any: &'static str, known: Vec<Choice>| {
         if !known.is_empty() {
@@ -122,7 +129,7 @@ async fn choices(s: &Signed, id: &str, form: &Form) -> Result<Vec<Field>> {
             fields.push(Field::select(name, label, std::iter::once(any).chain(known).collect()).free());
         }
     };
-    to("site", r.to_site, r.own_site, site_choices(s, form.get("site")).await?);
+    to("site", r.to_site, r.own_site, site_choices(s, id, form.get("site")).await?);
     to("host", r.to_host, r.any_host, host_choices(s, form.get("host")).await?);
     Ok(fields)
 }
@@ -137,6 +144,10 @@ async fn plan_page(s: &Signed, id: &str, form: &Form, unconfirmed: bool, refused
         Ok(ask) => (plan_of(s, ask).await?, Vec::new()),
         Err(error) if error.attribute() == Some("notAfter") => {
             (Err(error), vec![("notAfter", s.t().rules.instant_wrong.to_owned())])
+        }
+        Err(error) if error.attribute() == Some("keepHours") => {
+            let words = p.error(&error);
+            (Err(error), vec![("keepHours", words)])
         }
         Err(error) => return Err(error.into()),
     };
@@ -156,7 +167,7 @@ async fn plan_page(s: &Signed, id: &str, form: &Form, unconfirmed: bool, refused
     let settled = plan.as_ref().ok().map(|plan| plan.point.to_string()).unwrap_or_default();
     let mut hidden = vec![("point", settled), ("how", if beside { "beside" } else { "place" }.to_owned())];
     // What the plan was made of is what is asked for.
-    hidden.extend(["place", "notAfter", "host", "site"].map(|name| (name, form.get(name).to_owned())));
+    hidden.extend(["place", "notAfter", "host", "site", "keepHours"].map(|name| (name, form.get(name).to_owned())));
     let view = PlanPage {
         p,
         id: id.to_owned(),
@@ -215,7 +226,9 @@ pub(crate) async fn restore(s: Signed, Path(id): Path<String>) -> Answer {
     let form = &s.visit.form;
     let ask = match asked(&id, form) {
         Ok(ask) => ask,
-        Err(error) if error.attribute() == Some("notAfter") => return plan_page(&s, &id, form, false, None).await,
+        Err(error) if matches!(error.attribute(), Some("notAfter" | "keepHours")) => {
+            return plan_page(&s, &id, form, false, None).await;
+        }
         Err(error) => return Err(error.into()),
     };
     match s.call(&restores::START, ask).await {

@@ -187,6 +187,17 @@ pub static CREATE_SITE: Action<NewSite, Site> = Action {
     },
 };
 
+/// The sites at which something can be placed now, by name: those with a host that takes machines. Their
+/// names and nothing else, for whoever may choose among them.
+///
+/// # Errors
+/// Those of the database.
+pub fn open_sites(conn: &mut Conn<'_>) -> Result<Vec<(SiteId, String)>> {
+    let sql = "SELECT DISTINCT s.id, s.name FROM sites s JOIN pools p ON p.site = s.id JOIN hosts h ON h.pool = p.id
+         WHERE h.state = 'active' ORDER BY s.name, s.id LIMIT $1";
+    conn.query(sql, args![limits::PAGE_MAX], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
 /// Nothing to say.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -118,8 +118,8 @@ pub fn registry(postman: access::Postman, here: Installation) -> Registry {
     let registry = billing::register(provisioning::register(resources::register(Registry::default())));
     let registry = continuity::alarms::register(registry);
     let registry = continuity::backups::register(registry, here.program.clone());
-    let registry = continuity::control_plane::register(registry, here);
-    let registry = continuity::drills::register(registry);
+    let registry = continuity::control_plane::register(registry, here.clone());
+    let registry = continuity::drills::register(registry, here);
     let registry = continuity::readings::register(continuity::restores::register(registry));
     let registry = registry.reconciler("web.sweep", std::time::Duration::from_secs(3_600), web::sweep);
     crate::sweep::register(access::mail::work(registry, postman))
@@ -147,8 +147,13 @@ pub fn assemble(
     gate.install(Arc::new(gate::audit::Key::open_or_make(&folder.keys())?));
     gate.install(Arc::new(Handed::open(&folder.downloads())?));
     let door = Door::open(gate.clone(), ca, folder.images())?;
-    let here =
-        Installation { data: folder.path().to_owned(), database: database.clone(), program: vault::client::program() };
+    let here = Installation {
+        data: folder.path().to_owned(),
+        database: database.clone(),
+        program: vault::client::program(),
+        // This very program, whatever was put in its place since it was started.
+        server: PathBuf::from("/proc/self/exe"),
+    };
     let engine = Engine::new(gate.clone(), registry(postman, here))?;
     Ok(House { gate, engine, door, hub })
 }

@@ -13,6 +13,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 pub mod app;
 pub mod cli;
 mod downloads;
+mod isolated;
 pub mod reactions;
 pub mod routes;
 pub mod serve;

@@ -203,6 +203,7 @@ pub static ROUTES: &[Route] = &[
     Route::get("/corrective-actions", &corrective::LIST),
     Route::patch("/corrective-actions/{id}", &corrective::UPDATE),
     Route::act("/services/{id}/restore/plan", &restores::PLAN),
+    Route::get("/services/{id}/restore/sites", &restores::SITES),
     Route::post("/services/{id}/restore", &restores::START),
     Route::get("/services/{id}/restores", &restores::LIST),
     Route::get("/restores/{id}", &restores::GET),

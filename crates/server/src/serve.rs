@@ -29,6 +29,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Where the configuration is wrong, the data cannot be used, or an address is taken.
 pub fn run(args: ServeArgs) -> Result<()> {
     log_to_stderr(args.log_json);
+    if args.isolated {
+        return crate::isolated::run(&args);
+    }
     check(&args)?;
     let folder = Folder::open(&args.data.data)?;
     let gate = app::open_gate(&args.data.location(), Clock::System)?;
@@ -128,6 +131,7 @@ async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> 
     let web = Web::new(house.gate.clone(), authenticator.clone(), settings);
     let images = folder.images();
     resources::images::sweep(&images);
+    continuity::control_plane::sweep(folder.path())?;
     let portal =
         Portal { gate: house.gate.clone(), authenticator, hub: house.hub.clone(), tls, agents: agents_url, images };
     let router = routes::router(house, &web, portal);

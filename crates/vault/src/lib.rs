@@ -12,6 +12,7 @@
 //!   ([`fault`]).
 //! - [`work`]: the child's side. `engine`: the one module that knows rustic. [`place`]: where
 //!   repositories lie.
+//! - [`spoil`]: damage on purpose, for the negative controls of drills.
 //!
 //! Invariants, each with a test beside the engine it holds for:
 //! - A snapshot is written only when all that it names was read and stored (`engine::bridge`).
@@ -24,4 +25,5 @@ pub mod fault;
 mod frame;
 pub mod place;
 pub mod request;
+pub mod spoil;
 pub mod work;

@@ -35,6 +35,7 @@ use self::contents::Contents;
 pub(super) use self::drill::Drill;
 use super::{Job, Scratch, instant, remove, strange, tags, took};
 use crate::files::{self, failed};
+use crate::restored;
 
 /// How much of what could not be read is told by name, and how long each may be.
 const UNREAD_MAX: usize = 50;
@@ -229,7 +230,7 @@ impl Job<'_> {
 
     /// The directory of a restore: what a try before a crash has left there is removed.
     fn place(&self, restore: &str, below: Option<&str>) -> Result<PathBuf> {
-        let own = self.hands.data.join("restored");
+        let own = self.hands.data.join(restored::FOLDER);
         let below = match below {
             None => {
                 files::passable_dir(&own)?;

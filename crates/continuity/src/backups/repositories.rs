@@ -363,12 +363,15 @@ pub static LIST: Action<ListRepositories, RepositoryPage> = Action {
     },
 };
 
-/// Which repository.
+/// What is to be shown, and why.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RepositoryRef {
-    /// Its id.
+pub struct Reveal {
+    /// The repository.
     pub id: RepositoryId,
+    /// Why, in your words: it stands on the audit log beside your name.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// What opens a repository with plain restic, shown to whoever may leave with it.
@@ -388,11 +391,16 @@ pub struct Escrow {
 }
 
 /// Shows the password that opens a repository with plain restic. On the record each time.
-pub static REVEAL: Action<RepositoryRef, Escrow> = Action {
+pub static REVEAL: Action<Reveal, Escrow> = Action {
     name: "backup.reveal_escrow",
-    summary: "Shows the password that opens a tenant's backup repository with plain restic; each time is on the audit log.",
+    summary: "Shows the password that opens a tenant's backup repository with plain restic; each time is on the audit log, with the reason that it wants.",
     effect: Effect::Change,
     run: |tx, input| {
+        let reason = input.reason.trim();
+        if reason.is_empty() || reason.len() > limits::REASON_BYTES_MAX {
+            let message = format!("say why, in at most {} bytes; it stands on the audit log", limits::REASON_BYTES_MAX);
+            return Err(Error::invalid("reason.missing", message).at("reason"));
+        }
         let one = load(tx, input.id)?;
         let tenant = one.tenant;
         let one = tx.grant("backup.reveal_escrow", KIND, &input.id.to_string(), tenant, Class::Personal, one)?;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use vault::request::{Key, Place, Repository, Secret};
 
 use super::{Nothing, REPOSITORY, granted, store};
+use crate::BackupPlaceId;
 use crate::backups::places::{BackupPlace, Location, Role};
 use crate::backups::{places, policies, repositories};
 
@@ -111,13 +112,28 @@ pub static MAKE: Action<Nothing, Kit> = Action {
 };
 
 fn make(tx: &mut Tx<'_>) -> Result<Kit> {
+    let wanted = kept_at(tx)?;
+    let kit = of(tx, &wanted)?;
+    store::set_kit(tx, &wanted)?;
+    Ok(kit)
+}
+
+/// The places that the platform's copies go to now.
+///
+/// # Errors
+/// `Conflict` (`controlPlane.unprotected`) where it is not backed up.
+pub(crate) fn kept_at(tx: &mut Tx<'_>) -> Result<Vec<BackupPlaceId>> {
     let settings = store::settings(tx)?.ok_or_else(|| {
         let message = "the platform itself has no backup policy: `yunwei control-plane protect` gives it one";
         Error::conflict("controlPlane.unprotected", message)
     })?;
+    Ok(policies::load(tx, settings.policy)?.terms.places)
+}
+
+/// A kit of these places, which nobody keeps.
+pub(crate) fn of(tx: &mut Tx<'_>, wanted: &[BackupPlaceId]) -> Result<Kit> {
     let keys = crate::backups::keys(tx)?;
     let mut sealed = Vec::new();
-    let wanted = policies::load(tx, settings.policy)?.terms.places;
     for id in wanted.iter().copied() {
         let place = places::load(tx, id)?;
         let lies = repositories::lies(tx, &place, REPOSITORY, Role::Append)?;
@@ -125,8 +141,7 @@ fn make(tx: &mut Tx<'_>) -> Result<Kit> {
         let access = keys.seal(purpose(&place.name), &text)?;
         sealed.push(KitPlace { address: address(&place), access, name: place.name });
     }
-    store::set_kit(tx, &wanted)?;
-    let tenant = tx.cx().tenant();
-    let installation = tx.query_one("SELECT name FROM tenants WHERE id = $1", db::args![tenant], |row| row.get(0))?;
+    let operator = tx.operator()?;
+    let installation = tx.query_one("SELECT name FROM tenants WHERE id = $1", db::args![operator], |row| row.get(0))?;
     Ok(Kit { form: FORM.to_owned(), installation, master_key: keys.name().to_owned(), made_at: tx.now, places: sealed })
 }

@@ -13,6 +13,8 @@
 //! | [`take`] | how a point is taken: by this server, in child processes |
 //! | [`kit`] | the recovery kit: where copies lie, sealed, for a day on which nothing else is there |
 //! | [`recover`] | a data directory made from a copy |
+//! | [`trial`] | a copy is brought back beside the platform, and a server started on it: what a drill does to the world |
+//! | [`brought`] | what only people can show: that their shares make the master key, that their kit is right |
 //!
 //! **Invariants** (tests in `tests`)
 //! - a point is `available` only where every place of the policy holds it and was looked at;
@@ -24,13 +26,17 @@
 //! Only repository servers and buckets hold copies of the platform: a directory of a host is
 //! reached by that host alone, and on the bad day it has nobody to ask.
 
+pub mod brought;
 pub mod kit;
 pub mod points;
 pub mod recover;
-mod store;
+pub(crate) mod store;
 pub mod take;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+pub(crate) mod trial;
+
+pub use trial::sweep;
 
 use std::path::PathBuf;
 
@@ -65,6 +71,8 @@ pub struct Installation {
     pub database: Location,
     /// `yunwei-vault`.
     pub program: PathBuf,
+    /// `yunwei`: what is started on a copy that a drill brings back.
+    pub server: PathBuf,
 }
 
 /// Adds the reconciler and the job.
@@ -101,7 +109,7 @@ fn granted(tx: &mut Tx<'_>, action: &str) -> Result<()> {
     tx.grant(action, "controlPlane", REPOSITORY, tenant, Class::Internal, ()).map(drop)
 }
 
-fn shown(tx: &mut Tx<'_>) -> Result<ControlPlane> {
+fn state(tx: &mut Tx<'_>) -> Result<ControlPlane> {
     let settings = store::settings(tx)?;
     let policy = settings.as_ref().map(|known| policies::load(tx, known.policy)).transpose()?;
     let mut place_names = Vec::new();
@@ -163,7 +171,7 @@ pub static GET: Action<Nothing, ControlPlane> = Action {
     effect: Effect::Read,
     run: |tx, _| {
         granted(tx, "controlPlane.get")?;
-        shown(tx)
+        state(tx)
     },
 };
 
@@ -189,6 +197,6 @@ pub static PROTECT: Action<Protect, ControlPlane> = Action {
         check_places(tx, &policy.terms.places)?;
         let due = policy.terms.schedule.next(tx.now, REPOSITORY)?;
         store::protect(tx, policy.id, due)?;
-        shown(tx)
+        state(tx)
     },
 };

@@ -69,6 +69,9 @@ pub struct Copy {
     /// When it was written and looked at.
     #[schemars(with = "Option<String>")]
     pub checked_at: Option<Timestamp>,
+    /// When a drill that passed last brought the platform back from it.
+    #[schemars(with = "Option<String>")]
+    pub drilled_at: Option<Timestamp>,
 }
 
 /// A state of the platform that was kept.

@@ -108,11 +108,12 @@ fn read_copy(row: &Row) -> Result<Copy> {
         snapshot: row.get(3)?,
         problem: problem(row.get(4)?)?,
         checked_at: row.get(5)?,
+        drilled_at: row.get(6)?,
     })
 }
 
 fn with_copies(conn: &mut Conn<'_>, mut point: Point) -> Result<Point> {
-    let sql = "SELECT c.place, p.name, c.state, c.snapshot, c.problem, c.checked_at FROM control_plane_copies c JOIN backup_places p ON p.id = c.place WHERE c.point = $1 ORDER BY c.position";
+    let sql = "SELECT c.place, p.name, c.state, c.snapshot, c.problem, c.checked_at, c.drilled_at FROM control_plane_copies c JOIN backup_places p ON p.id = c.place WHERE c.point = $1 ORDER BY c.position";
     point.copies = conn.query(sql, args![point.id], read_copy)?;
     Ok(point)
 }
@@ -213,4 +214,35 @@ pub(crate) fn gone(tx: &mut Tx<'_>, place: BackupPlaceId, snapshots: &[String]) 
         tx.execute(sql, args![place, snapshot])?;
     }
     Ok(())
+}
+
+/// The newest point of not after an instant with a copy that was found whole at one of these places, and
+/// how many bytes it holds.
+pub(crate) fn newest_at(
+    conn: &mut Conn<'_>,
+    places: &[BackupPlaceId],
+    not_after: Timestamp,
+) -> Result<Option<(ControlPlanePointId, u64)>> {
+    let sql = "SELECT p.id, p.bytes, c.place FROM control_plane_points p JOIN control_plane_copies c ON c.point = p.id
+         WHERE p.state IN ('available', 'degraded') AND p.taken_at <= $1 AND c.state = 'verified' ORDER BY p.taken_at DESC, p.id DESC";
+    let good: Vec<(ControlPlanePointId, Option<i64>, BackupPlaceId)> =
+        conn.query(sql, args![not_after], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let found = good.into_iter().find(|(_, _, place)| places.contains(place));
+    Ok(found.map(|(point, bytes, _)| (point, bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0))))
+}
+
+/// What a drill that passed hashed a point to.
+pub(crate) fn digest(conn: &mut Conn<'_>, point: ControlPlanePointId) -> Result<Option<String>> {
+    let sql = "SELECT digest FROM control_plane_points WHERE id = $1";
+    let found: Option<Option<String>> = conn.query_opt(sql, args![point], |row| row.get(0))?;
+    Ok(found.flatten())
+}
+
+/// A drill brought the platform back from a copy, and what came of it was right.
+pub(crate) fn proven(tx: &mut Tx<'_>, point: ControlPlanePointId, place: BackupPlaceId, digest: &str) -> Result<()> {
+    let now = tx.now;
+    let sql = "UPDATE control_plane_copies SET drilled_at = $3 WHERE point = $1 AND place = $2";
+    tx.execute(sql, args![point, place, now])?;
+    let sql = "UPDATE control_plane_points SET digest = COALESCE(digest, $2) WHERE id = $1";
+    tx.execute(sql, args![point, digest]).map(drop)
 }

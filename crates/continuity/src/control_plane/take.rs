@@ -157,11 +157,11 @@ fn gather(here: &Installation, scratch: &Path, manifest: &Manifest) -> Result<u6
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
         made.map(|()| path.clone()).map_err(|e| unwritable(&path, e))
     };
-    let database = folder("database")?;
-    copies::take(&here.database, &database)?;
-    for (name, link) in [("keys", false), ("images", true)] {
-        carry(&here.data.join(name), &folder(name)?, link)?;
-    }
+    // Before the database: the file of signatures beside the keys must speak of no entry that is not in it.
+    carry(&here.data.join("keys"), &folder("keys")?, false)?;
+    copies::take(&here.database, &folder("database")?)?;
+    // After it: whatever image it knows is there.
+    carry(&here.data.join("images"), &folder("images")?, true)?;
     let text = serde_json::to_vec_pretty(manifest)
         .map_err(|e| Error::bug("controlPlane.manifest", "a manifest cannot be written").because(e))?;
     let path = scratch.join(MANIFEST);
@@ -298,7 +298,12 @@ mod tests {
             fs::create_dir_all(data.path().join(name)).unwrap();
             files.iter().for_each(|file| fs::write(data.path().join(name).join(file), "0123456789").unwrap());
         }
-        let here = Installation { data: data.path().to_owned(), database, program: "yunwei-vault".into() };
+        let here = Installation {
+            data: data.path().to_owned(),
+            database,
+            program: "yunwei-vault".into(),
+            server: "yunwei".into(),
+        };
         let manifest = Manifest {
             point: ControlPlanePointId(1),
             taken_at: Timestamp::UNIX_EPOCH,

@@ -44,7 +44,7 @@ fn policy(gate: &Gate, places: Vec<BackupPlaceId>) -> BackupPolicyId {
 }
 
 /// An installation whose platform is backed up to two places.
-fn kept(gate: &Gate) -> [BackupPlaceId; 2] {
+pub(crate) fn kept(gate: &Gate) -> [BackupPlaceId; 2] {
     let places = [server(gate, "one"), server(gate, "two")];
     let policy = policy(gate, places.to_vec());
     gate.run(&manager(), &PROTECT, Protect { policy }).unwrap();
@@ -64,7 +64,7 @@ fn points(gate: &Gate) -> Vec<Point> {
 }
 
 /// A point of now, with copies at these places.
-fn taken(gate: &Gate, whole_at: &[BackupPlaceId], lacking: &[BackupPlaceId]) -> ControlPlanePointId {
+pub(crate) fn taken(gate: &Gate, whole_at: &[BackupPlaceId], lacking: &[BackupPlaceId]) -> ControlPlanePointId {
     let point = gate.run(&manager(), &TAKE, Nothing {}).unwrap().id;
     for place in whole_at {
         let snapshot = Some(format!("{point}@{place}"));

@@ -178,12 +178,22 @@ pub struct DataRestore {
     /// When it ended, one way or the other.
     #[schemars(with = "Option<String>")]
     pub closed_at: Option<Timestamp>,
+    /// Until when what came back stays in the agent's own directory, where nobody takes it over before.
+    #[schemars(with = "Option<String>")]
+    pub kept_until: Option<Timestamp>,
     /// The later point whose logs lead to the instant that is wanted.
     pub logs_of: Option<RecoveryPointId>,
     #[serde(skip)]
     pub(super) repository: RepositoryId,
     #[serde(skip)]
     pub(super) task: String,
+}
+
+/// Until when what came back stays: in the agent's own directory for its time, elsewhere as its owner likes.
+pub(super) fn kept_until(to: &DataTarget, state: State, closed_at: Option<Timestamp>) -> Option<Timestamp> {
+    let own = matches!(to, DataTarget::Directory { below: None, .. } | DataTarget::Instant { below: None, .. });
+    let closed = closed_at.filter(|_| own && state == State::Done)?;
+    Some(closed + std::time::Duration::from_secs(limits::RESTORED_DAYS * 86_400))
 }
 
 /// A restore, and how far its host is.
@@ -551,6 +561,7 @@ pub static START: Action<Ask, DataRestore> = Action {
             problem: None,
             requested_at: tx.now,
             closed_at: None,
+            kept_until: None,
             logs_of: plan.logs_of,
             repository: plan.chosen.repository,
             task: task.to_string(),

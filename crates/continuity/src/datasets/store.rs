@@ -6,7 +6,7 @@ use db::{Conn, Row, args};
 use drivers::wire::{DataSource, Problem};
 use gate::Tx;
 
-use super::restores::{DataRestore, State};
+use super::restores::{DataRestore, State, kept_until};
 use super::{DataSet, NewDataSet};
 use crate::backups::places::taken;
 use crate::backups::text;
@@ -101,7 +101,10 @@ const RESTORE: &str = "SELECT r.id, r.tenant, r.service, r.point, r.data_set, s.
 
 fn read_restore(row: &Row) -> Result<DataRestore> {
     let (restored, problem): (Option<String>, Option<String>) = (row.get(14)?, row.get(15)?);
+    let (to, closed_at) = (stored("target", row.text(11)?)?, row.get(17)?);
+    let state = State::read(row.text(13)?).ok_or_else(|| damaged("restore"))?;
     Ok(DataRestore {
+        kept_until: kept_until(&to, state, closed_at),
         id: row.get(0)?,
         tenant: row.get(1)?,
         service: row.get(2)?,
@@ -113,13 +116,13 @@ fn read_restore(row: &Row) -> Result<DataRestore> {
         repository: row.get(8)?,
         host: row.get(9)?,
         host_name: row.get(10)?,
-        to: stored("target", row.text(11)?)?,
+        to,
         task: row.get(12)?,
-        state: State::read(row.text(13)?).ok_or_else(|| damaged("restore"))?,
+        state,
         restored: restored.map(|text| stored("restore", &text)).transpose()?,
         problem: problem.map(|text| stored("problem", &text)).transpose()?,
         requested_at: row.get(16)?,
-        closed_at: row.get(17)?,
+        closed_at,
         logs_of: row.get(18)?,
     })
 }

@@ -15,7 +15,7 @@ use super::runs::{self, DrillRun, State};
 use super::work::{
     OF_SERVICE, OfRun, Stepped, ask, done, end_recoveries, is_late, load, made, recovery, stop_tasks, task,
 };
-use super::{Fact, KIND, corrective, databases, promises};
+use super::{Fact, KIND, corrective, databases, platform, promises};
 use crate::backups::{points, text};
 use crate::{evidence, recoveries};
 
@@ -140,6 +140,10 @@ fn close(tx: &mut Tx<'_>, mut run: DrillRun, reached: Phase) -> Result<()> {
     let signed = evidence::sign(tx, &run)?;
     runs::close(tx, &mut run, &text(&signed)?)?;
     for one in run.body.services.iter().filter(|one| one.is_right()) {
+        if let Some(platform) = &one.platform {
+            platform::proven(tx, one, platform)?;
+            continue;
+        }
         let recovery = recovery(tx, one)?;
         match &one.database {
             None => recoveries::proven(tx, &recovery)?,

@@ -16,6 +16,7 @@
 //! | [`corrective`] | what must be put right, by whom, by when |
 //! | [`work`], [`closing`] | the flow's steps |
 //! | [`databases`] | what they do where databases were dropped, and machines are not touched |
+//! | [`platform`] | the platform itself: a flow of its own, the same phases, evidence and verdict |
 //! | [`promises`] | what the contract promises, and whether a run saw it kept |
 //! | [`rules`] | from measurements to a verdict: pure |
 //!
@@ -36,6 +37,7 @@ pub mod corrective;
 pub mod databases;
 pub mod order;
 pub mod plans;
+pub mod platform;
 pub mod promises;
 pub mod rules;
 pub mod runs;
@@ -44,9 +46,13 @@ pub mod scope;
 pub(crate) mod tests;
 pub mod work;
 
+use std::sync::Arc;
+
 use base::Result;
 use durable::flows;
 use gate::{AnyAction, Tx};
+
+use crate::control_plane::Installation;
 
 /// The name of the flow.
 pub const DRILL: &str = "drill";
@@ -69,10 +75,10 @@ pub static ACTIONS: &[&dyn AnyAction] = &[
     &crate::evidence::GET,
 ];
 
-/// Adds steps, flow and reconciler.
+/// Adds steps, flows and reconciler. The platform itself is drilled at `here`.
 #[must_use]
-pub fn register(registry: durable::Registry) -> durable::Registry {
-    work::register(registry)
+pub fn register(registry: durable::Registry, here: Installation) -> durable::Registry {
+    platform::register(work::register(registry), Arc::new(here))
 }
 
 /// The key that a run's flow waits on while several of its services are on their way.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::corrective;
 use super::databases::{self, LostDatabase};
+use super::platform;
 use super::rules::Objectives;
 use super::scope::Scope;
 use crate::backups::schedule::Schedule;
@@ -52,6 +53,8 @@ pub enum Scenario {
         /// Which, from 1 to 20; at least one of each service.
         databases: Vec<LostDatabase>,
     },
+    /// The server itself with its data directory and its database. Only for the scope `controlPlane`.
+    ControlPlaneLost,
 }
 
 impl Scenario {
@@ -64,6 +67,7 @@ impl Scenario {
             Scenario::Ransomware { .. } => "ransomware",
             Scenario::BackupServerLost { .. } => "backupServerLost",
             Scenario::DatabaseLost { .. } => "databaseLost",
+            Scenario::ControlPlaneLost => "controlPlaneLost",
         }
     }
 }
@@ -137,6 +141,7 @@ impl Terms {
     /// What can be said without looking anything up.
     fn check(&self) -> Result<()> {
         self.scope.check()?;
+        platform::check(self)?;
         if let Scenario::DatabaseLost { databases } = &self.scenario {
             databases::check(databases, &self.scope)?;
         }
@@ -508,6 +513,7 @@ pub fn service_terminated(tx: &mut Tx<'_>, service: &str) -> Result<()> {
     let open = tx.query(&sql, args![tenant], read)?;
     for mut plan in open {
         let services = match &mut plan.terms.scope {
+            Scope::ControlPlane => continue,
             Scope::Site { .. } => {
                 corrective::withdraw(tx, plan.id, Some(service))?;
                 continue;

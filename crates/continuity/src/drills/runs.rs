@@ -17,9 +17,12 @@ use serde_json::Value as Json;
 use super::databases::{self, Database};
 use super::order::Placed;
 use super::plans::{self, DrillPlan, Scenario, Terms, listed};
+use super::platform::{self, Platform};
 use super::rules::{self, Control, Ends, Failure, Found, Measured, Miss, Objectives, Phase, Verdict};
+use super::scope::Scope;
 use super::{DRILL, KIND};
 use crate::backups::text;
+use crate::control_plane::brought::Brought;
 use crate::plan::versions::{self, Approval};
 use crate::{BackupPlaceId, DrillPlanId, DrillRunId, RecoveryId, RecoveryPointId, RepositoryId};
 
@@ -123,6 +126,9 @@ pub struct Restored {
     /// Where a database was dropped: that, instead of machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Database>,
+    /// Where the platform itself was lost: that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
     /// When each phase ended.
     #[schemars(with = "std::collections::BTreeMap<String, String>")]
     pub ends: Ends,
@@ -160,6 +166,7 @@ impl Restored {
             recovery: None,
             machines: Vec::new(),
             database: None,
+            platform: None,
             ends: Ends::new(),
             phases: Vec::new(),
             rto_milliseconds: None,
@@ -393,6 +400,7 @@ pub(crate) fn begin(
     let order = plan.terms.scope.order(tx, plan.tenant, &services)?;
     let services = order.placed.into_iter().map(Restored::new).collect();
     let services = databases::instead(tx, &plan.terms.scenario, services)?;
+    let services = platform::instead(&plan.terms.scope, services);
     let body = Body {
         plan_name: plan.name.clone(),
         plan_revision: plan.revision,
@@ -416,7 +424,8 @@ pub(crate) fn begin(
         args![id, plan.id, plan.tenant, number, now, by, by_hand, body],
     )?;
     let input = serde_json::json!({ "run": id });
-    let flow = flows::start(tx, DRILL, input, Subject::new(KIND, id.to_string(), plan.tenant))?;
+    let name = if plan.terms.scope == Scope::ControlPlane { platform::FLOW } else { DRILL };
+    let flow = flows::start(tx, name, input, Subject::new(KIND, id.to_string(), plan.tenant))?;
     tx.execute("UPDATE drill_runs SET flow = $2 WHERE id = $1", args![id, flow])?;
     load(tx, id)
 }
@@ -446,6 +455,9 @@ pub struct StartDrill {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub bad_after: Option<Timestamp>,
+    /// For the control plane: shares of the master key and the recovery kit, from the people who keep them.
+    #[serde(default)]
+    pub brought: Option<Brought>,
 }
 
 /// Drills a plan now.
@@ -460,7 +472,11 @@ pub static RUN: Action<StartDrill, DrillRun> = Action {
             let message = "what will be taken in the future cannot be bad yet";
             return Err(Error::invalid("drill.bad_after", message).at("badAfter"));
         }
-        begin(tx, &plan, true, input.bad_after)
+        let mut run = begin(tx, &plan, true, input.bad_after)?;
+        if let Some(brought) = &input.brought {
+            platform::witness(tx, plan.id, &mut run, brought)?;
+        }
+        Ok(run)
     },
 };
 

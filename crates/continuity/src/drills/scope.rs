@@ -1,4 +1,5 @@
-//! What a plan brings back: services by name, or all that a tenant has at a site when a run begins.
+//! What a plan brings back: services by name, all that a tenant has at a site when a run begins, or the
+//! platform itself.
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,7 @@ use serde_json::Value as Json;
 
 use super::order::{self, Member, Order, Relies};
 use super::plans::invalid;
+use super::platform;
 use crate::bia;
 use crate::inventory::{self, Inventory, View};
 
@@ -50,6 +52,8 @@ pub enum Scope {
         /// Whose services.
         tenant: TenantId,
     },
+    /// The platform itself. The operator's alone.
+    ControlPlane,
 }
 
 impl Scope {
@@ -71,6 +75,12 @@ impl Scope {
 
     /// Whose services they are, where the actor may use all of them so.
     pub(super) fn whose(&self, tx: &mut Tx<'_>, action: &str) -> Result<TenantId> {
+        if *self == Scope::ControlPlane {
+            let operator = tx.operator()?;
+            tx.grant(action, "controlPlane", platform::SERVICE, operator, db::Class::Internal, ())
+                .map_err(|e| e.at("scope"))?;
+            return Ok(operator);
+        }
         if let Scope::Site { tenant, .. } = self {
             tx.grant(action, "tenant", &tenant.to_string(), *tenant, db::Class::Internal, ())
                 .map_err(|e| e.at("scope.tenant"))?;
@@ -95,6 +105,7 @@ impl Scope {
         let (site, tenant) = match self {
             Scope::Services { services, .. } => return Ok(services.clone()),
             Scope::Site { site, tenant } => (*site, *tenant),
+            Scope::ControlPlane => return Ok(vec![platform::SERVICE.to_owned()]),
         };
         let most = limits::DRILL_SITE_SERVICES_MAX;
         let found = intents::services_at_site(tx, site, tenant, most + 1)?;
@@ -117,6 +128,7 @@ impl Scope {
     /// [`Scope::services`], where none is an answer as well: for those who only tell of a plan.
     pub(crate) fn standing(&self, tx: &mut Tx<'_>) -> Result<Vec<String>> {
         match self {
+            Scope::ControlPlane => Ok(vec![platform::SERVICE.to_owned()]),
             Scope::Services { services, .. } => Ok(services.clone()),
             Scope::Site { site, tenant } => {
                 intents::services_at_site(tx, *site, *tenant, limits::DRILL_SITE_SERVICES_MAX)
@@ -127,6 +139,7 @@ impl Scope {
     /// Whether that service is one of them at this moment.
     pub(crate) fn has(&self, tx: &mut Tx<'_>, service: &str) -> Result<bool> {
         match self {
+            Scope::ControlPlane => Ok(service == platform::SERVICE),
             Scope::Services { services, .. } => Ok(services.iter().any(|one| one == service)),
             Scope::Site { site, tenant } => intents::stands_at_site(tx, *site, *tenant, service),
         }
@@ -134,6 +147,9 @@ impl Scope {
 
     /// In which order these services come back.
     pub(super) fn order(&self, tx: &mut Tx<'_>, tenant: TenantId, services: &[String]) -> Result<Order> {
+        if *self == Scope::ControlPlane {
+            return Ok(platform::order());
+        }
         let mut members = Vec::with_capacity(services.len());
         for id in services {
             let record = tx.peek(&SERVICE, id)?;

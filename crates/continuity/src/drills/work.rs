@@ -27,7 +27,7 @@ use super::plans::{self, RecordAt, Scenario};
 use super::rules::{self, Phase, Unread};
 use super::runs::{self, Disk, DrillRun, Machine, Restored};
 use super::scope::Scope;
-use super::{KIND, closing, databases, key};
+use super::{KIND, closing, databases, key, platform};
 use crate::backups::repositories;
 use crate::recoveries::{self, Attached, Purpose, Wanted};
 use crate::{DrillPlanId, DrillRunId, RecoveryId, RepositoryId};
@@ -124,6 +124,7 @@ fn stands_on(tx: &mut Tx<'_>, service: &str) -> Result<BTreeSet<HostId>> {
 fn lost(tx: &mut Tx<'_>, run: &DrillRun) -> Result<Lost> {
     Ok(match &run.body.terms.scenario {
         Scenario::MachineLost | Scenario::Ransomware { .. } | Scenario::DatabaseLost { .. } => Lost::default(),
+        Scenario::ControlPlaneLost => Lost::default(),
         Scenario::HostLost => {
             let mut hosts = BTreeSet::new();
             for one in &run.body.services {
@@ -143,6 +144,7 @@ fn lost(tx: &mut Tx<'_>, run: &DrillRun) -> Result<Lost> {
 fn site(tx: &mut Tx<'_>, scope: &Scope) -> Result<Option<SiteId>> {
     let first = match scope {
         Scope::Site { site, .. } => return Ok(Some(*site)),
+        Scope::ControlPlane => return Ok(None),
         Scope::Services { services, .. } => services.first(),
     };
     let hosts = first.map_or(Ok(BTreeSet::new()), |service| stands_on(tx, service))?;
@@ -704,38 +706,54 @@ impl Step for Clean {
     nothing_to_undo!();
 }
 
-/// What the scheduler found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Due {
-    /// The plan that is due.
-    pub plan: DrillPlanId,
+/// What the platform itself does about drills.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "turn", rename_all = "camelCase", deny_unknown_fields)]
+pub enum Turn {
+    /// A plan is due.
+    Due {
+        /// The plan.
+        plan: DrillPlanId,
+    },
+    /// Something was seen of a drill of the platform itself.
+    Seen {
+        /// The run.
+        run: DrillRunId,
+        /// What.
+        seen: platform::Seen,
+    },
 }
 
-/// Begins a drill that is due. Looks again itself: what was found may have settled.
-pub static RECONCILE: Action<Due, ()> = Action {
+/// Begins a drill that is due, or writes down what was seen of one.
+pub static RECONCILE: Action<Turn, ()> = Action {
     name: "drill.reconcile",
-    summary: "Begins drills that are due.",
+    summary: "Begins drills that are due, and writes down what was seen of one of the platform itself.",
     effect: Effect::Change,
-    run: |tx, input| {
-        let plan = plans::load(tx, input.plan)?;
-        if plan.ended_at.is_some() || plan.next_due.is_none_or(|due| due > tx.now) {
-            return Ok(());
-        }
-        plans::reschedule(tx, &plan)?;
-        match runs::running(tx, plan.id)? {
-            Some(_) => Ok(()),
-            None => match runs::begin(tx, &plan, false, None) {
-                // Nobody says any more what is promised, or nothing stands at the site: the next date looks again.
-                Err(e) if e.code().starts_with("drillPlan.") => {
-                    tracing::warn!(plan = %plan.id, code = e.code(), "a drill is due and cannot begin: {e}");
-                    Ok(())
-                }
-                other => other.map(drop),
-            },
-        }
+    run: |tx, turn| match turn {
+        Turn::Due { plan } => due(tx, *plan),
+        Turn::Seen { run, seen } => platform::note(tx, *run, seen),
     },
 };
+
+/// Begins a drill that is due. Looks again itself: what was found may have settled.
+fn due(tx: &mut Tx<'_>, plan: DrillPlanId) -> Result<()> {
+    let plan = plans::load(tx, plan)?;
+    if plan.ended_at.is_some() || plan.next_due.is_none_or(|due| due > tx.now) {
+        return Ok(());
+    }
+    plans::reschedule(tx, &plan)?;
+    if runs::running(tx, plan.id)?.is_some() {
+        return Ok(());
+    }
+    match runs::begin(tx, &plan, false, None) {
+        // Nobody says any more what is promised, or nothing stands at the site: the next date looks again.
+        Err(e) if e.code().starts_with("drillPlan.") => {
+            tracing::warn!(plan = %plan.id, code = e.code(), "a drill is due and cannot begin: {e}");
+            Ok(())
+        }
+        other => other.map(drop),
+    }
+}
 
 /// Plans that are due.
 ///
@@ -746,7 +764,7 @@ pub fn look_for_due(gate: &Gate) -> Result<()> {
     let found: Vec<(DrillPlanId, TenantId)> = gate.db().read(move |conn| plans::due(conn, now))?;
     for (plan, tenant) in found {
         let system = Cx::system("drills", tenant);
-        if let Err(e) = gate.run(&system, &RECONCILE, Due { plan }) {
+        if let Err(e) = gate.run(&system, &RECONCILE, Turn::Due { plan }) {
             tracing::warn!(%plan, code = e.code(), "a drill could not be begun: {e}");
         }
     }

@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use crate::drills::databases::Database;
+use crate::drills::platform::Platform;
 use crate::drills::rules::Control;
 use crate::drills::runs::{self, DrillRef, DrillRun, Machine, Restored};
 
@@ -65,6 +66,22 @@ fn database(one: &Database) -> Json {
     })
 }
 
+/// What came back of the platform, what people showed, and what nobody did.
+fn platform(one: &Platform) -> Json {
+    json!({
+        "point": one.point,
+        "snapshot": one.snapshot,
+        "version": one.version,
+        "bytes": one.bytes,
+        "digest": one.digest,
+        "auditEntries": one.audit_entries,
+        "auditSigned": one.audit_signed,
+        "keyShares": one.witnessed.shares,
+        "recoveryKitMadeAt": one.witnessed.kit_made_at,
+        "notShown": one.not_shown(),
+    })
+}
+
 fn service(one: &Restored) -> Json {
     let machines: Vec<Json> = one.machines.iter().map(machine).collect();
     json!({
@@ -78,6 +95,7 @@ fn service(one: &Restored) -> Json {
         "placeName": one.place_name,
         "machines": machines,
         "database": one.database.as_ref().map(database),
+        "platform": one.platform.as_ref().map(platform),
         "phases": one.phases,
         "rtoMilliseconds": one.rto_milliseconds,
         "rpoMilliseconds": one.rpo_milliseconds,

@@ -191,7 +191,7 @@ pub struct PutThing {
 /// Says of a thing what only people can.
 pub static PUT: Action<PutThing, ThingDetail> = Action {
     name: "inventory.update",
-    summary: "Sets what people say of a thing: where it stands, what it needs, repair time, importance, owner.",
+    summary: "Sets what people say of a thing: where it stands, what it needs, repair time, importance, likelihood, owner.",
     effect: Effect::Change,
     run: |tx, input| {
         let view = whose(tx, "inventory.update", input.tenant)?;

@@ -8,7 +8,8 @@ use base::{Error, Result};
 use super::types::{Needs, Thing};
 
 /// The columns of a file of things, in the order in which they are written.
-pub const NODES: [&str; 9] = ["ref", "kind", "name", "within", "repair", "start", "importance", "owner", "note"];
+pub const NODES: [&str; 10] =
+    ["ref", "kind", "name", "within", "repair", "start", "importance", "likelihood", "owner", "note"];
 /// The columns of a file of dependencies.
 pub const DEPENDENCIES: [&str; 4] = ["node", "needs", "set", "at_least"];
 
@@ -120,11 +121,13 @@ pub(super) fn nodes(things: &[Thing], key: impl Fn(&str) -> String) -> String {
         // What only the platform says of a thing is not written: it would be said by people then.
         let within = one.within.as_ref().filter(|_| one.within != one.stands_in);
         let seconds = |seconds: Option<u64>| seconds.map(span).unwrap_or_default();
-        let importance = one.said.importance.map(|n| n.to_string()).unwrap_or_default();
+        let number = |n: Option<u8>| n.map(|n| n.to_string()).unwrap_or_default();
+        let (importance, likelihood) = (number(one.said.importance), number(one.said.likelihood));
         let (repair, start) = (seconds(one.said.repair_seconds), seconds(one.said.start_seconds));
         let within = within.map(|id| key(id)).unwrap_or_default();
         let (owner, note) = (&one.said.owner, &one.said.note);
-        line(&mut out, &[&one.key, one.kind.word(), &one.name, &within, &repair, &start, &importance, owner, note]);
+        let (key, kind) = (&one.key, one.kind.word());
+        line(&mut out, &[key, kind, &one.name, &within, &repair, &start, &importance, &likelihood, owner, note]);
     }
     out
 }

@@ -20,7 +20,7 @@ use crate::InventoryId;
 pub struct ImportInventory {
     /// In whose inventory; the acting tenant's unless said otherwise.
     pub tenant: Option<TenantId>,
-    /// The table of things: `ref,kind,name,within,repair,start,importance,owner,note`.
+    /// The table of things: `ref,kind,name,within,repair,start,importance,likelihood,owner,note`.
     pub nodes: String,
     /// The table of dependencies: `node,needs,set,at_least`.
     pub dependencies: String,
@@ -271,7 +271,8 @@ fn draft(tx: &mut Tx<'_>, there: &Inventory, table: &Table, cells: &[String]) ->
         said: Said {
             repair_seconds: span(cell("repair"), before.repair_seconds).map_err(|e| e.at("repair"))?,
             start_seconds: span(cell("start"), before.start_seconds).map_err(|e| e.at("start"))?,
-            importance: importance(cell("importance"), before.importance)?,
+            importance: from_1_to_5("importance", cell("importance"), before.importance)?,
+            likelihood: from_1_to_5("likelihood", cell("likelihood"), before.likelihood)?,
             owner: text("owner", &before.owner),
             note: text("note", &before.note),
         },
@@ -287,12 +288,13 @@ fn span(cell: Option<&str>, before: Option<u64>) -> Result<Option<u64>> {
     }
 }
 
-fn importance(cell: Option<&str>, before: Option<u8>) -> Result<Option<u8>> {
+fn from_1_to_5(what: &'static str, cell: Option<&str>, before: Option<u8>) -> Result<Option<u8>> {
     match cell {
         None => Ok(before),
         Some("") => Ok(None),
         Some(text) => text.parse().map(Some).map_err(|_| {
-            Error::invalid("inventory.importance", "importance is from 1 to 5, the most important").at("importance")
+            let code = if what == "likelihood" { "inventory.likelihood" } else { "inventory.importance" };
+            Error::invalid(code, format!("{what} is a number from 1 to 5")).at(what)
         }),
     }
 }

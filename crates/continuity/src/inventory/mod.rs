@@ -4,7 +4,7 @@
 //! ```text
 //!   known to the platform, read live:  service ─► machine ─► host ─► site      backup place ─► host or site
 //!   added by people:                   activity, outside service, rack, power, cooling, route, supplier, person …
-//!   said by people, of both:           needs ("2 of these 3"), stands in, repair time, importance, owner
+//!   said by people, of both:           needs ("2 of these 3"), stands in, repair time, importance, likelihood, owner
 //! ```
 //!
 //! **Invariants** (tests: `tests.rs`)

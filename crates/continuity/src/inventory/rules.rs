@@ -243,6 +243,10 @@ pub(super) fn check_said(said: &Said) -> Result<()> {
     if said.importance.is_some_and(|importance| !(1..=5).contains(&importance)) {
         return Err(invalid("inventory.importance", "importance", "importance is from 1 to 5, the most important"));
     }
+    if said.likelihood.is_some_and(|likelihood| !(1..=5).contains(&likelihood)) {
+        let message = "likelihood is from 1, hardly ever, to 5, to be expected within a year";
+        return Err(invalid("inventory.likelihood", "likelihood", message));
+    }
     line(&said.owner, "owner", 0)?;
     if said.note.len() > limits::REASON_BYTES_MAX || said.note.chars().any(|c| c.is_control() && c != '\n') {
         return Err(invalid("inventory.text", "note", format!("at most {} bytes", limits::REASON_BYTES_MAX)));

@@ -133,7 +133,7 @@ fn places(conn: &mut Conn<'_>, whose: Option<TenantId>) -> Result<Vec<PlaceSeen>
 
 // What people said.
 
-const SELECT: &str = "SELECT id, own_key, known, kind, name, within, repair_seconds, start_seconds, importance, owner, note, revision FROM inventory_nodes";
+const SELECT: &str = "SELECT id, own_key, known, kind, name, within, repair_seconds, start_seconds, importance, likelihood, owner, note, revision FROM inventory_nodes";
 
 fn read(row: &Row<'_>) -> Result<Entry> {
     Ok(Entry {
@@ -147,10 +147,11 @@ fn read(row: &Row<'_>) -> Result<Entry> {
             repair_seconds: row.get(6)?,
             start_seconds: row.get(7)?,
             importance: row.get(8)?,
-            owner: row.get(9)?,
-            note: row.get(10)?,
+            likelihood: row.get(9)?,
+            owner: row.get(10)?,
+            note: row.get(11)?,
         },
-        revision: row.get(11)?,
+        revision: row.get(12)?,
     })
 }
 
@@ -180,11 +181,11 @@ pub(super) fn stated(conn: &mut Conn<'_>, tenant: TenantId) -> Result<Vec<Stated
 pub(super) fn put(tx: &mut Tx<'_>, tenant: TenantId, entry: &Entry) -> Result<()> {
     let (now, by, said) = (tx.now, tx.cx().actor().to_string(), &entry.said);
     tx.execute(
-        "INSERT INTO inventory_nodes (tenant, id, own_key, known, kind, name, within, repair_seconds, start_seconds, importance, owner, note, revision, changed_by, changed_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14, $14)
+        "INSERT INTO inventory_nodes (tenant, id, own_key, known, kind, name, within, repair_seconds, start_seconds, importance, likelihood, owner, note, revision, changed_by, changed_at, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $14, $15, $15)
          ON CONFLICT (tenant, id) DO UPDATE SET own_key = excluded.own_key, kind = excluded.kind, name = excluded.name, within = excluded.within,
-            repair_seconds = excluded.repair_seconds, start_seconds = excluded.start_seconds, importance = excluded.importance, owner = excluded.owner,
-            note = excluded.note, revision = inventory_nodes.revision + 1, changed_by = excluded.changed_by, changed_at = excluded.changed_at",
+            repair_seconds = excluded.repair_seconds, start_seconds = excluded.start_seconds, importance = excluded.importance, likelihood = excluded.likelihood,
+            owner = excluded.owner, note = excluded.note, revision = inventory_nodes.revision + 1, changed_by = excluded.changed_by, changed_at = excluded.changed_at",
         args![
             tenant,
             entry.id,
@@ -196,6 +197,7 @@ pub(super) fn put(tx: &mut Tx<'_>, tenant: TenantId, entry: &Entry) -> Result<()
             said.repair_seconds,
             said.start_seconds,
             said.importance,
+            said.likelihood,
             said.owner,
             said.note,
             by,

@@ -211,6 +211,7 @@ fn what_cannot_be_is_refused_by_name() {
         assert_eq!(wrong(of(vec![needs(1, &["wang", "wang"])])), "inventory.twice");
         let said = |said: Said| NewThing { said, ..new(Kind::Power, "p", "p") };
         assert_eq!(wrong(said(Said { importance: Some(6), ..Said::default() })), "inventory.importance");
+        assert_eq!(wrong(said(Said { likelihood: Some(0), ..Said::default() })), "inventory.likelihood");
         assert_eq!(wrong(said(Said { repair_seconds: Some(u64::MAX), ..Said::default() })), "inventory.seconds");
         let circle = PutThing { within: Some("rack".into()), ..put("office") };
         assert_eq!(code(house.gate().run(cx, &PUT, circle)), "inventory.within_circle");
@@ -221,10 +222,10 @@ fn what_cannot_be_is_refused_by_name() {
 
 // Files.
 
-const NODES: &str = "ref,kind,name,within,repair,start,importance,owner,note\r\n\
-    sales,activity,接單,,,10m,5,業務部,\"a \"\"quoted\"\", word\"\r\n\
-    feed-a,power,Feed A,office,8h,,,,\r\n\
-    office,site,Office,,,,,,\r\n";
+const NODES: &str = "ref,kind,name,within,repair,start,importance,likelihood,owner,note\r\n\
+    sales,activity,接單,,,10m,5,,業務部,\"a \"\"quoted\"\", word\"\r\n\
+    feed-a,power,Feed A,office,8h,,,4,,\r\n\
+    office,site,Office,,,,,,,\r\n";
 
 fn tables(house: &House) -> ImportInventory {
     let dependencies =

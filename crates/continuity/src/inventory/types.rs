@@ -73,6 +73,9 @@ pub struct Said {
     pub start_seconds: Option<u64>,
     /// How important it is, from 1 to 5, the most important.
     pub importance: Option<u8>,
+    /// How likely its loss is, from 1 (hardly ever) to 5 (to be expected within a year); nothing where
+    /// nobody judged it.
+    pub likelihood: Option<u8>,
     /// Who answers for it.
     pub owner: String,
     /// Anything else.

@@ -29,7 +29,7 @@ use crate::drills::plans::{self, DrillPlan, ListPlans};
 use crate::drills::runs;
 use crate::inventory::{self, Kind, Thing, View};
 use crate::studies;
-use crate::studies::actions::RankAsk;
+use crate::studies::actions::{By, RankAsk};
 use crate::{DrillPlanId, bia, exercises, runbooks};
 
 /// Most services that are looked at one by one.
@@ -57,6 +57,8 @@ pub enum What {
     Activities,
     /// Things whose loss alone stops something; the worst are named.
     SinglePoints,
+    /// Those of them whose likelihood was judged; the highest risks, likelihood times harm, are named.
+    Risks,
     /// Activities whose impact was assessed, and is not to be assessed anew.
     Assessed,
     /// Services that an assessed activity depends on, with a drill plan that promises what they inherit.
@@ -232,11 +234,16 @@ fn operations(tx: &mut Tx<'_>, tenant: TenantId, services: &[Service], firm: &[T
         vec![Link::new(What::Activities, known, firm.len()), Link::new(What::Services, Standing::Told, services.len())];
     // What would do harm is not for everybody who sees the plan.
     if tx.require(studies::RANK.name).is_ok() {
-        let ask = RankAsk { tenant: Some(tenant), limit: u32::try_from(NAMES_MAX).ok() };
+        let ask = RankAsk { tenant: Some(tenant), limit: u32::try_from(NAMES_MAX).ok(), ..RankAsk::default() };
         match (studies::RANK.run)(tx, &ask) {
             Ok(worst) => {
                 let names = worst.items.into_iter().map(|single| single.what.name).collect();
                 links.push(Link { names, ..Link::new(What::SinglePoints, Standing::Told, worst.total) });
+                let ranked = (studies::RANK.run)(tx, &RankAsk { by: By::Risk, ..ask })?;
+                let judged = ranked.items.into_iter().filter(|single| single.risk.is_some());
+                let names = judged.map(|single| single.what.name).collect();
+                let link = Link::new(What::Risks, Standing::Told, ranked.judged);
+                links.push(Link { names, of: Some(ranked.total), ..link });
             }
             // An inventory that cannot be ranked is no reason not to show the plan.
             Err(e) if e.kind() == base::Kind::Invalid || e.kind() == base::Kind::Exhausted => {}

@@ -6,12 +6,13 @@ use durable::Subject;
 use durable::flows::{self, RunDetail};
 use gate::{Action, Effect, Granted, Tx};
 use provisioning::services::SERVICE;
-use resources::hosts;
+use resources::{SiteId, hosts, places};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Ask, KIND, Plan, RESTORE, Restore, State, plan, store};
 use crate::RestoreId;
+use crate::backups::points::ServiceRef;
 use crate::recoveries::{self, Measured, UnderWay};
 
 /// The service that the actor may do so with. Hosts are the operator's: naming one wants a look at it.
@@ -33,6 +34,35 @@ pub static PLAN: Action<Ask, Plan> = Action {
         granted(tx, "service.plan_restore", input)?;
         input.check()?;
         plan::plan(tx, input)
+    },
+};
+
+/// A site that a service could be brought back at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenSite {
+    /// Its id.
+    pub id: SiteId,
+    /// Its name.
+    pub name: String,
+}
+
+/// Sites, at most a page.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OpenSites {
+    /// The sites, by name.
+    pub items: Vec<OpenSite>,
+}
+
+/// Lists the sites that a service could be brought back at.
+pub static SITES: Action<ServiceRef, OpenSites> = Action {
+    name: "service.restore_sites",
+    summary: "Lists the sites that a service could be brought back at: those with a host that takes machines.",
+    effect: Effect::Read,
+    run: |tx, input| {
+        tx.load_for("service.restore_sites", &SERVICE, &input.id)?;
+        let open = places::open_sites(tx)?;
+        Ok(OpenSites { items: open.into_iter().map(|(id, name)| OpenSite { id, name }).collect() })
     },
 };
 

@@ -46,7 +46,7 @@ pub const KIND: &str = "restore";
 
 /// Every action of this capability.
 pub static ACTIONS: &[&dyn AnyAction] =
-    &[&actions::PLAN, &actions::START, &actions::LIST, &actions::GET, &actions::KEEP, &actions::END];
+    &[&actions::PLAN, &actions::SITES, &actions::START, &actions::LIST, &actions::GET, &actions::KEEP, &actions::END];
 
 /// Adds the steps and the flow.
 #[must_use]

@@ -14,9 +14,9 @@ use resources::capacity;
 use resources::intents::{self, Intent, Standing};
 use resources::testing::{Mood, play};
 
-use super::actions::{END, GET, KEEP, Keep, LIST, ListRestores, PLAN, RestoreDetail, RestoreRef, START};
+use super::actions::{END, GET, KEEP, Keep, LIST, ListRestores, PLAN, RestoreDetail, RestoreRef, SITES, START};
 use super::*;
-use crate::backups::points::{CopyState, State as PointState};
+use crate::backups::points::{CopyState, ServiceRef, State as PointState};
 use crate::backups::tests::{Behaviour, CUSTOMER, House, registry, work_once};
 
 /// A service with a copy on its own host and one far away.
@@ -375,6 +375,20 @@ fn a_service_that_ends_meanwhile_takes_its_restore_with_it() {
         assert_eq!(look(house.gate(), begun.id).restore.state, State::Failed, "{engine}");
         house.town.assert_nothing_is_held();
         assert_eq!(start(&house, ask(&house)).unwrap_err().code(), "service.not_there", "{engine}");
+    });
+}
+
+#[test]
+fn an_owner_chooses_among_the_sites_that_take_machines_and_sees_their_names_alone() {
+    each(|engine, house| {
+        let sites = |cx| house.gate().run(&cx, &SITES, ServiceRef { id: house.service.clone() });
+        let open = sites(member(CUSTOMER)).unwrap().items;
+        assert_eq!(open.len(), 1, "{engine}: both hosts stand there");
+        let told = serde_json::to_value(&open[0]).unwrap();
+        assert_eq!(told.as_object().unwrap().len(), 2, "{engine}: {told}");
+        assert!(sites(member(3)).is_err(), "{engine}: of a service that is not theirs nobody hears");
+        house.gate().db().write(|conn| conn.execute("UPDATE hosts SET state = 'draining'", &[])).unwrap();
+        assert_eq!(sites(member(CUSTOMER)).unwrap().items, [], "{engine}");
     });
 }
 

@@ -320,6 +320,20 @@ pub struct RankAsk {
     pub tenant: Option<TenantId>,
     /// How many, the worst first.
     pub limit: Option<u32>,
+    /// What is the worst.
+    pub by: By,
+}
+
+/// By what single losses are ranked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum By {
+    /// By the harm that they would do.
+    #[default]
+    Harm,
+    /// By their risk: how likely they are, times that harm. Those whose likelihood nobody judged come last,
+    /// by harm.
+    Risk,
 }
 
 /// What the loss of one thing alone means.
@@ -331,6 +345,10 @@ pub struct Single {
     pub what: Named,
     /// The harm of losing it, in the unit of the scale.
     pub harm: u64,
+    /// How likely that is, from 1 to 5; absent where nobody judged it.
+    pub likelihood: Option<u8>,
+    /// Likelihood times harm: only for ranking one against another.
+    pub risk: Option<u64>,
     /// How many activities stop, and services that no activity needs.
     pub activities: u32,
     /// How many of them do not come back by anything that is known.
@@ -349,6 +367,8 @@ pub struct Ranking {
     pub items: Vec<Single>,
     /// How many such things there are.
     pub total: usize,
+    /// Of how many of them somebody judged how likely their loss is.
+    pub judged: usize,
     /// How many things were tried.
     pub tried: usize,
     /// What harm is in.
@@ -368,7 +388,7 @@ fn unmeasured(loaded: &Loaded, found: &impact::Outcome) -> u32 {
 /// Ranks every single failure.
 pub static RANK: Action<RankAsk, Ranking> = Action {
     name: "impact.rank",
-    summary: "Ranks every single failure of an inventory by the harm that it would do: single points of failure first.",
+    summary: "Ranks every single failure of an inventory by the harm that it would do, or by its risk, which is likelihood times harm: single points of failure first.",
     effect: Effect::Read,
     run: |tx, input| {
         let view = whose(tx, "impact.rank", input.tenant)?;
@@ -378,10 +398,20 @@ pub static RANK: Action<RankAsk, Ranking> = Action {
         let mut ranks = study.single_points();
         // An activity does not fail by itself; hosts beyond the inventory are nobody's question.
         ranks.retain(|rank| loaded.in_sight(rank.node) && loaded.graph.node(rank.node).kind != Kind::Activity);
-        ranks.sort_by_key(|rank| std::cmp::Reverse((rank.harm, rank.never, rank.missed, rank.activities)));
+        let likelihood = |node| loaded.thing(node).said.likelihood;
+        let risk = |rank: &impact::Rank| Some(u64::from(likelihood(rank.node)?).saturating_mul(rank.harm));
+        let worst = |rank: &impact::Rank| (rank.harm, rank.never, rank.missed, rank.activities);
+        match input.by {
+            By::Harm => ranks.sort_by_key(|rank| std::cmp::Reverse(worst(rank))),
+            // What nobody judged is no risk of nothing: it stands apart, below.
+            By::Risk => ranks.sort_by_key(|rank| std::cmp::Reverse((risk(rank), worst(rank)))),
+        }
+        let judged = ranks.iter().filter(|rank| likelihood(rank.node).is_some()).count();
         let items = ranks.iter().take(limit).map(|rank| Single {
             what: named(&loaded, rank.node),
             harm: rank.harm,
+            likelihood: likelihood(rank.node),
+            risk: risk(rank),
             activities: rank.activities,
             never: rank.never,
             unmeasured: if rank.never > 0 { unmeasured(&loaded, &study.lose(&[rank.node])) } else { 0 },
@@ -390,6 +420,7 @@ pub static RANK: Action<RankAsk, Ranking> = Action {
         Ok(Ranking {
             items: items.collect(),
             total: ranks.len(),
+            judged,
             tried: loaded.there.things.len(),
             unit: loaded.unit.clone(),
         })

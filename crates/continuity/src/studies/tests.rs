@@ -135,6 +135,34 @@ fn single_points_are_ranked_by_harm_and_what_has_a_second_is_none() {
 }
 
 #[test]
+fn risks_are_likelihood_times_harm_and_what_nobody_judged_stands_apart() {
+    each(|house| {
+        let cx = &member(CUSTOMER);
+        let ranked = |by| house.gate().run(cx, &RANK, RankAsk { by, ..RankAsk::default() }).unwrap();
+        let before = ranked(By::Risk);
+        assert_eq!((before.judged, before.items[0].risk), (0, None), "nobody judged anything");
+        let judge = |likelihood| PutThing {
+            id: "feed".into(),
+            tenant: None,
+            revision: None,
+            name: None,
+            key: None,
+            within: None,
+            needs: None,
+            said: Said { likelihood: Some(likelihood), ..Said::default() },
+        };
+        house.gate().run(cx, &PUT, judge(4)).unwrap();
+        let after = ranked(By::Risk);
+        let first = &after.items[0];
+        let told = (first.what.name.as_str(), first.likelihood, first.risk, after.judged);
+        assert_eq!(told, ("Feed", Some(4), Some(4_000), 1));
+        assert!(after.items[1..].iter().all(|one| one.risk.is_none()) && after.total == before.total);
+        assert_eq!(ranked(By::Harm).items.len(), after.items.len(), "nothing is left out for want of a judgement");
+        assert_eq!(house.gate().run(cx, &PUT, judge(6)).unwrap_err().code(), "inventory.likelihood");
+    });
+}
+
+#[test]
 fn the_operator_sees_whose_services_stop_and_a_stranger_nothing() {
     each(|house| {
         let host = house.machine().0.to_string();

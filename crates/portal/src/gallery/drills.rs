@@ -59,6 +59,7 @@ fn view(p: &Page, state: &str) -> RunView {
             phases: phases.iter().enumerate().map(|(at, phase)| (*phase, took(at))).collect(),
             newest: (!running).then(|| before(700)),
             point: Some("rpt_01jd8q2v7k3x5w9m0n4r6t8y2z".into()),
+            shown: vec![p.with2(d.audit_whole, "48,211", "48,200"), d.shares_not_shown.into()],
             disks: vec![
                 ("system".into(), "10 GiB".into(), "ab".repeat(32)),
                 ("data".into(), "1 GiB".into(), "cd".repeat(32)),

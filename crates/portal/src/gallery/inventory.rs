@@ -150,6 +150,7 @@ fn asked(lang: Lang, out: &mut Vec<(&'static str, String)>) {
         name: name.into(),
         kind,
         harm: "2,000,000 TWD".into(),
+        likelihood: (kind == w.power).then(|| crate::inventory::likelihood(p, 4)),
         stops: "2".into(),
         badge,
     };
@@ -159,8 +160,13 @@ fn asked(lang: Lang, out: &mut Vec<(&'static str, String)>) {
         rank("市電 A", w.power, Badge::new(Tone::Well, w.kept)),
     ];
     let tried = p.with2(w.impact_tried, 42, 3);
-    show(out, "impact", &RankingPage { p, tried: tried.clone(), rows, choices: boxes(p) });
-    show(out, "impact-none", &RankingPage { p, tried, rows: vec![], choices: boxes(p) });
+    let tabs = || Tabs {
+        label: w.ranked.into(),
+        links: vec![("/impact".into(), w.by_harm.into(), false), ("/impact?by=risk".into(), w.by_risk.into(), true)],
+    };
+    let judged = Some(p.with(w.judged_count, 1));
+    show(out, "impact", &RankingPage { p, tried: tried.clone(), tabs: tabs(), judged, rows, choices: boxes(p) });
+    show(out, "impact-none", &RankingPage { p, tried, tabs: tabs(), judged: None, rows: vec![], choices: boxes(p) });
     let stop = |name: &str, back: String, badges| StopRow {
         id: "inv_1".into(),
         name: name.into(),

@@ -386,6 +386,15 @@ pub(super) fn platform(lang: Lang, out: &mut Vec<(&'static str, String)>) {
             point(19, Tone::Well, b.available, Badge::new(Tone::Well, b.copy_verified), ""),
             point(79, Tone::Care, b.degraded, away, "object storage did not answer"),
         ],
+        drills: vec![crate::drills::PlanRow {
+            id: "drpl_1".into(),
+            name: "每月還原平台".into(),
+            scenario: p.t.drills.control_plane_lost,
+            rto: "1 h 0 min".into(),
+            rpo: "2 h 0 min".into(),
+            last: Some(("passed".to_owned(), before(9_000))),
+            next: Some(before(-600)),
+        }],
         may_change: true,
         may_take: true,
         choose: None,
@@ -393,7 +402,14 @@ pub(super) fn platform(lang: Lang, out: &mut Vec<(&'static str, String)>) {
     show(out, "platform", &kept);
     let choices = vec![Choice::new("bkpo_01jd8q2v7k3x5w9m0n4r6t8y2z", "platform")];
     let choose = Field::select("policy", p.t.platform.policy, choices).hint(p.t.platform.policy_hint);
-    let bare =
-        PlatformPage { kept: false, points: Vec::new(), age: None, choose: Some(choose), kit_made: None, ..kept };
+    let bare = PlatformPage {
+        kept: false,
+        points: Vec::new(),
+        drills: Vec::new(),
+        age: None,
+        choose: Some(choose),
+        kit_made: None,
+        ..kept
+    };
     show(out, "platform-none", &bare);
 }

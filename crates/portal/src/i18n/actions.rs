@@ -154,6 +154,7 @@ const VERBS: &[(&str, &str, &str)] = &[
     ("recover", "取得還原資料", "fetched a recovery"),
     ("restore", "還原", "brought back"),
     ("plan_restore", "規劃還原", "restore planned"),
+    ("restore_sites", "查看可還原的機房：", "sites for a restore listed"),
     ("add", "新增", "added"),
     ("rank", "排序", "ranked"),
     ("study", "分析", "studied"),

@@ -122,6 +122,13 @@ super::messages! {
         in_place: "取代目前的服務", "In its place";
         in_place_note: "還原後有回應，服務才會切換過去；位址可能改變。", "The service moves when the restored machine answers. Its address may change.";
         beside: "放在旁邊查看", "Beside it";
+        restored_until: "保留到（搬走、交給其他使用者或開放讀取就不會刪除）", "Kept until (unless it is moved, given to another user or opened to others)";
+        keep_hours: "保留多久", "Keep it for";
+        keep_hours_hint: "只用於還原到旁邊；留空為一週，最多 720 小時。", "Only for a machine beside the service; empty for a week, 720 hours at the most.";
+        hours: "小時", "hours";
+        renew: "重新開始", "Begin anew";
+        renew_title: "在「{}」重新開始？", "Begin anew at “{}”?";
+        renew_body: "只用於那裡已經沒有任何完好的副本時：它的儲存庫會重新建立，並從其他存放處取得副本。請先把那裡剩下的資料移走。", "For a place where nothing is whole any more: its repositories are made again, and copies are brought there from the other places. Move away first what still lies there.";
         beside_note: "另一台機器，獨立網路；服務照常。", "A second machine on a network of its own. The service goes on.";
         show_plan: "更新計畫", "Show the plan";
         no_plan: "目前無法還原", "It cannot be brought back as things stand";

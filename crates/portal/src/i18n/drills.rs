@@ -33,6 +33,15 @@ super::messages! {
         backup_server_lost_note: "機器毀損，同時少了一個備份存放處。", "The machine is lost, and one place of copies with it.";
         database_lost: "資料庫被刪除", "Database dropped";
         database_lost_note: "服務的資料庫不見了，機器還在；由營運者的主機還原。", "A database of the service is gone, its machines are not. The operator's host brings it back.";
+        control_plane_lost: "平台毀損", "Control plane lost";
+        scope_control_plane: "平台本身", "The platform itself";
+        scope_control_plane_note: "把平台的副本還原在旁邊，啟動一個與外界隔離的伺服器，並查驗稽核紀錄；情境固定為平台毀損。", "A copy of the platform is recovered beside it, an isolated server is started on it, and its audit log is verified. The scenario is always the loss of the platform.";
+        audit_whole: "稽核紀錄 {} 筆都和寫入時相同，其中 {} 筆有簽章。", "{} entries of the audit log are what they were; a signature covers {} of them.";
+        shares_shown: "保管人帶來的分持湊得出主金鑰。", "The shares that people brought make the master key.";
+        shares_not_shown: "未證明：分持湊得出主金鑰（金鑰取自這台伺服器）。", "Not shown: that the shares make the master key. It was this server's own.";
+        kit_shown: "保管人帶來的復原套件（{}）找得到這些副本。", "The recovery kit that people brought, of {}, leads to the copies.";
+        kit_not_shown: "未證明：保管中的復原套件找得到這些副本。", "Not shown: that the recovery kit which people keep leads to the copies.";
+        machine_not_shown: "未證明：在另一台機器上還原，以及主機代理程式重新連上。", "Not shown: a recovery on another machine, and that hosts' agents come back.";
         data_set: "資料集", "Data set";
         data_set_hint: "只用於資料庫被刪除；須屬於上面選的服務。", "For a dropped database only; of a service chosen above.";
         database: "資料庫", "Database";

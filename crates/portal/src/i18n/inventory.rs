@@ -38,6 +38,18 @@ super::messages! {
         start_hint: "依賴的項目都到齊後，還要多久才能運作，例如 10m。", "How long it takes once all that it needs is there, such as 10m.";
         importance: "重要性", "Importance";
         importance_hint: "1 到 5，5 最重要。", "From 1 to 5, the most important.";
+        likelihood: "失去的可能性", "Likelihood of its loss";
+        likelihood_hint: "1 幾乎不會、2 十年以上一次、3 幾年一次、4 可能一兩年內發生、5 預期一年內發生。", "1 hardly ever, 2 once in ten years or more, 3 once in some years, 4 likely within two years, 5 to be expected within a year.";
+        hardly_ever: "幾乎不會", "hardly ever";
+        seldom: "少見", "seldom";
+        now_and_then: "偶爾", "now and then";
+        likely: "可能", "likely";
+        expected: "預期會發生", "to be expected";
+        not_judged: "未評估", "not judged";
+        by_harm: "依損害", "By harm";
+        by_risk: "依風險（可能性 × 損害）", "By risk (likelihood × harm)";
+        ranked: "排序方式", "Ranked";
+        judged_count: "{} 項已評估可能性；未評估的排在後面。", "The likelihood of {} was judged; the others come last.";
         owner: "負責人", "Owner";
         note: "備註", "Note";
         known: "平台自動盤點", "known by the platform";
@@ -100,7 +112,7 @@ super::messages! {
         import_title: "匯入盤點清單", "Import an inventory";
         import_lead: "貼上兩張表，先預覽每一列會做什麼；全部成功才會寫入，重複匯入不會重複新增。", "Paste two tables, and see first what each line would do. All of it is written or nothing, and the second time nothing changes.";
         nodes: "項目表", "Table of things";
-        nodes_hint: "第一列是欄名：ref,kind,name,within,repair,start,importance,owner,note", "The first line names the columns: ref,kind,name,within,repair,start,importance,owner,note";
+        nodes_hint: "第一列是欄名：ref,kind,name,within,repair,start,importance,likelihood,owner,note", "The first line names the columns: ref,kind,name,within,repair,start,importance,likelihood,owner,note";
         dependencies: "依賴表", "Table of dependencies";
         dependencies_hint: "第一列是欄名：node,needs,set,at_least", "The first line names the columns: node,needs,set,at_least";
         preview: "預覽", "Preview";

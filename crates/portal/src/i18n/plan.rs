@@ -35,6 +35,7 @@ super::messages! {
         link_services: "平台上有 {} 個服務", "{} services run here";
         link_activities: "盤點了 {} 項作業", "{} activities in the inventory";
         link_single_points: "{} 個單點故障", "{} single points of failure";
+        link_risks: "{} 項風險已評估可能性（可能性 × 損害）", "{} risks ranked by likelihood × harm";
         link_assessed: "{} / {} 項作業評估過衝擊", "{} of {} activities are assessed";
         link_objectives: "{} / {} 個被依賴的服務，演練承諾達到作業的要求", "{} of {} services are promised by a drill as their activities need";
         link_needs: "{} / {} 項作業寫明所需資源", "{} of {} activities say what they need";

@@ -30,5 +30,7 @@ super::messages! {
         points_empty: "還沒有副本", "No copies yet";
         points_empty_body: "到了政策的時間，或按下「立即備份」就會建立。", "One is made when the policy says so, or now if you ask.";
         of: "時間點", "Of";
+        drills_none: "平台還沒有演練過", "The platform was never drilled";
+        drills_none_body: "建立一份還原範圍為「平台本身」的演練計畫：副本會真的還原並啟動一次。", "Make a drill plan for the platform itself: a copy is then really brought back and started.";
     }
 }

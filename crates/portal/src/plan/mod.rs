@@ -162,6 +162,7 @@ fn words(t: &'static Words, what: What) -> (&'static str, &'static str) {
         What::Services => (t.link_services, "/services"),
         What::Activities => (t.link_activities, "/inventory"),
         What::SinglePoints => (t.link_single_points, "/impact"),
+        What::Risks => (t.link_risks, "/impact?by=risk"),
         What::Assessed => (t.link_assessed, "/inventory"),
         What::Objectives => (t.link_objectives, "/drills"),
         What::Needs => (t.link_needs, "/inventory"),

@@ -36,6 +36,11 @@ async fn an_activity_is_added_judged_and_asked_about() {
     assert_eq!(b.status, StatusCode::SEE_OTHER, "{}", b.page);
     b.get("/impact").await.expect(StatusCode::OK, "Feed &#60;A&#62;");
     b.get(&format!("/impact/what-if?failed={a}")).await.expect(StatusCode::OK, "after 8 h 0 min");
+    b.get("/impact?by=risk").await.expect(StatusCode::OK, "not judged");
+    b.get(&format!("/inventory/{a}/edit")).await.expect(StatusCode::OK, "Likelihood of its loss");
+    b.post(&format!("/inventory/{a}/edit"), &[("name", "Feed <A>"), ("repair", "8h"), ("likelihood", "4")]).await;
+    assert_eq!(b.status, StatusCode::SEE_OTHER, "{}", b.page);
+    b.get("/impact?by=risk").await.expect(StatusCode::OK, "4 · likely");
     b.get(&orders).await;
     b.post(&format!("{orders}/needs/0/remove"), &[]).await;
     b.get(&format!("{orders}/needs")).await;

@@ -5,6 +5,7 @@ mod approvals;
 mod closed;
 mod factors;
 mod inventory;
+mod platform;
 mod rules;
 mod skipping;
 mod unanswered;

@@ -63,6 +63,12 @@ async fn places_and_a_policy_are_made_previewed_changed_and_offered() {
     send(&mut b, &place, &[("name", "old"), ("revision", "1")]).await;
     b.expect(StatusCode::UNPROCESSABLE_ENTITY, "revision 2 by now");
 
+    // Where something is whole, or nothing was ever kept, there is nothing to begin anew.
+    let renew = format!("{place}/renew");
+    b.get(&renew).await.expect(StatusCode::OK, "Begin anew at “Taichung");
+    b.post(&renew, &[]).await;
+    b.expect(StatusCode::UNPROCESSABLE_ENTITY, "nothing at Taichung");
+
     // A policy names two places at the least.
     b.get("/operator/backups/policies/new").await;
     let ids: Vec<String> = b

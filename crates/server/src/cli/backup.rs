@@ -106,15 +106,18 @@ Examples:
     #[command(after_help = "\
 Examples:
   yunwei backup repositories                      which there are
-  yunwei backup reveal-escrow repo_01m80h6wrtet7rkwawzsgh6gss
-  RESTIC_PASSWORD=$(yunwei backup reveal-escrow repo_01m80h6wrtet7rkwawzsgh6gss --json | jq -r .password) \\
+  yunwei backup reveal-escrow repo_01m80h6wrtet7rkwawzsgh6gss --reason 'we move to a provider of our own'
+  RESTIC_PASSWORD=$(yunwei backup reveal-escrow repo_01m80h6wrtet7rkwawzsgh6gss --reason 'yearly trial' --json | jq -r .password) \\
       restic --repo /srv/backups/ten_01m80h6wrtet7rkwawzsgh6gss snapshots
 
-Owners and administrators may; each time is on the audit log. Who has the password and can reach the
+Owners and administrators may; each time is on the audit log, with the reason. Who has the password and can reach the
 place reads everything in the repository.")]
     RevealEscrow {
         /// The repository's id.
         repository: String,
+        /// Why: it stands on the audit log beside your name.
+        #[arg(long)]
+        reason: String,
     },
     /// Take a recovery point of a service now, and wait until every copy was looked at.
     #[command(after_help = "\
@@ -206,9 +209,9 @@ pub fn run(command: BackupCommand, json: bool) -> Result<()> {
             follow(&client, &begun, no_wait, json)
         }
         BackupCommand::Repositories { tenant } => repositories(&client, tenant.as_deref(), json),
-        BackupCommand::RevealEscrow { repository } => {
+        BackupCommand::RevealEscrow { repository, reason } => {
             let at = format!("/api/v1/backup-repositories/{}/reveal-escrow", known(&repository)?);
-            escrow(&client.post(&at, &json!({}))?, json)
+            escrow(&client.post(&at, &json!({ "reason": reason }))?, json)
         }
         BackupCommand::Run { service, no_wait } => take(&client, known(&service)?, no_wait, json),
         BackupCommand::Ls { service, all } => list(&client, known(&service)?, all, json),

@@ -127,6 +127,11 @@ impl Client {
         answer(asking(self.agent.put(self.url(path)).header("authorization", self.bearer())).send_json(body))
     }
 
+    /// DELETE.
+    pub fn delete(&self, path: &str) -> Result<Json> {
+        answer(self.agent.delete(self.url(path)).header("authorization", self.bearer()).call())
+    }
+
     /// Signs a person in, who then acts in `tenant`; `code` is asked where the account has a second factor.
     pub fn sign_in(
         &self,

@@ -264,15 +264,26 @@ fn find_share(text: &str) -> Result<Share> {
 }
 
 fn master(args: &RecoverArgs, json: bool) -> Result<MasterKey> {
+    match args.share.as_slice() {
+        [] => shares::join(&typed(json)?),
+        files => joined(files),
+    }
+}
+
+/// The master key that shares in files make.
+pub(super) fn joined(files: &[PathBuf]) -> Result<MasterKey> {
     let mut held: Vec<Share> = Vec::new();
-    for path in &args.share {
+    for path in files {
         let fault = |e| Error::invalid("share.file", format!("cannot read {}: {e}", path.display()));
         held.push(find_share(&fs::read_to_string(path).map_err(fault)?)?);
     }
-    if held.is_empty() {
-        held = typed(json)?;
-    }
     shares::join(&held)
+}
+
+/// A recovery kit in a file.
+pub(super) fn kept(path: &Path) -> Result<Kit> {
+    let fault = |e| Error::invalid("kit.file", format!("cannot read {}: {e}", path.display()));
+    Kit::read(&fs::read_to_string(path).map_err(fault)?)
 }
 
 /// Shares that people type, one line each, until there are enough.
@@ -306,8 +317,7 @@ fn typed(json: bool) -> Result<Vec<Share>> {
 
 /// Brings an installation back on an empty machine.
 pub fn recover(args: &RecoverArgs, json: bool) -> Result<()> {
-    let fault = |e| Error::invalid("kit.file", format!("cannot read {}: {e}", args.kit.display()));
-    let kit = Kit::read(&fs::read_to_string(&args.kit).map_err(fault)?)?;
+    let kit = kept(&args.kit)?;
     let (master, location) = (master(args, json)?, args.data.location());
     let wanted = Wanted {
         data: &args.data.data,

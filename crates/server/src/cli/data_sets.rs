@@ -364,6 +364,9 @@ fn came(restore: &Json, json: bool) -> Result<()> {
         println!("data    {} in {} files", mib(&restored["bytes"]), restored["files"]);
         println!("time    {read:.1} s + {hashed:.1} s to verify");
         println!("digest  {}", show::text(restored, "digest"));
+        if restore["keptUntil"].is_string() {
+            println!("kept    until {}, unless it is moved or taken over", show::time(restore, "keptUntil"));
+        }
         if restored["newest"].is_string() {
             println!("newest  committed {}", show::time(restored, "newest"));
         }

@@ -1,13 +1,17 @@
 //! `yunwei drill`: services really brought back, measured, and held against what was promised.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base::time::Clock;
 use base::{Error, Result};
 use clap::{Args, Subcommand, ValueEnum};
+use continuity::control_plane::brought::{self, Brought, Shares};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value as Json, json};
 
 use super::client::{Client, known};
+use super::control_plane::{joined, kept};
 use super::show;
 
 #[derive(Debug, Subcommand)]
@@ -26,6 +30,8 @@ Examples:
 Examples:
   yunwei drill run drpl_01m80h6wrtet7rkwawzsgh6gss
   yunwei drill run drpl_01m80h6wrtet7rkwawzsgh6gss --bad-after 2026-11-01T00:00:00+08:00
+  yunwei drill run drpl_01m80h6wrtet7rkwawzsgh6gss --share share-1.txt --share share-4.txt --share share-5.txt \\
+      --kit recovery-kit.json
   yunwei drill run drpl_01m80h6wrtet7rkwawzsgh6gss --no-wait --json")]
     Run {
         /// The plan's id.
@@ -33,6 +39,13 @@ Examples:
         /// What was taken after this instant is bad; as the plan says by default.
         #[arg(long, value_name = "TIME")]
         bad_after: Option<String>,
+        /// For the control plane: a file with a share of the master key, once for each. They are put
+        /// together here; what is sent only shows that they make the key.
+        #[arg(long, value_name = "FILE")]
+        share: Vec<PathBuf>,
+        /// For the control plane: the recovery kit that you keep; it must lead to the copies as they are now.
+        #[arg(long, value_name = "FILE")]
+        kit: Option<PathBuf>,
         /// Do not wait for it.
         #[arg(long)]
         no_wait: bool,
@@ -94,7 +107,9 @@ Examples:
   yunwei drill plans create south --site site_01m80h6wrtet7rkwawzsgh6gss --scenario site-lost \\
       --rto 8h --rpo 1d --owner 'Operations'
   yunwei drill plans create other-copy --service svc_01m80h6wrtet7rkwawzsgh6gss --scenario backup-server-lost \\
-      --lost-place bkpl_01m80h6wrtet7rkwawzsgh6gss --rto 1h --rpo 1d --owner 'Operations'")]
+      --lost-place bkpl_01m80h6wrtet7rkwawzsgh6gss --rto 1h --rpo 1d --owner 'Operations'
+  yunwei drill plans create platform --control-plane --place bkpl_01m80h6wrtet7rkwawzsgh6gss \\
+      --rto 1h --rpo 2h --owner 'Operations' --calendar 'monthly 1 03:00'")]
     Create(Box<NewPlan>),
     /// Change what a plan promises, when it runs, who sees to it, or where the newest record is read.
     #[command(after_help = "\
@@ -166,8 +181,12 @@ pub struct NewPlan {
     /// Its name.
     name: String,
     /// A service; several come back in the order in which they are named.
-    #[arg(long = "service", required_unless_present = "site", conflicts_with = "site", value_name = "ID")]
+    #[arg(long = "service", required_unless_present_any = ["site", "control_plane"],
+        conflicts_with_all = ["site", "control_plane"], value_name = "ID")]
     services: Vec<String>,
+    /// The platform itself: a copy of it is recovered beside it, and a server started on that. Operators only.
+    #[arg(long, conflicts_with_all = ["site", "scenario"])]
+    control_plane: bool,
     /// Each of the named services after what it relies on in the inventory, the others side by side.
     #[arg(long, requires = "services")]
     by_dependencies: bool,
@@ -178,9 +197,9 @@ pub struct NewPlan {
     /// Whose services at the site; your own by default.
     #[arg(long, value_name = "ID", requires = "site")]
     tenant: Option<String>,
-    /// What is lost.
-    #[arg(long, value_enum)]
-    scenario: Scenario,
+    /// What is lost; with --control-plane, that.
+    #[arg(long, value_enum, required_unless_present = "control_plane")]
+    scenario: Option<Scenario>,
     /// For how long ransomware went unnoticed: what was taken since then is bad.
     #[arg(long, value_name = "SPAN", value_parser = span, required_if_eq("scenario", "ransomware"))]
     unnoticed: Option<u64>,
@@ -275,8 +294,9 @@ pub fn run(command: DrillCommand, json: bool) -> Result<()> {
             plan(&client.post(&format!("{PLANS}/{}/end", known(&id)?), &json!({}))?, json);
             Ok(())
         }
-        DrillCommand::Run { plan, bad_after, no_wait } => {
-            let body = json!({ "badAfter": bad_after });
+        DrillCommand::Run { plan, bad_after, share, kit, no_wait } => {
+            let brought = brought(&plan, &share, kit.as_deref())?;
+            let body = json!({ "badAfter": bad_after, "brought": brought });
             let begun = client.post(&format!("{PLANS}/{}/run", known(&plan)?), &body)?;
             if no_wait { shown(&begun, json) } else { wait(&client, &show::text(&begun, "id"), json) }
         }
@@ -290,8 +310,26 @@ fn items(page: &Json) -> Vec<Json> {
     page["items"].as_array().cloned().unwrap_or_default()
 }
 
+/// What people bring to a drill of the control plane. The key that their shares make stays here.
+fn brought(plan: &str, share: &[PathBuf], kit: Option<&Path>) -> Result<Option<Brought>> {
+    if share.is_empty() && kit.is_none() {
+        return Ok(None);
+    }
+    let shares = match share {
+        [] => None,
+        files => {
+            let (master, at) = (joined(files)?, Clock::System.now());
+            Some(Shares { at, proof: brought::proof(&master, plan.parse()?, at)? })
+        }
+    };
+    Ok(Some(Brought { shares, kit: kit.map(kept).transpose()? }))
+}
+
 /// What comes back. A site is of one tenant: where none is named, of the one that acts.
 fn scope(client: &Client, new: &NewPlan) -> Result<Json> {
+    if new.control_plane {
+        return Ok(json!({ "type": "controlPlane" }));
+    }
     let Some(site) = &new.site else {
         let order = if new.by_dependencies { "dependencies" } else { "given" };
         return Ok(json!({ "type": "services", "services": new.services, "order": order }));
@@ -305,12 +343,8 @@ fn scope(client: &Client, new: &NewPlan) -> Result<Json> {
 
 fn terms(new: &NewPlan, scope: Json) -> Json {
     let scenario = match new.scenario {
-        Scenario::MachineLost => json!({ "type": "machineLost" }),
-        Scenario::HostLost => json!({ "type": "hostLost" }),
-        Scenario::SiteLost => json!({ "type": "siteLost" }),
-        Scenario::Ransomware => json!({ "type": "ransomware", "unnoticedSeconds": new.unnoticed }),
-        Scenario::BackupServerLost => json!({ "type": "backupServerLost", "place": new.lost_place }),
-        Scenario::DatabaseLost => json!({ "type": "databaseLost", "databases": new.databases }),
+        None => json!({ "type": "controlPlaneLost" }),
+        Some(scenario) => lost(new, scenario),
     };
     let schedule = new.calendar.as_ref().map(|calendar| json!({ "calendar": calendar, "timeZone": new.time_zone }));
     json!({
@@ -325,6 +359,17 @@ fn terms(new: &NewPlan, scope: Json) -> Json {
         "record": { "path": new.record_path, "pointer": new.record_pointer },
         "actionDays": new.action_days,
     })
+}
+
+fn lost(new: &NewPlan, scenario: Scenario) -> Json {
+    match scenario {
+        Scenario::MachineLost => json!({ "type": "machineLost" }),
+        Scenario::HostLost => json!({ "type": "hostLost" }),
+        Scenario::SiteLost => json!({ "type": "siteLost" }),
+        Scenario::Ransomware => json!({ "type": "ransomware", "unnoticedSeconds": new.unnoticed }),
+        Scenario::BackupServerLost => json!({ "type": "backupServerLost", "place": new.lost_place }),
+        Scenario::DatabaseLost => json!({ "type": "databaseLost", "databases": new.databases }),
+    }
 }
 
 fn both(rto: Option<u64>, rpo: Option<u64>) -> Json {
@@ -378,6 +423,7 @@ fn plan(one: &Json, json: bool) {
     let (rto, rpo) = (seconds(&one["objectives"]["rtoSeconds"]), seconds(&one["objectives"]["rpoSeconds"]));
     println!("promised: RTO {rto}, RPO {rpo}  ·  owner {}  ·  next {}", text("owner"), show::time(one, "nextDue"));
     match text("scope.type").as_str() {
+        "controlPlane" => println!("  the platform itself, from {}", text("place")),
         "site" => {
             println!("  all services of {} at {}, by what they rely on", text("scope.tenant"), text("scope.site"))
         }
@@ -406,6 +452,17 @@ fn milliseconds(value: &Json) -> String {
         Some(ms) if ms < 120_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
         Some(ms) => seconds(&json!(ms / 1_000)),
     }
+}
+
+/// What was shown of the platform, and what only people show who bring their shares and their kit.
+fn platform_line(platform: &Json) -> String {
+    let witnessed = &platform["witnessed"];
+    let key = if witnessed["shares"] == true { "the shares make the master key" } else { "no shares were brought" };
+    let kit = match witnessed["kitMadeAt"].as_str() {
+        Some(_) => format!("the kit of {} leads to the copies", show::time(platform, "witnessed.kitMadeAt")),
+        None => "no kit was brought".to_owned(),
+    };
+    format!("audit log: {} entries as they were; {key}; {kit}", show::text(platform, "auditEntries"))
 }
 
 /// The worst of all services, where all are known.
@@ -463,6 +520,11 @@ fn shown(run: &Json, json: bool) -> Result<()> {
         let phases = service["phases"].as_array().cloned().unwrap_or_default();
         let row = |p: &Json| vec![show::text(p, "phase"), milliseconds(&p["milliseconds"])];
         show::table(&["phase", "took"], phases.iter().map(row).collect(), "");
+    }
+    for platform in run["services"].as_array().into_iter().flatten().map(|service| &service["platform"]) {
+        if platform.is_object() {
+            println!("{}", platform_line(platform));
+        }
     }
     println!("negative control: {}", show::text(run, "control.state"));
     for miss in run["misses"].as_array().into_iter().flatten() {

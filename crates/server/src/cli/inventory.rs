@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use base::{Error, Result};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value as Json, json};
 
 use super::client::{Client, known};
@@ -37,7 +37,7 @@ Examples:
   yunwei inventory import --nodes nodes.csv --dependencies dependencies.csv --dry-run
   yunwei inventory import --nodes nodes.csv
 
-Columns: ref,kind,name,within,repair,start,importance,owner,note · node,needs,set,at_least")]
+Columns: ref,kind,name,within,repair,start,importance,likelihood,owner,note · node,needs,set,at_least")]
     Import(ImportArgs),
     /// Write things and dependencies as CSV that an import reads.
     #[command(after_help = "\
@@ -87,16 +87,28 @@ Examples:
         #[arg(long, default_value = "0s", value_name = "SPAN", value_parser = super::drills::span)]
         decide: u64,
     },
-    /// Rank every single loss by its harm: single points of failure first.
+    /// Rank every single loss by its harm, or by its risk: single points of failure first.
     #[command(after_help = "\
 Examples:
   yunwei impact ranking
+  yunwei impact ranking --by risk
   yunwei impact ranking --limit 5 --json")]
     Ranking {
         /// How many.
         #[arg(long, default_value_t = 20, value_name = "N")]
         limit: u32,
+        /// By what.
+        #[arg(long, value_enum, default_value_t = By::Harm)]
+        by: By,
     },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum By {
+    /// The harm that the loss would do.
+    Harm,
+    /// Its risk: how likely it is, times that harm; what nobody judged comes last.
+    Risk,
 }
 
 const INVENTORY: &str = "/api/v1/inventory";
@@ -120,8 +132,9 @@ pub fn impact(command: ImpactCommand, json: bool) -> Result<()> {
             outcome(&client.post("/api/v1/impact", &body)?, json);
             Ok(())
         }
-        ImpactCommand::Ranking { limit } => {
-            ranking(&client.get(&format!("/api/v1/impact/ranking?limit={limit}"))?, json)
+        ImpactCommand::Ranking { limit, by } => {
+            let by = if matches!(by, By::Risk) { "risk" } else { "harm" };
+            ranking(&client.get(&format!("/api/v1/impact/ranking?limit={limit}&by={by}"))?, json)
         }
     }
 }
@@ -282,15 +295,25 @@ fn ranking(found: &Json, json: bool) -> Result<()> {
             true => "never measured".to_owned(),
             false => text("never"),
         };
-        vec![text("id"), text("kind"), text("name"), harm, text("activities"), never, text("missed")]
+        vec![
+            text("id"),
+            text("kind"),
+            text("name"),
+            text("likelihood"),
+            harm,
+            text("activities"),
+            never,
+            text("missed"),
+        ]
     };
     let all = found["items"].as_array().cloned().unwrap_or_default();
     show::table(
-        &["id", "kind", "name", "harm", "stops", "never back", "missed"],
+        &["id", "kind", "name", "likely (1–5)", "harm", "stops", "never back", "missed"],
         all.iter().map(row).collect(),
         "No single loss stops anything. Say what your activities need: `yunwei inventory import --help`.",
     );
     println!("{} of {} things stop something when they alone are lost", found["total"], found["tried"]);
+    println!("of {} of them somebody judged how likely that is", found["judged"]);
     Ok(())
 }
 

@@ -23,6 +23,7 @@ mod inventory;
 mod login;
 mod orders;
 mod plan;
+mod readiness;
 mod restore;
 mod services;
 mod show;
@@ -326,6 +327,11 @@ pub struct ServeArgs {
     /// Log as JSON, one object a line.
     #[arg(long, env = "YUNWEI_LOG_JSON")]
     pub log_json: bool,
+    /// Only answer, to this machine alone, and change nothing: no lasting work, no agents, no mail, no
+    /// webhooks. Prints its address and ends with its standard input. For looking at a copy of the
+    /// platform that was brought back.
+    #[arg(long)]
+    pub isolated: bool,
 }
 
 /// The exit status for an error, by its kind.

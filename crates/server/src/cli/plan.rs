@@ -5,6 +5,7 @@ use clap::Subcommand;
 use serde_json::{Value as Json, json};
 
 use super::client::Client;
+use super::readiness::{self, ContactsCommand, ExercisesCommand, RunbooksCommand};
 use super::show;
 
 #[derive(Debug, Subcommand)]
@@ -49,6 +50,33 @@ answers.json:
         #[arg(long)]
         dry_run: bool,
     },
+    /// The team: who has which duty, who stands in for them, and who calls whom.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei plan contacts ls
+  yunwei plan contacts add 'Lin Yi-chun' --duty 'decides' --phone '0912 345 678'"
+    )]
+    Contacts(ContactsCommand),
+    /// Runbooks: what to do, step by step, every edit a version.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei plan runbooks ls
+  yunwei plan runbooks draft svc_01m80h6wrtet7rkwawzsgh6gss > web.json"
+    )]
+    Runbooks(RunbooksCommand),
+    /// Exercises: people try the plan, at a table or for real, and write down what they saw.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei plan exercises ls
+  yunwei plan exercises conclude exer_01m80h6wrtet7rkwawzsgh6gss --passed --record 'All were reached.'"
+    )]
+    Exercises(ExercisesCommand),
     /// List versions.
     #[command(after_help = "\
 Examples:
@@ -86,6 +114,9 @@ pub fn run(command: PlanCommand, json: bool) -> Result<()> {
         PlanCommand::Print => paper(&client, json)?,
         PlanCommand::Ask { note } => version(&client.post(VERSIONS, &json!({ "note": note }))?, json),
         PlanCommand::Start { answers, dry_run } => start(&client, &answers, dry_run, json)?,
+        PlanCommand::Contacts(command) => readiness::contacts(&client, &command, json)?,
+        PlanCommand::Runbooks(command) => readiness::runbooks(&client, &command, json)?,
+        PlanCommand::Exercises(command) => readiness::exercises(&client, &command, json)?,
         PlanCommand::Versions => versions(&client.get(VERSIONS)?, json),
         PlanCommand::Approve { number } => version(&decide(number, &json!({ "approve": true }))?, json),
         PlanCommand::Decline { number, reason } => {

@@ -83,7 +83,9 @@ impl Restic {
 fn leave(api: &Api, place: &str, repository: String) -> Restic {
     let all = api.get("/api/v1/backup-repositories").unwrap();
     let one = all["items"].as_array().unwrap().iter().find(|one| one["placeName"] == place).unwrap().clone();
-    let told = api.post(&format!("/api/v1/backup-repositories/{}/reveal-escrow", id(&one)), &json!({})).unwrap();
+    let told = api
+        .post(&format!("/api/v1/backup-repositories/{}/reveal-escrow", id(&one)), &json!({ "reason": "we leave" }))
+        .unwrap();
     Restic { repository, password: told["password"].as_str().unwrap().to_owned() }
 }
 
@@ -183,7 +185,7 @@ fn a_service_is_protected_as_the_book_says_and_its_owner_can_leave_with_plain_re
     let renamed = yunwei(&staff, &["backup", "places", "change", id(&first), "--name", "nearest"]);
     assert_eq!(renamed["name"], "nearest", "{renamed:#}");
     let all = yunwei(&customer.api, &["backup", "repositories"]);
-    let told = yunwei(&customer.api, &["backup", "reveal-escrow", id(&all[0])]);
+    let told = yunwei(&customer.api, &["backup", "reveal-escrow", id(&all[0]), "--reason", "a look"]);
     assert!(told["password"].as_str().unwrap().len() > 20);
     let ended = yunwei(&staff, &["backup", "unprotect", &service]);
     assert!(ended["policy"].is_null() && ended["newest"].is_object(), "{ended:#}");

@@ -163,6 +163,11 @@ async fn run(route: &'static Route, inputs: &Inputs, web: Web, parameters: RawPa
     }
     inputs.add_condition(&mut input, &parts.headers)?;
     let input = Json::Object(input);
+    // Why somebody says that they do it stands on the audit log beside what they did.
+    let cx = match input.get("reason").and_then(Json::as_str).map(str::trim) {
+        Some(reason) if reason.len() <= base::limits::REASON_BYTES_MAX => cx.because(reason),
+        _ => cx,
+    };
     let action = route.action;
     let digest = audit::digest(&input);
     if action.effect() == Effect::Read {

@@ -100,7 +100,7 @@ impl Job<'_> {
 
     /// Removes what bears a drill's id: here, and at the server.
     fn clear(&self, id: &TaskId, source: &DataSource, drill: &str) -> Result<()> {
-        remove(&self.hands.data.join("restored").join(drill))?;
+        remove(&self.hands.data.join(crate::restored::FOLDER).join(drill))?;
         let never = Cancel::default();
         let job = Job {
             hands: self.hands,

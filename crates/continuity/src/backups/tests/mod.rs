@@ -112,7 +112,14 @@ pub fn program() -> PathBuf {
 
 pub fn registry() -> durable::Registry {
     let backups = super::register(provisioning::testing::registry(), PathBuf::from("/no/vault/here"));
-    crate::readings::register(crate::restores::register(crate::drills::register(backups)))
+    crate::readings::register(crate::restores::register(crate::drills::register(backups, nowhere())))
+}
+
+/// An installation that is not on any disk.
+pub fn nowhere() -> crate::control_plane::Installation {
+    let path = PathBuf::from("/no/installation/here");
+    let database = db::Location::Directory(path.clone());
+    crate::control_plane::Installation { data: path.clone(), database, program: path.clone(), server: path }
 }
 
 /// A gate over `db` with an operator, and the master key of `folder`.

@@ -101,7 +101,9 @@ fn strangers_see_nothing_and_customers_their_own() {
         assert!(gate.run(&other, &repositories::LIST, theirs).is_err());
         let mine = gate.run(&own, &repositories::LIST, Default::default()).unwrap().items;
         assert_eq!(mine.len(), 3);
-        let escrow = repositories::RepositoryRef { id: mine[0].id };
+        let escrow = repositories::Reveal { id: mine[0].id, reason: "we leave".into() };
+        let silent = repositories::Reveal { reason: " ".into(), ..escrow.clone() };
+        assert_eq!(gate.run(&own, &repositories::REVEAL, silent).err().unwrap().code(), "reason.missing", "{engine}");
         assert!(gate.run(&other, &repositories::REVEAL, escrow.clone()).is_err());
         assert_eq!(gate.run(&own, &repositories::REVEAL, escrow).unwrap().password.len(), 64);
     });

@@ -53,7 +53,7 @@ fn planned(firm: &Firm, terms: Terms) -> DrillPlan {
 }
 
 fn begin(firm: &Firm, plan: &DrillPlan, bad_after: Option<Timestamp>) -> DrillRun {
-    firm.house.gate().run(&manager(), &RUN, StartDrill { id: plan.id, bad_after }).unwrap()
+    firm.house.gate().run(&manager(), &RUN, StartDrill { id: plan.id, bad_after, brought: None }).unwrap()
 }
 
 /// Hosts that tell of that newest record.
@@ -250,7 +250,7 @@ fn who_may_not_use_the_host_neither_plans_nor_changes_nor_runs_such_a_drill() {
         assert_eq!(gate.run(&own, &plans::CREATE, new()).unwrap_err().code(), "dataRestore.operator", "{engine}");
         assert_eq!(gate.run(&stranger, &plans::CREATE, new()).unwrap_err().kind(), Kind::NotFound, "{engine}");
         let plan = planned(&firm, dropped(&firm));
-        let start = || StartDrill { id: plan.id, bad_after: None };
+        let start = || StartDrill { id: plan.id, bad_after: None, brought: None };
         assert_eq!(gate.run(&own, &RUN, start()).unwrap_err().code(), "dataRestore.operator", "{engine}");
         assert_eq!(gate.run(&stranger, &RUN, start()).unwrap_err().kind(), Kind::NotFound, "{engine}");
         let change: ChangePlan = serde_json::from_value(json!({ "id": plan.id, "owner": "Me" })).unwrap();

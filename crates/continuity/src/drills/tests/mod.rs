@@ -4,6 +4,7 @@
 mod databases;
 mod flow;
 mod matrix;
+mod platform;
 mod site;
 mod story;
 
@@ -212,7 +213,7 @@ pub fn plan(house: &House, terms: Terms) -> DrillPlan {
 }
 
 pub fn start(house: &House, plan: &DrillPlan) -> DrillRun {
-    house.gate().run(&member(CUSTOMER), &RUN, StartDrill { id: plan.id, bad_after: None }).unwrap()
+    house.gate().run(&member(CUSTOMER), &RUN, StartDrill { id: plan.id, bad_after: None, brought: None }).unwrap()
 }
 
 pub fn look(gate: &Gate, run: &DrillRun) -> DrillRun {

@@ -185,7 +185,8 @@ fn a_site_is_looked_up_when_the_run_begins_and_an_empty_one_is_no_pass() {
         firm.house.gate().run(&member(CUSTOMER), &provisioning::services::TERMINATE, this).unwrap();
         firm.house.town.settle(resources::testing::Mood::Willing);
         assert_eq!(covers(service), 0);
-        let begun = firm.house.gate().run(&member(CUSTOMER), &RUN, StartDrill { id: plan.id, bad_after: None });
+        let begun =
+            firm.house.gate().run(&member(CUSTOMER), &RUN, StartDrill { id: plan.id, bad_after: None, brought: None });
         match left {
             0 => assert_eq!(begun.unwrap_err().code(), "drillPlan.site_empty"),
             left => {

@@ -99,8 +99,11 @@ fn what_the_contract_promises_is_held_against_every_drill_whatever_its_plan_says
         assert!(passed(&drilled(&house, &world, &plan)), "{engine}: the plan allows an hour");
         assert_eq!(broken(&house), 1, "{engine}");
         // Whoever asks for more than was promised is owed nothing for it.
-        let run =
-            house.gate().run(&member(CUSTOMER), &RUN, StartDrill { id: plan.id, bad_after: Some(house.gate().now()) });
+        let run = house.gate().run(
+            &member(CUSTOMER),
+            &RUN,
+            StartDrill { id: plan.id, bad_after: Some(house.gate().now()), brought: None },
+        );
         live(&house, &world);
         assert_ne!(look(house.gate(), &run.unwrap()).state, State::Running);
         assert_eq!(broken(&house), 1, "{engine}");
@@ -197,7 +200,8 @@ fn a_drill_that_somebody_stops_is_no_pass() {
         let plan = plan(&house, terms(&house, Scenario::MachineLost));
         let run = start(&house, &plan);
         house.town.engine.settle().unwrap();
-        let second = house.gate().run(&member(CUSTOMER), &RUN, StartDrill { id: plan.id, bad_after: None });
+        let second =
+            house.gate().run(&member(CUSTOMER), &RUN, StartDrill { id: plan.id, bad_after: None, brought: None });
         assert_eq!(second.unwrap_err().code(), "drill.running", "{engine}");
         let flow = run.flow.unwrap();
         house.within(move |tx| flows::unwind(tx, flow, "enough")).unwrap();
@@ -254,7 +258,8 @@ fn a_plan_that_is_due_is_drilled_once_however_much_was_missed() {
         house.gate().clock().advance(Duration::from_secs(5 * 86_400));
         work::look_for_due(house.gate()).unwrap();
         assert_eq!(house.count("SELECT COUNT(*) FROM drill_runs"), 1, "{engine}");
-        let over = house.gate().run(&member(CUSTOMER), &RUN, StartDrill { id: plan.id, bad_after: None });
+        let over =
+            house.gate().run(&member(CUSTOMER), &RUN, StartDrill { id: plan.id, bad_after: None, brought: None });
         assert_eq!(over.unwrap_err().code(), "drillPlan.ended");
     });
 }
@@ -298,7 +303,7 @@ fn strangers_see_neither_plans_nor_runs_nor_evidence() {
             gate.run(&other, &plans::GET, plans::PlanRef { id: plan.id }).map(drop),
             gate.run(&other, &runs::GET, DrillRef { id: run.id }).map(drop),
             gate.run(&other, &evidence::GET, DrillRef { id: run.id }).map(drop),
-            gate.run(&other, &RUN, StartDrill { id: plan.id, bad_after: None }).map(drop),
+            gate.run(&other, &RUN, StartDrill { id: plan.id, bad_after: None, brought: None }).map(drop),
             gate.run(&other, &plans::CREATE, NewPlan { name: "x".into(), terms: plan.terms.clone() }).map(drop),
         ] {
             assert_eq!(refused.unwrap_err().kind(), Kind::NotFound, "{engine}");

@@ -63,7 +63,7 @@ impl Places {
         let all = customer.api.get("/api/v1/backup-repositories")?;
         for one in all["items"].as_array().into_iter().flatten() {
             let path = format!("/api/v1/backup-repositories/{}/reveal-escrow", id(one));
-            let told = customer.api.post(&path, &json!({}))?;
+            let told = customer.api.post(&path, &json!({ "reason": "restic looks at our copies" }))?;
             let repository = match one["placeName"].as_str() {
                 Some("first host") => self.near.join(tenant).display().to_string(),
                 Some("second host") => self.shelf.for_restic(tenant)?,
@@ -108,6 +108,28 @@ impl Platform {
         let words = ["admin", "key-shares", "--shares", "3", "--threshold", "2", "--out"];
         house.run_json(&[&words[..], &[&folder.display().to_string()]].concat())?;
         Ok(Platform { kit, shares: [folder.join("share-1.txt"), folder.join("share-3.txt")] })
+    }
+
+    /// The platform is brought back beside itself, with the people who keep its key and its kit; and from a
+    /// damaged copy, which must fail. How long it took until a server answered, in seconds.
+    pub fn drill(&self, house: &Installation) -> Outcome<f64> {
+        let plan = json!({
+            "name": "the platform is lost", "scope": { "type": "controlPlane" }, "scenario": { "type": "controlPlaneLost" },
+            "objectives": { "rtoSeconds": 300, "rpoSeconds": 3600 }, "owner": "Operations", "negativeEvery": 1,
+        });
+        let plan = house.api.post("/api/v1/drill-plans", &plan)?;
+        let path = |path: &Path| path.display().to_string();
+        let mut command = house.binaries.yunwei();
+        command.env("YUNWEI_URL", &house.api.url).env("YUNWEI_TOKEN", &house.api.token);
+        command.args(["drill", "run", id(&plan), "--json", "--kit", &path(&self.kit)]);
+        let output = command.args(self.shares.iter().flat_map(|share| ["--share".to_owned(), path(share)])).output()?;
+        let run: Json = serde_json::from_slice(&output.stdout)?;
+        let brought = &run["services"][0]["platform"]["witnessed"];
+        let shown = brought["shares"] == true && brought["kitMadeAt"].is_string();
+        if run["state"] != "passed" || run["control"]["state"] != "damageFound" || !shown {
+            return Err(format!("the platform's drill was not passed: {run:#}").into());
+        }
+        Ok(run["services"][0]["rtoMilliseconds"].as_f64().unwrap_or(0.0) / 1_000.0)
     }
 
     /// The server dies and its data directory with it; how long it takes until it serves again and

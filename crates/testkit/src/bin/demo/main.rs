@@ -132,6 +132,8 @@ fn show(args: &Args) -> Outcome<()> {
     println!("      {}", again.url);
     script.step("somebody answers for the first host being gone", || back::retire(&house, &host))?;
     let platform = script.step("the platform is kept, its key in three shares", || Platform::keep(&house, &places))?;
+    let platform_drill = script.step("a drill of the platform, beside it", || platform.drill(&house))?;
+    println!("      a server answered on its copy after {platform_drill:.1} s");
     let platform_rto = script.step("the platform is lost, and recovered with two of them", || {
         platform.lose_and_recover(&mut house, &other)
     })?;
@@ -148,7 +150,7 @@ fn show(args: &Args) -> Outcome<()> {
         "drill": { "rto_seconds": rto, "rpo_seconds": rpo, "objectives_met": drill["state"] == "passed", "negative_control_failed": control },
         "evidence": { "verified": proven },
         "restore": { "url_ok": again.ok, "url": again.url },
-        "control_plane": { "recovered": true, "rto_seconds": platform_rto },
+        "control_plane": { "recovered": true, "rto_seconds": platform_rto, "drilled": true, "drill_rto_seconds": platform_drill },
         "audit": { "entries": audit["entries"], "verified": audit["ok"] },
         "portal_url": house.api.url,
     });
