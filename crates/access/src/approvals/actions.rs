@@ -228,6 +228,13 @@ fn may_see(tx: &Tx<'_>, approval: &Approval) -> bool {
     cx.account() == Some(approval.requester) || (near && entitled)
 }
 
+/// The one of that identifier, if the actor may know of it.
+pub(crate) fn found(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Option<Approval>> {
+    let now = tx.now;
+    let found = store::load(tx, id, now)?;
+    Ok(may_see(tx, &found).then_some(found))
+}
+
 /// Why somebody cannot decide about it, whatever their hands: the code of the refusal.
 fn why_not(tx: &mut Tx<'_>, me: AccountId, approval: &Approval) -> Result<Option<&'static str>> {
     if people::are_one(tx, approval.tenant, me, approval.requester)? {
