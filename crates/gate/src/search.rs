@@ -50,6 +50,7 @@ pub struct Search {
 /// Something found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "SearchHit")]
 pub struct Hit {
     /// Its identifier.
     pub id: String,
@@ -69,6 +70,7 @@ pub struct Hit {
 /// Things of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "SearchGroup")]
 pub struct Group {
     /// Which kind, in the words of the API.
     pub kind: String,
@@ -81,6 +83,7 @@ pub struct Group {
 
 /// All that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SearchFound")]
 pub struct Found {
     /// By kind; kinds of which nothing was found are left out.
     pub groups: Vec<Group>,

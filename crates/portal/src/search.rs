@@ -100,7 +100,7 @@ pub(crate) async fn page(s: Signed) -> Answer {
             name: if hit.name.is_empty() { hit.id.clone() } else { hit.name.clone() },
             id: if *kind == "account" { hit.about.clone() } else { hit.id.clone() },
             note: note(&s, kind, hit, names.get(&hit.tenant)),
-            state: hit.state.clone(),
+            state: state_word(&hit.state),
         };
         let is_it = group.hits.iter().any(|hit| hit.id.eq_ignore_ascii_case(&query));
         groups.push((is_it, (title(&s.t().search), *icon, group.hits.iter().map(hit).collect(), group.more)));
@@ -127,6 +127,17 @@ fn note(s: &Signed, kind: &str, hit: &gate::search::Hit, owner: Option<&String>)
         "inventory" => Kind::of(&hit.category).map_or("", |of| kind_word(&s.t().inventory, of)).to_owned(),
         _ => owner,
     }
+}
+
+/// A state in the words that badges know: a catalog's `In study` is `inStudy`, a refusal of the log
+/// leaves out why.
+fn state_word(state: &str) -> String {
+    let state = state.split(':').next().unwrap_or_default();
+    let mut letters = state.split(' ').flat_map(|word| {
+        let mut rest = word.chars();
+        rest.next().into_iter().flat_map(char::to_uppercase).chain(rest)
+    });
+    letters.next().into_iter().flat_map(char::to_lowercase).chain(letters).collect()
 }
 
 /// The page on which something stands; empty for what has none.
@@ -176,5 +187,23 @@ fn href(s: &Signed, kind: &str, hit: &gate::search::Hit) -> String {
         "auditEntry" if operator => format!("/operator/audit?reports=1&object={}", crate::http::encode(about)),
         "auditEntry" => "/activity".into(),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_said_in_the_words_that_badges_know() {
+        for (state, word) in [
+            ("Launched", "launched"),
+            ("In study", "inStudy"),
+            ("inProgress", "inProgress"),
+            ("refused:x.y", "refused"),
+            ("", ""),
+        ] {
+            assert_eq!(state_word(state), word);
+        }
     }
 }

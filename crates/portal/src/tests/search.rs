@@ -27,7 +27,8 @@ fn filled(house: &House) -> Vec<(&'static str, String)> {
     let operator = house.gate.operator().unwrap();
     let site = make(house, operator, &places::CREATE_SITE, json!({ "name": "Harbour east", "place": "Kaohsiung" }));
     let pool = make(house, operator, &places::CREATE_POOL, json!({ "name": "harbour-pool", "site": site }));
-    let subnet = json!({ "name": "Harbour net", "pool": pool, "cidr": "192.0.2.0/24", "gateway": "192.0.2.1", "bridge": "br0" });
+    let subnet =
+        json!({ "name": "Harbour net", "pool": pool, "cidr": "192.0.2.0/24", "gateway": "192.0.2.1", "bridge": "br0" });
     let subnet = make(house, operator, &places::CREATE_SUBNET, subnet);
     let image = json!({ "name": "harbour-image", "sha256": "ab".repeat(32), "bytes": 10 });
     let image = make(house, operator, &images::REGISTER, image);
@@ -44,7 +45,8 @@ fn filled(house: &House) -> Vec<(&'static str, String)> {
     let policy = make(house, operator, &policies::CREATE, rules);
     let runbook = json!({ "title": "Harbour flood", "purpose": "Stay dry", "steps": [{ "text": "Close the gates" }] });
     let runbook = make(house, operator, &continuity::runbooks::CREATE, runbook);
-    let person = json!({ "name": "Harbour Wu", "duty": "Leads", "phone": "+886 2 5555 0000", "email": "wu@example.com" });
+    let person =
+        json!({ "name": "Harbour Wu", "duty": "Leads", "phone": "+886 2 5555 0000", "email": "wu@example.com" });
     let contact = make(house, operator, &continuity::plan::contacts::CREATE, person);
     let thing = json!({ "kind": "power", "name": "Harbour feed" });
     let thing = make(house, operator, &continuity::inventory::actions::ADD, thing);
@@ -160,8 +162,9 @@ async fn the_operators_people_find_customers_things_only_where_they_see_inside()
     };
     let outside = db::records::Scope::Tenants { own: vec![operator], above: vec![] };
     let without = cx(&["administrator"], outside);
-    assert_eq!(kinds(&found(&house, &without, "owner@example.com")), [""; 0], "their people are theirs");
     assert_eq!(kinds(&found(&house, &without, "bright")), ["tenant"], "who is a customer is no secret here");
+    join(&house, "owner@example.com").await;
+    assert_eq!(kinds(&found(&house, &without, "owner@example.com")), [""; 0], "their people are theirs");
     let within = cx(&["administrator", "support"], db::records::Scope::All);
     assert_eq!(kinds(&found(&house, &within, "owner@example.com")), ["account"]);
     // The plan and what it rests on are shown to those who act in the tenant.
