@@ -37,7 +37,7 @@ CREATE TABLE flow_runs (
 );
 CREATE INDEX flow_runs_due ON flow_runs (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX flow_runs_by_key ON flow_runs (wait_key) WHERE wait_key IS NOT NULL;
-CREATE INDEX flow_runs_by_subject ON flow_runs (subject_kind, subject_id, id);
+CREATE INDEX flow_runs_by_subject ON flow_runs (subject_id, subject_kind, id);
 CREATE INDEX flow_runs_by_state ON flow_runs (state, id);
 CREATE INDEX flow_runs_by_tenant ON flow_runs (tenant, id);
 

@@ -240,3 +240,4 @@ CREATE TABLE approvals (
 CREATE INDEX approvals_waiting ON approvals (expires_at, id) WHERE state = 'waiting';
 CREATE INDEX approvals_by_tenant ON approvals (tenant, id);
 CREATE INDEX approvals_by_requester ON approvals (requester, id);
+CREATE INDEX approvals_by_object ON approvals (object_id, id);

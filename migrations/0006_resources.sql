@@ -135,6 +135,8 @@ CREATE TABLE claims (
     UNIQUE (kind, scope, value),
     UNIQUE (machine, kind, slot)
 ) CLUSTERED;
+-- What somebody who has only the address looks for.
+CREATE INDEX claims_by_value ON claims (value, kind, scope);
 
 -- What should be on a host, and what its agent saw there last.
 CREATE TABLE intents (

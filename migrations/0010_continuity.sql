@@ -134,6 +134,7 @@ CREATE TABLE data_sets (
     ended_at   BIGINT
 );
 CREATE UNIQUE INDEX data_sets_by_service ON data_sets (service, name) WHERE ended_at IS NULL;
+CREATE INDEX data_sets_of_service ON data_sets (service, id);
 
 -- A state of a service that was kept, or should have been.
 CREATE TABLE recovery_points (
@@ -250,6 +251,7 @@ CREATE TABLE data_restores (
     closed_at    BIGINT
 );
 CREATE INDEX data_restores_by_service ON data_restores (service, id);
+CREATE INDEX data_restores_by_tenant ON data_restores (tenant, id);
 CREATE INDEX data_restores_running ON data_restores (point) WHERE state = 'running';
 
 -- What is to be brought back when what is lost, how fast, with how little loss, how often.
@@ -311,6 +313,7 @@ CREATE TABLE corrective_actions (
 );
 CREATE INDEX corrective_actions_by_tenant ON corrective_actions (tenant, state, due_at);
 CREATE UNIQUE INDEX corrective_actions_open ON corrective_actions (plan, service, code) WHERE state = 'open';
+CREATE INDEX corrective_actions_by_plan ON corrective_actions (plan, id);
 -- A service, or a second machine beside it, that is brought back from a recovery point.
 CREATE TABLE restores (
     id           TEXT PRIMARY KEY,
@@ -328,6 +331,7 @@ CREATE TABLE restores (
     keep_until   BIGINT
 );
 CREATE INDEX restores_by_service ON restores (service, id);
+CREATE INDEX restores_by_tenant ON restores (tenant, id);
 CREATE INDEX restores_over ON restores (keep_until) WHERE state = 'done' AND keep_until IS NOT NULL;
 -- One at a time.
 CREATE UNIQUE INDEX restores_running ON restores (service) WHERE state = 'running';

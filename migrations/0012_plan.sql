@@ -156,4 +156,5 @@ CREATE TABLE alarms (
 -- The same thing is wrong once.
 CREATE UNIQUE INDEX alarms_open ON alarms (object_kind, object, cause) WHERE cleared_at IS NULL;
 CREATE INDEX alarms_by_tenant ON alarms (tenant, id);
+CREATE INDEX alarms_by_object ON alarms (object, id);
 CREATE INDEX alarms_untold ON alarms (raised_at) WHERE cleared_at IS NULL AND told_at IS NULL;

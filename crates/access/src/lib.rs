@@ -17,6 +17,7 @@ pub mod accounts;
 pub mod announcements;
 pub mod approvals;
 pub mod factors;
+mod found;
 pub mod invitations;
 pub mod mail;
 pub mod notices;
@@ -44,6 +45,7 @@ use base::limits;
 use gate::AnyAction;
 use serde::{Deserialize, Serialize};
 
+pub use found::FINDABLE;
 pub use mail::Postman;
 pub use policies::POLICIES;
 pub use prepared::Prepared;

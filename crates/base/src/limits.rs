@@ -18,6 +18,10 @@ pub const TEXT_INDEXED_MAX: usize = 1_024;
 pub const WORDS_MAX: usize = 32;
 /// Things of one kind that a search shows.
 pub const SEARCH_MAX: usize = 10;
+/// Characters of what is searched for.
+pub const SEARCH_CHARS_MAX: usize = 200;
+/// Words of the index that a search for several words looks at, for each tenant and kind.
+pub const SEARCH_WORDS_MAX: usize = 2_000;
 /// Entries of a list when nobody asks for a number.
 pub const PAGE_DEFAULT: u32 = 20;
 /// Most entries of a list in one answer.

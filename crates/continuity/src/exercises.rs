@@ -195,13 +195,15 @@ pub struct NewExercise {
 
 /// Plans an exercise, for an action that has checked that it may.
 pub(crate) fn plan(tx: &mut Tx<'_>, tenant: TenantId, input: &NewExercise) -> Result<ExerciseId> {
-    let body = text(&checked(&input.terms)?)?;
+    let terms = checked(&input.terms)?;
+    let body = text(&terms)?;
     let (id, now) = (ExerciseId::fresh(tx.ids(), tx.now), tx.now);
     tx.touch(KIND, &id.to_string(), tenant, 0);
     tx.execute(
         "INSERT INTO exercises (id, tenant, state, planned_at, body, created_at) VALUES ($1, $2, 'planned', $3, $4, $5)",
         args![id, tenant, input.planned_at, body, now],
     )?;
+    db::words::begin(tx, KIND, tenant, &id.to_string(), &[&terms.name])?;
     Ok(id)
 }
 
@@ -299,10 +301,13 @@ pub static UPDATE: Action<ChangeExercise, ExerciseDetail> = Action {
     summary: "Changes an exercise that is still to come.",
     effect: Effect::Change,
     run: |tx, input| {
-        still_planned(&granted(tx, "exercise.update", input.id)?)?;
-        let body = text(&checked(&input.exercise.terms)?)?;
+        let found = granted(tx, "exercise.update", input.id)?;
+        still_planned(&found)?;
+        let terms = checked(&input.exercise.terms)?;
+        let body = text(&terms)?;
         let sql = "UPDATE exercises SET planned_at = $2, body = $3 WHERE id = $1";
         tx.execute(sql, args![input.id, input.exercise.planned_at, body])?;
+        db::words::keep(tx, KIND, found.tenant, &input.id.to_string(), &[&terms.name])?;
         detail(tx, "exercise.update", input.id)
     },
 };

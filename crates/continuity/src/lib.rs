@@ -30,6 +30,7 @@ pub mod datasets;
 pub mod drills;
 pub mod evidence;
 pub mod exercises;
+mod found;
 pub mod impact;
 pub mod inventory;
 pub mod plan;
@@ -40,6 +41,8 @@ pub mod runbooks;
 pub mod shares;
 pub mod start;
 pub mod studies;
+
+pub use found::FINDABLE;
 
 base::ids! {
     /// Where copies lie.

@@ -79,7 +79,7 @@ pub fn keep(conn: &mut Conn<'_>, kind: &str, tenant: TenantId, id: &str, texts: 
 ///
 /// # Errors
 /// Those of the database.
-pub(crate) fn begin(conn: &mut Conn<'_>, kind: &str, tenant: TenantId, id: &str, texts: &[&str]) -> Result<()> {
+pub fn begin(conn: &mut Conn<'_>, kind: &str, tenant: TenantId, id: &str, texts: &[&str]) -> Result<()> {
     all(texts).iter().try_for_each(|word| add(conn, kind, tenant, id, word))
 }
 
@@ -116,7 +116,9 @@ pub fn find(
     words.truncate(8);
     // The longest is the rarest, as far as anybody can tell without looking.
     words.sort_by_key(|word| std::cmp::Reverse(word.len()));
-    let Some((first, rest)) = words.split_first() else { return Ok(Vec::new()) };
+    if words.is_empty() {
+        return Ok(Vec::new());
+    }
     let parts: Vec<Option<&[TenantId]>> = match within {
         None => vec![None],
         Some(tenants) if tenants.len() <= WALKS_MAX => tenants.chunks(1).map(Some).collect(),
@@ -124,6 +126,8 @@ pub fn find(
     };
     let mut found: Vec<(String, String)> = Vec::new();
     for part in parts {
+        rarest_first(conn, kind, part, &mut words)?;
+        let Some((first, rest)) = words.split_first() else { continue };
         let (sql, args) = statement(kind, part, first, rest, limit);
         found.extend(conn.query(&sql, &args, |row| Ok((row.get(1)?, row.get(0)?)))?);
     }
@@ -133,7 +137,62 @@ pub fn find(
     Ok(ids.take(limit).collect())
 }
 
-/// Walks the index over words from the first that will do, and stops when there is enough.
+/// Puts the word first that the fewest begin with, as far as is counted: the others are looked up for
+/// each thing that has it.
+fn rarest_first(conn: &mut Conn<'_>, kind: &str, part: Option<&[TenantId]>, words: &mut [String]) -> Result<()> {
+    if words.len() < 2 {
+        return Ok(());
+    }
+    let mut fewest = (usize::MAX, 0);
+    for (at, word) in words.iter().enumerate() {
+        let mut s = Statement::default();
+        s.sql.push_str("SELECT COUNT(*) FROM (");
+        s.range(kind, part, word);
+        s.sql.push_str(&format!(" LIMIT {}) counted", limits::SEARCH_WORDS_MAX));
+        let number: i64 = conn.query_one(&s.sql, &s.args, |row| row.get(0))?;
+        fewest = fewest.min((usize::try_from(number).unwrap_or(usize::MAX), at));
+    }
+    words.swap(0, fewest.1);
+    Ok(())
+}
+
+/// Text of a statement and its parameters, grown together.
+#[derive(Default)]
+struct Statement {
+    sql: String,
+    args: Vec<Value<'static>>,
+}
+
+impl Statement {
+    fn arg(&mut self, text: String) -> String {
+        self.args.push(Value::Text(text.into()));
+        format!("${}", self.args.len())
+    }
+
+    /// `column` begins like `word`.
+    fn begins(&mut self, column: &str, word: &str) {
+        let (from, to) = (self.arg(word.to_owned()), self.arg(format!("{word}{}", char::MAX)));
+        self.sql.push_str(&format!("{column} >= {from} AND {column} < {to}"));
+    }
+
+    /// The entries of the index that begin like `word`.
+    fn range(&mut self, kind: &str, part: Option<&[TenantId]>, word: &str) {
+        let kind = self.arg(kind.to_owned());
+        self.sql.push_str(&format!("SELECT w.id, w.word FROM search_words w WHERE w.kind = {kind} AND "));
+        if let Some(tenants) = part {
+            let list: Vec<String> = tenants.iter().map(|tenant| self.arg(tenant.to_string())).collect();
+            match &list[..] {
+                [one] => self.sql.push_str(&format!("w.tenant = {one} AND ")),
+                many => self.sql.push_str(&format!("w.tenant IN ({}) AND ", many.join(", "))),
+            }
+        }
+        self.begins("w.word", word);
+    }
+}
+
+/// Walks the index over words from the first that will do, and stops when there is enough; where
+/// there are more words, at the latest after [`limits::SEARCH_WORDS_MAX`] entries: a search is not
+/// made slow by asking for what everything has and nothing has besides.
 fn statement(
     kind: &str,
     part: Option<&[TenantId]>,
@@ -141,32 +200,24 @@ fn statement(
     rest: &[String],
     limit: usize,
 ) -> (String, Vec<Value<'static>>) {
-    let mut args: Vec<Value<'static>> = Vec::new();
-    let mut arg = |text: String| {
-        args.push(Value::Text(text.into()));
-        format!("${}", args.len())
-    };
-    let end = |word: &str| format!("{word}{}", char::MAX);
-    let mut sql = format!("SELECT w.id, w.word FROM search_words w WHERE w.kind = {}", arg(kind.to_owned()));
-    match part {
-        None => {}
-        Some([one]) => sql.push_str(&format!(" AND w.tenant = {}", arg(one.to_string()))),
-        Some(many) => {
-            let list: Vec<String> = many.iter().map(|tenant| arg(tenant.to_string())).collect();
-            sql.push_str(&format!(" AND w.tenant IN ({})", list.join(", ")));
-        }
-    }
-    sql.push_str(&format!(" AND w.word >= {} AND w.word < {}", arg(first.to_owned()), arg(end(first))));
-    for word in rest {
-        sql.push_str(&format!(
-            " AND EXISTS (SELECT 1 FROM search_words x WHERE x.id = w.id AND x.word >= {} AND x.word < {})",
-            arg(word.clone()),
-            arg(end(word))
-        ));
-    }
+    let mut s = Statement::default();
     // A thing may have several words that will do: a few more rows than things are read.
-    sql.push_str(&format!(" ORDER BY w.word, w.id LIMIT {}", limit.saturating_mul(4)));
-    (sql, args)
+    let shown = limit.saturating_mul(4);
+    if rest.is_empty() {
+        s.range(kind, part, first);
+        s.sql.push_str(&format!(" ORDER BY w.word, w.id LIMIT {shown}"));
+        return (s.sql, s.args);
+    }
+    s.sql.push_str("SELECT c.id, c.word FROM (");
+    s.range(kind, part, first);
+    s.sql.push_str(&format!(" ORDER BY w.word, w.id LIMIT {}) c WHERE 1 = 1", limits::SEARCH_WORDS_MAX));
+    for word in rest {
+        s.sql.push_str(" AND EXISTS (SELECT 1 FROM search_words x WHERE x.id = c.id AND ");
+        s.begins("x.word", word);
+        s.sql.push(')');
+    }
+    s.sql.push_str(&format!(" ORDER BY c.word, c.id LIMIT {shown}"));
+    (s.sql, s.args)
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use base::id::RunId;
 use base::{Error, Result};
+use gate::search::{Findable, Reach};
 use gate::{AnyAction, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -164,6 +165,17 @@ impl gate::Fact for Fact {
 pub fn actions() -> Vec<&'static dyn AnyAction> {
     [flows::actions::ACTIONS, jobs::ACTIONS, reconcilers::ACTIONS].concat()
 }
+
+/// What of this room is found; see [`gate::search`].
+pub static FINDABLE: &[Findable] = &[
+    Findable::table(["flow", RunId::PREFIX], "flow.list", "flow_runs t", "t.flow")
+        .state("t.state")
+        .found_by("t.subject_id"),
+    // Who may list jobs lists everybody's.
+    Findable::table(["job", jobs::JobId::PREFIX], "job.list", "jobs t", "t.kind")
+        .state("t.state")
+        .reach(Reach::Everybodys),
+];
 
 /// What [`Engine::new`] installed in the gate.
 pub(crate) fn workshop(tx: &Tx<'_>) -> Result<Arc<Workshop>> {

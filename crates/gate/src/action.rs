@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
+use crate::search::Findable;
 use crate::{Cx, Fresh, Gate, Guard, Kind, Tx, proof};
 
 /// Whether an action changes anything.
@@ -129,6 +130,7 @@ pub fn write_output(output: impl Serialize) -> Result<Json> {
 pub struct Catalogue {
     actions: BTreeMap<&'static str, &'static dyn AnyAction>,
     kinds: Vec<&'static Kind>,
+    findables: Vec<&'static [Findable]>,
     guard: Option<&'static Guard>,
     sensitive: BTreeMap<&'static str, Fresh>,
     open_to_unenrolled: &'static [&'static str],
@@ -151,6 +153,23 @@ impl Catalogue {
     #[must_use]
     pub fn kinds(mut self, kinds: &[&'static Kind]) -> Self {
         self.kinds.extend(kinds);
+        self
+    }
+
+    /// Adds what a room keeps that is no record, and that people look for.
+    ///
+    /// # Panics
+    /// Where two are called the same: the program is then wrong and must not start.
+    #[must_use]
+    pub fn findable(mut self, findables: &'static [Findable]) -> Self {
+        for one in findables {
+            assert!(
+                self.kinds_found().all(|kind| kind != one.kind),
+                "two things that are found are called {}",
+                one.kind
+            );
+        }
+        self.findables.push(findables);
         self
     }
 
@@ -199,6 +218,16 @@ impl Catalogue {
     /// The registered kinds.
     pub fn all_kinds(&self) -> &[&'static Kind] {
         &self.kinds
+    }
+
+    /// What is found and is no record.
+    pub fn findables(&self) -> impl Iterator<Item = &'static Findable> {
+        self.findables.iter().flat_map(|part| part.iter())
+    }
+
+    /// The words for everything that is found.
+    pub fn kinds_found(&self) -> impl Iterator<Item = &'static str> {
+        self.kinds.iter().map(|kind| kind.name).chain(self.findables().map(|one| one.kind))
     }
 
     /// The action of that name.

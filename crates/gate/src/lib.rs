@@ -25,6 +25,7 @@ mod known;
 pub mod lease;
 mod proof;
 mod run;
+pub mod search;
 pub mod shape;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -1,207 +1,209 @@
 //! Search over everything that the visitor may see: by the beginning of an
-//! identifier, or of the words of a name, a number, a mail address.
+//! identifier, or of the words of a name, a number, a mail or network address.
 //!
-//! Every group asks its own action, so nothing is found that could not be
-//! opened; what the visitor's roles have no use for is not asked, and a group
-//! that the gate refuses is left out.
+//! What is found is decided where it is found ([`gate::search`]): each kind as
+//! its own list. Here is what each kind is called, and on which page it stands.
 
+use crate::i18n::Search as Words;
+use crate::inventory::kind_word;
 use crate::operator::{Hit, Search};
 use crate::page::ok;
-use crate::records::said;
 use crate::ui::Icon;
 use crate::visit::{Answer, Signed};
-use access::accounts::actions as accounts;
-use access::tenants::actions as tenants;
-use axum::response::{IntoResponse, Redirect};
-use base::{Kind, Result, limits};
-use db::Record;
+use continuity::inventory::Kind;
+use gate::search::{FIND, Group, Search as Ask};
 use provisioning::services;
-use resources::hosts;
-use serde_json::json;
+
+/// What a kind is called, and what it is drawn as, in the order in which kinds are shown.
+type Shown = (&'static str, Icon, fn(&Words) -> &'static str);
+
+/// Every kind that is found.
+pub(crate) const KINDS: &[Shown] = &[
+    ("tenant", Icon::People, |w| w.tenant),
+    ("account", Icon::Person, |w| w.account),
+    ("productOrder", Icon::Orders, |w| w.order),
+    ("service", Icon::Services, |w| w.service),
+    ("customerBill", Icon::Bills, |w| w.bill),
+    ("productOffering", Icon::Catalog, |w| w.offering),
+    ("host", Icon::Hosts, |w| w.host),
+    ("intent", Icon::Hosts, |w| w.intent),
+    ("claim", Icon::Hosts, |w| w.claim),
+    ("site", Icon::Sites, |w| w.site),
+    ("pool", Icon::Sites, |w| w.pool),
+    ("subnet", Icon::Sites, |w| w.subnet),
+    ("image", Icon::Images, |w| w.image),
+    ("alarm", Icon::Warn, |w| w.alarm),
+    ("approval", Icon::Check, |w| w.approval),
+    ("announcement", Icon::Mail, |w| w.announcement),
+    ("recoveryPoint", Icon::Undo, |w| w.recovery_point),
+    ("restore", Icon::Undo, |w| w.restore),
+    ("dataSet", Icon::Undo, |w| w.data_set),
+    ("dataRestore", Icon::Undo, |w| w.data_restore),
+    ("backupPlace", Icon::Undo, |w| w.backup_place),
+    ("backupPolicy", Icon::Undo, |w| w.backup_policy),
+    ("backupRepository", Icon::Undo, |w| w.backup_repository),
+    ("controlPlanePoint", Icon::Undo, |w| w.control_plane_point),
+    ("drillPlan", Icon::Restart, |w| w.drill_plan),
+    ("drill", Icon::Restart, |w| w.drill),
+    ("correctiveAction", Icon::Warn, |w| w.corrective_action),
+    ("inventory", Icon::Activity, |w| w.inventory),
+    ("runbook", Icon::Check, |w| w.runbook),
+    ("exercise", Icon::Check, |w| w.exercise),
+    ("finding", Icon::Warn, |w| w.finding),
+    ("planReview", Icon::Check, |w| w.plan_review),
+    ("contact", Icon::People, |w| w.contact),
+    ("flow", Icon::Flows, |w| w.flow),
+    ("job", Icon::Flows, |w| w.job),
+    ("hostTask", Icon::Flows, |w| w.host_task),
+    ("hub", Icon::Out, |w| w.hub),
+    ("auditEntry", Icon::Audit, |w| w.audit_entry),
+    ("organization", Icon::People, |w| w.organization),
+    ("individual", Icon::Person, |w| w.individual),
+    ("customer", Icon::People, |w| w.customer),
+    ("billingAccount", Icon::Bills, |w| w.billing_account),
+    ("appliedCustomerBillingRate", Icon::Bills, |w| w.applied_rate),
+    ("usage", Icon::Bills, |w| w.usage),
+    ("product", Icon::Services, |w| w.product),
+    ("resource", Icon::Hosts, |w| w.resource),
+    ("serviceOrder", Icon::Orders, |w| w.service_order),
+    ("cancelProductOrder", Icon::Orders, |w| w.cancel_product_order),
+    ("cancelServiceOrder", Icon::Orders, |w| w.cancel_service_order),
+    ("productOfferingPrice", Icon::Catalog, |w| w.offering_price),
+    ("productSpecification", Icon::Catalog, |w| w.product_specification),
+    ("serviceSpecification", Icon::Catalog, |w| w.service_specification),
+    ("resourceSpecification", Icon::Catalog, |w| w.resource_specification),
+    ("usageSpecification", Icon::Catalog, |w| w.usage_specification),
+    ("catalog", Icon::Catalog, |w| w.catalog),
+    ("category", Icon::Catalog, |w| w.category),
+    ("serviceCatalog", Icon::Catalog, |w| w.service_catalog),
+    ("serviceCategory", Icon::Catalog, |w| w.service_category),
+    ("resourceCatalog", Icon::Catalog, |w| w.resource_catalog),
+    ("resourceCategory", Icon::Catalog, |w| w.resource_category),
+];
 
 /// `GET /search`
 pub(crate) async fn page(s: Signed) -> Answer {
     let p = s.p();
-    let query: String = s.visit.query.get("q").chars().take(200).collect();
-    if let Some(href) = exact(&s, &query) {
-        return Ok(Redirect::to(&href).into_response());
-    }
+    let query: String = s.visit.query.get("q").trim().chars().take(base::limits::SEARCH_CHARS_MAX).collect();
+    let ask = Ask { q: query.clone(), kind: None, lang: Some(crate::records::tongue(p.lang).to_owned()) };
+    let mut found = s.call(&FIND, ask).await?;
+    found.groups.iter_mut().for_each(for_readers);
+    let tenants: Vec<_> = found.groups.iter().flat_map(|group| &group.hits).map(|hit| hit.tenant).collect();
+    let names = crate::customers::names(&s, tenants).await;
     let mut groups = Vec::new();
-    if !query.is_empty() {
-        let f = &s.t().frame;
-        for (title, icon, hits) in [
-            (f.customers, Icon::People, allowed(customers(&s, &query).await)?),
-            (f.people, Icon::Person, allowed(people(&s, &query).await)?),
-            (f.orders, Icon::Orders, allowed(orders(&s, &query).await)?),
-            (f.services_found, Icon::Services, allowed(their_services(&s, &query).await)?),
-            (f.bills, Icon::Bills, allowed(bills(&s, &query).await)?),
-            (f.offerings, Icon::Catalog, allowed(offerings(&s, &query).await)?),
-            (f.hosts_found, Icon::Hosts, allowed(machines(&s, &query).await)?),
-            (f.flows, Icon::Flows, allowed(flows(&s, &query).await)?),
-        ] {
-            if !hits.is_empty() {
-                groups.push((title, icon, hits));
-            }
-        }
+    for (kind, icon, title) in KINDS {
+        let Some(group) = found.groups.iter().find(|group| group.kind == *kind && !group.hits.is_empty()) else {
+            continue;
+        };
+        let hit = |hit: &gate::search::Hit| Hit {
+            href: href(&s, kind, hit),
+            name: if hit.name.is_empty() { hit.id.clone() } else { hit.name.clone() },
+            id: if *kind == "account" { hit.about.clone() } else { hit.id.clone() },
+            note: note(&s, kind, hit, names.get(&hit.tenant)),
+            state: state_word(&hit.state),
+        };
+        let is_it = group.hits.iter().any(|hit| hit.id.eq_ignore_ascii_case(&query));
+        groups.push((is_it, (title(&s.t().search), *icon, group.hits.iter().map(hit).collect(), group.more)));
     }
+    // What was named by its identifier stands before what is about it.
+    groups.sort_by_key(|(is_it, _)| !is_it);
+    let groups = groups.into_iter().map(|(_, group)| group).collect();
     Ok(ok(&Search { p, query, groups }))
 }
 
-/// Where a whole identifier leads.
-fn exact(s: &Signed, query: &str) -> Option<String> {
-    let (prefix, rest) = query.split_once('_')?;
-    if rest.len() != 26 || !rest.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        return None;
-    }
-    let page = match (prefix, s.p().operator()) {
-        ("pord", _) => "/orders",
-        ("svc", _) => "/services",
-        ("inv", _) => "/inventory",
-        ("bill", _) => "/bills",
-        ("hub", _) => "/webhooks",
-        ("ten", true) => "/operator/customers",
-        ("run", true) => "/operator/flows",
-        ("hst", true) => "/operator/hosts",
-        ("pof", true) => "/operator/offerings",
-        ("pof", false) => "/catalog",
-        _ => return None,
-    };
-    Some(format!("{page}/{query}"))
-}
-
-/// A group that the visitor may not list is empty; any other failure is told.
-fn allowed(found: Result<Vec<Hit>>) -> Result<Vec<Hit>> {
-    match found {
-        Err(error) if matches!(error.kind(), Kind::Forbidden | Kind::NotFound) => Ok(Vec::new()),
-        other => other,
-    }
-}
-
-async fn customers(s: &Signed, query: &str) -> Result<Vec<Hit>> {
-    if !s.p().operator() {
-        return Ok(Vec::new());
-    }
-    let ask = tenants::ListTenants { search: Some(query.to_owned()), ..Default::default() };
-    let found = s.call(&tenants::LIST, ask).await?;
-    let hit = |tenant: access::tenants::Tenant| Hit {
-        href: format!("/operator/customers/{}", tenant.id),
-        name: tenant.name,
-        id: tenant.id.to_string(),
-        note: String::new(),
-        state: tenant.state.word().to_owned(),
-    };
-    Ok(found.items.into_iter().map(hit).collect())
-}
-
-async fn people(s: &Signed, query: &str) -> Result<Vec<Hit>> {
-    if !s.p().offers("/members") {
-        return Ok(Vec::new());
-    }
-    let ask = accounts::ListAccounts { search: Some(query.to_owned()), ..Default::default() };
-    let found = s.call(&accounts::LIST, ask).await?.items;
-    let names = crate::customers::names(s, found.iter().map(|member| member.account.home)).await;
-    let here = s.cx.tenant();
-    let hits = found.into_iter().map(|member| {
-        let home = member.account.home;
-        let page = if home == here { "/members".to_owned() } else { format!("/operator/customers/{home}") };
-        Hit {
-            href: page,
-            name: member.account.name,
-            id: member.account.email,
-            note: names.get(&home).cloned().unwrap_or_default(),
-            state: String::new(),
-        }
-    });
-    Ok(hits.collect())
-}
-
-/// Records of a kind that the words may mean, each under its name and its page.
-async fn records(
-    s: &Signed,
-    kind: &'static gate::Kind,
-    query: &str,
-    page: &str,
-    shown: fn(&Record) -> bool,
-    name: impl Fn(&Record) -> String,
-) -> Result<Vec<Hit>> {
-    let text = query.to_owned();
-    let mut found = s.blocking(move |gate, cx| kind.search(gate, cx, &text, limits::SEARCH_MAX)).await?;
-    found.retain(shown);
-    let names = crate::customers::names(s, found.iter().map(|record| record.tenant)).await;
-    let hit = |record: Record| Hit {
-        href: format!("{page}/{}", record.id),
-        name: name(&record),
-        note: names.get(&record.tenant).cloned().unwrap_or_default(),
-        state: record.state.clone().unwrap_or_default(),
-        id: record.id,
-    };
-    Ok(found.into_iter().map(hit).collect())
-}
-
-async fn orders(s: &Signed, query: &str) -> Result<Vec<Hit>> {
-    if !s.p().offers("/orders") {
-        return Ok(Vec::new());
-    }
-    records(s, &commerce::orders::PRODUCT_ORDER, query, "/orders", |_| true, |order| crate::orders::what(s, order))
-        .await
-}
-
 /// Customers' services, not those that stand behind them.
-async fn their_services(s: &Signed, query: &str) -> Result<Vec<Hit>> {
-    if !s.p().offers("/services") {
-        return Ok(Vec::new());
+fn for_readers(group: &mut Group) {
+    if group.kind == services::SERVICE.name {
+        group.hits.retain(|hit| hit.category == services::CUSTOMER_FACING);
     }
-    let lang = s.p().lang;
-    let name = |service: &Record| said(lang, &service.body, "name");
-    let facing = |service: &Record| crate::records::at(service, "category") == services::CUSTOMER_FACING;
-    records(s, &services::SERVICE, query, "/services", facing, name).await
 }
 
-async fn bills(s: &Signed, query: &str) -> Result<Vec<Hit>> {
-    if !s.p().offers("/bills") {
-        return Ok(Vec::new());
+/// Whose it is, where several tenants' things are shown, and what tells it from others of its name.
+fn note(s: &Signed, kind: &str, hit: &gate::search::Hit, owner: Option<&String>) -> String {
+    let owner = owner.cloned().unwrap_or_default();
+    match kind {
+        "tenant" | "productOffering" => String::new(),
+        "auditEntry" => hit.about.clone(),
+        "inventory" => Kind::of(&hit.category).map_or("", |of| kind_word(&s.t().inventory, of)).to_owned(),
+        _ => owner,
     }
-    let number = |bill: &Record| crate::records::at(bill, "billNo").to_owned();
-    records(s, &billing::bills::CUSTOMER_BILL, query, "/bills", |_| true, number).await
 }
 
-async fn offerings(s: &Signed, query: &str) -> Result<Vec<Hit>> {
-    let page = if s.p().operator() { "/operator/offerings" } else { "/catalog" };
-    let lang = s.p().lang;
-    let name = |offering: &Record| said(lang, &offering.body, "name");
-    let mut found = records(s, &commerce::catalog::PRODUCT_OFFERING, query, page, |_| true, name).await?;
-    // Everybody knows whose catalog it is.
-    found.iter_mut().for_each(|hit| hit.note.clear());
-    Ok(found)
-}
-
-async fn machines(s: &Signed, query: &str) -> Result<Vec<Hit>> {
-    if !s.p().operator() || !s.p().offers("/operator/hosts") {
-        return Ok(Vec::new());
-    }
-    let ask = hosts::ListHosts { search: Some(query.to_owned()), ..Default::default() };
-    let hit = |host: hosts::Host| Hit {
-        href: format!("/operator/hosts/{}", host.id),
-        name: host.name,
-        id: host.id.to_string(),
-        note: String::new(),
-        state: host.state.word().to_owned(),
-    };
-    Ok(s.call(&hosts::LIST, ask).await?.items.into_iter().map(hit).collect())
-}
-
-/// Runs about an object whose identifier was typed.
-async fn flows(s: &Signed, query: &str) -> Result<Vec<Hit>> {
-    if !s.p().operator() || !s.p().offers("/operator/flows") {
-        return Ok(Vec::new());
-    }
-    let found = crate::flows::runs(s, json!({ "subject": query.trim(), "limit": limits::SEARCH_MAX })).await?;
-    let hits = found.items.into_iter().map(|run| Hit {
-        href: format!("/operator/flows/{}", run.id),
-        name: run.flow,
-        id: run.id.to_string(),
-        note: format!("{} {}", run.subject_kind, run.subject_id),
-        state: run.state.word().to_owned(),
+/// A state in the words that badges know: a catalog's `In study` is `inStudy`, a refusal of the log
+/// leaves out why.
+fn state_word(state: &str) -> String {
+    let state = state.split(':').next().unwrap_or_default();
+    let mut letters = state.split(' ').flat_map(|word| {
+        let mut rest = word.chars();
+        rest.next().into_iter().flat_map(char::to_uppercase).chain(rest)
     });
-    Ok(hits.collect())
+    letters.next().into_iter().flat_map(char::to_lowercase).chain(letters).collect()
+}
+
+/// The page on which something stands; empty for what has none.
+fn href(s: &Signed, kind: &str, hit: &gate::search::Hit) -> String {
+    let (id, about, operator) = (&hit.id, &hit.about, s.p().operator());
+    let of_service = |page: &str| match about.starts_with("svc_") {
+        true => format!("/services/{about}{page}"),
+        false => String::new(),
+    };
+    match kind {
+        "productOrder" => format!("/orders/{id}"),
+        "service" => format!("/services/{id}"),
+        "customerBill" => format!("/bills/{id}"),
+        "productOffering" if operator => format!("/operator/offerings/{id}"),
+        "productOffering" => format!("/catalog/{id}"),
+        "tenant" if operator => format!("/operator/customers/{id}"),
+        "account" if hit.tenant == s.cx.tenant() => "/members".into(),
+        "account" if operator => format!("/operator/customers/{}", hit.tenant),
+        "host" => format!("/operator/hosts/{id}"),
+        "hostTask" => format!("/operator/hosts/{about}"),
+        "intent" | "claim" => of_service(""),
+        "site" | "pool" | "subnet" => "/operator/sites".into(),
+        "image" => "/operator/images".into(),
+        "alarm" => "/alarms".into(),
+        "approval" => format!("/approvals/{id}"),
+        "announcement" => format!("/announcements/{id}"),
+        "recoveryPoint" => of_service("/backups"),
+        "restore" => of_service(&format!("/restores/{id}")),
+        "dataSet" => of_service("/data-sets"),
+        "dataRestore" => of_service(&format!("/data-restores/{id}")),
+        "backupPlace" => format!("/operator/backups/places/{id}"),
+        "backupPolicy" => format!("/operator/backups/policies/{id}"),
+        "backupRepository" if operator => format!("/operator/backups/places/{about}"),
+        "controlPlanePoint" => "/operator/platform".into(),
+        "drillPlan" => format!("/drills/plans/{id}"),
+        "drill" => format!("/drills/{id}"),
+        "correctiveAction" => format!("/drills/plans/{about}"),
+        "inventory" => format!("/inventory/{id}"),
+        "runbook" => format!("/plan/runbooks/{id}"),
+        "exercise" => format!("/plan/exercises/{id}"),
+        "finding" if about.starts_with("exer_") => format!("/plan/exercises/{about}"),
+        "finding" | "planReview" => "/plan/reviews".into(),
+        "contact" => "/plan/team".into(),
+        "flow" if operator => format!("/operator/flows/{id}"),
+        "job" => "/operator/jobs".into(),
+        "hub" => format!("/webhooks/{id}"),
+        "auditEntry" if operator => format!("/operator/audit?reports=1&object={}", crate::http::encode(about)),
+        "auditEntry" => "/activity".into(),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_said_in_the_words_that_badges_know() {
+        for (state, word) in [
+            ("Launched", "launched"),
+            ("In study", "inStudy"),
+            ("inProgress", "inProgress"),
+            ("refused:x.y", "refused"),
+            ("", ""),
+        ] {
+            assert_eq!(state_word(state), word);
+        }
+    }
 }

@@ -15,6 +15,7 @@ use base::time::Timestamp;
 use base::{Error, Result, limits};
 use db::{Conn, args};
 use drivers::wire::{IntentId, Mac};
+use gate::search::{Asked, Hit};
 use gate::{Action, Effect, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -213,6 +214,30 @@ pub fn of(conn: &mut Conn<'_>, machine: &IntentId) -> Result<Vec<Claim>> {
 /// Lets go of all that a machine holds. Not public: only its observed absence frees it.
 pub(crate) fn release(conn: &mut Conn<'_>, machine: &str) -> Result<u64> {
     conn.execute("DELETE FROM claims WHERE machine = $1", args![machine])
+}
+
+/// Claims of what begins so: an address, a port, a station address. Of the ports, which every host has,
+/// the first that are met.
+pub(crate) fn find(tx: &mut Tx<'_>, asked: &Asked<'_>) -> Result<Vec<Hit>> {
+    let text = asked.id.as_str();
+    // Nothing else is claimed than numbers with points or colons between them.
+    if !text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'.' || b == b':') {
+        return Ok(Vec::new());
+    }
+    let sql =
+        "SELECT c.value, c.tenant, c.kind, c.machine, i.service FROM claims c LEFT JOIN intents i ON i.id = c.machine
+         WHERE c.value >= $1 AND c.value < $2 ORDER BY c.value, c.kind, c.scope LIMIT $3";
+    tx.query(sql, args![text, format!("{text}~"), asked.limit], |row| {
+        let (machine, service): (String, Option<String>) = (row.get(3)?, row.get(4)?);
+        Ok(Hit {
+            id: row.get(0)?,
+            tenant: row.get(1)?,
+            category: row.get(2)?,
+            state: String::new(),
+            about: service.unwrap_or_else(|| machine.clone()),
+            name: machine,
+        })
+    })
 }
 
 const SELECT: &str = "SELECT kind, scope, value, machine, slot, tenant, at FROM claims";

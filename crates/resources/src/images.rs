@@ -141,6 +141,7 @@ pub static REGISTER: Action<NewImage, Image> = Action {
             args![id, tenant, input.name, input.sha256.as_str(), input.bytes, format, input.url, now],
         )
         .map_err(taken("image", &input.name))?;
+        db::words::begin(tx, "image", tenant, &id.to_string(), &[&input.name])?;
         tx.query_one(&format!("{SELECT} WHERE id = $1"), args![id], read)
     },
 };

@@ -44,7 +44,7 @@ static LIFECYCLE: StateMachine = StateMachine {
 };
 
 const CATALOG_KEYS: &[Key] =
-    &[Key::text("name"), Key::text("lifecycleStatus"), Key::text("version"), Key::time("lastUpdate")];
+    &[Key::text("name").found(), Key::text("lifecycleStatus"), Key::text("version"), Key::time("lastUpdate")];
 
 macro_rules! catalog_kind {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $prefix:literal, $shape:expr, $keys:expr) => {
@@ -72,12 +72,12 @@ catalog_kind!(
 catalog_kind!(
     /// TMF634: a group within a catalog.
     RESOURCE_CATEGORY, "resourceCategory", "rcgy", shapes::RESOURCE_CATEGORY,
-    &[Key::text("name"), Key::text("lifecycleStatus"), Key::text("parentId"), Key::flag("isRoot"), Key::time("lastUpdate")]
+    &[Key::text("name").found(), Key::text("lifecycleStatus"), Key::text("parentId"), Key::flag("isRoot"), Key::time("lastUpdate")]
 );
 catalog_kind!(
     /// TMF634: what a kind of resource is.
     RESOURCE_SPECIFICATION, "resourceSpecification", "rspc", shapes::RESOURCE_SPECIFICATION,
-    &[Key::text("name"), Key::text("category"), Key::text("lifecycleStatus"), Key::text("version"), Key::time("lastUpdate")]
+    &[Key::text("name").found(), Key::text("category"), Key::text("lifecycleStatus"), Key::text("version"), Key::time("lastUpdate")]
 );
 
 const STATUSES: &[&str] = &["standby", "alarm", "available", "reserved", "unknown", "suspended"];

@@ -61,7 +61,9 @@ pub use fact::Fact;
 pub use inventory::KINDS;
 pub use work::register;
 
+use base::id::HostId;
 use gate::AnyAction;
+use gate::search::{Findable, Reach};
 
 base::ids! {
     /// A place with hosts.
@@ -76,6 +78,36 @@ base::ids! {
     pub struct InvitationId = "inv";
 }
 db::id_columns!(SiteId, PoolId, SubnetId, ImageId, InvitationId);
+
+/// What of this room is found; see [`gate::search`]. It is the operator's, and found in the operator's tenant.
+pub static FINDABLE: &[Findable] = &[
+    Findable::table(["site", SiteId::PREFIX], "site.list", "sites t", "t.name").by_words().reach(Reach::Acting),
+    Findable::table(["pool", PoolId::PREFIX], "pool.list", "pools t", "t.name")
+        .by_words()
+        .about("t.site")
+        .reach(Reach::Acting),
+    Findable::table(["subnet", SubnetId::PREFIX], "subnet.list", "subnets t", "t.name")
+        .by_words()
+        .about("t.pool")
+        .reach(Reach::Acting),
+    Findable::table(["host", HostId::PREFIX], "host.list", "hosts t", "t.name")
+        .by_words()
+        .state("t.state")
+        .about("t.pool")
+        .reach(Reach::Acting),
+    Findable::table(["image", ImageId::PREFIX], "image.list", "images t", "t.name").by_words().reach(Reach::Acting),
+    Findable::table(["intent", "vm"], "intent.list", "intents t JOIN hosts h ON h.id = t.host", "h.name")
+        .owned_by("h.tenant")
+        .state("CASE WHEN t.freed_at IS NULL THEN t.standing ELSE 'freed' END")
+        .found_by("t.service")
+        .reach(Reach::Acting),
+    Findable::table(["hostTask", "htsk"], "host.list", "host_tasks t JOIN hosts h ON h.id = t.host", "h.name")
+        .owned_by("h.tenant")
+        .state("t.state")
+        .about("t.host")
+        .reach(Reach::Acting),
+    Findable::own("claim", "claim.list", claims::find),
+];
 
 /// Every action of this room.
 pub static ACTIONS: &[&dyn AnyAction] = &[

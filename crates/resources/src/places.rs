@@ -183,6 +183,7 @@ pub static CREATE_SITE: Action<NewSite, Site> = Action {
             args![id, tenant, input.name, input.place, now],
         )
         .map_err(taken("site", &input.name))?;
+        db::words::begin(tx, "site", tenant, &id.to_string(), &[&input.name, &input.place])?;
         Ok(Site { id, name: input.name.clone(), place: input.place.clone(), created_at: now })
     },
 };
@@ -298,6 +299,7 @@ pub static CREATE_POOL: Action<NewPool, Pool> = Action {
             args![id, tenant, input.site, input.name, factors, ports.0, ports.1, now],
         )
         .map_err(taken("pool", &input.name))?;
+        db::words::begin(tx, "pool", tenant, &id.to_string(), &[&input.name])?;
         pool(tx, id)
     },
 };
@@ -367,6 +369,7 @@ pub static UPDATE_POOL: Action<ChangePool, Pool> = Action {
             args![input.id, name, text],
         )
         .map_err(taken("pool", name))?;
+        db::words::keep(tx, "pool", tenant, &input.id.to_string(), &[name])?;
         if factors != found.factors {
             for host in hosts::of_pool(tx, input.id)? {
                 hosts::supply(tx, host)?;
@@ -468,6 +471,7 @@ pub static CREATE_SUBNET: Action<NewSubnet, Subnet> = Action {
             args![id, tenant, input.pool, input.name, input.cidr, input.gateway.map(|g| g.to_string()), input.bridge, first, last, now],
         )
         .map_err(taken("subnet", &input.name))?;
+        db::words::begin(tx, "subnet", tenant, &id.to_string(), &[&input.name, &input.cidr])?;
         let made = subnet(tx, id)?;
         claims::keep(tx, &made)?;
         Ok(made)

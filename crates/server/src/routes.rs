@@ -289,6 +289,8 @@ pub static ROUTES: &[Route] = &[
     Route::get("/hubs", &web::hub::LIST),
     Route::get("/hubs/{id}/deliveries", &web::hub::DELIVERIES),
     Route::act("/hubs/{id}/deliveries/{delivery}/retry", &web::hub::RETRY),
+    // Everything, by name or identifier.
+    Route::get("/search", &gate::search::FIND),
     // The audit log.
     Route::get("/audit/entries", &log::LIST),
     Route::get("/audit/entries/{index}", &log::GET),

@@ -19,6 +19,27 @@ fn every_action_is_spoken_of_by_a_policy() {
     server::app::open_gate(&Location::Directory(scratch.path().to_owned()), Clock::System).unwrap();
 }
 
+/// A search costs what it shows: no statement behind it reads a table from end to end.
+#[test]
+fn a_search_reads_no_table_from_end_to_end() {
+    let scratch = Scratch::new();
+    let gate = server::app::open_gate(&Location::Directory(scratch.path().to_owned()), Clock::System).unwrap();
+    let catalogue = server::app::catalogue();
+    let statements: Vec<String> = catalogue.findables().flat_map(|one| one.statements()).collect();
+    assert!(statements.len() > 80, "{}", statements.len());
+    for sql in statements {
+        let (asked, parameters) = (format!("EXPLAIN QUERY PLAN {sql}"), sql.matches('$').count());
+        let plan: Vec<String> = gate
+            .db()
+            .read(move |conn| {
+                let args = vec![db::Value::Text("1".into()); parameters];
+                conn.query(&asked, &args, |row| row.get(3))
+            })
+            .unwrap();
+        assert!(plan.iter().all(|step| !step.starts_with("SCAN ")), "{sql}\n{plan:#?}");
+    }
+}
+
 fn reference(page: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(page)
 }

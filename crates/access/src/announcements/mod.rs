@@ -8,7 +8,7 @@
 //! Not here: mails themselves (`mail`), the banner (`portal`).
 
 pub mod actions;
-mod store;
+pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,9 @@ use base::id::{AccountId, TenantId};
 use base::time::Timestamp;
 use base::{Error, Result, limits};
 use db::{Conn, Row, args};
+use gate::search::Hit;
 
+use super::actions::KIND;
 use super::{Announcement, AnnouncementId, Audience, Receipt, Received, TenantReceipt};
 use crate::tenants;
 
@@ -42,8 +44,32 @@ pub(super) fn insert(conn: &mut Conn<'_>, made: &Announcement) -> Result<()> {
     conn.execute(
         "INSERT INTO announcements (id, tenant, audience, title, text, made_by, made_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         args![made.id, made.tenant, made.audience, made.title, made.text, made.made_by, made.made_at],
-    )
-    .map(drop)
+    )?;
+    db::words::begin(conn, KIND, made.tenant, &made.id.to_string(), &[&made.title])
+}
+
+/// The one of that identifier as a search shows it: to those of the tenant `own`, and to `told` where
+/// it was addressed to them and is still said.
+pub(crate) fn shown(
+    conn: &mut Conn<'_>,
+    id: &str,
+    own: Option<TenantId>,
+    told: Option<AccountId>,
+) -> Result<Option<Hit>> {
+    let sql = "SELECT n.id, n.tenant, n.title, CASE WHEN n.ended_at IS NULL THEN 'active' ELSE 'ended' END
+         FROM announcements n WHERE n.id = $1 AND (n.tenant = $2 OR (n.ended_at IS NULL AND EXISTS
+             (SELECT 1 FROM announcement_readers r WHERE r.announcement = n.id AND r.account = $3)))";
+    let (own, told) = (own.map(|id| id.to_string()), told.map(|id| id.to_string()));
+    conn.query_opt(sql, args![id, own.unwrap_or_default(), told.unwrap_or_default()], |row| {
+        Ok(Hit {
+            id: row.get(0)?,
+            tenant: row.get(1)?,
+            name: row.get(2)?,
+            state: row.get(3)?,
+            about: String::new(),
+            category: String::new(),
+        })
+    })
 }
 
 /// Who is told: everybody who may work and has a role in the tenant or below it; of the operator,

@@ -247,6 +247,13 @@ fn may_see(tx: &Tx<'_>, approval: &Approval) -> bool {
     cx.account() == Some(approval.requester) || (near && entitled)
 }
 
+/// The one of that identifier, if the actor may know of it.
+pub(crate) fn found(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Option<Approval>> {
+    let now = tx.now;
+    let found = store::load(tx, id, now)?;
+    Ok(may_see(tx, &found).then_some(found))
+}
+
 /// Somebody who could decide in a tenant.
 struct Decider {
     /// Their accounts.

@@ -22,7 +22,7 @@ pub static BILLING_ACCOUNT: Kind = Kind {
     path: "/tmf-api/accountManagement/v4/billingAccount",
     class: Class::Confidential,
     shape: &shapes::BILLING_ACCOUNT,
-    keys: &[Key::text("name"), Key::text("state"), Key::text("accountType"), Key::text("relatedParty.id")],
+    keys: &[Key::text("name").found(), Key::text("state"), Key::text("accountType"), Key::text("relatedParty.id")],
     states: Some(&StateMachine {
         attribute: "state",
         initial: "Active",

@@ -63,7 +63,7 @@ pub static USAGE_SPECIFICATION: Kind = Kind {
     path: "/tmf-api/usageManagement/v4/usageSpecification",
     class: Class::Public,
     shape: &shapes::USAGE_SPECIFICATION,
-    keys: &[Key::text("name"), Key::text("lifecycleStatus"), Key::text("version")],
+    keys: &[Key::text("name").found(), Key::text("lifecycleStatus"), Key::text("version")],
     states: None,
     verbs: Verb::ALL,
     before_create: free::create,

@@ -109,7 +109,7 @@ const RULES: Rules = Rules { create: rules::create, update: rules::update, delet
 pub static CATALOG: Kind = kind(
     ["catalog", "cat", "/tmf-api/productCatalogManagement/v4/catalog"],
     &shapes::CATALOG,
-    &[Key::text("name"), Key::text("lifecycleStatus"), Key::time("lastUpdate")],
+    &[Key::text("name").found(), Key::text("lifecycleStatus"), Key::time("lastUpdate")],
     RULES,
 );
 
@@ -117,7 +117,7 @@ pub static CATALOG: Kind = kind(
 pub static CATEGORY: Kind = kind(
     ["category", "ctg", "/tmf-api/productCatalogManagement/v4/category"],
     &shapes::CATEGORY,
-    &[Key::text("name"), Key::text("lifecycleStatus"), Key::text("parentId"), Key::flag("isRoot")],
+    &[Key::text("name").found(), Key::text("lifecycleStatus"), Key::text("parentId"), Key::flag("isRoot")],
     RULES,
 );
 
@@ -126,7 +126,7 @@ pub static PRODUCT_SPECIFICATION: Kind = kind(
     ["productSpecification", "psp", "/tmf-api/productCatalogManagement/v4/productSpecification"],
     &shapes::PRODUCT_SPECIFICATION,
     &[
-        Key::text("name"),
+        Key::text("name").found(),
         Key::text("lifecycleStatus"),
         Key::text("productNumber"),
         Key::text("serviceSpecification.id"),
@@ -141,6 +141,8 @@ pub static PRODUCT_OFFERING: Kind = kind(
     &shapes::PRODUCT_OFFERING,
     &[
         Key::text("name").found(),
+        Key::text("translation.zh-TW.name").found(),
+        Key::text("translation.en.name").found(),
         Key::text("lifecycleStatus"),
         Key::text("category.id"),
         Key::text("productSpecification.id"),
@@ -155,7 +157,7 @@ pub static PRODUCT_OFFERING_PRICE: Kind = kind(
     ["productOfferingPrice", "pop", "/tmf-api/productCatalogManagement/v4/productOfferingPrice"],
     &shapes::PRODUCT_OFFERING_PRICE,
     &[
-        Key::text("name"),
+        Key::text("name").found(),
         Key::text("lifecycleStatus"),
         Key::text("priceType"),
         Key::number("price.value"),

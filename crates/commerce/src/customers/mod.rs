@@ -23,7 +23,7 @@ pub static CUSTOMER: Kind = Kind {
     path: "/tmf-api/customerManagement/v4/customer",
     class: Class::Internal,
     shape: &shapes::CUSTOMER,
-    keys: &[Key::text("name"), Key::text("status"), Key::text("engagedParty.id")],
+    keys: &[Key::text("name").found(), Key::text("status"), Key::text("engagedParty.id")],
     states: None,
     verbs: Verb::ALL,
     before_create: free::create,

@@ -48,7 +48,7 @@ pub static INDIVIDUAL: Kind = Kind {
     path: "/tmf-api/party/v4/individual",
     class: Class::Personal,
     shape: &shapes::INDIVIDUAL,
-    keys: &[Key::text("familyName"), Key::text("givenName"), Key::text("status")],
+    keys: &[Key::text("familyName").found(), Key::text("givenName").found(), Key::text("status")],
     states: Some(&StateMachine {
         attribute: "status",
         initial: "initialized",

@@ -317,6 +317,7 @@ pub static CREATE: Action<NewPlace, BackupPlace> = Action {
             args![id, tenant, input.name, location, site, host, immutability.word(), now],
         )
         .map_err(taken("backupPlace.name_taken", &input.name))?;
+        db::words::begin(tx, "backupPlace", tenant, &id.to_string(), &[&input.name])?;
         load(tx, id)
     },
 };
@@ -411,6 +412,7 @@ pub static UPDATE: Action<ChangePlace, BackupPlace> = Action {
             args![input.id, called, site, host, immutability.word()],
         )
         .map_err(taken("backupPlace.name_taken", called))?;
+        db::words::keep(tx, "backupPlace", found.tenant, &input.id.to_string(), &[called])?;
         load(tx, input.id)
     },
 };

@@ -241,6 +241,7 @@ pub static CREATE: Action<NewPolicy, BackupPolicy> = Action {
             args![id, tenant, input.name, now],
         )
         .map_err(taken("backupPolicy.name_taken", &input.name))?;
+        db::words::begin(tx, "backupPolicy", tenant, &id.to_string(), &[&input.name])?;
         write(tx, id, 1, &terms)?;
         load(tx, id)
     },
@@ -348,6 +349,7 @@ pub static UPDATE: Action<ChangePolicy, BackupPolicy> = Action {
             args![input.id, called, found.revision + 1],
         )
         .map_err(taken("backupPolicy.name_taken", called))?;
+        db::words::keep(tx, "backupPolicy", found.tenant, &input.id.to_string(), &[called])?;
         write(tx, input.id, found.revision + 1, &terms)?;
         if terms.schedule != found.terms.schedule {
             store::reschedule(tx, input.id, &terms.schedule)?;

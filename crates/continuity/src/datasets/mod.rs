@@ -288,7 +288,7 @@ pub static UPDATE: Action<ChangeDataSet, DataSet> = Action {
         let called = input.name.as_ref().unwrap_or(&found.name);
         name(called)?;
         let password = sealed(tx, input.id, source, input.password.as_ref())?.or_else(|| found.password.clone());
-        store::update(tx, input.id, called, host, source, password.as_deref())?;
+        store::update(tx, (input.id, found.tenant), called, host, source, password.as_deref())?;
         load(tx, input.id)
     },
 };

@@ -7,7 +7,7 @@ use drivers::wire::{DataSource, Problem};
 use gate::Tx;
 
 use super::restores::{DataRestore, State, kept_until};
-use super::{DataSet, NewDataSet};
+use super::{DataSet, KIND, NewDataSet};
 use crate::backups::places::taken;
 use crate::backups::text;
 use crate::{DataRestoreId, DataSetId};
@@ -64,13 +64,13 @@ pub(super) fn insert(
          VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8)",
         args![id, tenant, new.id, new.host, new.name, source, password, now],
     )
-    .map(drop)
-    .map_err(taken("dataSet.name_taken", &new.name))
+    .map_err(taken("dataSet.name_taken", &new.name))?;
+    db::words::begin(tx, KIND, tenant, &id.to_string(), &[&new.name])
 }
 
 pub(super) fn update(
     tx: &mut Tx<'_>,
-    id: DataSetId,
+    (id, tenant): (DataSetId, TenantId),
     name: &str,
     host: HostId,
     source: &DataSource,
@@ -79,7 +79,8 @@ pub(super) fn update(
     let source = text(source)?;
     let sql =
         "UPDATE data_sets SET name = $2, host = $3, source = $4, password = $5, revision = revision + 1 WHERE id = $1";
-    tx.execute(sql, args![id, name, host, source, password]).map(drop).map_err(taken("dataSet.name_taken", name))
+    tx.execute(sql, args![id, name, host, source, password]).map_err(taken("dataSet.name_taken", name))?;
+    db::words::keep(tx, KIND, tenant, &id.to_string(), &[name])
 }
 
 /// Its password is not needed any more.

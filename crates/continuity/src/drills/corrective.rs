@@ -112,7 +112,10 @@ pub(crate) fn found(tx: &mut Tx<'_>, run: &DrillRun, miss: &Miss) -> Result<()> 
         args![run.plan, service, miss.code],
         |row| row.get::<CorrectiveActionId>(0),
     )?;
-    if again > 0 || known.is_some() {
+    if let Some(known) = known {
+        if again > 0 {
+            db::words::keep(tx, KIND, run.tenant, &known.to_string(), &[&miss.message])?;
+        }
         return Ok(());
     }
     let (id, now) = (CorrectiveActionId::fresh(tx.ids(), tx.now), tx.now);
@@ -133,6 +136,7 @@ pub(crate) fn found(tx: &mut Tx<'_>, run: &DrillRun, miss: &Miss) -> Result<()> 
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, $9, 1, $10)",
         args![id, run.tenant, run.plan, service, miss.code, miss.message, owner, due, run.id, now],
     )?;
+    db::words::begin(tx, KIND, run.tenant, &id.to_string(), &[&miss.message])?;
     tx.fact(Fact::CorrectiveActionOpened { action: id.to_string() }, run.tenant)
 }
 

@@ -343,6 +343,7 @@ pub static CREATE: Action<NewPlan, DrillPlan> = Action {
              VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $7)",
             args![id, tenant, input.name.trim(), body, due, by, now],
         )?;
+        db::words::begin(tx, KIND, tenant, &id.to_string(), &[input.name.trim()])?;
         load(tx, id)
     },
 };
@@ -477,6 +478,7 @@ pub static UPDATE: Action<ChangePlan, DrillPlan> = Action {
             "UPDATE drill_plans SET name = $2, revision = revision + 1, body = $3, next_due = $4, changed_by = $5, changed_at = $6 WHERE id = $1",
             args![input.id, name.trim(), body, due, by, now],
         )?;
+        db::words::keep(tx, KIND, found.tenant, &input.id.to_string(), &[name.trim()])?;
         load(tx, input.id)
     },
 };

@@ -22,7 +22,7 @@ pub mod actions;
 pub mod csv;
 pub mod import;
 pub(crate) mod rules;
-mod store;
+pub(crate) mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 mod types;

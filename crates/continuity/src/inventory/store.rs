@@ -5,12 +5,14 @@ use base::id::TenantId;
 use base::{Error, Result, limits};
 use db::{Conn, Row, args};
 use gate::Tx;
+use gate::search::{Asked, Hit};
 use provisioning::services::CUSTOMER_FACING;
 use resources::placement::Demand;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::types::{Entry, HostSeen, Kind, Known, Machine, Needs, PlaceSeen, Said, Served, Stated};
+use crate::InventoryId;
 use crate::backups::places::Location;
 
 fn damaged(what: &'static str) -> Error {
@@ -133,6 +135,9 @@ fn places(conn: &mut Conn<'_>, whose: Option<TenantId>) -> Result<Vec<PlaceSeen>
 
 // What people said.
 
+/// What entries are called among the words that things are found by.
+const WORDS: &str = "inventory";
+
 const SELECT: &str = "SELECT id, own_key, known, kind, name, within, repair_seconds, start_seconds, importance, likelihood, owner, note, revision FROM inventory_nodes";
 
 fn read(row: &Row<'_>) -> Result<Entry> {
@@ -203,8 +208,45 @@ pub(super) fn put(tx: &mut Tx<'_>, tenant: TenantId, entry: &Entry) -> Result<()
             by,
             now
         ],
-    )
-    .map(drop)
+    )?;
+    keep_words(tx, tenant, entry)
+}
+
+/// Ids of one inventory can be those of another.
+fn word_id(tenant: TenantId, id: &str) -> String {
+    format!("{tenant}/{id}")
+}
+
+/// What the platform knows by itself is found as what it is.
+fn keep_words(tx: &mut Tx<'_>, tenant: TenantId, entry: &Entry) -> Result<()> {
+    let texts = [entry.name.as_str(), entry.key.as_str()];
+    let texts = if entry.known { &[][..] } else { &texts[..] };
+    db::words::keep(tx, WORDS, tenant, &word_id(tenant, &entry.id), texts)
+}
+
+/// What people added, by the words of its name, by its key or by its id; in the acting tenant.
+pub(crate) fn find(tx: &mut Tx<'_>, asked: &Asked<'_>) -> Result<Vec<Hit>> {
+    let tenant = tx.cx().tenant();
+    let mut ids = Vec::new();
+    if let Some(begin) = asked.begins(InventoryId::PREFIX) {
+        let sql = "SELECT id FROM inventory_nodes WHERE tenant = $1 AND id >= $2 AND id < $3 ORDER BY id LIMIT $4";
+        ids.extend(tx.query(sql, args![tenant, begin, format!("{begin}~"), asked.limit], |row| row.get(0))?);
+    }
+    let worded = db::words::find(tx, WORDS, Some(&[tenant]), asked.text, asked.limit)?;
+    ids.extend(worded.iter().filter_map(|id| Some(id.split_once('/')?.1.to_owned())));
+    let mut hits = Vec::new();
+    for id in ids {
+        let one = tx.query_opt(&format!("{SELECT} WHERE tenant = $1 AND id = $2"), args![tenant, id], read)?;
+        hits.extend(one.map(|one| Hit {
+            id: one.id,
+            name: one.name,
+            tenant,
+            state: String::new(),
+            about: one.within.unwrap_or_default(),
+            category: one.kind.word().to_owned(),
+        }));
+    }
+    Ok(hits)
 }
 
 /// Writes all that a thing needs, as people say.
@@ -238,7 +280,8 @@ pub(super) fn rename(tx: &mut Tx<'_>, tenant: TenantId, old: &str, new: &str) ->
     ] {
         tx.execute(sql, args![tenant, old, new])?;
     }
-    Ok(())
+    // What the platform knows is renamed, and has no words of its own.
+    db::words::forget(tx, &word_id(tenant, old))
 }
 
 /// Takes away what is said of a thing, and what it needs.
@@ -249,5 +292,5 @@ pub(super) fn remove(tx: &mut Tx<'_>, tenant: TenantId, id: &str) -> Result<()> 
     ] {
         tx.execute(sql, args![tenant, id])?;
     }
-    Ok(())
+    db::words::forget(tx, &word_id(tenant, id))
 }

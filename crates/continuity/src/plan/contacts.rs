@@ -204,6 +204,7 @@ pub(crate) fn add(tx: &mut Tx<'_>, tenant: TenantId, input: &Person) -> Result<C
         "INSERT INTO plan_contacts (id, tenant, name, duty, phone, email, deputy, called_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         args![id, tenant, person.name, person.duty, person.phone, person.email, person.deputy, person.called_by],
     )?;
+    db::words::begin(tx, KIND, tenant, &id.to_string(), &[&person.name, &person.duty])?;
     Ok(id)
 }
 
@@ -251,6 +252,7 @@ pub static UPDATE: Action<ChangePerson, Contact> = Action {
             "UPDATE plan_contacts SET name = $2, duty = $3, phone = $4, email = $5, deputy = $6, called_by = $7 WHERE id = $1",
             args![input.id, person.name, person.duty, person.phone, person.email, person.deputy, person.called_by],
         )?;
+        db::words::keep(tx, KIND, tenant, &input.id.to_string(), &[&person.name, &person.duty])?;
         granted(tx, "contact.update", input.id)
     },
 };
@@ -277,6 +279,7 @@ pub static REMOVE: Action<ContactRef, Team> = Action {
             args![gone.id, gone.tenant],
         )?;
         tx.execute("DELETE FROM plan_contacts WHERE id = $1", args![gone.id])?;
+        db::words::forget(tx, &gone.id.to_string())?;
         team(tx, gone.tenant)
     },
 };

@@ -131,6 +131,7 @@ pub(crate) fn note(
         "INSERT INTO plan_findings (id, tenant, source_kind, source_id, text, owner, due_at, note, opened_at) VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8)",
         args![id, tenant, source.word(), of, text, owner, input.due_at, now],
     )?;
+    db::words::begin(tx, KIND, tenant, &id.to_string(), &[&text])?;
     Ok(id)
 }
 

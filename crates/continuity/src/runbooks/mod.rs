@@ -231,6 +231,7 @@ pub(crate) fn make(tx: &mut Tx<'_>, action: &str, tenant: TenantId, input: &Cont
         "INSERT INTO runbooks (id, tenant, title, service, version) VALUES ($1, $2, $3, $4, 1)",
         args![id, tenant, contents.title, contents.service],
     )?;
+    db::words::begin(tx, KIND, tenant, &id.to_string(), &[&contents.title])?;
     keep(tx, id, 1, &contents, "")?;
     Ok(id)
 }
@@ -348,6 +349,7 @@ pub static UPDATE: Action<ChangeRunbook, Runbook> = Action {
             "UPDATE runbooks SET title = $2, service = $3, version = $4 WHERE id = $1",
             args![input.id, contents.title, contents.service, version],
         )?;
+        db::words::keep(tx, KIND, found.tenant, &input.id.to_string(), &[&contents.title])?;
         granted(tx, "runbook.update", input.id, None)
     },
 };

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::leaf::Private;
 use super::tree::{consistency_path, inclusion_path};
 use super::{sequencer, store};
+use crate::search::{Asked, Findable, Hit};
 use crate::{Action, AnyAction, Effect, Tx};
 
 /// What to list, newest first.
@@ -363,6 +364,34 @@ pub static ERASE: Action<EraseActor, Erased> = Action {
         Ok(Erased { entries: sequencer::erase(tx, &input.actor)? })
     },
 };
+
+/// Entries that are found: by their number, or by the identifier of what they are about.
+pub static FINDABLE: &[Findable] = &[Findable::own("auditEntry", "audit.list", find)];
+
+fn find(tx: &mut Tx<'_>, asked: &Asked<'_>) -> Result<Vec<Hit>> {
+    let scope = tx.cx().scope().clone();
+    let mut where_ = Conditions { sql: "e.leaf_index IS NOT NULL".to_owned(), values: vec![] };
+    match (asked.text.parse::<i64>(), asked.whole()) {
+        (Ok(number), _) => where_.and("e.leaf_index =", Value::Int(number)),
+        (_, Some(id)) => where_.and("e.object_id =", Value::Text(id.to_owned().into())),
+        _ => return Ok(Vec::new()),
+    }
+    where_.scope(&scope);
+    let (columns, from, conditions, most) = (store::COLUMNS, store::FROM, where_.sql, asked.limit);
+    let sql = format!("SELECT {columns} FROM {from} WHERE {conditions} ORDER BY e.leaf_index DESC LIMIT {most}");
+    let found = tx.query(&sql, &where_.values, |row| read(row, &scope).map(|(entry, _)| entry))?;
+    let hit = |entry: AuditEntry| {
+        Ok(Hit {
+            id: entry.index.to_string(),
+            name: entry.action,
+            tenant: entry.object_tenant.parse()?,
+            state: entry.outcome,
+            about: entry.object_id,
+            category: String::new(),
+        })
+    };
+    found.into_iter().map(hit).collect()
+}
 
 /// Everything that can be asked of the log.
 pub static ACTIONS: &[&dyn AnyAction] = &[&LIST, &GET, &CHECKPOINT, &PROOF, &CONSISTENCY, &ERASE];

@@ -230,7 +230,7 @@ pub(super) fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) 
             query: "官網".into(),
             groups: vec![
                 (
-                    p.t.frame.orders,
+                    p.t.search.order,
                     Icon::Orders,
                     vec![Hit {
                         href: "/orders/1".into(),
@@ -239,9 +239,10 @@ pub(super) fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) 
                         note: "明水設計有限公司".into(),
                         state: "completed".into(),
                     }],
+                    false,
                 ),
                 (
-                    p.t.ordering.service,
+                    p.t.search.service,
                     Icon::Services,
                     vec![Hit {
                         href: "/services/1".into(),
@@ -250,6 +251,7 @@ pub(super) fn operator_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) 
                         note: "明水設計有限公司".into(),
                         state: "active".into(),
                     }],
+                    false,
                 ),
             ],
         },

@@ -604,6 +604,8 @@ const CODES: &[(&str, &str)] = &[
     ("schedule.jitter", "分散的時間最多是兩次備份間隔的一半。"),
     ("schedule.range", "排程超出了日曆的範圍。"),
     ("schedule.time_zone", "沒有這個時區，請使用 Asia/Taipei 或 UTC 這樣的名稱。"),
+    ("search.kind_unknown", "沒有這一種資料可以搜尋。"),
+    ("search.too_long", "搜尋的文字太長。"),
     ("secret.damaged", "封存的機密打不開：資料被更改或損壞，請還原。"),
     ("secret.key_wrong", "這項機密是用另一把主金鑰封存的。"),
     ("service.absent", "沒有這個服務，或它已經結束。"),

@@ -24,6 +24,7 @@ mod ordering;
 mod plan;
 mod platform;
 mod rules;
+mod search;
 mod steps;
 mod webhooks;
 
@@ -46,6 +47,7 @@ pub(crate) use ordering::Ordering;
 pub(crate) use plan::Plan;
 pub(crate) use platform::Platform;
 pub(crate) use rules::Rules;
+pub(crate) use search::Search;
 pub(crate) use steps::Steps;
 pub(crate) use webhooks::Webhooks;
 
@@ -99,6 +101,7 @@ pub(crate) struct Messages {
     pub approvals: Approvals,
     pub platform: Platform,
     pub rules: Rules,
+    pub search: Search,
 }
 
 static ZH: Messages = Messages {
@@ -123,6 +126,7 @@ static ZH: Messages = Messages {
     approvals: Approvals::ZH,
     platform: Platform::ZH,
     rules: Rules::ZH,
+    search: Search::ZH,
 };
 static EN: Messages = Messages {
     frame: Frame::EN,
@@ -146,6 +150,7 @@ static EN: Messages = Messages {
     approvals: Approvals::EN,
     platform: Platform::EN,
     rules: Rules::EN,
+    search: Search::EN,
 };
 
 impl Lang {
@@ -251,6 +256,7 @@ mod tests {
             Approvals::ALL,
             Platform::ALL,
             Rules::ALL,
+            Search::ALL,
         ]
         .concat()
     }

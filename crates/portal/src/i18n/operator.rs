@@ -189,11 +189,5 @@ super::messages! {
         clear: "清除", "Clear";
         tenant: "租戶", "Tenant";
         audit_empty: "沒有符合的紀錄", "No entries match";
-
-        search_title: "搜尋", "Search";
-        search_lead: "輸入名稱、編號、識別碼或電子郵件的開頭。", "Type how a name, a number, an identifier or a mail address begins.";
-        search_none: "找不到「{}」", "Nothing found for “{}”";
-        search_none_body: "試試完整的識別碼，或名稱的開頭幾個字。", "Try a whole identifier, or the first letters of a name.";
-        search_found: "找到 {} 筆", "{} found";
     }
 }

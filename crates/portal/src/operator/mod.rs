@@ -329,5 +329,6 @@ pub(crate) struct Hit {
 pub(crate) struct Search<'a> {
     pub p: &'a Page,
     pub query: String,
-    pub groups: Vec<(&'static str, Icon, Vec<Hit>)>,
+    /// What a kind is called and drawn as, what was found of it, and whether there is more.
+    pub groups: Vec<(&'static str, Icon, Vec<Hit>, bool)>,
 }

@@ -7,6 +7,7 @@ mod factors;
 mod inventory;
 mod platform;
 mod rules;
+mod search;
 mod skipping;
 mod unanswered;
 mod uploads;
@@ -76,6 +77,13 @@ fn catalogue() -> Catalogue {
         .actions(continuity::start::ACTIONS)
         .actions(&web::hub::actions())
         .actions(gate::audit::actions::ACTIONS)
+        .actions(gate::search::ACTIONS)
+        .findable(access::FINDABLE)
+        .findable(resources::FINDABLE)
+        .findable(continuity::FINDABLE)
+        .findable(durable::FINDABLE)
+        .findable(web::hub::FINDABLE)
+        .findable(gate::audit::actions::FINDABLE)
         .kinds(commerce::KINDS)
         .kinds(resources::KINDS)
         .kinds(provisioning::KINDS)

@@ -38,7 +38,7 @@ const RULES: catalog::Rules = catalog::Rules { create, update, delete: catalog::
 pub static SERVICE_CATALOG: Kind = catalog::kind(
     ["serviceCatalog", "scat", "/tmf-api/serviceCatalogManagement/v4/serviceCatalog"],
     &shapes::SERVICE_CATALOG,
-    &[Key::text("name"), Key::text("lifecycleStatus"), Key::time("lastUpdate")],
+    &[Key::text("name").found(), Key::text("lifecycleStatus"), Key::time("lastUpdate")],
     RULES,
 );
 
@@ -46,7 +46,7 @@ pub static SERVICE_CATALOG: Kind = catalog::kind(
 pub static SERVICE_CATEGORY: Kind = catalog::kind(
     ["serviceCategory", "sctg", "/tmf-api/serviceCatalogManagement/v4/serviceCategory"],
     &shapes::SERVICE_CATEGORY,
-    &[Key::text("name"), Key::text("lifecycleStatus"), Key::text("parentId"), Key::flag("isRoot")],
+    &[Key::text("name").found(), Key::text("lifecycleStatus"), Key::text("parentId"), Key::flag("isRoot")],
     RULES,
 );
 
@@ -55,7 +55,7 @@ pub static SERVICE_SPECIFICATION: Kind = catalog::kind(
     ["serviceSpecification", "ssp", "/tmf-api/serviceCatalogManagement/v4/serviceSpecification"],
     &shapes::SERVICE_SPECIFICATION,
     &[
-        Key::text("name"),
+        Key::text("name").found(),
         Key::text("lifecycleStatus"),
         Key::text("serviceSpecRelationship.id"),
         Key::text("resourceSpecification.id"),

@@ -235,14 +235,24 @@ fn authorities(file: Option<&Path>) -> Result<RootCerts> {
 /// With the reason for asking a second person, where one was given: any text, percent-encoded.
 fn asking(request: ureq::RequestBuilder<ureq::typestate::WithBody>) -> ureq::RequestBuilder<ureq::typestate::WithBody> {
     let Some(reason) = ASK.get() else { return request };
-    let mut encoded = String::with_capacity(reason.len());
-    for byte in reason.bytes() {
+    request.header(web::second::HEADER, encoded(reason))
+}
+
+/// Any text, percent-encoded.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
         match byte {
             b if b.is_ascii_alphanumeric() => encoded.push(char::from(b)),
             b => encoded.push_str(&format!("%{b:02X}")),
         }
     }
-    request.header(web::second::HEADER, encoded)
+    encoded
+}
+
+/// What is asked for, as an address carries it behind its question mark. Values are any text.
+pub fn query(asked: &[(&str, &str)]) -> String {
+    asked.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect::<Vec<_>>().join("&")
 }
 
 /// Reads an answer; a refusal becomes the error that the server meant.

@@ -25,6 +25,7 @@ mod orders;
 mod plan;
 mod readiness;
 mod restore;
+mod search;
 mod services;
 mod show;
 
@@ -80,6 +81,14 @@ Examples:
   yunwei admin seed-catalog"
     )]
     Admin(admin::AdminCommand),
+    /// Find things of every kind that you may list: by name, by identifier, or by what they are about.
+    #[command(after_help = "\
+Examples:
+  yunwei search web                                    whatever has a word that begins so
+  yunwei search 192.0.2.7                              who holds an address
+  yunwei search svc_01m80h6wrtet7rkwawzsgh6gss         the service, its runs, copies, alarms and audit entries
+  yunwei search --kind host node --json | jq -r '.[].hits[].id'")]
+    Search(search::SearchArgs),
     /// The audit log.
     #[command(
         subcommand,
@@ -357,6 +366,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => crate::serve::run(*args),
         Command::Admin(command) => admin::run(command, json),
         Command::Audit(command) => return audit::run(command, json),
+        Command::Search(args) => search::run(&args, json),
         Command::Login(args) => login::run(args, json),
         Command::Catalog(command) => catalog::run(command, json),
         Command::Order(command) => orders::run(command, json),

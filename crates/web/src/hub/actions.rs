@@ -4,6 +4,7 @@ use base::id::TenantId;
 use base::time::Timestamp;
 use base::{Error, Result, limits};
 use db::Class;
+use gate::search::{Findable, Reach};
 use gate::{Action, AnyAction, Effect, Granted, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -135,6 +136,10 @@ pub static RETRY: Action<RetryInput, ()> = Action {
     effect: Effect::Change,
     run: retry,
 };
+
+/// What of this room is found; see [`gate::search`].
+pub static FINDABLE: &[Findable] =
+    &[Findable::table(["hub", "hub"], "hub.list", "hub_subscriptions t", "t.callback").by_words().reach(Reach::Acting)];
 
 /// All of them.
 pub fn actions() -> Vec<&'static dyn AnyAction> {

@@ -46,8 +46,8 @@ use gate::{Cx, Effect, Gate, Kind, RecordFact, Tx, Verb, audit};
 use serde_json::{Value as Json, json};
 
 pub use actions::{
-    DELIVERIES, DeliveriesInput, Delivery, LIST, ListInput, RETRY, RetryInput, SUBSCRIBE, SubscribeInput, Subscription,
-    SubscriptionInput, UNSUBSCRIBE, actions,
+    DELIVERIES, DeliveriesInput, Delivery, FINDABLE, LIST, ListInput, RETRY, RetryInput, SUBSCRIBE, SubscribeInput,
+    Subscription, SubscriptionInput, UNSUBSCRIBE, actions,
 };
 pub use sign::{fresh_secret, signature};
 use store::Waiting;

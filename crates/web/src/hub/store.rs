@@ -16,7 +16,7 @@ pub(super) fn subscribe(tx: &mut Tx<'_>, new: &Subscription, secret: &str) -> Re
         "INSERT INTO hub_subscriptions (id, tenant, api, callback, query, secret, actor, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         args![new.id, new.tenant, new.api, new.callback, new.query, secret, actor, new.created],
     )?;
-    Ok(())
+    db::words::begin(tx, "hub", new.tenant, &new.id, &[&new.callback])
 }
 
 const SUBSCRIPTION: &str = "id, tenant, api, callback, query, created_at, gone_at";
@@ -58,7 +58,7 @@ pub(super) fn count(tx: &mut Tx<'_>, tenant: TenantId, api: &str) -> Result<u32>
 pub(super) fn unsubscribe(tx: &mut Tx<'_>, id: &str) -> Result<()> {
     tx.execute("UPDATE hub_deliveries SET state = 'dead', failure = 'unsubscribed' WHERE subscription = $1 AND state = 'waiting'", args![id])?;
     tx.execute("DELETE FROM hub_subscriptions WHERE id = $1", args![id])?;
-    Ok(())
+    db::words::forget(tx, id)
 }
 
 /// Who listens at an API of a tenant: subscription and query.
