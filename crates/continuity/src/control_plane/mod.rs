@@ -24,6 +24,8 @@
 //! Only repository servers and buckets hold copies of the platform: a directory of a host is
 //! reached by that host alone, and on the bad day it has nobody to ask.
 
+#[cfg(test)]
+mod kills;
 pub mod kit;
 pub mod points;
 pub mod recover;
