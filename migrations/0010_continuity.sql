@@ -48,6 +48,11 @@ CREATE TABLE backup_repositories (
     revealed_at BIGINT,
     -- When its place last refused to remove data for a host.
     guarded_at  BIGINT,
+    -- When something was last found wrong with it: no look that was asked for before speaks for it.
+    doubted_at  BIGINT,
+    -- What must be read and found whole before anything in it is called whole again: nothing,
+    -- a part by its number, or everything (0).
+    doubted_part BIGINT CHECK (doubted_part >= 0),
     created_at  BIGINT NOT NULL,
     UNIQUE (tenant, place)
 );

@@ -101,6 +101,24 @@ pub fn enqueue(
     Ok(id)
 }
 
+/// Whether a job will still be done by itself: it is neither done nor discarded, nor dead.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_open(conn: &mut Conn<'_>, id: JobId) -> Result<bool> {
+    let found = conn.query_opt("SELECT state FROM jobs WHERE id = $1", args![id], |row| row.get::<String>(0))?;
+    Ok(found.is_some_and(|state| state != "dead"))
+}
+
+/// A moment between two effects of a job: where a process may end. A handler with several effects passes one
+/// between any two of them, so that tests can end it there.
+///
+/// # Errors
+/// Where a test has ended the process that it plays.
+pub fn moment(gate: &Gate) -> Result<()> {
+    gate.installed::<Workshop>().map_or(Ok(()), |workshop| workshop.faults.point())
+}
+
 struct Claimed {
     kind: String,
     payload: Json,

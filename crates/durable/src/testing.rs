@@ -178,3 +178,45 @@ pub fn kill_while_unwinding_from(build: &dyn Fn() -> House, step: &str) {
         (house.clean)(house.engine.gate());
     }
 }
+
+/// A house with jobs to be done, and how to judge it.
+pub struct JobHouse {
+    /// The engine, with a fixed clock behind its gate.
+    pub engine: Engine,
+    /// Makes the engine again over the same gate, as a restarted server does.
+    pub restart: Box<dyn Fn(&Gate) -> Engine>,
+    /// Asks for the jobs, once more.
+    pub ask: Box<dyn FnMut(&Gate)>,
+    /// Panics unless everything is as jobs leave it that are done.
+    pub done: Box<dyn Fn(&Gate)>,
+    /// Kept alive as long as the house is: scratch directories, servers.
+    pub keep: Box<dyn std::any::Any>,
+}
+
+impl JobHouse {
+    /// Asks for the jobs, and does them in a process that ends at the `n`th moment; not at all for one below 1.
+    fn work(&mut self, n: i64) -> base::Result<()> {
+        let gate = self.engine.gate().clone();
+        (self.ask)(&gate);
+        self.engine = (self.restart)(&gate);
+        self.engine.faults().kill_at(n);
+        self.engine.settle()
+    }
+}
+
+/// Ends the process at each moment of its jobs ([`crate::jobs::moment`], and before and after each job), in one
+/// house after another work: another process must bring them to the same end. Gives how many moments there were.
+pub fn kill_at_each_moment(mut house: JobHouse) -> i64 {
+    house.work(-1).unwrap();
+    (house.done)(house.engine.gate());
+    let moments = house.engine.faults().points();
+    assert!(moments > 2, "no job was done");
+    for n in 1..=moments {
+        let ended = house.work(n);
+        assert!(ended.is_err() && house.engine.faults().is_dead(), "moment {n} of {moments} was not reached");
+        house.engine = (house.restart)(&house.engine.gate().clone());
+        house.engine.settle().unwrap();
+        (house.done)(house.engine.gate());
+    }
+    moments
+}

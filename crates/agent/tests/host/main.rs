@@ -6,8 +6,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod backups;
+mod databases;
 mod host;
 mod server;
+#[path = "../../src/tasks/data/tests/servers.rs"]
+mod servers;
 
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};

@@ -6,6 +6,10 @@
 //!   verified ──(its repository is damaged or gone)──► damaged · missing ──(a later look finds it whole)──► verified
 //! ```
 //!
+//! A look reads one of [`PARTS`](repositories::PARTS) parts of the data: where something was found damaged,
+//! looks read the part that it was found in, or everything, until that is whole. One that was asked for
+//! before, or that read another part, says nothing good ([`outdated`]).
+//!
 //! Each look asks after the snapshots that something is wrong with, and after one of
 //! [`PARTS`](repositories::PARTS) parts of the others, so that all have their turn. What was good and
 //! has no whole copy any more is *lost*, not *failed*: nothing of it is removed, for a disk that is
@@ -15,7 +19,7 @@ use std::collections::BTreeSet;
 
 use base::id::HostId;
 use base::{Error, Result, limits};
-use drivers::wire::{Outcome, Problem, Work};
+use drivers::wire::{Outcome, Problem, ReadShare, Work};
 use gate::{Action, Effect, Tx};
 use resources::hosts;
 use resources::tasks::{State, Task};
@@ -48,6 +52,18 @@ fn not_whole(faults: &[String]) -> Problem {
     problem(vault::fault::REPOSITORY_DAMAGED, format!("the repository is not whole: {faults}; use another copy"))
 }
 
+/// Whether a look found everything whole before somebody else found something wrong, or without reading where
+/// that was: it is made again.
+pub(super) fn outdated(tx: &mut Tx<'_>, repository: RepositoryId, task: &Task) -> Result<bool> {
+    let (Some(Outcome::RepositoryChecked { whole: true, faults, .. }), Work::CheckRepository { read, .. }) =
+        (&task.outcome, &task.work)
+    else {
+        return Ok(false);
+    };
+    let doubt = repositories::load(tx, repository)?.doubt;
+    Ok(faults.is_empty() && doubt.is_some_and(|doubt| !doubt.yields_to(task.created_at, *read)))
+}
+
 /// What a look says of a copy. A look that could not be made says nothing of it.
 pub(super) fn verdict(copy: &RecoveryCopy, task: &Task) -> (Option<CopyState>, Option<Problem>) {
     let told = match &task.outcome {
@@ -55,6 +71,8 @@ pub(super) fn verdict(copy: &RecoveryCopy, task: &Task) -> (Option<CopyState>, O
         _ => None,
     };
     match told {
+        // It was looked at because it could not be brought there: that is what is to be said of it.
+        Some(_) if copy.snapshot.is_none() => (None, copy.problem.clone()),
         Some((there, _, _)) if !copy.snapshot.as_ref().is_some_and(|id| there.contains(id)) => {
             (Some(CopyState::Missing), Some(not_there()))
         }
@@ -67,14 +85,15 @@ pub(super) fn verdict(copy: &RecoveryCopy, task: &Task) -> (Option<CopyState>, O
     }
 }
 
-/// A look has ended: what it says of the copies of other points.
+/// A look that is not [`outdated`] has ended: what it says of the copies of other points.
 pub(super) fn looked(tx: &mut Tx<'_>, repository: RepositoryId, task: &Task) -> Result<()> {
-    let Work::CheckRepository { snapshots: asked, .. } = &task.work else { return Ok(()) };
+    let Work::CheckRepository { snapshots: asked, read } = &task.work else { return Ok(()) };
     if let Some(Outcome::RepositoryChecked { guarded, .. }) = &task.outcome {
         repositories::set_guarded(tx, repository, *guarded)?;
     }
     match &task.outcome {
         Some(Outcome::RepositoryChecked { snapshots: there, whole: true, faults, .. }) if faults.is_empty() => {
+            repositories::trust(tx, repository)?;
             let mut changed = BTreeSet::new();
             for snapshot in asked {
                 changed.extend(match there.contains(snapshot) {
@@ -84,7 +103,9 @@ pub(super) fn looked(tx: &mut Tx<'_>, repository: RepositoryId, task: &Task) -> 
             }
             changed.into_iter().try_for_each(|point| points::rejudge(tx, point))
         }
-        Some(Outcome::RepositoryChecked { faults, .. }) => lose(tx, repository, CopyState::Damaged, &not_whole(faults)),
+        Some(Outcome::RepositoryChecked { faults, .. }) => {
+            lose(tx, repository, (CopyState::Damaged, *read), &not_whole(faults))
+        }
         _ => used(tx, repository, task),
     }
 }
@@ -94,7 +115,9 @@ pub(super) fn used(tx: &mut Tx<'_>, repository: RepositoryId, task: &Task) -> Re
     let Some(problem) = &task.problem else { return Ok(()) };
     match points::damage(&problem.code) {
         // A snapshot that is not there says nothing of the others.
-        Some(state) if problem.code != vault::fault::SNAPSHOT_MISSING => lose(tx, repository, state, problem),
+        Some(state) if problem.code != vault::fault::SNAPSHOT_MISSING => {
+            lose(tx, repository, (state, suspect(state)), problem)
+        }
         _ => Ok(()),
     }
 }
@@ -109,7 +132,26 @@ pub(super) fn failed(tx: &mut Tx<'_>, point: &RecoveryPoint) -> Result<()> {
     Ok(())
 }
 
-fn lose(tx: &mut Tx<'_>, repository: RepositoryId, state: CopyState, problem: &Problem) -> Result<()> {
+/// What must be read where a use of a repository failed so: where the damage is nobody knows.
+fn suspect(state: CopyState) -> ReadShare {
+    if state == CopyState::Damaged { ReadShare::Everything } else { ReadShare::Nothing }
+}
+
+/// Whoever used a copy in a repository, and did not look at all of it, found it so.
+pub(super) fn doubted(tx: &mut Tx<'_>, repository: RepositoryId, state: CopyState) -> Result<()> {
+    match suspect(state) {
+        ReadShare::Nothing => Ok(()),
+        read => repositories::doubt(tx, repository, read),
+    }
+}
+
+fn lose(
+    tx: &mut Tx<'_>,
+    repository: RepositoryId,
+    (state, read): (CopyState, ReadShare),
+    problem: &Problem,
+) -> Result<()> {
+    repositories::doubt(tx, repository, read)?;
     let points: Vec<RecoveryPointId> = store::lose(tx, repository, state, problem, upkeep::ATTEMPTS_MAX)?;
     points.into_iter().try_for_each(|point| points::rejudge(tx, point))
 }
@@ -124,7 +166,7 @@ pub fn host_changed(tx: &mut Tx<'_>, host: HostId) -> Result<()> {
     }
     let gone = problem("task.host_gone", "the host of this directory was retired");
     for repository in store::in_directories_of(tx, host)? {
-        lose(tx, repository, CopyState::Missing, &gone)?;
+        lose(tx, repository, (CopyState::Missing, ReadShare::Nothing), &gone)?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@
 //! | [`offers`] | the policies that customers may choose themselves |
 //! | [`protections`] | which service by which policy, and how well: 3-2-1-1-0 |
 //! | [`points`] | recovery points and their copies |
-//! | [`work`] | the flow's steps |
+//! | [`work`], [`verify`] | the flow's steps |
 //! | [`findings`] | what is found of a repository is true of every copy in it |
 //! | [`upkeep`] | the scheduler: due, incomplete, expired, forgotten |
 //! | [`schedule`], [`retention`], [`digits`] | the rules, pure |
@@ -24,7 +24,9 @@
 //! - a point is `available` only where every copy of its policy was stored and looked at;
 //! - what is found of a repository is said of every copy in it, and nothing of a point that was good is
 //!   removed because of it;
-//! - a copy is let go only while the newest good point of its service is in every place;
+//! - what was found damaged is whole again only when somebody read it where it was damaged, and was asked to
+//!   after it was;
+//! - a copy is let go, and later removed, only while the newest good point of its service is in every place;
 //! - what opens a repository is in no task, no outcome and no row in clear; a host is given it
 //!   for an open task of its own, and never what lets one remove at a server or in a bucket.
 //!
@@ -44,6 +46,7 @@ pub(crate) mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod upkeep;
+pub mod verify;
 pub mod work;
 
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! Policies that the operator offers: who owns a service chooses one of them where it has none.
 //!
 //! Only where it has none: another policy's rules judge the points that are there, so whoever may change
-//! it may also let them go. Changing and ending stay with the operator ([`protections::SET`],
+//! it may also let them go; nor where it had another, whose points are still there. Changing and ending stay with the operator ([`protections::SET`],
 //! [`protections::END`]).
 
 use base::{Error, Result};
@@ -86,11 +86,21 @@ pub static CHOOSE: Action<Protect, Protected> = Action {
         let tenant = service(tx, "protection.choose", &input.id)?.tenant;
         protections::has_something(tx, &input.id)?;
         let policy = find(tx, input.policy)?;
-        if store::protection(tx, &input.id)?.is_some_and(|known| known.policy != policy.id) {
-            let message = "the service is backed up by another policy already; ask the operator to change it";
-            return Err(Error::conflict("protection.there", message));
-        }
+        only_judge(tx, &input.id, policy.id)?;
         protections::attach(tx, &input.id, tenant, &policy)?;
         protections::protected(tx, &input.id)
     },
 };
+
+/// The points that are there are not to be judged by other rules than those that they were taken under.
+fn only_judge(tx: &mut Tx<'_>, service: &str, chosen: BackupPolicyId) -> Result<()> {
+    let other = store::judge(tx, service)?.is_some_and(|known| known != chosen);
+    let message = match store::protection(tx, service)? {
+        Some(_) if other => "the service is backed up by another policy already; ask the operator to change it",
+        None if other && store::taking(tx, service)?.is_some() | !store::judged(tx, service)?.is_empty() => {
+            "the service was backed up by another policy, and what that kept is still there: under other rules it could go; ask the operator to attach one"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::conflict("protection.there", message))
+}

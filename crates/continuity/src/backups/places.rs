@@ -207,9 +207,9 @@ pub fn load(conn: &mut Conn<'_>, id: BackupPlaceId) -> Result<BackupPlace> {
 }
 
 /// Why what lies at a place cannot be counted on now: the host that it is lost with is gone, or silent.
-pub(crate) fn out_of_reach(tx: &mut Tx<'_>, place: &BackupPlace) -> Result<Option<&'static str>> {
+pub(crate) fn out_of_reach(conn: &mut Conn<'_>, place: &BackupPlace) -> Result<Option<&'static str>> {
     let Some(host) = place.location.host().or(place.host) else { return Ok(None) };
-    let known = hosts::load(tx, host)?;
+    let known = hosts::load(conn, host)?;
     Ok(match known.state {
         hosts::State::Retired => Some("is lost with a host that was retired"),
         _ if !known.reachable => Some("is lost with its host while that is not heard of"),

@@ -25,7 +25,7 @@ use resources::tasks;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BACKUP, Fact, policies, store};
+use super::{BACKUP, Fact, findings, policies, store};
 use crate::{BackupPlaceId, BackupPolicyId, RecoveryPointId, RepositoryId};
 
 /// The kind of a task's and a run's subject.
@@ -401,6 +401,7 @@ pub(crate) fn found(
     let copy = point.copies().find(|copy| Some(copy.place) == place && copy.part == part);
     let Some(copy) = copy.filter(|copy| verified(copy)) else { return Ok(()) };
     store::set_found(tx, id, copy, Some(state), Some(problem))?;
+    findings::doubted(tx, copy.repository, state)?;
     rejudge(tx, id)
 }
 

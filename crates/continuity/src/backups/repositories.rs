@@ -5,6 +5,9 @@
 //! ```text
 //!   new ──(task MakeRepository; its master key is sealed)──► made
 //! ```
+//!
+//! What was found wrong with one is remembered ([`Doubt`]): a look reads a thirtieth of it, and one that reads
+//! another thirtieth does not say that it is mended.
 
 use std::sync::Arc;
 
@@ -12,7 +15,7 @@ use base::id::TenantId;
 use base::time::Timestamp;
 use base::{Error, Result, limits};
 use db::{Class, Conn, Row, args};
-use drivers::wire::{Outcome, Problem, TaskId, Work};
+use drivers::wire::{Outcome, Problem, ReadShare, TaskId, Work};
 use gate::keys::{self as sealing, For, Keys};
 use gate::{Action, Effect, Tx};
 use resources::tasks::{self, Task};
@@ -56,7 +59,35 @@ pub struct BackupRepository {
     #[serde(skip)]
     pub(crate) checks: i64,
     #[serde(skip)]
+    pub(crate) doubt: Option<Doubt>,
+    #[serde(skip)]
     sealed: Sealed,
+}
+
+/// That something was found wrong with a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    /// When, the last time.
+    pub at: Timestamp,
+    /// What must be read and found whole before anything in it is called whole again.
+    pub read: ReadShare,
+}
+
+impl Doubt {
+    fn stored(at: Option<Timestamp>, part: Option<i64>) -> Option<Doubt> {
+        let read = match part.map(u32::try_from) {
+            None => ReadShare::Nothing,
+            Some(Ok(part @ 1..=PARTS)) => ReadShare::Part { part, of: PARTS },
+            Some(_) => ReadShare::Everything,
+        };
+        at.map(|at| Doubt { at, read })
+    }
+
+    /// Whether a look that found everything whole dispels it: not one that somebody asked for before, nor one
+    /// that read something else.
+    pub(crate) fn yields_to(&self, asked_at: Timestamp, read: ReadShare) -> bool {
+        asked_at >= self.at && (self.read == ReadShare::Nothing || read == ReadShare::Everything || read == self.read)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -66,7 +97,7 @@ struct Sealed {
     master: Option<String>,
 }
 
-const SELECT: &str = "SELECT r.id, r.tenant, r.place, p.name, r.state, r.problem, r.made_at, r.revealed_at, r.task, r.checks, r.password, r.escrow, r.master
+const SELECT: &str = "SELECT r.id, r.tenant, r.place, p.name, r.state, r.problem, r.made_at, r.revealed_at, r.task, r.checks, r.password, r.escrow, r.master, r.doubted_at, r.doubted_part
      FROM backup_repositories r JOIN backup_places p ON p.id = r.place";
 
 fn read(row: &Row) -> Result<BackupRepository> {
@@ -83,6 +114,7 @@ fn read(row: &Row) -> Result<BackupRepository> {
         task: row.get(8)?,
         checks: row.get(9)?,
         sealed: Sealed { password: row.get(10)?, escrow: row.get(11)?, master: row.get(12)? },
+        doubt: Doubt::stored(row.get(13)?, row.get(14)?),
     })
 }
 
@@ -142,6 +174,27 @@ pub(crate) fn set_guarded(tx: &mut Tx<'_>, id: RepositoryId, guarded: Option<boo
 /// When the place last refused to remove data from it for a host.
 pub(crate) fn guarded_at(conn: &mut Conn<'_>, id: RepositoryId) -> Result<Option<Timestamp>> {
     conn.query_one("SELECT guarded_at FROM backup_repositories WHERE id = $1", args![id], |row| row.get(0))
+}
+
+/// Something was found wrong with it; only who reads that much, or everything, can say that it is mended.
+pub(crate) fn doubt(tx: &mut Tx<'_>, id: RepositoryId, read: ReadShare) -> Result<()> {
+    let known = load(tx, id)?.doubt.map_or(ReadShare::Nothing, |doubt| doubt.read);
+    let part: Option<u32> = match (known, read) {
+        (ReadShare::Nothing, ReadShare::Nothing) => None,
+        (ReadShare::Part { part, .. }, ReadShare::Nothing) | (ReadShare::Nothing, ReadShare::Part { part, .. }) => {
+            Some(part)
+        }
+        (ReadShare::Part { part, .. }, ReadShare::Part { part: other, .. }) if part == other => Some(part),
+        _ => Some(0),
+    };
+    let now = tx.now;
+    let sql = "UPDATE backup_repositories SET doubted_at = $2, doubted_part = $3 WHERE id = $1";
+    tx.execute(sql, args![id, now, part.map(i64::from)]).map(drop)
+}
+
+/// It was found whole by somebody who looked where it was not.
+pub(crate) fn trust(tx: &mut Tx<'_>, id: RepositoryId) -> Result<()> {
+    tx.execute("UPDATE backup_repositories SET doubted_part = NULL WHERE id = $1", args![id]).map(drop)
 }
 
 /// The next part to be read by a check: one after the other, all of it in the end.
@@ -292,7 +345,7 @@ fn seal(tx: &mut Tx<'_>, task: &Task, outcome: &Outcome) -> Result<()> {
     let (row, now) = (one.id.to_string(), tx.now);
     let sealed = keys(tx)?.seal(For { row: &row, purpose: "master" }, master.reveal())?;
     tx.execute(
-        "UPDATE backup_repositories SET state = 'made', master = $2, repository = $3, made_at = $4, problem = NULL WHERE id = $1 AND state = 'new'",
+        "UPDATE backup_repositories SET state = 'made', master = $2, repository = $3, made_at = $4, problem = NULL, doubted_part = NULL WHERE id = $1 AND state = 'new'",
         args![one.id, sealed, repository, now],
     )
     .map(drop)

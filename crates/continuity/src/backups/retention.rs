@@ -5,7 +5,8 @@
 //! being those of the policy's time zone. Beside them:
 //!
 //! - only points that something can be restored from count; one that never came about takes
-//!   nobody's place and holds nothing;
+//!   nobody's place and holds nothing; one that is lost is kept as if it counted, for it may come
+//!   back, and takes nobody's place either;
 //! - the newest *good* point (every copy there and looked at) is kept whatever the rules say;
 //! - a policy without rules keeps everything.
 
@@ -67,6 +68,8 @@ pub struct Point {
     pub taken_at: Timestamp,
     /// Something can be restored from it.
     pub restorable: bool,
+    /// Something could be, and may be again.
+    pub lost: bool,
     /// Every copy that the policy wants is there and was looked at.
     pub good: bool,
 }
@@ -136,7 +139,19 @@ pub fn keep(points: &[Point], retention: &Retention, zone: &TimeZone) -> Vec<Ver
         .iter()
         .map(|point| Verdict { point: point.id, taken_at: point.taken_at, kept_by: BTreeSet::new() })
         .collect();
-    let counted: Vec<usize> = (0..points.len()).filter(|n| points[*n].restorable).collect();
+    let sound: Vec<usize> = (0..points.len()).filter(|n| points[*n].restorable).collect();
+    let known: Vec<usize> = (0..points.len()).filter(|n| points[*n].restorable || points[*n].lost).collect();
+    for counted in [sound, known] {
+        count(&points, &counted, retention, zone, &mut table);
+    }
+    if let Some(n) = points.iter().position(|point| point.good) {
+        table[n].kept_by.insert(Rule::Always);
+    }
+    table
+}
+
+/// What the rules keep where these are all the points that there are, newest first.
+fn count(points: &[Point], counted: &[usize], retention: &Retention, zone: &TimeZone, table: &mut [Verdict]) {
     for (place, n) in counted.iter().enumerate() {
         if retention.is_empty() {
             table[*n].kept_by.insert(Rule::Always);
@@ -147,7 +162,7 @@ pub fn keep(points: &[Point], retention: &Retention, zone: &TimeZone) -> Vec<Ver
     }
     for (rule, number, bucket) in retention.rules() {
         let (mut left, mut newest) = (number, None);
-        for n in &counted {
+        for n in counted {
             let this = bucket(&points[*n].taken_at.to_zoned(zone.clone()));
             if left > 0 && newest != Some(this) {
                 (left, newest) = (left - 1, Some(this));
@@ -155,10 +170,6 @@ pub fn keep(points: &[Point], retention: &Retention, zone: &TimeZone) -> Vec<Ver
             }
         }
     }
-    if let Some(n) = points.iter().position(|point| point.good) {
-        table[n].kept_by.insert(Rule::Always);
-    }
-    table
 }
 
 /// Whether anything of a service may be let go: only while the newest good point that stays is
@@ -181,7 +192,7 @@ mod tests {
 
     fn point(n: u128, seconds: i64, restorable: bool, good: bool) -> Point {
         let taken_at = from_micros(seconds * 1_000_000).unwrap();
-        Point { id: RecoveryPointId(n), taken_at, restorable, good: good && restorable }
+        Point { id: RecoveryPointId(n), taken_at, restorable, lost: false, good: good && restorable }
     }
 
     fn kept(points: &[Point], retention: &Retention) -> BTreeSet<RecoveryPointId> {
@@ -225,17 +236,33 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_point_is_kept_and_costs_no_other_its_place() {
+        let lost = |n: u128| Point { lost: true, ..point(n, i64::try_from(n).unwrap(), false, false) };
+        let points = [point(1, 1, true, true), point(2, 2, true, true), lost(3), lost(4), point(5, 5, true, true)];
+        let ids = |wanted: &[u128]| wanted.iter().map(|n| RecoveryPointId(*n)).collect::<BTreeSet<_>>();
+        assert_eq!(kept(&points, &Retention { last: 2, ..Default::default() }), ids(&[2, 4, 5]));
+        assert_eq!(
+            kept(&points[2..4], &Retention { last: 1, ..Default::default() }),
+            ids(&[4]),
+            "until its time comes"
+        );
+    }
+
+    #[test]
     fn letting_go_wants_the_newest_good_point_in_every_place() {
         assert!(may_let_go(3, 3) && may_let_go(2, 2));
         assert!(!may_let_go(2, 3) && !may_let_go(1, 1) && !may_let_go(0, 0));
     }
 
     fn any_points() -> impl Strategy<Value = Vec<Point>> {
-        let each = (0_i64..400 * 86_400, any::<bool>(), any::<bool>());
+        let each = (0_i64..400 * 86_400, any::<bool>(), any::<bool>(), any::<bool>());
         proptest::collection::vec(each, 0..60).prop_map(|all| {
             all.into_iter()
                 .enumerate()
-                .map(|(n, (at, restorable, good))| point(n as u128, at, restorable, good))
+                .map(|(n, (at, restorable, good, lost))| Point {
+                    lost: lost && !restorable,
+                    ..point(n as u128, at, restorable, good)
+                })
                 .collect()
         })
     }
@@ -253,6 +280,12 @@ mod tests {
             if let Some(newest) = newest {
                 prop_assert!(kept(&points, &retention).contains(&newest.id));
             }
+        }
+
+        #[test]
+        fn what_is_lost_never_costs_what_is_not(points in any_points(), retention in any_retention()) {
+            let without: Vec<Point> = points.iter().filter(|point| !point.lost).copied().collect();
+            prop_assert!(kept(&points, &retention).is_superset(&kept(&without, &retention)));
         }
 
         #[test]
@@ -282,7 +315,8 @@ mod tests {
         fn no_rule_keeps_more_than_its_number(points in any_points(), retention in any_retention()) {
             prop_assume!(!retention.is_empty());
             let table = keep(&points, &retention, &TimeZone::UTC);
-            let of = |rule| table.iter().filter(|verdict| verdict.kept_by.contains(&rule)).count();
+            let sound = |verdict: &&Verdict| points.iter().any(|point| point.id == verdict.point && point.restorable);
+            let of = |rule| table.iter().filter(sound).filter(|verdict| verdict.kept_by.contains(&rule)).count();
             prop_assert!(of(Rule::Last) <= retention.last as usize && of(Rule::Daily) <= retention.daily as usize);
             prop_assert!(of(Rule::Weekly) <= retention.weekly as usize && of(Rule::Yearly) <= retention.yearly as usize);
             prop_assert!(of(Rule::Always) <= 1);
@@ -337,6 +371,7 @@ mod tests {
                 id: *id,
                 taken_at: format!("{}Z", time.replace(' ', "T")).parse().unwrap(),
                 restorable: true,
+                lost: false,
                 good: false,
             })
             .collect();

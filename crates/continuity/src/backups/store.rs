@@ -1,6 +1,7 @@
 //! Rows of protections, points and copies.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use base::Result;
 use base::id::TenantId;
@@ -51,6 +52,11 @@ const PROTECTION: &str = "SELECT service, tenant, policy, next_due, created_at F
 pub(crate) fn protection(conn: &mut Conn<'_>, service: &str) -> Result<Option<Protection>> {
     let sql = format!("{PROTECTION} WHERE service = $1 AND ended_at IS NULL");
     conn.query_opt(&sql, args![service], read_protection)
+}
+
+/// The policy that judges the points of a service: also after its protection has ended.
+pub(crate) fn judge(conn: &mut Conn<'_>, service: &str) -> Result<Option<BackupPolicyId>> {
+    conn.query_opt("SELECT policy FROM protections WHERE service = $1", args![service], |row| row.get(0))
 }
 
 /// Attaches a policy to a service, or another one.
@@ -281,11 +287,19 @@ pub(crate) fn set_proven(tx: &mut Tx<'_>, point: RecoveryPointId, repository: Re
     tx.execute(sql, args![point, repository, now]).map(drop)
 }
 
-/// Points that lack a copy and were last worked on before then: services, tenants and points.
-pub(crate) fn degraded(conn: &mut Conn<'_>, before: Timestamp) -> Result<Vec<(RecoveryPointId, TenantId)>> {
-    let sql = "SELECT id, tenant FROM recovery_points WHERE state IN ('degraded', 'lost') AND closed_at <= $1
-         AND EXISTS (SELECT 1 FROM recovery_copies c WHERE c.point = recovery_points.id AND c.state <> 'verified') ORDER BY closed_at LIMIT $2";
-    conn.query(sql, args![before, limits::PAGE_MAX], |row| Ok((row.get(0)?, row.get(1)?)))
+/// Points that lack a copy, were tried fewer times than that, and were last worked on `first` ago, doubled with
+/// each try: those that are given up take nobody's place.
+pub(crate) fn degraded(
+    conn: &mut Conn<'_>,
+    now: Timestamp,
+    first: Duration,
+    attempts: i64,
+) -> Result<Vec<(RecoveryPointId, TenantId)>> {
+    let first = i64::try_from(first.as_micros()).unwrap_or(i64::MAX);
+    let sql = "SELECT id, tenant FROM recovery_points WHERE state IN ('degraded', 'lost') AND attempts < $3
+         AND closed_at <= $1 - (CAST($2 AS BIGINT) << CAST(CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END AS INTEGER))
+         AND EXISTS (SELECT 1 FROM recovery_copies c WHERE c.point = recovery_points.id AND c.state <> 'verified') ORDER BY closed_at LIMIT $4";
+    conn.query(sql, args![now, first, attempts, limits::PAGE_MAX], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// The points of a service as retention sees them. One that is being worked on is not judged.
@@ -293,26 +307,27 @@ pub(crate) fn judged(conn: &mut Conn<'_>, service: &str) -> Result<Vec<Point>> {
     let sql = "SELECT id, COALESCE(taken_at, requested_at), state FROM recovery_points WHERE service = $1 AND state IN ('available', 'degraded', 'lost', 'failed')";
     conn.query(sql, args![service], |row| {
         let state: String = row.get(2)?;
-        let restorable = state != "failed";
-        Ok(Point { id: row.get(0)?, taken_at: row.get(1)?, restorable, good: state == "available" })
+        let (good, lost) = (state == "available", state == "lost");
+        let restorable = good || state == "degraded";
+        Ok(Point { id: row.get(0)?, taken_at: row.get(1)?, restorable, lost, good })
     })
 }
 
 /// Whether anything of a service may be let go: see [`retention::may_let_go`].
-pub(crate) fn may_let_go(tx: &mut Tx<'_>, points: &[Point], policy: &BackupPolicy) -> Result<bool> {
+pub(crate) fn may_let_go(conn: &mut Conn<'_>, points: &[Point], policy: &BackupPolicy) -> Result<bool> {
     let newest = points.iter().filter(|point| point.good).max_by_key(|point| (point.taken_at, point.id));
     let Some(newest) = newest else { return Ok(false) };
-    let point = super::points::load(tx, newest.id)?;
+    let Some(point) = point(conn, newest.id)? else { return Ok(false) };
     let mut silent = BTreeSet::new();
     for copy in point.copies() {
-        let place = super::places::load(tx, copy.place)?;
-        if super::places::out_of_reach(tx, &place)?.is_some() {
+        let place = super::places::load(conn, copy.place)?;
+        if super::places::out_of_reach(conn, &place)?.is_some() {
             silent.insert(copy.place);
         }
     }
     let whole = |copy: &&RecoveryCopy| copy.state == CopyState::Verified && !silent.contains(&copy.place);
     let least = point.parts.iter().map(|part| part.copies.iter().filter(whole).count()).min().unwrap_or(0);
-    let wanted = super::policies::at(tx, point.policy, point.policy_revision)?.terms.places.len();
+    let wanted = super::policies::at(conn, point.policy, point.policy_revision)?.terms.places.len();
     Ok(retention::may_let_go(least, wanted.min(policy.terms.places.len())))
 }
 
@@ -463,12 +478,28 @@ pub(crate) fn repositories_of_task(
     }
 }
 
-/// What lies in a repository and belongs to no point any more.
-pub(crate) fn to_forget(conn: &mut Conn<'_>, repository: RepositoryId) -> Result<Vec<String>> {
-    let sql = "SELECT c.snapshot FROM recovery_copies c JOIN recovery_points p ON p.id = c.point
-         WHERE c.repository = $1 AND c.state <> 'gone' AND c.snapshot IS NOT NULL AND p.state IN ('expired', 'failed')
-         ORDER BY c.snapshot LIMIT $2";
-    conn.query(sql, args![repository, limits::TASK_SNAPSHOTS_MAX], |row| row.get(0))
+/// What lies in a repository and belongs to no point any more: of points that never came about, and of those of
+/// a service that were let go.
+pub(crate) fn left(conn: &mut Conn<'_>, repository: RepositoryId, of: Option<&str>) -> Result<Vec<String>> {
+    let from = "SELECT c.snapshot FROM recovery_copies c JOIN recovery_points p ON p.id = c.point
+         WHERE c.repository = $1 AND c.state <> 'gone' AND c.snapshot IS NOT NULL";
+    let order = "ORDER BY c.snapshot LIMIT $2";
+    let most = limits::TASK_SNAPSHOTS_MAX;
+    let sql = match of {
+        None => format!("{from} AND p.state = 'failed' {order}"),
+        Some(_) => format!("{from} AND p.state = 'expired' AND p.service = $3 {order}"),
+    };
+    match of {
+        None => conn.query(&sql, args![repository, most], |row| row.get(0)),
+        Some(service) => conn.query(&sql, args![repository, most, service], |row| row.get(0)),
+    }
+}
+
+/// Services with points that were let go and are still in a repository.
+pub(crate) fn let_go_of(conn: &mut Conn<'_>, repository: RepositoryId) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT p.service FROM recovery_copies c JOIN recovery_points p ON p.id = c.point
+         WHERE c.repository = $1 AND c.state <> 'gone' AND c.snapshot IS NOT NULL AND p.state = 'expired' ORDER BY p.service LIMIT $2";
+    conn.query(sql, args![repository, limits::PAGE_MAX], |row| row.get(0))
 }
 
 /// Repositories with something to forget.
@@ -503,8 +534,8 @@ pub(crate) fn gone(tx: &mut Tx<'_>, repository: RepositoryId, snapshots: &[Strin
 
 // What is found of a repository.
 
-/// Whatever was whole in a repository is not: the points that this is of. They are not completed by
-/// themselves, for there is nowhere to bring their copies.
+/// Whatever was whole in a repository is not: the points that this is of, also those that are being taken or
+/// looked at again. They are not completed by themselves, for there is nowhere to bring their copies.
 pub(crate) fn lose(
     tx: &mut Tx<'_>,
     repository: RepositoryId,
@@ -514,7 +545,7 @@ pub(crate) fn lose(
 ) -> Result<Vec<RecoveryPointId>> {
     let (now, problem) = (tx.now, text(problem)?);
     let sql = "SELECT DISTINCT p.id FROM recovery_copies c JOIN recovery_points p ON p.id = c.point
-         WHERE c.repository = $1 AND c.state = 'verified' AND p.state IN ('available', 'degraded') ORDER BY p.id";
+         WHERE c.repository = $1 AND c.state = 'verified' AND p.state IN ('taking', 'available', 'degraded') ORDER BY p.id";
     let points: Vec<RecoveryPointId> = tx.query(sql, args![repository], |row| row.get(0))?;
     for point in &points {
         tx.execute(
@@ -540,29 +571,36 @@ pub(crate) fn seen(
          AND p.state IN ('available', 'degraded', 'lost')";
     let known: Vec<(RecoveryPointId, String)> =
         tx.query(sql, args![repository, snapshot], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    for (point, _) in &known {
+    for (point, was) in &known {
         tx.execute(
             "UPDATE recovery_copies SET state = $4, problem = $5, checked_at = $6 WHERE point = $1 AND repository = $2 AND snapshot = $3",
             args![point, repository, snapshot, state.word(), problem, now],
         )?;
+        // What it lacks elsewhere may be brought by itself again.
+        if state == CopyState::Verified && was != state.word() {
+            tx.execute("UPDATE recovery_points SET attempts = 0 WHERE id = $1", args![point])?;
+        }
     }
     Ok(known.into_iter().filter(|(_, was)| was != state.word()).map(|(point, _)| point).collect())
 }
 
-/// Snapshots in a repository that something is wrong with, and those from one to another.
+/// Snapshots in a repository that something is wrong with, and those from one to another; of each first those
+/// that nobody looked at for longest. What is wrong leaves half of the room to the others.
 pub(crate) fn to_look_at(
     conn: &mut Conn<'_>,
     repository: RepositoryId,
     (from, to): (&str, &str),
     limit: usize,
 ) -> Result<Vec<String>> {
-    let of = "SELECT DISTINCT c.snapshot FROM recovery_copies c JOIN recovery_points p ON p.id = c.point
+    let of = "SELECT c.snapshot FROM recovery_copies c JOIN recovery_points p ON p.id = c.point
          WHERE c.repository = $1 AND c.snapshot >= $2 AND c.snapshot < $3 AND p.state IN ('available', 'degraded', 'lost')";
     let (wrong, others) = ("c.state IN ('damaged', 'missing')", "c.state = 'verified'");
     let mut all: Vec<String> = Vec::new();
-    for (which, from, to) in [(wrong, "", "g"), (others, from, to)] {
-        let sql = format!("{of} AND {which} ORDER BY c.snapshot LIMIT $4");
-        let room = i64::try_from(limit.saturating_sub(all.len())).unwrap_or(0);
+    for (which, from, to, most) in [(wrong, "", "g", limit / 2), (others, from, to, limit)] {
+        let sql = format!(
+            "{of} AND {which} GROUP BY c.snapshot ORDER BY MIN(COALESCE(c.checked_at, 0)), c.snapshot LIMIT $4"
+        );
+        let room = i64::try_from(most.saturating_sub(all.len())).unwrap_or(0);
         all.extend(conn.query(&sql, args![repository, from, to, room], |row| row.get::<String>(0))?);
     }
     Ok(all)
@@ -610,11 +648,12 @@ pub(crate) fn renew(tx: &mut Tx<'_>, repository: RepositoryId) -> Result<()> {
     .map(drop)
 }
 
-/// When restores from each repository were right last: of a service's machines, and of each of its data sets.
+/// When restores from each repository were right last, since it was made: of a service's machines, and of each of its data sets.
 pub(crate) fn proven(conn: &mut Conn<'_>, service: &str) -> Result<Vec<Proven>> {
     let sql = "SELECT CASE WHEN m.kind = 'machine' THEN '' ELSE m.part END, c.repository, MAX(c.drilled_at)
          FROM recovery_points p JOIN recovery_copies c ON c.point = p.id JOIN recovery_parts m ON m.point = c.point AND m.part = c.part
-         WHERE p.service = $1 AND c.drilled_at IS NOT NULL GROUP BY 1, 2";
+         JOIN backup_repositories r ON r.id = c.repository
+         WHERE p.service = $1 AND c.drilled_at IS NOT NULL AND (r.made_at IS NULL OR c.drilled_at >= r.made_at) GROUP BY 1, 2";
     conn.query(sql, args![service], |row| Ok(Proven { part: row.get(0)?, repository: row.get(1)?, at: row.get(2)? }))
 }
 

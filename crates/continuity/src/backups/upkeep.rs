@@ -9,18 +9,19 @@
 //! | `backups.forget` | snapshots that belong to no point any more |
 //!
 //! Reconcilers run on one server at a time, and a repository has one task that removes at a time:
-//! so there is one scheduler that prunes. At servers and buckets this server removes by itself,
+//! so there is one scheduler that prunes. Whether a point may go is asked twice: when it is let go, and
+//! again when what it held is removed. At servers and buckets this server removes by itself,
 //! in a child process: the credential that can is given to no host.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base::id::TenantId;
 use base::time::{Timestamp, micros};
 use base::{Result, limits};
-use db::args;
+use db::{Conn, args};
 use drivers::wire::{Problem, Work};
-use durable::{JobCx, Patience, Registry, jobs};
+use durable::{JobCx, JobId, Patience, Registry, jobs};
 use gate::{Action, Cx, Effect, Gate, Tx};
 use resources::{hosts, tasks};
 use schemars::JsonSchema;
@@ -68,6 +69,8 @@ pub enum Repair {
     Forgotten {
         /// The repository.
         repository: RepositoryId,
+        /// The job that did.
+        job: String,
         /// What is not in it any more.
         snapshots: Vec<String>,
         /// Why not.
@@ -85,9 +88,13 @@ pub static RECONCILE: Action<Repair, ()> = Action {
         Repair::Incomplete { point } => complete(tx, *point),
         Repair::Expire { service } => expire(tx, service),
         Repair::Forget { repository } => forget(tx, *repository),
-        Repair::Forgotten { repository, snapshots, problem } => {
-            repositories::set_task(tx, *repository, None)?;
+        Repair::Forgotten { repository, job, snapshots, problem } => {
             store::gone(tx, *repository, snapshots)?;
+            // Another may be at work there by now.
+            if repositories::load(tx, *repository)?.task.as_ref() != Some(job) {
+                return Ok(());
+            }
+            repositories::set_task(tx, *repository, None)?;
             repositories::set_problem(tx, *repository, problem.as_ref())
         }
     },
@@ -121,24 +128,13 @@ fn complete(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<()> {
 
 /// Lets go of the points that no rule keeps, while the newest good one is there in every place.
 fn expire(tx: &mut Tx<'_>, service: &str) -> Result<()> {
-    let sql = "SELECT policy FROM protections WHERE service = $1";
-    let Some(policy) = tx.query_opt(sql, args![service], |row| row.get(0))? else { return Ok(()) };
-    let policy = policies::load(tx, policy)?;
-    let judged = store::judged(tx, service)?;
-    let table = retention::keep(&judged, &policy.terms.retention, &policy.terms.schedule.zone());
-    let held = store::last_of_parts(tx, service)?;
-    let goes: Vec<_> = table.iter().filter(|verdict| verdict.goes() && !held.contains(&verdict.point)).collect();
-    if goes.is_empty() || alarms::holds_points(tx, service)? || !store::may_let_go(tx, &judged, &policy)? {
+    let now = tx.now;
+    let goes = going(tx, service, now)?;
+    if goes.is_empty() || !may_let_go(tx, service)? {
         return Ok(());
     }
-    for verdict in goes {
-        // One that never came about says what went wrong: it stays to be read for a month.
-        let restorable = judged.iter().any(|point| point.id == verdict.point && point.restorable);
-        let recent = micros(tx.now) - micros(verdict.taken_at) < 30 * 86_400 * 1_000_000;
-        if !restorable && recent {
-            continue;
-        }
-        let point = points::load(tx, verdict.point)?;
+    for id in goes {
+        let point = points::load(tx, id)?;
         if store::expire(tx, point.id)? {
             let (id, service) = (point.id.to_string(), point.service.clone());
             tx.fact(Fact::RecoveryPointExpired { point: id, service }, point.tenant)?;
@@ -147,10 +143,70 @@ fn expire(tx: &mut Tx<'_>, service: &str) -> Result<()> {
     Ok(())
 }
 
+/// The points of a service that no rule keeps.
+fn going(conn: &mut Conn<'_>, service: &str, now: Timestamp) -> Result<Vec<RecoveryPointId>> {
+    let Some(policy) = store::judge(conn, service)? else { return Ok(Vec::new()) };
+    let terms = policies::load(conn, policy)?.terms;
+    let judged = store::judged(conn, service)?;
+    let table = retention::keep(&judged, &terms.retention, &terms.schedule.zone());
+    if !table.iter().any(retention::Verdict::goes) || alarms::holds_points(conn, service)? {
+        return Ok(Vec::new());
+    }
+    let held = store::last_of_parts(conn, service)?;
+    // One that never came about says what went wrong: it stays to be read for a month.
+    let old = |verdict: &retention::Verdict| micros(now) - micros(verdict.taken_at) >= 30 * 86_400 * 1_000_000;
+    let came = |id| judged.iter().any(|point| point.id == id && (point.restorable || point.lost));
+    let goes = table.iter().filter(|verdict| verdict.goes() && !held.contains(&verdict.point));
+    Ok(goes.filter(|verdict| came(verdict.point) || old(verdict)).map(|verdict| verdict.point).collect())
+}
+
+/// Whether anything that was kept of a service may be let go now, and removed.
+fn may_let_go(conn: &mut Conn<'_>, service: &str) -> Result<bool> {
+    let Some(policy) = store::judge(conn, service)? else { return Ok(false) };
+    if alarms::holds_points(conn, service)? {
+        return Ok(false);
+    }
+    let (policy, judged) = (policies::load(conn, policy)?, store::judged(conn, service)?);
+    store::may_let_go(conn, &judged, &policy)
+}
+
+/// What may be removed from a repository. That a point may be let go was decided some time ago: where the good
+/// ones on the strength of which that was are not there any more, or somebody holds what there is, what is left
+/// of it stays.
+fn to_forget(conn: &mut Conn<'_>, id: RepositoryId) -> Result<Vec<String>> {
+    let mut all = store::left(conn, id, None)?;
+    for service in store::let_go_of(conn, id)? {
+        if all.len() >= limits::TASK_SNAPSHOTS_MAX {
+            break;
+        }
+        if may_let_go(conn, &service)? {
+            all.extend(store::left(conn, id, Some(&service))?);
+        }
+    }
+    all.truncate(limits::TASK_SNAPSHOTS_MAX);
+    Ok(all)
+}
+
+/// Whether somebody is at work on a repository: a host, or a job of this server that was not given up.
+fn is_busy(conn: &mut Conn<'_>, one: &repositories::BackupRepository) -> Result<bool> {
+    match one.task.as_ref().map(|task| task.parse::<JobId>()) {
+        Some(Ok(job)) => jobs::is_open(conn, job),
+        task => Ok(task.is_some()),
+    }
+}
+
+/// Whether anything would be removed from a repository: what is held needs no entry each time.
+fn would_forget(gate: &Gate, id: RepositoryId) -> Result<bool> {
+    gate.db().read(move |conn| {
+        let one = repositories::load(conn, id)?;
+        Ok(!is_busy(conn, &one)? && !to_forget(conn, id)?.is_empty())
+    })
+}
+
 /// Has a repository let go of what belongs to no point; one at a time.
 fn forget(tx: &mut Tx<'_>, id: RepositoryId) -> Result<()> {
-    let (one, snapshots) = (repositories::load(tx, id)?, store::to_forget(tx, id)?);
-    if one.task.is_some() || snapshots.is_empty() {
+    let (one, snapshots) = (repositories::load(tx, id)?, to_forget(tx, id)?);
+    if snapshots.is_empty() || is_busy(tx, &one)? {
         return Ok(());
     }
     let Some(host) = places::load(tx, one.place)?.location.host() else {
@@ -173,31 +229,45 @@ struct Payload {
 }
 
 /// Removes at a server or in a bucket, from this server, in a child process.
-fn remove(gate: &Gate, cx: &JobCx, program: &PathBuf, id: RepositoryId) -> Result<()> {
-    let system = Cx::system("continuity", cx.tenant);
+fn remove(gate: &Gate, cx: &JobCx, program: &Path, id: RepositoryId) -> Result<()> {
+    let (system, job) = (Cx::system("continuity", cx.tenant), cx.id.to_string());
+    let own = job.clone();
     // Read as the platform itself: the secrets stay in this process and its child.
     let asked = gate.perform(&system, RECONCILE.name, Effect::Change, gate::audit::digest(&id), move |tx| {
-        Ok((repositories::for_upkeep(tx, id), store::to_forget(tx, id)?, store::grace(tx, id)?))
-    })?;
-    let (repository, snapshots, grace_hours) = asked;
-    let removed = repository.and_then(|repository| {
-        let worker = Worker::new(program);
-        let ask = |task: Task| worker.run(&repository, &task, &Cancel::new(), &mut |_| {});
-        let there: Vec<String> = match ask(Task::Snapshots)? {
-            Answer::Snapshots(all) => all.into_iter().map(|snapshot| snapshot.id).collect(),
-            _ => Vec::new(),
-        };
-        let snapshots: Vec<String> = snapshots.iter().filter(|id| there.contains(id)).cloned().collect();
-        if !snapshots.is_empty() {
-            ask(Task::Forget { snapshots })?;
+        // One that died and was tried again by hand may have been replaced meanwhile.
+        if repositories::load(tx, id)?.task.as_ref() != Some(&own) {
+            return Ok(None);
         }
-        ask(Task::Prune { grace_hours })
+        Ok(Some((repositories::for_upkeep(tx, id), to_forget(tx, id)?, store::grace(tx, id)?)))
+    })?;
+    let Some((repository, snapshots, grace_hours)) = asked else { return Ok(()) };
+    jobs::moment(gate)?;
+    let worker = Worker::new(program);
+    let removed = repository.and_then(|repository| {
+        let ask = |task: Task| worker.run(&repository, &task, &Cancel::new(), &mut |_| {});
+        removed(gate, &ask, &snapshots, grace_hours)
     });
+    jobs::moment(gate)?;
     let (snapshots, problem) = match removed {
-        Ok(_) => (snapshots, None),
+        Ok(()) => (snapshots, None),
         Err(e) => (Vec::new(), Some(super::work::problem(e.code(), e.message()))),
     };
-    gate.run(&system, &RECONCILE, Repair::Forgotten { repository: id, snapshots, problem })
+    gate.run(&system, &RECONCILE, Repair::Forgotten { repository: id, job, snapshots, problem })
+}
+
+/// Removes snapshots from a repository, where they are still there, and what they alone held.
+fn removed(gate: &Gate, ask: &dyn Fn(Task) -> Result<Answer>, snapshots: &[String], grace_hours: u32) -> Result<()> {
+    let there: Vec<String> = match ask(Task::Snapshots)? {
+        Answer::Snapshots(all) => all.into_iter().map(|snapshot| snapshot.id).collect(),
+        _ => Vec::new(),
+    };
+    let snapshots: Vec<String> = snapshots.iter().filter(|id| there.contains(id)).cloned().collect();
+    if !snapshots.is_empty() {
+        jobs::moment(gate)?;
+        ask(Task::Forget { snapshots })?;
+    }
+    jobs::moment(gate)?;
+    ask(Task::Prune { grace_hours }).map(drop)
 }
 
 fn repair(gate: &Gate, repair: Repair, tenant: TenantId) -> Result<()> {
@@ -229,8 +299,8 @@ pub fn look_for_due(gate: &Gate) -> Result<()> {
 /// # Errors
 /// Those of the database.
 pub fn look_for_incomplete(gate: &Gate) -> Result<()> {
-    let before: Timestamp = gate.now() - COMPLETE_AFTER;
-    let found = gate.db().read(move |conn| store::degraded(conn, before))?;
+    let now = gate.now();
+    let found = gate.db().read(move |conn| store::degraded(conn, now, COMPLETE_AFTER, ATTEMPTS_MAX))?;
     each(found.into_iter().map(|(point, tenant)| (Repair::Incomplete { point }, tenant)), gate);
     Ok(())
 }
@@ -261,18 +331,8 @@ pub fn look_for_expired(gate: &Gate) -> Result<()> {
 
 /// Whether anything would go: nearly always nothing, and that needs no transaction and no entry.
 fn would_expire(gate: &Gate, service: &str) -> Result<bool> {
-    let service = service.to_owned();
-    gate.db().read(move |conn| {
-        let sql = "SELECT policy FROM protections WHERE service = $1";
-        let policy = conn.query_one(sql, args![service], |row| row.get(0))?;
-        let terms = policies::load(conn, policy)?.terms;
-        let table = retention::keep(&store::judged(conn, &service)?, &terms.retention, &terms.schedule.zone());
-        if !table.iter().any(retention::Verdict::goes) || alarms::holds_points(conn, &service)? {
-            return Ok(false);
-        }
-        let held = store::last_of_parts(conn, &service)?;
-        Ok(table.iter().any(|verdict| verdict.goes() && !held.contains(&verdict.point)))
-    })
+    let (service, now) = (service.to_owned(), gate.now());
+    gate.db().read(move |conn| going(conn, &service, now).map(|goes| !goes.is_empty()))
 }
 
 /// Repositories that hold what belongs to no point any more.
@@ -281,7 +341,12 @@ fn would_expire(gate: &Gate, service: &str) -> Result<bool> {
 /// Those of the database.
 pub fn look_for_leftovers(gate: &Gate) -> Result<()> {
     let found = gate.db().read(store::with_leftovers)?;
-    each(found.into_iter().map(|(repository, tenant)| (Repair::Forget { repository }, tenant)), gate);
+    for (repository, tenant) in found {
+        // What cannot be told is said where it fails.
+        if would_forget(gate, repository).unwrap_or(true) {
+            each([(Repair::Forget { repository }, tenant)], gate);
+        }
+    }
     Ok(())
 }
 

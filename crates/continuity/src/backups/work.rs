@@ -5,12 +5,12 @@
 //! anybody likes. What goes wrong with the first copy ends the run; what goes wrong with another
 //! one is written on that copy, and the point is degraded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base::id::HostId;
 use base::{Error, Result};
-use drivers::wire::{Outcome, Problem, ReadShare, TaskId, Work};
+use drivers::wire::{Outcome, Problem, TaskId, Work};
 use durable::{About, Call, Nothing, Progress, Registry, Step, StepCx, Undo, flows};
 use gate::Tx;
 use resources::tasks::{self, Task};
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::points::{self, CopyState, KIND, Part, PartKind, RecoveryCopy, RecoveryPoint, SavedSet, State, Taken};
+use super::verify::Verify;
 use super::{findings, places, policies, repositories, store};
 use crate::datasets;
 use crate::{RecoveryPointId, RepositoryId};
@@ -27,11 +28,11 @@ use crate::{RecoveryPointId, RepositoryId};
 /// How long a repository may take to be made.
 const MAKING: Duration = Duration::from_secs(2 * 3_600);
 /// How long each of taking, copying and looking may take.
-const WORKING: Duration = Duration::from_secs(24 * 3_600);
+pub(super) const WORKING: Duration = Duration::from_secs(24 * 3_600);
 /// How long is waited before a host is asked again.
-const REST: Duration = Duration::from_secs(5 * 60);
-/// How often a host is asked for the first copy.
-const TRIES: u32 = 3;
+pub(super) const REST: Duration = Duration::from_secs(5 * 60);
+/// How often a host is asked for the first copy, or to look at what nobody looked at yet.
+pub(super) const TRIES: u32 = 3;
 
 /// Which point.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -42,20 +43,20 @@ pub struct OfPoint {
 
 /// What a step remembers while it waits.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Note {
+pub(super) struct Note {
     /// What was asked for in this run already.
     #[serde(default)]
-    tried: BTreeSet<String>,
+    pub(super) tried: BTreeSet<String>,
     /// How often hosts were asked after they failed.
     #[serde(default)]
-    tries: u32,
+    pub(super) tries: u32,
     /// It waits for time to pass, not for a host.
     #[serde(default)]
-    resting: bool,
+    pub(super) resting: bool,
 }
 
 impl Note {
-    fn of(cx: &StepCx<'_>) -> Result<Note> {
+    pub(super) fn of(cx: &StepCx<'_>) -> Result<Note> {
         Ok(cx.note()?.unwrap_or_default())
     }
 }
@@ -65,11 +66,11 @@ pub(crate) fn key(point: RecoveryPointId) -> String {
     format!("point:{point}")
 }
 
-fn wait<T>(cx: &StepCx<'_>, key: String, span: Duration, note: &Note) -> Progress<T> {
+pub(super) fn wait<T>(cx: &StepCx<'_>, key: String, span: Duration, note: &Note) -> Progress<T> {
     Progress::wait(key).until(cx.since + span).noting(json!(note))
 }
 
-fn is_late(tx: &Tx<'_>, cx: &StepCx<'_>, span: Duration) -> bool {
+pub(super) fn is_late(tx: &Tx<'_>, cx: &StepCx<'_>, span: Duration) -> bool {
     cx.call == Call::Overdue && tx.now >= cx.since + span
 }
 
@@ -95,7 +96,7 @@ fn fatal(problem: &Problem) -> Error {
     Error::conflict(problem.code.clone(), problem.message.clone())
 }
 
-fn may_pass(problem: &Problem) -> bool {
+pub(super) fn may_pass(problem: &Problem) -> bool {
     if ["database.unreachable", "task.host_silent"].contains(&problem.code.as_str()) {
         return true;
     }
@@ -103,7 +104,7 @@ fn may_pass(problem: &Problem) -> bool {
 }
 
 /// Asks a host for work, for a point.
-fn ask(tx: &mut Tx<'_>, host: HostId, work: &Work, point: RecoveryPointId) -> Result<TaskId> {
+pub(super) fn ask(tx: &mut Tx<'_>, host: HostId, work: &Work, point: RecoveryPointId) -> Result<TaskId> {
     let id = tasks::fresh(tx)?;
     tasks::put(tx, host, &id, work, (KIND, &point.to_string()))?;
     Ok(id)
@@ -127,7 +128,7 @@ fn is_snapshot(id: &str) -> bool {
     id.len() == 64 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
-fn taking(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<RecoveryPoint> {
+pub(super) fn taking(tx: &mut Tx<'_>, id: RecoveryPointId) -> Result<RecoveryPoint> {
     let point = points::load(tx, id)?;
     match point.state {
         State::Taking => Ok(point),
@@ -496,7 +497,11 @@ impl Step for Take {
 pub struct Copy;
 
 /// The host that can work with these places: the one that a directory is of, else the machine's.
-fn worker(tx: &mut Tx<'_>, used: &[&RecoveryCopy], host: HostId) -> Result<std::result::Result<HostId, Problem>> {
+pub(super) fn worker(
+    tx: &mut Tx<'_>,
+    used: &[&RecoveryCopy],
+    host: HostId,
+) -> Result<std::result::Result<HostId, Problem>> {
     let mut own = None;
     for copy in used {
         let place = places::load(tx, copy.place)?;
@@ -541,7 +546,10 @@ impl Copy {
                 match (id, task.state) {
                     (Some(id), _) => store::set_stored(tx, point.id, &part.part, copy.position, id)?,
                     (None, tasks::State::Succeeded) => store::set_found(tx, point.id, copy, None, Some(&mismatch()))?,
-                    (None, _) => store::set_found(tx, point.id, copy, None, Some(&why(&task)))?,
+                    (None, _) => {
+                        store::set_found(tx, point.id, copy, None, Some(&why(&task)))?;
+                        Self::doubt(tx, part, copy, &task)?;
+                    }
                 }
                 Ok(false)
             }
@@ -557,6 +565,19 @@ impl Copy {
                 None => Ok(false),
             },
         }
+    }
+
+    /// A copy that failed over something damaged does not say on which side that is.
+    fn doubt(tx: &mut Tx<'_>, part: &Part, copy: &RecoveryCopy, task: &Task) -> Result<()> {
+        let Some(state) = task.problem.as_ref().and_then(|problem| points::damage(&problem.code)) else {
+            return Ok(());
+        };
+        let Work::CopySnapshots { snapshots } = &task.work else { return Ok(()) };
+        let is_source = |one: &&RecoveryCopy| one.snapshot.as_ref() == snapshots.first();
+        for side in part.copies.iter().filter(is_source).chain([copy]) {
+            findings::doubted(tx, side.repository, state)?;
+        }
+        Ok(())
     }
 
     /// The snapshot that a copy is made from and the host that does it: of those that were found whole the
@@ -581,7 +602,7 @@ impl Copy {
 }
 
 /// Stops what is still on its way, and says why on its copy.
-fn give_up(tx: &mut Tx<'_>, point: &RecoveryPoint) -> Result<()> {
+pub(super) fn give_up(tx: &mut Tx<'_>, point: &RecoveryPoint) -> Result<()> {
     for copy in point.copies() {
         if let Some(open) = task(tx, copy.task.as_ref())?.filter(Task::is_open) {
             tasks::cancel(tx, &open.id)?;
@@ -607,89 +628,6 @@ impl Step for Copy {
             for copy in &part.copies {
                 open |= Self::one(tx, &point, part, copy, &mut note)?;
             }
-        }
-        if open && is_late(tx, cx, WORKING) {
-            let point = taking(tx, input.point)?;
-            give_up(tx, &point)?;
-            open = false;
-        }
-        Ok(if open { wait(cx, key(point.id), WORKING, &note) } else { Progress::Done(Nothing {}) })
-    }
-
-    fn undo(&self, _: &mut Tx<'_>, _: &StepCx<'_>, _: &OfPoint, _: Option<&Nothing>) -> Result<Progress<()>> {
-        Ok(Progress::Done(()))
-    }
-}
-
-/// Has every copy looked at: whether it is there, and whole.
-pub struct Verify;
-
-impl Verify {
-    /// One repository with the point's copies in it: whether it is still being looked at.
-    fn one(tx: &mut Tx<'_>, point: &RecoveryPoint, copies: &[&RecoveryCopy], note: &mut Note) -> Result<bool> {
-        let Some(first) = copies.first() else { return Ok(false) };
-        let name = first.repository.to_string();
-        match task(tx, first.task.as_ref())? {
-            Some(task) if task.is_open() => {
-                note.tried.insert(name);
-                Ok(true)
-            }
-            Some(task) => {
-                note.tried.insert(name);
-                findings::looked(tx, first.repository, &task)?;
-                for copy in copies {
-                    let (state, problem) = findings::verdict(copy, &task);
-                    store::set_found(tx, point.id, copy, state, problem.as_ref())?;
-                }
-                Ok(false)
-            }
-            None if !note.tried.insert(name) => Ok(false),
-            None => Self::ask(tx, point, copies),
-        }
-    }
-
-    fn ask(tx: &mut Tx<'_>, point: &RecoveryPoint, copies: &[&RecoveryCopy]) -> Result<bool> {
-        let host = copies.first().and_then(|copy| point.part(&copy.part)).map(|part| part.host);
-        let Some(host) = host else { return Ok(false) };
-        let host = match worker(tx, copies, host)? {
-            Ok(host) => host,
-            Err(problem) => {
-                for copy in copies {
-                    store::set_found(tx, point.id, copy, None, Some(&problem))?;
-                }
-                return Ok(false);
-            }
-        };
-        let mut snapshots: Vec<String> = copies.iter().filter_map(|copy| copy.snapshot.clone()).collect();
-        let repository = repositories::load(tx, copies[0].repository)?;
-        let part = repositories::next_part(tx, &repository)?;
-        let others = findings::also(tx, repository.id, part, snapshots.len())?;
-        snapshots.extend(others);
-        let read = ReadShare::Part { part, of: repositories::PARTS };
-        let asked = ask(tx, host, &Work::CheckRepository { snapshots, read }, point.id)?;
-        for copy in copies {
-            store::set_copy_task(tx, point.id, copy, Some(&asked))?;
-        }
-        Ok(true)
-    }
-}
-
-impl Step for Verify {
-    const NAME: &'static str = "backup.verify";
-    const SUMMARY: &'static str = "Has every copy looked at: whether it is there, and its repository whole.";
-    const UNDO: Undo = Undo::Nothing;
-    type In = OfPoint;
-    type Out = Nothing;
-
-    fn run(&self, tx: &mut Tx<'_>, cx: &StepCx<'_>, input: &OfPoint) -> Result<Progress<Nothing>> {
-        let (point, mut note) = (taking(tx, input.point)?, Note::of(cx)?);
-        let mut by_repository: BTreeMap<RepositoryId, Vec<&RecoveryCopy>> = BTreeMap::new();
-        for copy in point.copies().filter(|copy| copy.snapshot.is_some() && copy.state != CopyState::Gone) {
-            by_repository.entry(copy.repository).or_default().push(copy);
-        }
-        let mut open = false;
-        for copies in by_repository.values() {
-            open |= Self::one(tx, &point, copies, &mut note)?;
         }
         if open && is_late(tx, cx, WORKING) {
             let point = taking(tx, input.point)?;

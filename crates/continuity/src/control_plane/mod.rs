@@ -27,6 +27,8 @@
 //! reached by that host alone, and on the bad day it has nobody to ask.
 
 pub mod brought;
+#[cfg(test)]
+mod kills;
 pub mod kit;
 pub mod points;
 pub mod recover;

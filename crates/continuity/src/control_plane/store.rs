@@ -137,7 +137,7 @@ pub(crate) fn judged(conn: &mut Conn<'_>) -> Result<Vec<retention::Point>> {
         let (id, state): (ControlPlanePointId, String) = (row.get(0)?, row.get(1)?);
         let good = state == State::Available.word();
         let restorable = good || state == State::Degraded.word();
-        Ok(retention::Point { id: RecoveryPointId(id.0), taken_at: row.get(2)?, restorable, good })
+        Ok(retention::Point { id: RecoveryPointId(id.0), taken_at: row.get(2)?, restorable, lost: false, good })
     })
 }
 
@@ -206,6 +206,22 @@ pub(crate) fn expire(tx: &mut Tx<'_>, id: ControlPlanePointId) -> Result<()> {
 pub(crate) fn held(conn: &mut Conn<'_>, place: BackupPlaceId) -> Result<Vec<String>> {
     let sql = "SELECT c.snapshot FROM control_plane_copies c JOIN control_plane_points p ON p.id = c.point WHERE c.place = $1 AND c.snapshot IS NOT NULL AND c.state <> 'gone' AND p.state <> 'expired'";
     conn.query(sql, args![place], |row| row.get(0))
+}
+
+/// The snapshots at a place of points that were let go.
+pub(crate) fn let_go_of(conn: &mut Conn<'_>, place: BackupPlaceId) -> Result<Vec<String>> {
+    let sql = "SELECT c.snapshot FROM control_plane_copies c JOIN control_plane_points p ON p.id = c.point WHERE c.place = $1 AND c.snapshot IS NOT NULL AND c.state <> 'gone' AND p.state = 'expired'";
+    conn.query(sql, args![place], |row| row.get(0))
+}
+
+/// Whether what is at a place was found damaged, and nothing there was found whole since; a point's own copy
+/// does not count.
+pub(crate) fn is_doubted(conn: &mut Conn<'_>, own: ControlPlanePointId, place: BackupPlaceId) -> Result<bool> {
+    let sql = "SELECT c.problem FROM control_plane_copies c WHERE c.place = $1 AND c.point <> $2 AND c.checked_at IS NOT NULL
+         AND (c.problem IS NULL OR c.problem LIKE '%\"repository.damaged\"%' OR c.problem LIKE '%\"repository.incomplete\"%')
+         ORDER BY c.point DESC LIMIT 1";
+    let last: Option<Option<String>> = conn.query_opt(sql, args![place, own], |row| row.get(0))?;
+    Ok(last.flatten().is_some())
 }
 
 pub(crate) fn gone(tx: &mut Tx<'_>, place: BackupPlaceId, snapshots: &[String]) -> Result<()> {

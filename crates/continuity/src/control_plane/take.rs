@@ -14,7 +14,7 @@ use base::time::Timestamp;
 use base::{Error, Result};
 use db::copies;
 use drivers::wire::Problem;
-use durable::{JobCx, Patience, Registry};
+use durable::{JobCx, Patience, Registry, jobs};
 use gate::{Cx, Effect, Gate};
 use serde::{Deserialize, Serialize};
 use vault::client::{Cancel, Worker};
@@ -65,6 +65,8 @@ struct Goal {
     append: Result<Repository>,
     /// What can remove there, where this server was given it.
     maintain: Option<Repository>,
+    /// How much of what is there is read afterwards.
+    read: Read,
 }
 
 /// What a point asks for.
@@ -73,26 +75,31 @@ struct Asked {
     escrow: Secret,
     master_key: String,
     grace_hours: u32,
-    turn: u32,
+    /// Whether it is still to be brought about.
+    is_open: bool,
 }
 
-fn read(gate: &Gate, cx: &Cx, id: ControlPlanePointId) -> Result<Option<Asked>> {
+fn read(gate: &Gate, cx: &Cx, id: ControlPlanePointId) -> Result<Asked> {
     gate.perform(cx, RECONCILE.name, Effect::Change, gate::audit::digest(&id), move |tx| {
         let point = points::load(tx, id)?;
-        if point.state != State::Taking {
-            return Ok(None);
-        }
         let keys = keys(tx)?;
+        let turn = u32::try_from(id.0 % u128::from(PARTS)).unwrap_or(0) + 1;
         let mut goals = Vec::new();
         for place in store::wanted(tx, id)? {
+            // Somebody found damage there, who read another part: everything is read until it is whole.
+            let read = match store::is_doubted(tx, id, place.id)? {
+                true => Read::Everything,
+                false => Read::Part { part: turn, of: PARTS },
+            };
             let mut open =
                 |role| repositories::lies(tx, &place, REPOSITORY, role).and_then(|lies| kit::repository(&keys, lies));
-            goals.push(Goal { place: place.id, append: open(Role::Append), maintain: open(Role::Maintain).ok() });
+            let (append, maintain) = (open(Role::Append), open(Role::Maintain).ok());
+            goals.push(Goal { place: place.id, append, maintain, read });
         }
         let grace_hours = policies::load(tx, point.policy)?.terms.prune_delay_hours;
-        let turn = u32::try_from(id.0 % u128::from(PARTS)).unwrap_or(0) + 1;
         let escrow = kit::escrow(&keys)?;
-        Ok(Some(Asked { goals, escrow, master_key: keys.name().to_owned(), grace_hours, turn }))
+        let is_open = point.state == State::Taking;
+        Ok(Asked { goals, escrow, master_key: keys.name().to_owned(), grace_hours, is_open })
     })
 }
 
@@ -100,41 +107,59 @@ fn told(e: &Error) -> Problem {
     work::problem(e.code(), e.message())
 }
 
-/// Does the job.
+/// Does the job. One that died begins again: where its point is closed, with what is left to be removed.
 fn take(gate: &Gate, cx: &JobCx, here: &Installation, id: ControlPlanePointId) -> Result<()> {
-    let system = Cx::system("continuity", cx.tenant);
-    let Some(asked) = read(gate, &system, id)? else { return Ok(()) };
-    let write = |turn| gate.run(&system, &RECONCILE, turn);
+    let (system, worker) = (Cx::system("continuity", cx.tenant), Worker::new(&here.program));
+    let (scratch, asked) = (here.data.join(SCRATCH), read(gate, &system, id)?);
+    jobs::moment(gate)?;
+    if asked.is_open && !bring_about(gate, &system, here, &asked, id)? {
+        return clear(&scratch);
+    }
+    for goal in &asked.goals {
+        if let Err(e) = let_go(gate, &worker, goal, asked.grace_hours, &system) {
+            tracing::warn!(place = %goal.place, error = ?e, "old copies of the platform are still there; the next point tries again");
+        }
+    }
+    jobs::moment(gate)?;
+    match gate.db().read(store::taking)? {
+        // What is being put together now is another's.
+        Some(_) => Ok(()),
+        None => clear(&scratch),
+    }
+}
+
+/// Puts a copy together and brings it to each place; says whether there was anything to bring.
+fn bring_about(gate: &Gate, system: &Cx, here: &Installation, asked: &Asked, id: ControlPlanePointId) -> Result<bool> {
+    let (write, scratch) = (|turn| gate.run(system, &RECONCILE, turn), here.data.join(SCRATCH));
     let manifest = Manifest {
         point: id,
         taken_at: gate.now(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         master_key: asked.master_key.clone(),
     };
-    let scratch = here.data.join(SCRATCH);
-    let gathered = gather(here, &scratch, &manifest);
-    let worker = Worker::new(&here.program);
-    if let Ok(bytes) = gathered {
-        for goal in &asked.goals {
-            let copied = goal.append.clone().and_then(|to| copy(&worker, &to, &asked, &scratch, id));
-            let (snapshot, problem) = match copied {
-                Ok(snapshot) => (Some(snapshot), None),
-                Err(e) => (None, Some(told(&e))),
-            };
-            write(Turn::Copied { point: id, place: goal.place, snapshot, problem })?;
+    let bytes = match gather(here, &scratch, &manifest) {
+        Ok(bytes) => bytes,
+        Err(e) => {
+            // First: the disk may be full of it, and then nothing can be written down.
+            clear(&scratch)?;
+            write(Turn::Closed { point: id, taken_at: None, bytes: 0, problem: Some(told(&e)) })?;
+            return Ok(false);
         }
-        write(Turn::Closed { point: id, taken_at: Some(manifest.taken_at), bytes, problem: None })?;
-        for goal in &asked.goals {
-            if let Err(e) = let_go(gate, &worker, goal, asked.grace_hours, &system) {
-                tracing::warn!(place = %goal.place, error = ?e, "old copies of the platform are still there; the next point tries again");
-            }
-        }
-    } else if let Err(e) = gathered {
-        // First: the disk may be full of it, and then nothing can be written down.
-        clear(&scratch)?;
-        write(Turn::Closed { point: id, taken_at: None, bytes: 0, problem: Some(told(&e)) })?;
+    };
+    jobs::moment(gate)?;
+    for goal in &asked.goals {
+        let copied = copy(gate, here, goal, &asked.escrow, id);
+        jobs::moment(gate)?;
+        let (snapshot, problem) = match copied {
+            Ok(snapshot) => (Some(snapshot), None),
+            Err(e) => (None, Some(told(&e))),
+        };
+        write(Turn::Copied { point: id, place: goal.place, snapshot, problem })?;
+        jobs::moment(gate)?;
     }
-    clear(&scratch)
+    write(Turn::Closed { point: id, taken_at: Some(manifest.taken_at), bytes, problem: None })?;
+    jobs::moment(gate)?;
+    Ok(true)
 }
 
 fn clear(scratch: &Path) -> Result<()> {
@@ -204,10 +229,11 @@ fn size(folder: &Path) -> std::io::Result<u64> {
 }
 
 /// Brings the copy to one place and looks at it there: its snapshot.
-fn copy(worker: &Worker, to: &Repository, asked: &Asked, scratch: &Path, id: ControlPlanePointId) -> Result<String> {
-    let ask = |task: &Task| worker.run(to, task, &Cancel::new(), &mut |_| {});
+fn copy(gate: &Gate, here: &Installation, goal: &Goal, escrow: &Secret, id: ControlPlanePointId) -> Result<String> {
+    let (worker, to) = (Worker::new(&here.program), goal.append.clone()?);
+    let ask = |task: &Task| worker.run(&to, task, &Cancel::new(), &mut |_| {});
     let backup = Task::Backup(Backup {
-        source: Source::Path { path: scratch.to_owned(), named: Some(root()), except: Vec::new() },
+        source: Source::Path { path: here.data.join(SCRATCH), named: Some(root()), except: Vec::new() },
         host: REPOSITORY.to_owned(),
         tags: vec![id.to_string()],
         label: REPOSITORY.to_owned(),
@@ -215,14 +241,16 @@ fn copy(worker: &Worker, to: &Repository, asked: &Asked, scratch: &Path, id: Con
     });
     let taken = match ask(&backup) {
         Err(e) if e.code() == fault::REPOSITORY_MISSING => {
-            ask(&Task::Make { escrow: asked.escrow.clone(), alike: None })?;
+            ask(&Task::Make { escrow: escrow.clone(), alike: None })?;
+            jobs::moment(gate)?;
             ask(&backup)?
         }
         other => other?,
     };
     let unexpected = || Error::bug("controlPlane.answer", "the vault answered something else than it was asked");
     let Answer::Taken { snapshot, .. } = taken else { return Err(unexpected()) };
-    let looked = ask(&Task::Check { read: Read::Part { part: asked.turn, of: PARTS } })?;
+    jobs::moment(gate)?;
+    let looked = ask(&Task::Check { read: goal.read })?;
     let Answer::Checked(looked) = looked else { return Err(unexpected()) };
     match looked.whole {
         true => Ok(snapshot.id),
@@ -240,26 +268,35 @@ fn let_go(gate: &Gate, worker: &Worker, goal: &Goal, grace_hours: u32, system: &
     let (Some(repository), place) = (&goal.maintain, goal.place) else { return Ok(()) };
     let ask = |task: &Task| worker.run(repository, task, &Cancel::new(), &mut |_| {});
     let Answer::Snapshots(there) = ask(&Task::Snapshots)? else { return Ok(()) };
-    let snapshots = gate.db().read(move |conn| {
+    let (goes, gone) = gate.db().read(move |conn| {
         let held = store::held(conn, place)?;
-        let mut goes = Vec::new();
+        let (mut goes, mut gone) = (Vec::new(), store::let_go_of(conn, place)?);
+        gone.retain(|id| !there.iter().any(|one| one.id == *id));
         for one in there {
             // What was taken after the copy that we were brought back from is of points that we do
             // not know: it is all that is left of that time, and stays.
             let ours = one.tags.first().and_then(|tag| tag.parse().ok());
-            let known = ours.map(|point| store::point(conn, point)).transpose()?.flatten().is_some();
-            if known && !held.contains(&one.id) {
+            let known = ours.map(|point| store::point(conn, point)).transpose()?.flatten();
+            // And what is being written now is written down a moment later.
+            let closed = known.is_some_and(|point| point.state != State::Taking);
+            if closed && !held.contains(&one.id) {
                 goes.push(one.id);
             }
         }
-        Ok(goes)
+        Ok((goes, gone))
     })?;
-    if snapshots.is_empty() {
+    // What is gone without anybody having heard of it was removed by somebody who died over it.
+    if goes.is_empty() && gone.is_empty() {
         return Ok(());
     }
-    ask(&Task::Forget { snapshots: snapshots.clone() })?;
+    jobs::moment(gate)?;
+    if !goes.is_empty() {
+        ask(&Task::Forget { snapshots: goes.clone() })?;
+        jobs::moment(gate)?;
+    }
     ask(&Task::Prune { grace_hours })?;
-    gate.run(system, &RECONCILE, Turn::Forgotten { place, snapshots })
+    jobs::moment(gate)?;
+    gate.run(system, &RECONCILE, Turn::Forgotten { place, snapshots: [goes, gone].concat() })
 }
 
 /// Whether the platform's next point is due.

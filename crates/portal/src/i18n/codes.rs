@@ -518,7 +518,7 @@ const CODES: &[(&str, &str)] = &[
     ("product.name_too_long", "名稱太長。"),
     ("product.settled", "產品的狀態由訂單決定，不能直接更改。"),
     ("program.missing", "主機上缺少所需的程式，請依訊息安裝套件。"),
-    ("protection.there", "這項服務已依另一個政策備份；請服務提供者變更。"),
+    ("protection.there", "這項服務已依另一個政策備份，或仍留有依另一個政策備份的復原點；請服務提供者變更。"),
     ("query.malformed", "查詢的格式不符。"),
     ("query.number", "請輸入不小於零的整數。"),
     ("random.absent", "系統沒有提供亂數。"),

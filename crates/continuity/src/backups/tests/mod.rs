@@ -2,7 +2,9 @@
 //! vault on directories of files, some that fail, lie or vanish.
 
 mod bad_days;
+pub(crate) mod bucket;
 mod findings;
+mod forgets;
 mod offers;
 mod places;
 mod real;
@@ -279,8 +281,24 @@ impl House {
     /// A repository server at no site of ours, with a credential for everybody.
     pub fn server(&self, name: &str) -> BackupPlace {
         let location = Location::Server { url: format!("https://{name}.example.com"), authority: None };
-        let site = Some(super::places::ELSEWHERE.into());
-        let immutability = Some(super::places::Immutability::AppendOnly);
+        self.elsewhere(name, location, super::places::Immutability::AppendOnly)
+    }
+
+    /// Object storage at no site of ours, with a credential for everybody.
+    pub fn bucket(&self, name: &str) -> BackupPlace {
+        let location = Location::Bucket {
+            endpoint: format!("https://{name}.example.com"),
+            bucket: "copies".into(),
+            prefix: String::new(),
+            region: "us-east-1".into(),
+            virtual_hosted: false,
+            authority: None,
+        };
+        self.elsewhere(name, location, super::places::Immutability::ObjectLock)
+    }
+
+    fn elsewhere(&self, name: &str, location: Location, held: super::places::Immutability) -> BackupPlace {
+        let (site, immutability) = (Some(super::places::ELSEWHERE.into()), Some(held));
         let made = self.gate().run(
             &manager(),
             &CREATE,

@@ -53,6 +53,12 @@ fn an_owner_chooses_what_is_offered_for_a_service_that_has_none() {
         let now = gate.run(&owner, &GET, house.this()).unwrap();
         assert_eq!(now.policy.unwrap().id, own.id, "{engine}");
         gate.run(&manager(), &END, house.this()).unwrap();
+        // They are still there after its end, and would be judged all the same.
+        assert_eq!(code(choose(&house, &owner, &offered)), "protection.there", "{engine}");
+        house.protect(&offered);
+        gate.run(&manager(), &END, house.this()).unwrap();
+        assert_eq!(choose(&house, &owner, &offered).unwrap(), offered.name, "{engine}: its own rules again");
+        gate.run(&manager(), &END, house.this()).unwrap();
         house.offer(&offered, false);
         assert_eq!(code(choose(&house, &owner, &offered)), "backupPolicy.absent", "{engine}: not any more");
     }

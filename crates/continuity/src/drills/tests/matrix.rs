@@ -1,13 +1,20 @@
 //! Every scenario with every state of the copies: what serves, and what it comes to.
 
 use commerce::testing::manager;
+use drivers::wire::{DataDrilled, Marker, Outcome, Work};
 use resources::testing::{facts, host};
 
 use super::*;
 use crate::RecoveryPointId;
-use crate::backups::places;
 use crate::backups::points::{self, CopyState};
-use crate::backups::store;
+use crate::backups::policies::{self, NewPolicy, What};
+use crate::backups::retention::Retention;
+use crate::backups::schedule::Schedule;
+use crate::backups::tests::Answer;
+use crate::backups::{places, store};
+use crate::datasets::tests::{PASSWORD, database, made};
+use crate::drills::databases::LostDatabase;
+use crate::drills::rules::{CONTROL_PASSED, Control};
 use crate::drills::runs::State::{Failed, Impossible, Passed};
 
 /// Says something of a copy, as a look would have.
@@ -40,7 +47,7 @@ pub fn second_site(house: &mut House) -> HostId {
     there
 }
 
-/// How the two copies are: found whole, found damaged, or rotten without anybody knowing.
+/// How a copy is: found whole, found damaged, or rotten without anybody knowing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Was {
     Whole,
@@ -48,71 +55,187 @@ enum Was {
     Rotten,
 }
 
-#[test]
-fn every_scenario_is_served_by_what_it_leaves_or_fails_and_says_why() {
-    use Was::{Found, Rotten, Whole};
-    let states = [Whole, Found, Rotten];
-    for (at, scenario) in ["machine", "host", "site", "server"].into_iter().enumerate() {
-        for near in states {
-            for far in states {
-                let (_, db, _keep) = db::testing::sqlite();
-                let (mut house, _, point, [near_id, far_id]) = one(db);
-                let south = second_site(&mut house);
-                let mut world = World::of(&house, &[&point]);
-                for (place, state, name) in [(near_id, near, "/near"), (far_id, far, "far.example.com")] {
-                    match state {
-                        Whole => {}
-                        Found => found(&house, point.id, place, CopyState::Damaged),
-                        Rotten => world.rotten.push(name.to_owned()),
-                    }
+/// The three places, as whoever opens them sees them: a directory of the machine's own host, a server and a
+/// bucket elsewhere. The nearest is taken first, and of those elsewhere the policy's first.
+const PLACES: [&str; 3] = ["/near", "far.example.com", "cloud.example.com"];
+
+/// A service with a machine and a database, in three places, of which something is lost.
+struct Stage {
+    house: House,
+    world: World,
+    places: [BackupPlaceId; 3],
+    set: crate::DataSetId,
+    /// The newest point of which nothing is bad.
+    good: RecoveryPoint,
+    south: HostId,
+}
+
+/// When what nobody notices happens, before anything else does.
+const UNNOTICED: u64 = 10_000;
+
+impl Stage {
+    /// With a second point after the good one: whatever happens to both of them.
+    fn new(db: Db, second: bool) -> Stage {
+        let mut house = House::new(db);
+        let near = house.folder("near", house.machine().0).id;
+        let places = [near, house.server("far").id, house.bucket("cloud").id];
+        let new = NewPolicy {
+            name: "three places".into(),
+            what: What::Everything,
+            schedule: Schedule { calendar: "daily 02:00".into(), jitter_minutes: 0, time_zone: "UTC".into() },
+            retention: Retention::default(),
+            places: places.to_vec(),
+            prune_delay_hours: 0,
+            offered: false,
+        };
+        house.protect(&house.gate().run(&manager(), &policies::CREATE, new).unwrap());
+        let set = made(&house, "shop", database(), Some(PASSWORD)).id;
+        let good = house.taken();
+        let mut all = vec![good.clone()];
+        if second {
+            house.gate().clock().advance(Duration::from_secs(2 * UNNOTICED));
+            all.push(house.taken());
+        }
+        house.gate().clock().advance(Duration::from_secs(600));
+        let south = second_site(&mut house);
+        let world = World::of(&house, &all.iter().collect::<Vec<_>>());
+        Stage { house, world, places, set, good, south }
+    }
+
+    /// What is known of the good point's copies, as a look would have left it.
+    fn known(&self, states: [Was; 3]) {
+        let (point, places) = (self.good.id, self.places);
+        self.house
+            .within(move |tx| {
+                for copy in points::load(tx, point)?.copies() {
+                    let at = places.iter().position(|place| *place == copy.place).unwrap();
+                    let state = if states[at] == Was::Found { CopyState::Damaged } else { CopyState::Verified };
+                    store::set_found(tx, point, copy, Some(state), None)?;
                 }
-                let kind = [
-                    Scenario::MachineLost,
-                    Scenario::HostLost,
-                    Scenario::SiteLost,
-                    Scenario::BackupServerLost { place: far_id },
-                ][at]
-                    .clone();
-                // Near is on the machine's own host, far is elsewhere.
-                let usable = match scenario {
-                    "machine" => [Some((near_id, near)), Some((far_id, far))],
-                    "host" | "site" => [None, Some((far_id, far))],
-                    _ => [Some((near_id, near)), None],
-                };
-                let serves = usable.into_iter().flatten().find(|(_, state)| *state != Found);
-                let wanted = match serves {
-                    Some((_, Whole)) => Passed,
-                    Some(_) => Failed,
-                    None => Impossible,
-                };
-                let plan = plan(&house, terms(&house, kind));
-                let run = drilled(&house, &world, &plan);
-                let what = format!("{scenario}, near {near:?}, far {far:?}: {:?}", run.body.misses);
-                assert_eq!(run.state, wanted, "{what}");
-                assert!(run.has_evidence, "{what}");
-                assert_nothing_is_left(&house);
-                let service = &run.body.services[0];
-                let code = run.body.misses.first().map(|miss| miss.code.as_str());
-                let (own, _) = house.machine();
-                match wanted {
-                    Passed => {
-                        assert_eq!(service.place, serves.map(|(place, _)| place), "{what}");
-                        let stood = service.machines[0].host.unwrap();
-                        assert!(scenario != "host" || stood != own, "{what}: on another host");
-                        assert!(scenario != "site" || stood == south, "{what}: at another site");
-                    }
-                    Failed => assert_eq!(code, Some("repository.damaged"), "{what}"),
-                    _ => assert_eq!(code, Some("recovery.no_copy"), "{what}"),
+                tx.execute("UPDATE recovery_copies SET drilled_at = NULL", &[])?;
+                points::rejudge(tx, point)
+            })
+            .unwrap();
+    }
+
+    /// A drill of a service whose copies are so; `blind`: whoever restores from a damaged one sees nothing.
+    fn drilled(&mut self, plan: &DrillPlan, states: [Was; 3], blind: bool) -> DrillRun {
+        self.known(states);
+        let rotten = PLACES.iter().zip(states).filter(|(_, state)| *state == Was::Rotten);
+        let rotten: Vec<String> = rotten.map(|(place, _)| (*place).to_owned()).collect();
+        self.world.rotten.clone_from(&rotten);
+        let newest = self.good.taken_at.unwrap() - Duration::from_secs(5);
+        let mood = Behaviour::of(move |task, access, outcome| {
+            let spoilt = || rotten.iter().any(|name| access[0]["place"].to_string().contains(name));
+            match (&task.work, outcome) {
+                (Work::DrillData { .. }, _) if spoilt() => Answer::Fail(vault::fault::REPOSITORY_DAMAGED.into()),
+                (_, Outcome::DataDrilled(told)) => {
+                    Answer::Say(Outcome::DataDrilled(DataDrilled { newest: Some(newest), unread: None, ..told }))
                 }
-                let drilled = points_drilled(&house, point.id);
-                assert_eq!(drilled, if wanted == Passed { 1 } else { 0 }, "{what}: only what served is proven");
+                (_, Outcome::DamageTried { damaged, seconds, .. }) if blind => {
+                    Answer::Say(Outcome::DamageTried { found: None, damaged, seconds })
+                }
+                (_, outcome) => Answer::Say(outcome),
+            }
+        });
+        let start = StartDrill { id: plan.id, bad_after: None };
+        let run = self.house.gate().run(&manager(), &RUN, start).unwrap();
+        loop {
+            self.house.town.engine.settle().unwrap();
+            if !self.world.turn(self.house.gate(), &mood) {
+                break;
             }
         }
+        assert_nothing_is_left(&self.house);
+        look(self.house.gate(), &run)
+    }
+
+    fn plan(&self, scenario: Scenario, negative_every: u32) -> DrillPlan {
+        let objectives = Some(Objectives { rto_seconds: 3_600, rpo_seconds: 86_400 });
+        let terms = Terms { objectives, negative_every, ..terms(&self.house, scenario) };
+        self.house.gate().run(&manager(), &plans::CREATE, NewPlan { name: "matrix".into(), terms }).unwrap()
     }
 }
 
-fn points_drilled(house: &House, point: RecoveryPointId) -> usize {
-    house.point(point).copies().filter(|copy| copy.drilled_at.is_some()).count()
+/// Every state of the three copies, under a loss that leaves some of the places: the first of those that are left
+/// and not known to be damaged serves; where nobody knew that it is rotten the drill fails, and where there is
+/// none it is impossible. And a restore that cannot tell damage fails a drill whatever else is right.
+fn every_state_under(lost: impl Fn(&Stage) -> Scenario, second: bool, leaves: [bool; 3]) {
+    use Was::{Found, Rotten, Whole};
+    let (_, db, _keep) = db::testing::sqlite();
+    let mut stage = Stage::new(db, second);
+    let scenario = lost(&stage);
+    let plan = stage.plan(scenario.clone(), 0);
+    let each = [Whole, Found, Rotten];
+    for states in each.iter().flat_map(|near| each.iter().flat_map(move |far| each.map(|cloud| [*near, *far, cloud]))) {
+        let serves = (0..3).find(|at| leaves[*at] && states[*at] != Found);
+        let wanted = match serves.map(|at| states[at]) {
+            Some(Whole) => Passed,
+            Some(_) => Failed,
+            None => Impossible,
+        };
+        let run = stage.drilled(&plan, states, false);
+        let what = format!("{}, {states:?}: {:?} {:?}", scenario.word(), run.body.misses, run.body.failure);
+        assert_eq!((run.state, run.has_evidence), (wanted, true), "{what}");
+        let (service, code) = (&run.body.services[0], codes(&run).first().copied());
+        match wanted {
+            Passed => {
+                assert_eq!(service.place, serves.map(|at| stage.places[at]), "{what}");
+                assert_eq!(service.point, Some(stage.good.id), "{what}");
+                let (stood, own) = (service.machines.first().and_then(|machine| machine.host), stage.house.machine().0);
+                assert!(scenario != Scenario::HostLost || stood != Some(own), "{what}: on another host");
+                assert!(scenario != Scenario::SiteLost || stood == Some(stage.south), "{what}: at another site");
+            }
+            Failed => assert_eq!(code, Some("repository.damaged"), "{what}"),
+            _ => assert_eq!(code, Some("recovery.no_copy"), "{what}"),
+        }
+        let proven = stage.house.point(stage.good.id).copies().filter(|copy| copy.drilled_at.is_some()).count();
+        assert_eq!(proven, usize::from(wanted == Passed), "{what}: only what served is proven");
+    }
+    let controlled = stage.plan(scenario.clone(), 1);
+    let seeing = stage.drilled(&controlled, [Whole; 3], false);
+    assert_eq!(seeing.state, Passed, "{}: {:?}", scenario.word(), seeing.body.misses);
+    assert_eq!(seeing.body.control, Control::DamageFound { code: "repository.damaged".into() }, "{}", scenario.word());
+    let blind = stage.drilled(&controlled, [Whole; 3], true);
+    assert_eq!((blind.state, codes(&blind)), (Failed, vec![CONTROL_PASSED]), "{}", scenario.word());
+}
+
+#[test]
+fn a_lost_machine_is_served_by_what_is_left_or_the_drill_says_why_not() {
+    every_state_under(|_| Scenario::MachineLost, false, [true, true, true]);
+}
+
+#[test]
+fn a_lost_host_is_served_by_what_is_left_or_the_drill_says_why_not() {
+    every_state_under(|_| Scenario::HostLost, false, [false, true, true]);
+}
+
+#[test]
+fn a_lost_site_is_served_by_what_is_left_or_the_drill_says_why_not() {
+    every_state_under(|_| Scenario::SiteLost, false, [false, true, true]);
+}
+
+#[test]
+fn what_is_encrypted_is_served_by_what_was_taken_before_or_the_drill_says_why_not() {
+    every_state_under(|_| Scenario::Ransomware { unnoticed_seconds: UNNOTICED }, true, [true, true, true]);
+}
+
+#[test]
+fn a_dropped_database_is_served_by_what_is_left_or_the_drill_says_why_not() {
+    let dropped = |stage: &Stage| {
+        let marker = Marker { schema: None, table: "orders".into(), column: "placed_at".into() };
+        let databases = vec![LostDatabase { data_set: stage.set, database: "shop".into(), marker }];
+        Scenario::DatabaseLost { databases }
+    };
+    every_state_under(dropped, false, [true, true, true]);
+}
+
+#[test]
+fn a_lost_backup_server_is_made_up_for_by_the_other_places_or_the_drill_says_why_not() {
+    for lost in 0..3 {
+        let leaves = [0, 1, 2].map(|at| at != lost);
+        every_state_under(|stage| Scenario::BackupServerLost { place: stage.places[lost] }, false, leaves);
+    }
 }
 
 #[test]
