@@ -2,6 +2,7 @@
 //! every place, and leaves nothing beside it.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use commerce::testing::{OPERATOR, manager};
@@ -34,7 +35,7 @@ struct Platform {
 impl Platform {
     fn registry(&self) -> Registry {
         let (data, database) = (self.data.path().to_owned(), self.database.clone());
-        register(Registry::default(), Installation { data, database, program: program() })
+        register(Registry::default(), Installation { data, database, program: program(), server: PathBuf::new() })
     }
 
     fn new(gate: &Gate, database: Location) -> Option<Platform> {

@@ -138,7 +138,7 @@ impl Stage {
                 (_, outcome) => Answer::Say(outcome),
             }
         });
-        let start = StartDrill { id: plan.id, bad_after: None };
+        let start = StartDrill { id: plan.id, bad_after: None, brought: None };
         let run = self.house.gate().run(&manager(), &RUN, start).unwrap();
         loop {
             self.house.town.engine.settle().unwrap();
