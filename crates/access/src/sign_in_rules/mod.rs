@@ -32,9 +32,12 @@ pub static OPEN_TO_UNENROLLED: &[&str] = &[
     "announcement.inbox",
     "factor.activate",
     "factor.enrol",
+    "factor.enrol_passkey",
     "factor.list",
+    "factor.register_passkey",
     "session.close",
     "session.describe",
+    "session.passkey_challenge",
     "session.step_up",
 ];
 
