@@ -46,7 +46,7 @@ CREATE TABLE credentials (
 CREATE TABLE factors (
     id         TEXT PRIMARY KEY,
     account    TEXT NOT NULL REFERENCES accounts (id),
-    kind       TEXT NOT NULL CHECK (kind IN ('totp')),
+    kind       TEXT NOT NULL CHECK (kind IN ('totp', 'passkey')),
     name       TEXT NOT NULL,
     secret     TEXT NOT NULL,
     used_step  BIGINT NOT NULL,
@@ -55,6 +55,26 @@ CREATE TABLE factors (
     used_at    BIGINT
 );
 CREATE INDEX factors_by_account ON factors (account, id);
+
+-- Public keys of passkeys and security keys, each with its factor.
+CREATE TABLE passkeys (
+    factor     TEXT PRIMARY KEY REFERENCES factors (id),
+    account    TEXT NOT NULL REFERENCES accounts (id),
+    credential BYTEA NOT NULL,
+    public_key BYTEA NOT NULL,
+    counter    BIGINT NOT NULL CHECK (counter >= 0),
+    UNIQUE (credential)
+);
+CREATE INDEX passkeys_by_account ON passkeys (account, factor);
+
+-- What waits to be answered by a passkey, by its hash: once, for one purpose, in one session or sign-in.
+CREATE TABLE passkey_challenges (
+    hash       BYTEA PRIMARY KEY,
+    purpose    TEXT NOT NULL,
+    bound      TEXT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX passkey_challenges_by_expiry ON passkey_challenges (expires_at);
 
 -- Recovery codes that were not used yet, as SHA-256 of account and code.
 CREATE TABLE recovery_codes (
@@ -123,7 +143,7 @@ CREATE TABLE sessions (
     created_at BIGINT NOT NULL,
     seen_at    BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
-    strength   TEXT NOT NULL CHECK (strength IN ('password', 'password+code', 'password+recovery')),
+    strength   TEXT NOT NULL CHECK (strength IN ('password', 'password+code', 'password+recovery', 'password+passkey', 'passkey')),
     proven_at  BIGINT NOT NULL
 );
 CREATE INDEX sessions_by_account ON sessions (account, id);

@@ -14,6 +14,7 @@ import { readFileSync, mkdirSync } from "node:fs";
 import { createHash, createHmac } from "node:crypto";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
+import { passkeys } from "./passkeys.mjs";
 
 const require = createRequire(import.meta.url);
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
@@ -44,7 +45,7 @@ async function signIn(page, [email, password]) {
   await page.goto(`${portal}/sign-in?lang=en`);
   await page.getByLabel("Email address").fill(email);
   await page.getByLabel("Password").fill(password);
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.waitForURL((url) => !url.pathname.startsWith("/sign-in"));
 }
 
@@ -104,7 +105,7 @@ async function door() {
   await look(page, "sign-in");
   await page.getByLabel("Email address").fill("nobody@example.com");
   await page.getByLabel("Password").fill("certainly not the password");
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.locator(".summary").waitFor();
   hold(await page.getByLabel("Email address").inputValue() === "nobody@example.com", "what was typed is kept");
   await visit(page, "/design?lang=en", "design");
@@ -481,7 +482,7 @@ async function factors(page, [email, password]) {
   await page.goto(`${portal}/sign-in?lang=en`);
   await page.getByLabel("Email address").fill(email);
   await page.getByLabel("Password").fill(password);
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.waitForURL(/\/sign-in\/code/);
   await look(page, "sign-in-code");
   await page.getByLabel("Code", { exact: true }).fill("000000");
@@ -702,6 +703,9 @@ try {
     await plan(page);
     await rest(page);
     await factors(page, credentials);
+    const { context: named, page: there } = await open();
+    await passkeys({ page: there, portal, person: credentials, hold, look, say });
+    await named.close();
     await context.close();
     await withoutScript(credentials);
   }

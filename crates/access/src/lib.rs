@@ -76,6 +76,7 @@ pub fn actions() -> Vec<&'static dyn AnyAction> {
         passwords::actions::ACTIONS,
         sessions::actions::ACTIONS,
         factors::actions::ACTIONS,
+        factors::passkeys::actions::ACTIONS,
         sign_in_rules::actions::ACTIONS,
         tokens::actions::ACTIONS,
     ]

@@ -16,6 +16,8 @@ pub(crate) static SENSITIVE: &[(&str, Fresh)] = &[
     ("controlPlane.kit", Fresh::Factor),
     // Somebody at a session that was left open must not make it theirs.
     ("factor.enrol", Fresh::Always),
+    ("factor.enrol_passkey", Fresh::Always),
+    ("factor.register_passkey", Fresh::Always),
     ("factor.remove", Fresh::Always),
     ("factor.reset", Fresh::Factor),
     // Wants the present password anyway.

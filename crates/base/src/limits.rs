@@ -16,6 +16,8 @@ pub const RECORD_SENT_BYTES_MAX: usize = RECORD_BYTES_MAX - (64 << 10);
 pub const TEXT_INDEXED_MAX: usize = 1_024;
 /// Words that one thing can be found by.
 pub const WORDS_MAX: usize = 32;
+/// How long a challenge for a passkey may wait for its answer, in seconds.
+pub const PASSKEY_SECONDS: i64 = 300;
 /// Things of one kind that a search shows.
 pub const SEARCH_MAX: usize = 10;
 /// Characters of what is searched for.

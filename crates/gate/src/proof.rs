@@ -22,25 +22,37 @@ pub enum Strength {
     /// A password and a recovery code.
     #[serde(rename = "password+recovery")]
     Recovery,
+    /// A password and a passkey or security key.
+    #[serde(rename = "password+passkey")]
+    Key,
+    /// A passkey alone, whose authenticator made sure who used it: something one has, and something
+    /// one knows or is.
+    #[serde(rename = "passkey")]
+    Passkey,
     /// An API token.
     #[serde(rename = "token")]
     Token,
 }
 
 impl Strength {
+    const ALL: [Strength; 6] =
+        [Strength::Password, Strength::Code, Strength::Recovery, Strength::Key, Strength::Passkey, Strength::Token];
+
     /// The word that is stored, and that the audit log says.
     pub fn word(self) -> &'static str {
         match self {
             Strength::Password => "password",
             Strength::Code => "password+code",
             Strength::Recovery => "password+recovery",
+            Strength::Key => "password+passkey",
+            Strength::Passkey => "passkey",
             Strength::Token => "token",
         }
     }
 
-    /// Whether a second factor was shown.
+    /// Whether a second factor was shown, or a passkey that is two in one.
     pub fn is_two_factor(self) -> bool {
-        matches!(self, Strength::Code | Strength::Recovery)
+        matches!(self, Strength::Code | Strength::Recovery | Strength::Key | Strength::Passkey)
     }
 }
 
@@ -53,9 +65,7 @@ impl AsValue for Strength {
 impl FromValue for Strength {
     fn from_value(value: Value<'_>) -> Option<Self> {
         let Value::Text(text) = value else { return None };
-        [Strength::Password, Strength::Code, Strength::Recovery, Strength::Token]
-            .into_iter()
-            .find(|strength| strength.word() == text)
+        Strength::ALL.into_iter().find(|strength| strength.word() == text)
     }
 }
 
@@ -159,7 +169,7 @@ mod tests {
 
     #[test]
     fn words_read_back() {
-        for strength in [Strength::Password, Strength::Code, Strength::Recovery, Strength::Token] {
+        for strength in Strength::ALL {
             assert_eq!(Strength::from_value(strength.as_value()), Some(strength));
             assert_eq!(serde_json::to_value(strength).unwrap(), strength.word());
         }

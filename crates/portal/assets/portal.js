@@ -123,6 +123,51 @@
     button.disabled = true;
   }
 
+  // Passkeys: the browser makes or uses one, and the form carries what it says to the server. Without
+  // this the forms stay hidden; codes of an app need no script.
+  const fromText = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+  const toText = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+  const ids = (list) => (list || []).map((one) => ({ ...one, id: fromText(one.id) }));
+
+  async function ceremony(form) {
+    if (form.dataset.creation) {
+      const publicKey = JSON.parse(form.dataset.creation);
+      const user = { ...publicKey.user, id: fromText(publicKey.user.id) };
+      const challenge = fromText(publicKey.challenge);
+      return navigator.credentials.create({ publicKey: { ...publicKey, user, challenge, excludeCredentials: ids(publicKey.excludeCredentials) } });
+    }
+    const body = new URLSearchParams({ csrf: form.elements.csrf.value });
+    const answer = await fetch(form.dataset.challenge, { method: "POST", body, headers: { "Accept": "application/json" } });
+    if (!answer.ok) throw new Error("no challenge");
+    const publicKey = await answer.json();
+    return navigator.credentials.get({ publicKey: { ...publicKey, challenge: fromText(publicKey.challenge), allowCredentials: ids(publicKey.allowCredentials) } });
+  }
+
+  async function passkey(form) {
+    const failed = form.querySelector("[role=alert]");
+    const button = form.querySelector("button");
+    failed.hidden = true;
+    button.setAttribute("aria-disabled", "true");
+    try {
+      const made = await ceremony(form);
+      const response = {};
+      for (const part of ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"]) {
+        if (made.response[part]) response[part] = toText(made.response[part]);
+      }
+      const into = form.dataset.creation ? "credential" : form.dataset.passkey;
+      form.elements[into].value = JSON.stringify({ id: made.id, type: made.type, response });
+      form.submit();
+    } catch {
+      failed.hidden = false;
+      button.removeAttribute("aria-disabled");
+    }
+  }
+
+  if (window.PublicKeyCredential) all("form[data-passkey]").forEach((form) => {
+    form.hidden = false;
+    form.addEventListener("submit", (event) => { event.preventDefault(); passkey(form); });
+  });
+
   // A second press of the same button does not send the form twice.
   document.addEventListener("submit", (event) => {
     const form = event.target;

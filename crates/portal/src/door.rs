@@ -8,6 +8,7 @@ use crate::page::{Page, show};
 use crate::ui::{Field, Summary};
 use crate::visit::{Answer, Anybody, Visit, done};
 use access::Secret;
+use access::factors::passkeys::actions::{AskPasskey, CHALLENGE, OPEN, OpenWithPasskey};
 use access::invitations::actions as invitations;
 use access::passwords::actions as passwords;
 use access::sessions::actions::{self as sessions, OpenSession, Opened, SignedIn};
@@ -208,6 +209,9 @@ pub(crate) async fn code(portal: Portal, Anybody(visit): Anybody) -> Answer {
             add_cookie(&mut response, &forget);
             Ok(response)
         }
+        Err(error) if error.code().starts_with("passkey.") => {
+            Ok(code_page(&visit, f.passkey_wrong, StatusCode::UNAUTHORIZED))
+        }
         Err(error) if error.kind() == Kind::Unauthenticated => Ok(code_page(&visit, f.wrong, StatusCode::UNAUTHORIZED)),
         Err(error) if error.kind() == Kind::Throttled => {
             let seconds = error.wait().map_or(60, |wait| i64::try_from(wait.as_secs().max(1)).unwrap_or(60));
@@ -215,6 +219,43 @@ pub(crate) async fn code(portal: Portal, Anybody(visit): Anybody) -> Answer {
             Ok(code_page(&visit, &words, StatusCode::TOO_MANY_REQUESTS))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// `POST /passkey-challenge?for=…`: what the browser needs to use a passkey, as JSON; for signing in
+/// alone (`sign-in`), after the password (`code`), or to show anew who one is.
+pub(crate) async fn challenge(portal: Portal, Anybody(visit): Anybody) -> Answer {
+    let wanted = visit.query.get("for");
+    let ticket = visit.sign_in.clone().filter(|_| wanted == "code");
+    let cx = match &visit.cx {
+        Some(cx) => cx.clone(),
+        None => portal.stranger(&visit)?,
+    };
+    let input = AskPasskey { ticket, anew: wanted == "sign-in" };
+    let asked = portal.gate.call(&cx, &CHALLENGE, input).await?;
+    Ok(axum::Json(asked).into_response())
+}
+
+/// `POST /sign-in/passkey`: signs in with a passkey alone.
+pub(crate) async fn passkey(portal: Portal, Anybody(visit): Anybody) -> Answer {
+    let (d, f) = (&visit.page.t.door, &visit.page.t.factors);
+    let cx = match &visit.cx {
+        Some(cx) => cx.clone(),
+        None => portal.stranger(&visit)?,
+    };
+    let credential = visit.form.raw("credential").to_owned();
+    let input = OpenWithPasskey { credential, user_agent: visit.agent.clone() };
+    match portal.gate.call(&cx, &OPEN, input).await {
+        Ok(signed_in) => Ok(let_in(&portal, &visit, &signed_in)),
+        Err(error) => {
+            let (words, status) = match error.kind() {
+                Kind::Unauthenticated | Kind::Invalid => (f.passkey_wrong, StatusCode::UNAUTHORIZED),
+                Kind::Forbidden => (d.account_suspended, StatusCode::FORBIDDEN),
+                _ => return Err(error.into()),
+            };
+            let password = password_field("password", d.password, "current-password");
+            Ok(sign_in_page(&visit, words, [email_field(&visit, "username"), password], status))
+        }
     }
 }
 

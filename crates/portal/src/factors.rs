@@ -8,7 +8,9 @@ use crate::ui::{Choice, Confirm, Crumbs, Field, Summary, told};
 use crate::visit::{Answer, Signed, done};
 use access::Secret;
 use access::accounts::actions as accounts;
+use access::factors::FactorKind;
 use access::factors::actions as factors;
+use access::factors::passkeys::actions as passkeys;
 use access::roles::ROLES;
 use access::roles::actions::Nothing;
 use access::sign_in_rules::actions as rules;
@@ -25,6 +27,8 @@ use gate::Strength;
 pub(crate) struct FactorRow {
     pub id: String,
     pub name: String,
+    /// What it is, in words.
+    pub kind: &'static str,
     pub created: Timestamp,
     pub used: Option<Timestamp>,
 }
@@ -59,6 +63,18 @@ pub(crate) struct Enrol<'a> {
     pub code: Field,
 }
 
+/// A passkey that the browser is to make.
+#[derive(Template)]
+#[template(path = "factors/passkey.html")]
+pub(crate) struct NewPasskey<'a> {
+    pub p: &'a Page,
+    pub crumbs: Crumbs,
+    pub summary: Summary,
+    pub name: Field,
+    /// What the browser needs for it, as JSON.
+    pub creation: String,
+}
+
 /// Recovery codes, shown this once.
 #[derive(Template)]
 #[template(path = "factors/codes.html")]
@@ -74,6 +90,8 @@ pub(crate) fn strength_words(p: &Page, strength: Strength) -> &'static str {
         Strength::Password | Strength::Token => f.with_password,
         Strength::Code => f.with_code,
         Strength::Recovery => f.with_recovery,
+        Strength::Key => f.with_key,
+        Strength::Passkey => f.with_passkey,
     }
 }
 
@@ -90,6 +108,10 @@ async fn list_page(s: &Signed, wrong: &[(&str, String)], general: &str) -> Answe
     let rows = found.factors.into_iter().map(|one| FactorRow {
         id: one.id.to_string(),
         name: one.name,
+        kind: match one.kind {
+            FactorKind::Totp => f.kind_app,
+            FactorKind::Passkey => f.kind_passkey,
+        },
         created: one.created_at,
         used: one.used_at,
     });
@@ -160,6 +182,44 @@ pub(crate) async fn activate(s: Signed, Path(id): Path<String>) -> Answer {
             let words = s.t().factors.wrong;
             Ok(enrol_page(&s, id, form.get("secret").to_owned(), form.get("uri").to_owned(), words))
         }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `POST /account/passkeys/new`: the answer has what the browser needs to make one.
+pub(crate) async fn new_passkey(s: Signed) -> Answer {
+    passkey_page(&s, "", "").await
+}
+
+/// Each time with a challenge of its own: the last one was answered.
+async fn passkey_page(s: &Signed, at_name: &str, general: &str) -> Answer {
+    let (p, f) = (s.p(), &s.t().factors);
+    let creation = match s.call(&passkeys::ENROL, passkeys::EnrolPasskey {}).await {
+        Ok(creation) => creation,
+        Err(error) if correctable(&error) => return list_page(s, &[], &said(s, &error)).await,
+        Err(error) => return Err(error.into()),
+    };
+    let creation = serde_json::to_string(&creation)
+        .map_err(|e| Error::bug("passkey.creation", "what a browser needs cannot be written").because(e))?;
+    let name = Field::line("name", f.name, s.visit.form.get("name")).hint(f.passkey_name_hint).error(at_name).focus();
+    let summary = Summary::gather(s.t().frame.form_wrong, &[&name], general);
+    let crumbs = p.crumbs(&[("/account/factors", f.title)]);
+    let status = if summary.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    Ok(show(status, &NewPasskey { p, crumbs, summary, name, creation }))
+}
+
+/// `POST /account/passkeys`: what the browser made; the answer shows the first recovery codes, this once.
+pub(crate) async fn register(s: Signed) -> Answer {
+    let form = &s.visit.form;
+    let (name, credential) = (form.get("name").to_owned(), form.raw("credential").to_owned());
+    if name.is_empty() {
+        return passkey_page(&s, s.t().errors.field_required, "").await;
+    }
+    match s.call(&passkeys::REGISTER, passkeys::RegisterPasskey { name: Some(name), credential }).await {
+        Ok(made) if made.recovery_codes.is_empty() => Ok(done(&s.portal, "/account/factors", "factor-activated")),
+        Ok(made) => Ok(ok(&Codes { p: s.p(), codes: made.recovery_codes })),
+        Err(error) if error.attribute() == Some("name") => passkey_page(&s, &said(&s, &error), "").await,
+        Err(error) if error.code().starts_with("passkey.") => passkey_page(&s, "", &said(&s, &error)).await,
         Err(error) => Err(error.into()),
     }
 }

@@ -92,6 +92,8 @@ pub(crate) struct Page {
     pub who: Option<Who>,
     /// What the request before this one achieved.
     pub notice: Option<Notice>,
+    /// Whether passkeys can be used here: they need a name and https.
+    pub passkeys: bool,
     /// Seconds after which a browser without scripts loads the page anew.
     pub refresh: Option<u32>,
 }

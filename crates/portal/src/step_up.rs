@@ -71,7 +71,9 @@ pub(crate) async fn answer(portal: &Portal, visit: &Visit) -> Result<()> {
 
 /// Whether an error of [`answer`] is about what was shown: the question is then asked again.
 pub(crate) fn is_wrong(error: &Error) -> bool {
-    matches!(error.code(), "factor.code_wrong" | "password.wrong") || error.kind() == Kind::Throttled
+    matches!(error.code(), "factor.code_wrong" | "password.wrong")
+        || error.code().starts_with("passkey.")
+        || error.kind() == Kind::Throttled
 }
 
 /// The page that asks, with what was wrong with the last answer.
@@ -92,6 +94,7 @@ pub(crate) fn page(visit: &Visit, method: &Method, wrong: Option<&Error>) -> Res
             p.with(f.slow, p.span(error.wait().map_or(60, |wait| i64::try_from(wait.as_secs().max(1)).unwrap_or(60))))
         }
         Some(error) if error.code() == "password.wrong" => f.password_wrong.to_owned(),
+        Some(error) if error.code().starts_with("passkey.") => f.passkey_wrong.to_owned(),
         Some(_) => f.wrong.to_owned(),
     };
     let field = field(visit).error(words).focus();

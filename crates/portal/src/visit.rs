@@ -20,6 +20,7 @@ use crate::ui::{Notice, Tone};
 use crate::{step_up, uploads};
 use access::Secret;
 use access::approvals::guard::REQUIRED;
+use access::factors::passkeys::RelyingParty;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -270,7 +271,8 @@ async fn look(portal: &Portal, parts: &Parts, query: Form) -> Visit {
         Some((cx, who, csrf)) => (Some(cx), Some(who), csrf),
         None => (None, None, String::new()),
     };
-    let page = blank(&parts.headers, &parts.uri, who, request_id, now);
+    let mut page = blank(&parts.headers, &parts.uri, who, request_id, now);
+    page.passkeys = portal.gate.installed::<RelyingParty>().is_some();
     let notice = cookie(cookies, "yunwei_flash").and_then(|code| flash(page.t, code));
     let page = Page { csrf, notice, ..page };
     let session = secret.map(Secret::new);
@@ -296,6 +298,7 @@ fn blank(headers: &HeaderMap, uri: &Uri, who: Option<Who>, request_id: String, n
         path: uri.path_and_query().map(ToString::to_string).filter(|p| http::is_local(p)).unwrap_or_else(|| "/".into()),
         csrf: String::new(),
         request_id,
+        passkeys: false,
         now,
         who,
         notice: None,

@@ -154,6 +154,7 @@ pub fn assemble(
     gate.install(Arc::new(gate::audit::Key::open_or_make(&folder.keys())?));
     gate.install(Arc::new(Handed::open(&folder.downloads())?));
     let door = Door::open(gate.clone(), ca, folder.images())?;
+    access::factors::passkeys::install(&gate, site);
     let here = Installation {
         data: folder.path().to_owned(),
         database: database.clone(),

@@ -116,6 +116,7 @@ pub(crate) fn leave(conn: &mut Conn<'_>, account: &mut Account, at: Timestamp) -
     conn.execute("DELETE FROM sign_ins WHERE account = $1", args![account.id])?;
     conn.execute("DELETE FROM sign_in_networks WHERE account = $1", args![account.id])?;
     conn.execute("DELETE FROM recovery_codes WHERE account = $1", args![account.id])?;
+    crate::factors::passkeys::store::delete_all(conn, account.id)?;
     conn.execute("DELETE FROM factors WHERE account = $1", args![account.id])?;
     conn.execute("DELETE FROM credentials WHERE account = $1", args![account.id])?;
     conn.execute("DELETE FROM former_passwords WHERE account = $1", args![account.id])?;

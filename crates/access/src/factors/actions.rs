@@ -67,12 +67,7 @@ pub static ENROL: Action<EnrolFactor, Enrolment> = Action {
         let own = oneself(tx)?;
         let account = accounts::store::load(tx, own)?;
         let name = text::name(input.name.as_deref().unwrap_or("Authenticator"), "name")?;
-        if store::of_account(tx, account.id)?.len() >= limits::FACTORS_PER_ACCOUNT_MAX {
-            return Err(Error::exhausted(
-                "factor.too_many",
-                format!("an account has at most {} second factors; remove one first", limits::FACTORS_PER_ACCOUNT_MAX),
-            ));
-        }
+        ensure_room(tx, account.id)?;
         let bytes = secret::random()?;
         let bytes = &bytes[..totp::SECRET_BYTES];
         let (id, now) = (FactorId::fresh(tx.ids(), tx.now), tx.now);
@@ -140,10 +135,7 @@ pub static ACTIVATE: Action<ActivateFactor, Activated> = Action {
             return Err(absent(input.factor));
         }
         (factor.active_at, factor.used_at) = (Some(now), Some(now));
-        let codes = match store::codes_left(tx, account.id)? {
-            0 => new_codes(tx, account.id)?,
-            _ => Vec::new(),
-        };
+        let codes = first_codes(tx, account.id)?;
         if let Some(session) = current(tx) {
             sessions::store::prove(tx, session, Strength::Code, now)?;
         }
@@ -259,6 +251,24 @@ pub static RESET: Action<ResetFactors, FactorsReset> = Action {
     },
 };
 
+/// Whether the account may have one factor more.
+pub(super) fn ensure_room(tx: &mut Tx<'_>, account: AccountId) -> Result<()> {
+    if store::of_account(tx, account)?.len() < limits::FACTORS_PER_ACCOUNT_MAX {
+        return Ok(());
+    }
+    let message =
+        format!("an account has at most {} second factors; remove one first", limits::FACTORS_PER_ACCOUNT_MAX);
+    Err(Error::exhausted("factor.too_many", message))
+}
+
+/// The recovery codes that come with the first factor; none where there is a set already.
+pub(super) fn first_codes(tx: &mut Tx<'_>, account: AccountId) -> Result<Vec<String>> {
+    match store::codes_left(tx, account)? {
+        0 => new_codes(tx, account),
+        _ => Ok(Vec::new()),
+    }
+}
+
 fn new_codes(tx: &mut Tx<'_>, account: AccountId) -> Result<Vec<String>> {
     let codes = recovery::fresh()?;
     let hashes: Vec<[u8; 32]> =
@@ -271,13 +281,13 @@ fn absent(id: FactorId) -> Error {
     Error::not_found("factor.not_found", format!("there is no second factor {id}, or it waited too long for its code"))
 }
 
-fn touch(tx: &mut Tx<'_>, id: FactorId) {
+pub(super) fn touch(tx: &mut Tx<'_>, id: FactorId) {
     let tenant = tx.cx().tenant();
     tx.touch("factor", &id.to_string(), tenant, 0);
 }
 
 /// Tells somebody by mail what became of their factors: who did not do it themselves should know.
-fn tell(tx: &mut Tx<'_>, account: AccountId, notice: &Notice) -> Result<()> {
+pub(super) fn tell(tx: &mut Tx<'_>, account: AccountId, notice: &Notice) -> Result<()> {
     mail::ask(tx, &Errand::Notice { account, notice: notice.clone() })
 }
 
@@ -289,13 +299,13 @@ fn notice(en: (&str, String), zh: (&str, String)) -> Notice {
 const NOT_ME_EN: &str = "If it was not you, change your password at once and tell your administrator.";
 const NOT_ME_ZH: &str = "若不是您本人所為，請立即更換密碼並通知您的管理員。";
 
-fn added(name: &str) -> Notice {
+pub(super) fn added(name: &str) -> Notice {
     notice(
         (
             "Your account has a second factor",
-            format!("“{name}” was added to your account: signing in asks for its code from now on.\n\n{NOT_ME_EN}"),
+            format!("“{name}” was added to your account: signing in asks for it from now on.\n\n{NOT_ME_EN}"),
         ),
-        ("您的帳號已加上兩步驟驗證", format!("「{name}」已加入您的帳號，今後登入時需要它的驗證碼。\n\n{NOT_ME_ZH}")),
+        ("您的帳號已加上兩步驟驗證", format!("「{name}」已加入您的帳號，今後登入時需要它。\n\n{NOT_ME_ZH}")),
     )
 }
 

@@ -1,10 +1,11 @@
-//! Second factors: what somebody shows besides the password.
+//! Second factors: what somebody shows besides the password, or, of passkeys, instead of it.
 //!
 //! ```text
 //!   enrolled ──right code──▶ active ──(removed · reset · account left)──▶ deleted
 //!       └──(an hour · another one enrolled)──▶ deleted
 //! ```
 //!
+//! A passkey is a key pair of which we have the public half ([`passkeys`]).
 //! An authenticator app shares a secret with us and computes a code of it every thirty seconds
 //! (`totp`). With the first factor come ten recovery codes for the day on which it is lost
 //! (`recovery`). The secret must be readable, or nothing could be compared with it; so it lies in
@@ -19,6 +20,7 @@
 //! Not here: signing in with one (`sessions`), which actions want one (`sensitive`).
 
 pub mod actions;
+pub mod passkeys;
 pub(crate) mod recovery;
 pub(crate) mod store;
 #[cfg(test)]
@@ -33,6 +35,7 @@ use gate::{Strength, Tx};
 use serde::{Deserialize, Serialize};
 
 use crate::words::words;
+use passkeys::Bound;
 
 base::ids! {
     /// A second factor.
@@ -45,6 +48,8 @@ words! {
     pub enum FactorKind {
         /// An authenticator app with time-based one-time codes (RFC 6238).
         Totp = "totp",
+        /// A passkey or security key (W3C Web Authentication).
+        Passkey = "passkey",
     }
 }
 
@@ -80,13 +85,17 @@ fn open(keys: &Keys, id: FactorId, sealed: &str) -> Result<Vec<u8>> {
     hex::decode(&text).ok_or_else(|| Error::bug("factor.secret", "the secret of a factor does not read"))
 }
 
-/// Takes a code that the account's owner typed, of an authenticator or a recovery code, if it is
-/// right and was not taken before. Whoever calls has counted the attempt.
+/// Takes what the account's owner showed in the place of a code: one of an authenticator, a recovery
+/// code, or a passkey's answer to a challenge that was drawn for `bound`; if it is right and was not
+/// taken before. Whoever calls has counted the attempt.
 ///
 /// # Errors
-/// Those of the database and of the master key.
-pub(crate) fn take(tx: &mut Tx<'_>, account: AccountId, typed: &str) -> Result<Option<Strength>> {
+/// Those of the database and of the master key; of a passkey, as [`passkeys::take`].
+pub(crate) fn take(tx: &mut Tx<'_>, account: AccountId, typed: &str, bound: &Bound) -> Result<Option<Strength>> {
     let now = tx.now;
+    if passkeys::is_answer(typed) {
+        return passkeys::second(tx, account, typed, bound).map(Some);
+    }
     if let Some(code) = recovery::typed(typed) {
         let right = store::spend(tx, account, &recovery::hash(account, &code))?;
         return Ok(right.then_some(Strength::Recovery));

@@ -5,7 +5,7 @@ use base::id::AccountId;
 use base::time::Timestamp;
 use db::{Conn, Row, args};
 
-use super::{Factor, FactorId};
+use super::{Factor, FactorId, passkeys};
 
 const COLUMNS: &str = "id, account, kind, name, created_at, active_at, used_at";
 
@@ -57,9 +57,9 @@ pub(crate) struct Held {
     pub used_step: i64,
 }
 
-/// The secrets of the confirmed factors.
+/// The secrets of the confirmed authenticator apps.
 pub(crate) fn active(conn: &mut Conn<'_>, account: AccountId) -> Result<Vec<Held>> {
-    let sql = "SELECT id, secret, used_step FROM factors WHERE account = $1 AND active_at IS NOT NULL ORDER BY id";
+    let sql = "SELECT id, secret, used_step FROM factors WHERE account = $1 AND kind = 'totp' AND active_at IS NOT NULL ORDER BY id";
     conn.query(sql, args![account], |row| Ok(Held { id: row.get(0)?, sealed: row.get(1)?, used_step: row.get(2)? }))
 }
 
@@ -87,6 +87,7 @@ pub(crate) fn use_step(conn: &mut Conn<'_>, id: FactorId, step: i64, at: Timesta
 }
 
 pub(crate) fn delete(conn: &mut Conn<'_>, account: AccountId, id: FactorId) -> Result<bool> {
+    passkeys::store::delete(conn, account, id)?;
     let sql = "DELETE FROM factors WHERE id = $1 AND account = $2 AND active_at IS NOT NULL";
     Ok(conn.execute(sql, args![id, account])? == 1)
 }
@@ -94,6 +95,7 @@ pub(crate) fn delete(conn: &mut Conn<'_>, account: AccountId, id: FactorId) -> R
 /// Takes all factors and recovery codes from an account.
 pub(crate) fn delete_all(conn: &mut Conn<'_>, account: AccountId) -> Result<u64> {
     conn.execute("DELETE FROM recovery_codes WHERE account = $1", args![account])?;
+    passkeys::store::delete_all(conn, account)?;
     conn.execute("DELETE FROM factors WHERE account = $1", args![account])
 }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::actions::{SignedIn, active, begin, current};
 use super::{SessionId, sign_ins, store};
+use crate::factors::passkeys::{Bound, Purpose};
 use crate::passwords::attempts::{self, Subjects};
 use crate::passwords::hashing;
 use crate::prepared::Prepared;
@@ -26,7 +27,8 @@ use crate::{accounts, factors, reach};
 pub struct ConfirmSession {
     /// The ticket that `session.open` gave.
     pub ticket: Secret,
-    /// What the authenticator app shows, or a recovery code.
+    /// What the authenticator app shows, a recovery code, or a passkey's answer (`AuthenticationResponseJSON`, as
+    /// text) to a challenge of `session.passkey_challenge` for this ticket.
     pub code: Secret,
 }
 
@@ -61,7 +63,9 @@ pub static CONFIRM: Prepared<ConfirmSession, Confirming, SignedIn> = Prepared {
         let (id, user_agent) = sign_ins::find(tx, &confirming.input.ticket, now)?;
         let account = active(accounts::store::load(tx, id)?)?;
         tx.touch("account", &account.id.to_string(), account.home, 0);
-        let Some(strength) = factors::take(tx, account.id, confirming.input.code.reveal())? else {
+        let Some(strength) =
+            factors::take(tx, account.id, confirming.input.code.reveal(), &Bound::ticket(&confirming.input.ticket))?
+        else {
             if !confirming.logged.swap(true, Ordering::Relaxed) {
                 attempts::log(tx.cx().address(), "wrong code");
             }
@@ -78,7 +82,8 @@ pub static CONFIRM: Prepared<ConfirmSession, Confirming, SignedIn> = Prepared {
 /// A fresh proof for the current session.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StepUp {
-    /// What the authenticator app shows, or a recovery code: where the account has a second factor.
+    /// What the authenticator app shows, a recovery code, or a passkey's answer (as text) to a challenge of
+    /// `session.passkey_challenge` in this session: where the account has a second factor.
     #[serde(default)]
     pub code: Option<Secret>,
     /// The password: where it has none.
@@ -145,7 +150,7 @@ pub static STEP_UP: Prepared<StepUp, Stepping, SteppedUp> = Prepared {
     },
     run: |tx, stepping| {
         let (account, now) = (stepping.account, tx.now);
-        let strength = shown(tx, account, &stepping.shown)?;
+        let strength = shown(tx, account, &stepping.shown, &Bound::session(Purpose::StepUp, stepping.session))?;
         attempts::forgive(tx, &stepping.subjects)?;
         if current(tx) != Some(stepping.session) {
             return Err(no_session());
@@ -158,14 +163,23 @@ pub static STEP_UP: Prepared<StepUp, Stepping, SteppedUp> = Prepared {
     },
 };
 
+/// Who is signed in stays so, whatever a passkey said; and it is on the record.
+fn here(error: Error) -> Error {
+    match error.code() {
+        "passkey.refused" => Error::forbidden("passkey.refused", error.message().to_owned()).at("code"),
+        "passkey.copied" => Error::forbidden("passkey.copied", error.message().to_owned()).at("code"),
+        _ => error,
+    }
+}
+
 /// What was shown counts as; a factor may have come since it was looked for.
-fn shown(tx: &mut Tx<'_>, account: AccountId, shown: &Shown) -> Result<Strength> {
+fn shown(tx: &mut Tx<'_>, account: AccountId, shown: &Shown, bound: &Bound) -> Result<Strength> {
     // Refused, and so on the record: somebody sits at a session that may not be theirs.
     let refused = |code: &'static str, words: &str, at: &str| Err(Error::forbidden(code, words).at(at));
     match shown {
         Shown::Password(true) if !factors::store::has_active(tx, account)? => Ok(Strength::Password),
         Shown::Password(_) => refused("password.wrong", "the present password is not right", "password"),
-        Shown::Code(code) => match factors::take(tx, account, code.reveal())? {
+        Shown::Code(code) => match factors::take(tx, account, code.reveal(), bound).map_err(here)? {
             Some(strength) => Ok(strength),
             None => refused(
                 "factor.code_wrong",

@@ -32,12 +32,16 @@ pub static OPEN_TO_UNENROLLED: &[&str] = &[
     "announcement.inbox",
     "factor.activate",
     "factor.enrol",
+    "factor.enrol_passkey",
     "factor.list",
+    "factor.register_passkey",
     "session.close",
     // Signing in anew is open to everybody, whoever they were before.
     "session.confirm",
     "session.describe",
     "session.open",
+    "session.open_passkey",
+    "session.passkey_challenge",
     "session.step_up",
 ];
 

@@ -12,13 +12,26 @@ const URI: &str = "otpauth://totp/Yunwei:mei%40brightwater.example?secret=JBSWY3
 pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
     let f = &lang.messages().factors;
     let p = &page(lang, "tenant", "/account/factors");
-    let phone =
-        FactorRow { id: "1".into(), name: "我的手機".into(), created: before(9_000), used: Some(before(12)) };
+    let phone = FactorRow {
+        id: "1".into(),
+        name: "我的手機".into(),
+        kind: f.kind_app,
+        created: before(9_000),
+        used: Some(before(12)),
+    };
     for (name, factors) in [("factors", vec![phone]), ("factors-none", vec![])] {
         let required = factors.is_empty();
         let name_field = Field::line("name", f.name, "").hint(f.name_hint);
         show(out, name, &List { p, summary: Summary::default(), required, factors, left: 9, name: name_field });
     }
+    let view = NewPasskey {
+        p,
+        crumbs: p.crumbs(&[("/account/factors", f.title)]),
+        summary: Summary::default(),
+        name: Field::line("name", f.name, "").hint(f.passkey_name_hint),
+        creation: "{}".into(),
+    };
+    show(out, "passkey-new", &view);
     let (side, path) = drawn(URI);
     let view = Enrol {
         p,

@@ -44,6 +44,7 @@ fn page(lang: Lang, who: &str, path: &str) -> Page {
         path: path.into(),
         csrf: "c".into(),
         request_id: "req_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
+        passkeys: true,
         now: now(),
         who: match who {
             "tenant" => Some(Who {

@@ -18,9 +18,11 @@ fn declared() -> Vec<(String, bool, bool)> {
 }
 
 /// Open to everybody: who one is, is settled there.
-const DOORS: [&str; 10] = [
+const DOORS: [&str; 12] = [
     "/sign-in",
     "/sign-in/code",
+    "/sign-in/passkey",
+    "/passkey-challenge",
     "/sign-out",
     "/invitation",
     "/forgotten",

@@ -195,3 +195,26 @@ async fn a_lost_factor_is_reset_by_an_administrator_with_a_reason() {
     }
     panic!("nobody was told");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passkeys_are_offered_where_the_server_has_a_name_and_rubbish_opens_nothing() {
+    let house = House::new();
+    let mut b = Browser::new(&house);
+    b.get("/sign-in?lang=en").await;
+    assert!(!b.page.contains("Sign in with a passkey"), "there is no name yet");
+    access::factors::passkeys::install(&house.gate, "http://localhost");
+    b.get("/sign-in?lang=en").await.expect(StatusCode::OK, "Sign in with a passkey");
+    b.post("/passkey-challenge?for=sign-in", &[]).await.expect(StatusCode::OK, "\"userVerification\":\"required\"");
+    for rubbish in ["", "{}", "123456", "{\"id\":\"AA\",\"response\":{}}"] {
+        b.get("/sign-in?lang=en").await.post("/sign-in/passkey", &[("credential", rubbish)]).await;
+        b.expect(StatusCode::UNAUTHORIZED, "That passkey does not open this");
+    }
+    b.sign_in("admin@example.com").await;
+    b.get("/account/factors").await.expect(StatusCode::OK, "Add a passkey or security key");
+    b.post("/account/passkeys/new", &[]).await.expect(StatusCode::OK, "data-creation=");
+    b.post("/account/passkeys", &[("name", ""), ("credential", "{}")]).await;
+    b.expect(StatusCode::UNPROCESSABLE_ENTITY, "f-name-error");
+    b.post("/account/passkeys", &[("name", "Laptop"), ("credential", "{}")]).await;
+    b.expect(StatusCode::UNPROCESSABLE_ENTITY, "does not read");
+    b.get("/account/factors").await.expect(StatusCode::OK, "Not set up yet");
+}
