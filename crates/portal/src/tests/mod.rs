@@ -34,6 +34,13 @@ use tower::ServiceExt as _;
 
 const PASSWORD: &str = "seven lamps over the harbour";
 
+/// Where nothing of the platform itself is brought back.
+fn nowhere() -> continuity::control_plane::Installation {
+    let path = std::path::PathBuf::new();
+    let database = db::Location::Directory(path.clone());
+    continuity::control_plane::Installation { data: path.clone(), database, program: path.clone(), server: path }
+}
+
 /// Letters that were sent, for whoever waits for one.
 #[derive(Clone, Default)]
 struct Letters(Arc<Mutex<Vec<Letter>>>);
@@ -106,6 +113,7 @@ impl House {
         let keys = gate::keys::Keys::open(scratch.path()).unwrap();
         continuity::backups::repositories::install(&gate, keys).unwrap();
         let registry = provisioning::register(resources::register(Registry::default()));
+        let registry = continuity::drills::register(registry, nowhere());
         let letters = Letters::default();
         let postman = access::Postman::new(Box::new(letters.clone()), "http://localhost");
         let engine = Engine::new(gate.clone(), access::mail::work(registry, postman)).unwrap();

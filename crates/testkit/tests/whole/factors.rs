@@ -133,7 +133,7 @@ fn the_command_line_decides_with_a_code_where_the_account_has_a_factor() {
     let asked = send("POST", &path, &json!({ "role": "viewer" }));
     assert_eq!(asked.status, 202, "{}", asked.text);
 
-    let file = std::env::temp_dir().join(format!("yw-by-hand-{}", std::process::id()));
+    let file = std::env::temp_dir().join(format!("yw-code-by-hand-{}", std::process::id()));
     std::fs::write(&file, Installation::PASSWORD).unwrap();
     let approve = |code: &[&str]| {
         let mut command = Binaries::find().unwrap().yunwei();

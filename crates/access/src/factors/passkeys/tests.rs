@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use base::id::TenantId;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gate::{Cx, Strength};
