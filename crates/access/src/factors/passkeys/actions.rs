@@ -12,6 +12,7 @@ use super::verify::{ALGORITHMS, Registration};
 use super::{Bound, Purpose, RelyingParty, party, refused, store};
 use crate::factors::actions::{Activated, added, ensure_room, first_codes, tell, touch};
 use crate::factors::{self, Factor, FactorId, FactorKind};
+use crate::passwords::attempts;
 use crate::secret::{self, Secret};
 use crate::sessions::actions::{SignedIn, active, begin, current, oneself};
 use crate::{accounts, reach, sessions, tenants, text};
@@ -296,7 +297,7 @@ pub static OPEN: Action<OpenWithPasskey, SignedIn> = Action {
     effect: Effect::Create,
     run: |tx, input| {
         let taken = super::take(tx, None, &input.credential, &Bound::nobody()).inspect_err(|_| {
-            tracing::warn!(address = ?tx.cx().address(), "sign-in refused: a passkey that does not count");
+            attempts::log(tx.cx().address(), "wrong passkey");
         })?;
         let account = accounts::store::load(tx, taken.account)?;
         tx.touch("account", &account.id.to_string(), account.home, 0);
