@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "only tests use it")]
 #![expect(clippy::zombie_processes, reason = "the private server ends with this process")]
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -20,8 +21,12 @@ pub struct Scratch(PathBuf);
 impl Scratch {
     /// A fresh, empty one.
     pub fn new() -> Self {
+        Scratch::inside(&std::env::temp_dir())
+    }
+
+    fn inside(directory: &Path) -> Self {
         let name = format!("yunwei-test-{}-{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
+        let path = directory.join(name);
         std::fs::create_dir_all(&path).unwrap();
         Scratch(path)
     }
@@ -69,28 +74,74 @@ pub fn databases() -> Vec<(&'static str, Db, Scratch)> {
     all
 }
 
-/// A fresh SQLite database.
+/// A fresh SQLite database: a copy of one that was made once.
 pub fn sqlite() -> (&'static str, Db, Scratch) {
-    let scratch = Scratch::new();
+    static MADE: OnceLock<Vec<u8>> = OnceLock::new();
+    let made = MADE.get_or_init(|| {
+        let scratch = Scratch::inside(roomy());
+        // Closing it takes its log into it.
+        drop(Db::open(&Location::Directory(scratch.path().to_owned())).unwrap());
+        std::fs::read(scratch.path().join("yunwei.db")).unwrap()
+    });
+    let scratch = Scratch::inside(roomy());
+    std::fs::write(scratch.path().join("yunwei.db"), made).unwrap();
     let db = Db::open(&Location::Directory(scratch.path().to_owned())).unwrap();
     ("sqlite", db, scratch)
 }
 
-/// A fresh PostgreSQL database, where this machine has PostgreSQL.
+/// A fresh PostgreSQL database, where this machine has PostgreSQL: a copy of one that was made once.
 pub fn postgres() -> Option<(&'static str, Db, Scratch)> {
-    let url = postgres_url()?;
+    static MADE: OnceLock<String> = OnceLock::new();
+    let server = server()?;
+    let made = MADE.get_or_init(|| {
+        let name = create(server, "template0");
+        // Nobody may be connected to what is copied.
+        drop(Db::open(&Location::Postgres(format!("{server} dbname={name}"))).unwrap());
+        name
+    });
+    let url = format!("{server} dbname={}", create(server, made));
     Some(("postgres", Db::open(&Location::Postgres(url)).unwrap(), Scratch::new()))
 }
 
 /// The address of a fresh, empty PostgreSQL database.
 pub fn postgres_url() -> Option<String> {
+    let server = server()?;
+    Some(format!("{server} dbname={}", create(server, "template0")))
+}
+
+/// How the PostgreSQL server is reached that all tests of this process share.
+fn server() -> Option<&'static String> {
     static SERVER: OnceLock<Option<String>> = OnceLock::new();
-    let server = SERVER.get_or_init(|| std::env::var("YUNWEI_TEST_POSTGRES").ok().or_else(start)).as_ref()?;
+    SERVER.get_or_init(|| std::env::var("YUNWEI_TEST_POSTGRES").ok().or_else(start)).as_ref()
+}
+
+/// Makes a database as a copy of another, and gives its name.
+fn create(server: &str, template: &str) -> String {
     let name = format!("t{}_{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
     let mut admin = ::postgres::Client::connect(&format!("{server} dbname=postgres"), ::postgres::NoTls)
         .expect("the private PostgreSQL answers");
-    admin.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
-    Some(format!("{server} dbname={name}"))
+    admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).unwrap();
+    name
+}
+
+/// Where many small databases are kept: in memory, where there is plenty of it.
+fn roomy() -> &'static Path {
+    const MEMORY: &str = "/dev/shm";
+    const PLENTY: u64 = 8 << 30;
+    static ROOMY: OnceLock<PathBuf> = OnceLock::new();
+    let available = || -> Option<u64> {
+        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+    };
+    let room = || -> Option<u64> {
+        let told = Command::new("df").args(["--block-size=1", "--output=avail", MEMORY]).output().ok()?;
+        String::from_utf8(told.stdout).ok()?.lines().nth(1)?.trim().parse().ok()
+    };
+    ROOMY.get_or_init(|| {
+        let plenty = available() > Some(PLENTY) && room() > Some(PLENTY);
+        if plenty { MEMORY.into() } else { std::env::temp_dir() }
+    })
 }
 
 /// Finds `initdb` on the PATH or where Debian keeps it.
@@ -103,11 +154,12 @@ fn binaries() -> Option<PathBuf> {
     })
 }
 
-/// Removes what test processes left that have ended: a server's thread never
-/// drops its directory.
+/// Removes what test processes left that were killed.
 fn sweep() {
-    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
-    for entry in entries.flatten() {
+    let left = [std::env::temp_dir(), roomy().to_owned()]
+        .into_iter()
+        .filter_map(|directory| std::fs::read_dir(directory).ok());
+    for entry in left.flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let process = name.strip_prefix("yunwei-test-").and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
         if process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists()) {
@@ -116,54 +168,64 @@ fn sweep() {
     }
 }
 
-/// Starts a server in a scratch directory; it is told to end when this process does.
+/// Runs a server until its standard input ends, which is when this process does, however it does; then removes its
+/// directory. What a terminal says to all its programs is not for it.
+const UNTIL: &str = r#"trap '' INT
+directory=$1; shift
+"$@" <&- & server=$!
+read -r _
+kill -QUIT "$server"
+wait "$server"
+rm -rf "$directory""#;
+
+/// Starts a server in a scratch directory, which both end with this process.
 fn start() -> Option<String> {
     sweep();
     let Some(bin) = binaries() else {
         pass_over(DATABASES, "PostgreSQL is not installed, so that this runs on SQLite only");
         return None;
     };
-    let (sender, receiver) = std::sync::mpsc::channel();
-    // The signal at the parent's death follows the thread that started the child: this one never ends.
-    std::thread::spawn(move || {
-        let scratch = Scratch::new();
-        let data = scratch.path().join("pg");
-        // PostgreSQL refuses to run as root: an ordinary user owns the directory then.
-        let root = std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
-        let run = |program: &str| {
-            let mut command = Command::new("setpriv");
-            command.args(["--pdeathsig", "KILL"]);
-            if root {
-                command.args(["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]);
-            }
-            command.arg(bin.join(program)).current_dir(scratch.path()).stdout(Stdio::null()).stderr(Stdio::null());
-            command
-        };
-        if root {
-            assert!(Command::new("chown").arg("nobody").arg(scratch.path()).status().unwrap().success());
+    let scratch = Scratch::inside(roomy());
+    let data = scratch.path().join("pg");
+    // PostgreSQL refuses to run as root: an ordinary user owns the directory then.
+    let root = std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
+    let mut plain: Vec<OsString> = Vec::new();
+    if root {
+        plain.extend(["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"].map(OsString::from));
+        assert!(Command::new("chown").arg("nobody").arg(scratch.path()).status().unwrap().success());
+    }
+    let run = |program: &str, plain: &[OsString]| -> Vec<OsString> {
+        plain.iter().cloned().chain([bin.join(program).into_os_string()]).collect()
+    };
+    let initdb = run("initdb", &plain);
+    let made = Command::new(&initdb[0])
+        .args(&initdb[1..])
+        .args(["--no-sync", "-A", "trust", "-U", "yunwei", "--locale=C.UTF-8", "-E", "UTF8", "-D"])
+        .arg(&data)
+        .current_dir(scratch.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.is_ok_and(|s| s.success()), "initdb failed");
+    let mut server = Command::new("sh");
+    server.args(["-c", UNTIL, "sh"]).arg(scratch.path()).args(run("postgres", &plain));
+    server.arg("-D").arg(&data).arg("-k").arg(scratch.path());
+    let lasting =
+        ["fsync=off", "full_page_writes=off", "synchronous_commit=off", "wal_level=minimal", "max_wal_senders=0"];
+    for setting in ["listen_addresses=", "max_connections=500", "shared_buffers=64MB"].iter().chain(&lasting) {
+        server.args(["-c", setting]);
+    }
+    server.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
+    // Never dropped, so its standard input stays open for as long as this process lives.
+    let _ = Box::leak(Box::new(server.spawn().expect("postgres starts")));
+    let url = format!("host={} user=yunwei", scratch.path().display());
+    // The server removes it.
+    std::mem::forget(scratch);
+    for _ in 0..300 {
+        if ::postgres::Client::connect(&format!("{url} dbname=postgres"), ::postgres::NoTls).is_ok() {
+            return Some(url);
         }
-        let made = run("initdb")
-            .args(["--no-sync", "-A", "trust", "-U", "yunwei", "--locale=C.UTF-8", "-E", "UTF8", "-D"])
-            .arg(&data)
-            .status();
-        assert!(made.is_ok_and(|s| s.success()), "initdb failed");
-        let settings = ["fsync=off", "listen_addresses=", "max_connections=500", "shared_buffers=64MB"];
-        let mut server = run("postgres");
-        server.arg("-D").arg(&data).arg("-k").arg(scratch.path());
-        for setting in settings {
-            server.args(["-c", setting]);
-        }
-        let mut child = server.spawn().expect("postgres starts");
-        let url = format!("host={} user=yunwei", scratch.path().display());
-        for _ in 0..300 {
-            if ::postgres::Client::connect(&format!("{url} dbname=postgres"), ::postgres::NoTls).is_ok() {
-                sender.send(url).unwrap();
-                let _ = child.wait();
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        panic!("the private PostgreSQL did not come up");
-    });
-    Some(receiver.recv().expect("the private PostgreSQL starts"))
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("the private PostgreSQL did not come up");
 }

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::str::FromStr as _;
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 
 use base::{Error, Result, limits};
 use cedar_policy::{
@@ -20,7 +20,7 @@ use crate::{Cx, Relation};
 
 /// The policies in force, checked as a whole.
 pub struct Policies {
-    by_action: HashMap<String, PolicySet>,
+    by_action: Arc<HashMap<String, PolicySet>>,
     cache: RwLock<HashMap<u64, bool>>,
 }
 
@@ -41,31 +41,10 @@ impl Policies {
     /// # Errors
     /// `Invalid` (`policy.invalid`) naming every fault.
     pub fn parse(text: &str, actions: &[String]) -> Result<Self> {
-        let mut schema = SCHEMA.to_owned();
-        for action in actions {
-            schema.push_str(&format!("action {action:?} appliesTo {{ principal: [Account, Agent, System, Nobody], resource: [Object], context: {{}} }};\n"));
-        }
-        let (schema, _) = Schema::from_cedarschema_str(&schema)
-            .map_err(|e| refused(format!("the actions do not make a schema: {e}")))?;
-        let all = PolicySet::from_str(text).map_err(|e| refused(format!("the policies do not parse: {e}")))?;
-        let report = Validator::new(schema).validate(&all, ValidationMode::Strict);
-        if !report.validation_passed() {
-            let faults: Vec<String> = report.validation_errors().map(ToString::to_string).collect();
-            return Err(refused(format!("the policies do not fit the actions: {}", faults.join("; "))));
-        }
-        let known: HashSet<&str> = actions.iter().map(String::as_str).collect();
-        let mut by_action: HashMap<String, PolicySet> = HashMap::new();
-        for policy in all.policies() {
-            for action in named_actions(policy)? {
-                if !known.contains(action.as_str()) {
-                    return Err(refused(format!(
-                        "policy {} names the action {action}, which does not exist",
-                        policy.id()
-                    )));
-                }
-                by_action.entry(action).or_default().add(policy.clone()).map_err(|e| refused(e.to_string()))?;
-            }
-        }
+        #[cfg(not(any(test, feature = "testing")))]
+        let by_action = Arc::new(read(text, actions)?);
+        #[cfg(any(test, feature = "testing"))]
+        let by_action = read_once(text, actions)?;
         Ok(Policies { by_action, cache: RwLock::default() })
     }
 
@@ -136,6 +115,48 @@ impl Policies {
         // A policy that fails to evaluate is skipped by Cedar; a skipped forbid must not let anybody in.
         Ok(answer.decision() == Decision::Allow && answer.diagnostics().errors().next().is_none())
     }
+}
+
+/// The policies by the actions that they name, all of them checked.
+fn read(text: &str, actions: &[String]) -> Result<HashMap<String, PolicySet>> {
+    let mut schema = SCHEMA.to_owned();
+    for action in actions {
+        schema.push_str(&format!("action {action:?} appliesTo {{ principal: [Account, Agent, System, Nobody], resource: [Object], context: {{}} }};\n"));
+    }
+    let (schema, _) =
+        Schema::from_cedarschema_str(&schema).map_err(|e| refused(format!("the actions do not make a schema: {e}")))?;
+    let all = PolicySet::from_str(text).map_err(|e| refused(format!("the policies do not parse: {e}")))?;
+    let report = Validator::new(schema).validate(&all, ValidationMode::Strict);
+    if !report.validation_passed() {
+        let faults: Vec<String> = report.validation_errors().map(ToString::to_string).collect();
+        return Err(refused(format!("the policies do not fit the actions: {}", faults.join("; "))));
+    }
+    let known: HashSet<&str> = actions.iter().map(String::as_str).collect();
+    let mut by_action: HashMap<String, PolicySet> = HashMap::new();
+    for policy in all.policies() {
+        for action in named_actions(policy)? {
+            if !known.contains(action.as_str()) {
+                return Err(refused(format!("policy {} names the action {action}, which does not exist", policy.id())));
+            }
+            by_action.entry(action).or_default().add(policy.clone()).map_err(|e| refused(e.to_string()))?;
+        }
+    }
+    Ok(by_action)
+}
+
+/// [`read`], once for all the houses that the tests of a process furnish: each would take longer to read its policies
+/// than for all that it is furnished for.
+#[cfg(any(test, feature = "testing"))]
+fn read_once(text: &str, actions: &[String]) -> Result<Arc<HashMap<String, PolicySet>>> {
+    type Known = HashMap<(String, Vec<String>), Arc<HashMap<String, PolicySet>>>;
+    static KNOWN: std::sync::Mutex<Option<Known>> = std::sync::Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    let key = (text.to_owned(), actions.to_vec());
+    if !known.contains_key(&key) {
+        known.insert(key.clone(), Arc::new(read(text, actions)?));
+    }
+    Ok(known[&key].clone())
 }
 
 fn uid(kind: &str, id: &str) -> Result<EntityUid> {
