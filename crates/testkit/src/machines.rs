@@ -14,8 +14,8 @@ pub struct Machines {
     program: PathBuf,
     agent: Option<Daemon>,
     log: PathBuf,
-    /// The hosts that there were before this one.
-    before: Vec<Json>,
+    /// The pool that it is invited into, which is its alone.
+    pool: String,
     /// The host's id.
     pub id: String,
     /// `kvm` or `tcg`.
@@ -28,6 +28,16 @@ impl Machines {
     /// # Errors
     /// Where a process fails or the server refuses.
     pub fn start(house: &Installation, name: &str) -> Outcome<Machines> {
+        let mut made = Machines::begin(house, name)?;
+        made.let_in(house)?;
+        Ok(made)
+    }
+
+    /// Starts a hypervisor and an agent, which finds out what it has while other things are done.
+    ///
+    /// # Errors
+    /// Where a process fails or the server refuses.
+    pub fn begin(house: &Installation, name: &str) -> Outcome<Machines> {
         let folder = house.folder.join(name);
         std::fs::create_dir_all(&folder)?;
         let script = house.binaries.checkout.join("script/libvirt-session");
@@ -39,12 +49,10 @@ impl Machines {
         }
         let program = house.folder.join("yunwei-agent");
         let log = house.folder.join(format!("log/{name}.log"));
-        let hosts = house.api.get("/api/v1/hosts")?;
-        let before = hosts["items"].as_array().into_iter().flatten().map(|host| host["id"].clone()).collect();
+        let (pool, token) = invite(house)?;
         let (id, accelerator) = (String::new(), String::new());
-        let mut made = Machines { folder, script, program, agent: None, log, before, id, accelerator };
+        let mut made = Machines { folder, script, program, agent: None, log, pool, id, accelerator };
         made.session("start")?;
-        let token = invite(house)?;
         let enrolled = made
             .command(&["enrol", "--server", &format!("https://{}", house.agent_address()), "--token", &token])
             .output()?;
@@ -52,7 +60,6 @@ impl Machines {
             return Err(format!("the agent could not enrol: {}", String::from_utf8_lossy(&enrolled.stderr)).into());
         }
         made.start_agent()?;
-        made.wait_until_known(house)?;
         Ok(made)
     }
 
@@ -165,13 +172,15 @@ impl Machines {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    fn wait_until_known(&mut self, house: &Installation) -> Outcome<()> {
+    /// Lets it in as soon as the server knows it, and waits until machines can be put there.
+    ///
+    /// # Errors
+    /// Where its agent ends, or nothing is known of it after a minute and a half.
+    pub fn let_in(&mut self, house: &Installation) -> Outcome<()> {
         let until = Instant::now() + Duration::from_secs(90);
         loop {
             let hosts = house.api.get("/api/v1/hosts")?;
-            let mine = hosts["items"].as_array().into_iter().flatten().find(|h| {
-                if self.id.is_empty() { !self.before.contains(&h["id"]) } else { h["id"] == self.id.as_str() }
-            });
+            let mine = hosts["items"].as_array().into_iter().flatten().find(|h| h["pool"] == self.pool.as_str());
             if let Some(host) = mine.filter(|h| h["reachable"] == true && h["state"] == "active") {
                 self.id = host["id"].as_str().unwrap_or_default().to_owned();
                 self.accelerator =
@@ -206,8 +215,8 @@ fn remove(folder: &Path) {
     let _ = std::fs::remove_dir_all(folder);
 }
 
-/// A site and a pool, once, and a token for a host in it.
-fn invite(house: &Installation) -> Outcome<String> {
+/// A site, once, a pool of its own, and a token for a host in it.
+fn invite(house: &Installation) -> Outcome<(String, String)> {
     let pools = house.api.get("/api/v1/pools")?;
     let pools = pools["items"].as_array().cloned().unwrap_or_default();
     let site = match pools.first() {
@@ -222,5 +231,8 @@ fn invite(house: &Installation) -> Outcome<String> {
     let pool = json!({ "site": site, "name": name, "portFirst": first, "portLast": first + PORTS - 1 });
     let pool = house.api.post("/api/v1/pools", &pool)?;
     let invited = house.api.post("/api/v1/hosts/invitations", &json!({ "pool": pool["id"], "note": "demo" }))?;
-    invited["token"].as_str().map(str::to_owned).ok_or_else(|| format!("no token in {invited}").into())
+    let [Some(pool), Some(token)] = [&pool["id"], &invited["token"]].map(Json::as_str) else {
+        return Err(format!("no pool or no token: {pool} {invited}").into());
+    };
+    Ok((pool.to_owned(), token.to_owned()))
 }

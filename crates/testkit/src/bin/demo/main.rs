@@ -79,8 +79,12 @@ fn show(args: &Args) -> Outcome<()> {
     let listen = if args.once { None } else { Some(args.listen.clone()) };
     let mut house = script
         .step("operator and server", || Installation::start(&scratch.0, Options { listen, ..Options::default() }))?;
-    let mut host =
-        script.step("hypervisor, and the agent that makes it a host", || Machines::start(&house, "host1"))?;
+    // The second host is let in when it is wanted; its agent looks about meanwhile.
+    let (mut host, mut other) = script.step("hypervisors, and the agent that makes one a host", || {
+        let mut both = (Machines::begin(&house, "host1")?, Machines::begin(&house, "host2")?);
+        both.0.let_in(&house)?;
+        Ok(both)
+    })?;
     script.step("images and catalog", || house.seed())?;
     let (first, second) = script.step("two customers", || {
         Ok((
@@ -99,17 +103,10 @@ fn show(args: &Args) -> Outcome<()> {
     })?;
     let guest = script.step("the machine's own page", || order.visit(&first.api))?;
     println!("      {}", guest.url);
-    script.step(&format!("{} seconds of use", args.seconds), || {
-        wait(&stop, Duration::from_secs(args.seconds));
-        Ok(())
-    })?;
-    let bill = script.step("the bill", || house.bill(&first))?;
-    script.step("the other customer sees none of it", || unseen(&second.api, &order.id, &bill))?;
-    print_bill(&bill);
-
-    println!("  What was sold is kept, lost on purpose, and brought back\n");
+    println!("\n  What was sold is kept while it is used\n");
+    let in_use = Instant::now();
     let service = order.service(&first.api)?;
-    let other = script.step("a second host", || Machines::start(&house, "host2"))?;
+    script.step("a second host", || other.let_in(&house))?;
     let places = script.step("three places for copies, and a policy", || {
         let places = Places::set_up(&house, &host, &other, &[&first, &second])?;
         places.protect(&house, &service).map(|()| places)
@@ -117,6 +114,16 @@ fn show(args: &Args) -> Outcome<()> {
     script.step("a recovery point, looked at in three places", || back::take(&first, &service))?;
     let point = script.step("another one", || back::take(&first, &service))?;
     script.step("restic reads every byte of every copy", || places.judged_by_restic(&first))?;
+    let seconds_of_use = Duration::from_secs(args.seconds);
+    script.step(&format!("the rest of {} seconds of use", args.seconds), || {
+        wait(&stop, seconds_of_use.saturating_sub(in_use.elapsed()));
+        Ok(())
+    })?;
+    let bill = script.step("the bill", || house.bill(&first))?;
+    script.step("the other customer sees none of it", || unseen(&second.api, &order.id, &bill))?;
+    print_bill(&bill);
+
+    println!("  It is lost on purpose, and brought back\n");
     script.step("the first host dies, and its disks with it", || host.lose_disks())?;
     let drill =
         script.step("a drill on the second host, and one on a damaged copy", || back::drill(&first, &service))?;
