@@ -189,11 +189,11 @@ pub struct DataRestore {
     pub(super) task: String,
 }
 
-/// Until when what came back stays: in the agent's own directory for its time, elsewhere as its owner likes.
-pub(super) fn kept_until(to: &DataTarget, state: State, closed_at: Option<Timestamp>) -> Option<Timestamp> {
+/// Until when what came back stays: in the agent's own directory for its time, elsewhere as its owner likes. Reckoned
+/// from the wish, which came before the directory: a host that was cut off tells late when it was done.
+pub(super) fn kept_until(to: &DataTarget, state: State, requested_at: Timestamp) -> Option<Timestamp> {
     let own = matches!(to, DataTarget::Directory { below: None, .. } | DataTarget::Instant { below: None, .. });
-    let closed = closed_at.filter(|_| own && state == State::Done)?;
-    Some(closed + std::time::Duration::from_secs(limits::RESTORED_DAYS * 86_400))
+    (own && state == State::Done).then(|| requested_at + std::time::Duration::from_secs(limits::RESTORED_DAYS * 86_400))
 }
 
 /// A restore, and how far its host is.

@@ -102,10 +102,10 @@ const RESTORE: &str = "SELECT r.id, r.tenant, r.service, r.point, r.data_set, s.
 
 fn read_restore(row: &Row) -> Result<DataRestore> {
     let (restored, problem): (Option<String>, Option<String>) = (row.get(14)?, row.get(15)?);
-    let (to, closed_at) = (stored("target", row.text(11)?)?, row.get(17)?);
+    let (to, requested_at) = (stored("target", row.text(11)?)?, row.get(16)?);
     let state = State::read(row.text(13)?).ok_or_else(|| damaged("restore"))?;
     Ok(DataRestore {
-        kept_until: kept_until(&to, state, closed_at),
+        kept_until: kept_until(&to, state, requested_at),
         id: row.get(0)?,
         tenant: row.get(1)?,
         service: row.get(2)?,
@@ -123,7 +123,7 @@ fn read_restore(row: &Row) -> Result<DataRestore> {
         restored: restored.map(|text| stored("restore", &text)).transpose()?,
         problem: problem.map(|text| stored("problem", &text)).transpose()?,
         requested_at: row.get(16)?,
-        closed_at,
+        closed_at: row.get(17)?,
         logs_of: row.get(18)?,
     })
 }
