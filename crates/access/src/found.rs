@@ -44,7 +44,7 @@ fn find_tenants(tx: &mut Tx<'_>, asked: &Asked<'_>) -> Result<Vec<Hit>> {
     for id in begun::<TenantId>(tx, "tenants", asked.begins(TenantId::PREFIX), asked.limit)? {
         found.extend(tenants::store::find(tx, id)?.filter(below));
     }
-    found.extend(tenants::store::search(tx, &parent, asked.text)?);
+    found.extend(tenants::store::search(tx, &parent, asked.text, asked.limit)?);
     let hit = |one: Tenant| Hit {
         id: one.id.to_string(),
         name: one.name,
@@ -68,7 +68,7 @@ fn find_accounts(tx: &mut Tx<'_>, asked: &Asked<'_>) -> Result<Vec<Hit>> {
         let one = accounts::store::find(tx, id)?;
         found.extend(one.filter(|one| seen(&one.home) && one.state != AccountState::Left));
     }
-    found.extend(accounts::store::search(tx, homes.as_deref(), asked.text)?);
+    found.extend(accounts::store::search(tx, homes.as_deref(), asked.text, asked.limit)?);
     let hit = |one: accounts::Account| Hit {
         id: one.id.to_string(),
         name: one.name,

@@ -22,8 +22,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Action, AnyAction, Effect, Kind, Relation, Tx, Verb};
 
-/// Tenants in sight that are looked into one by one; with more, all are looked into at once.
-const WALKS_MAX: usize = 16;
 /// The row of one identifier.
 const ONE: &str = "t.id = $1";
 /// Rows whose identifiers begin so, whosever they are.
@@ -349,18 +347,20 @@ impl Table {
         format!("{} = $1 ORDER BY t.id DESC LIMIT $2", self.about)
     }
 
-    /// Those whose identifiers begin so, tenant by tenant where few are in sight: what others have
+    /// Those whose identifiers begin so, tenant by tenant where not everybody's are in sight: what others have
     /// does not stand in the way then.
     fn by_id(&self, tx: &mut Tx<'_>, whose: Option<&[TenantId]>, begin: &str, limit: usize) -> Result<Vec<Hit>> {
         let end = format!("{begin}~");
-        let few = whose.filter(|tenants| tenants.len() <= WALKS_MAX);
-        let Some(tenants) = few else {
-            return tx.query(&self.select(BEGUN), args![begin, end, limit * WALKS_MAX], |row| self.hit(row));
+        let Some(tenants) = whose else {
+            return tx.query(&self.select(BEGUN), args![begin, end, limit], |row| self.hit(row));
         };
         let mut hits = Vec::new();
         let sql = self.select(&self.begun_of());
         for tenant in tenants {
             hits.extend(tx.query(&sql, args![tenant, begin, end, limit], |row| self.hit(row))?);
+            if hits.len() >= limit {
+                break;
+            }
         }
         Ok(hits)
     }

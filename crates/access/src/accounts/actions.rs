@@ -61,7 +61,7 @@ fn search(tx: &mut Tx<'_>, text: &str) -> Result<Page<Member>> {
         Scope::Tenants { own, .. } => Some(own.clone()),
     };
     let mut items = Vec::new();
-    for account in store::search(tx, homes.as_deref(), text)? {
+    for account in store::search(tx, homes.as_deref(), text, limits::SEARCH_MAX)? {
         let (id, home) = (account.id.to_string(), account.home);
         let account = tx.grant("account.list", "account", &id, home, Class::Personal, account)?.into_inner();
         let roles = roles::store::held(tx, account.id, home)?;

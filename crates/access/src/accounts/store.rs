@@ -61,10 +61,15 @@ fn keep_words(conn: &mut Conn<'_>, account: &Account) -> Result<()> {
     db::words::keep(conn, "account", account.home, &account.id.to_string(), texts)
 }
 
-/// Those at home in one of `homes` whose names or addresses have words that begin like those of `text`.
-pub(crate) fn search(conn: &mut Conn<'_>, homes: Option<&[TenantId]>, text: &str) -> Result<Vec<Account>> {
+/// Those at home in one of `homes` whose names or addresses have words that begin like those of `text`; so many at most.
+pub(crate) fn search(
+    conn: &mut Conn<'_>,
+    homes: Option<&[TenantId]>,
+    text: &str,
+    limit: usize,
+) -> Result<Vec<Account>> {
     let mut found = Vec::new();
-    for id in db::words::find(conn, "account", homes, text, limits::SEARCH_MAX)? {
+    for id in db::words::find(conn, "account", homes, text, limit)? {
         found.extend(find(conn, id.parse()?)?);
     }
     Ok(found)

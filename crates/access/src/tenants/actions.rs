@@ -110,7 +110,7 @@ pub static LIST: Action<ListTenants, Page<Tenant>> = Action {
     run: |tx, input| {
         let parent = inside(tx, "tenant.list", input.parent.unwrap_or(tx.cx().tenant()))?;
         if let Some(text) = &input.search {
-            let found = store::search(tx, &parent, text)?;
+            let found = store::search(tx, &parent, text, limits::SEARCH_MAX)?;
             return Ok(Page { items: found, next: None });
         }
         let limit = Page::<Tenant>::limit(input.limit);

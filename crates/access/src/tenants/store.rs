@@ -77,20 +77,21 @@ fn keep_words(conn: &mut Conn<'_>, tenant: &Tenant) -> Result<()> {
 
 /// Those below `parent` whose names have words that begin like those of `text`: of the operator its
 /// customers, of a customer all its departments.
-pub(crate) fn search(conn: &mut Conn<'_>, parent: &Tenant, text: &str) -> Result<Vec<Tenant>> {
+pub(crate) fn search(conn: &mut Conn<'_>, parent: &Tenant, text: &str, limit: usize) -> Result<Vec<Tenant>> {
     // The operator's customers stand among all their departments: more are looked at than shown.
     const AMONG: usize = 20;
     let own = match parent.kind {
         TenantKind::Operator => None,
         _ => Some(subtree(conn, &parent.path)?),
     };
-    let most = if own.is_some() { limits::SEARCH_MAX + 1 } else { limits::SEARCH_MAX * AMONG };
+    // Itself is one of what is found.
+    let most = if own.is_some() { limit + 1 } else { limit * AMONG };
     let mut found = Vec::new();
     for id in db::words::find(conn, "tenant", own.as_deref(), text, most)? {
         let shown = |one: &Tenant| one.id != parent.id && (own.is_some() || one.parent == Some(parent.id));
         found.extend(find(conn, id.parse()?)?.filter(shown));
     }
-    found.truncate(limits::SEARCH_MAX);
+    found.truncate(limit);
     Ok(found)
 }
 

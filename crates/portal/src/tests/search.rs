@@ -119,6 +119,44 @@ async fn a_customer_finds_nothing_of_the_operators_and_nothing_of_a_neighbours()
     }
 }
 
+/// What others have does not stand in the way, however much it is and however many departments one looks into.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identifier_that_is_half_remembered_is_found_among_many_of_others() {
+    let house = House::new();
+    let (own, neighbour) = (customer(&house, "Own", "o@example.com"), customer(&house, "Neighbour", "n@example.com"));
+    let runbook = |tenant| {
+        let notes = json!({ "title": "Rules", "purpose": "Ours", "steps": [{ "text": "Read them" }] });
+        make(&house, tenant, &continuity::runbooks::CREATE, notes)
+    };
+    let others: Vec<String> = (0..200).map(|_| runbook(neighbour)).collect();
+    let wanted = runbook(own);
+    let begin: String = wanted.chars().zip(others[0].chars()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect();
+    let departments = (1_000..1_020).map(base::id::TenantId);
+    let scope = db::records::Scope::Tenants { own: departments.chain([own]).collect(), above: vec![] };
+    let cx = Cx::new(gate::Actor::Account(base::id::AccountId(7)), own, scope, ["owner".to_owned()].into());
+    let seen = found(&house, &cx, &begin);
+    let ids: Vec<&str> = seen.groups.iter().flat_map(|group| &group.hits).map(|hit| hit.id.as_str()).collect();
+    assert_eq!(ids, [wanted.as_str()], "{begin}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_said_that_there_are_more() {
+    let house = House::new();
+    for number in 0..=base::limits::SEARCH_MAX {
+        customer(&house, &format!("Wang {number}"), &format!("wang{number}@example.com"));
+    }
+    let operator = house.gate.operator().unwrap();
+    let cx = Cx::new(
+        gate::Actor::Account(base::id::AccountId(7)),
+        operator,
+        db::records::Scope::All,
+        ["administrator".to_owned()].into(),
+    );
+    let seen = found(&house, &cx, "wang");
+    let tenants = seen.groups.iter().find(|group| group.kind == "tenant").unwrap();
+    assert_eq!((tenants.hits.len(), tenants.more), (base::limits::SEARCH_MAX, true));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lesser_role_finds_what_its_lists_show_and_no_more() {
     let house = House::new();
