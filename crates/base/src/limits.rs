@@ -272,6 +272,8 @@ pub const TOKEN_DAYS_DEFAULT: u32 = 90;
 pub const INVITATION_SECONDS: i64 = 7 * 24 * 60 * 60;
 /// A link to set a new password works for so long, in seconds.
 pub const RESET_SECONDS: i64 = 60 * 60;
+/// A link for a new password is mailed to one account no more often than this, in seconds.
+pub const RESET_MAILED_EVERY_SECONDS: i64 = 5 * 60;
 /// Invitations of one tenant that wait for an answer.
 pub const INVITATIONS_PENDING_MAX: u64 = 500;
 /// Invitations that a customer and its departments may make in a day.

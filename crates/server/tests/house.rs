@@ -194,21 +194,33 @@ impl std::io::Write for Lines {
     }
 }
 
+/// What the log says of something that somebody does from there, and that fails.
+fn said<T: std::fmt::Debug>(json: bool, address: &str, work: impl FnOnce(&gate::Cx) -> base::Result<T>) -> String {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let cx = gate::Cx::nobody(base::id::TenantId(1)).for_request("req", Some(address.parse().unwrap()));
+    let log = server::serve::logging(json, false, move || writer.clone());
+    tracing::subscriber::with_default(log, || work(&cx)).unwrap_err();
+    let bytes = lines.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
 /// What the log says of one refused sign-in from there.
 fn refused_from(gate: &gate::Gate, json: bool, address: &str) -> String {
     use access::sessions::actions::{OPEN, OpenSession};
-    let (lines, operator) = (Lines::default(), base::id::TenantId(1));
-    let writer = lines.clone();
-    let cx = gate::Cx::nobody(operator).for_request("req", Some(address.parse().unwrap()));
     let input = OpenSession {
         email: "2026-01-01T00:00:00Z  WARN yunwei::door: sign-in refused: wrong code address=192.0.2.99".into(),
         password: access::Secret::new("x"),
         user_agent: "sign-in refused: wrong code address=192.0.2.99".into(),
     };
-    let log = server::serve::logging(json, false, move || writer.clone());
-    tracing::subscriber::with_default(log, || OPEN.run(gate, &cx, input)).unwrap_err();
-    let bytes = lines.0.lock().unwrap().clone();
-    String::from_utf8(bytes).unwrap()
+    said(json, address, |cx| OPEN.run(gate, cx, input))
+}
+
+/// What the log says of signing in from there with a passkey that answers a challenge which nobody drew.
+fn passkey_from(gate: &gate::Gate, address: &str, credential: &str) -> String {
+    use access::factors::passkeys::actions::{OPEN, OpenWithPasskey};
+    let input = OpenWithPasskey { credential: credential.to_owned(), user_agent: String::new() };
+    said(false, address, |cx| gate.run(cx, &OPEN, input))
 }
 
 /// fail2ban itself finds the addresses in lines that the server writes, and none in lines that quote such
@@ -219,6 +231,16 @@ fn fail2ban_reads_refused_sign_ins() {
     let gate = server::app::open_gate(&Location::Directory(scratch.path().to_owned()), Clock::System).unwrap();
     let (text, json) = (refused_from(&gate, false, "192.0.2.1"), refused_from(&gate, true, "2001:db8::7"));
     assert!(text.contains("sign-in refused: wrong address or password address=192.0.2.1"), "{text}");
+    // `{"type":"webauthn.get","challenge":"AAAA","origin":"https://cloud.example.com"}`
+    let client =
+        "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0IiwiY2hhbGxlbmdlIjoiQUFBQSIsIm9yaWdpbiI6Imh0dHBzOi8vY2xvdWQuZXhhbXBsZS5jb20ifQ";
+    let answer = serde_json::json!({ "id": "AAAA", "type": "public-key",
+        "response": { "clientDataJSON": client, "authenticatorData": "AAAA", "signature": "AAAA" } });
+    let nameless = passkey_from(&gate, "192.0.2.3", &answer.to_string());
+    access::factors::passkeys::install(&gate, "https://cloud.example.com");
+    let malformed = passkey_from(&gate, "192.0.2.4", "{}");
+    assert_eq!((nameless.as_str(), malformed.as_str()), ("", ""), "nobody guessed");
+    let passkey = passkey_from(&gate, "192.0.2.5", &answer.to_string());
     let in_journal = format!("Nov 23 08:19:29 host yunwei[77]: {}", refused_from(&gate, false, "192.0.2.2"));
     let quoted = format!("{} INFO web::reply: refused error=\"{}", &text[..27], text.trim_end());
     if std::process::Command::new("fail2ban-regex").arg("--version").output().is_err() {
@@ -228,9 +250,13 @@ fn fail2ban_reads_refused_sign_ins() {
         return;
     }
     let log = scratch.path().join("log");
-    std::fs::write(&log, format!("{text}{json}{in_journal}{quoted}\n")).unwrap();
+    std::fs::write(&log, format!("{text}{json}{in_journal}{passkey}{quoted}\n")).unwrap();
     let filter = reference("../../deploy/fail2ban/filter.d/yunwei.conf");
     let found = std::process::Command::new("fail2ban-regex").args(["-o", "ip"]).args([&log, &filter]).output().unwrap();
     let (out, err) = (String::from_utf8(found.stdout).unwrap(), String::from_utf8_lossy(&found.stderr).into_owned());
-    assert_eq!(out.split_whitespace().collect::<Vec<_>>(), ["192.0.2.1", "2001:db8::7", "192.0.2.2"], "{err}");
+    assert_eq!(
+        out.split_whitespace().collect::<Vec<_>>(),
+        ["192.0.2.1", "2001:db8::7", "192.0.2.2", "192.0.2.5"],
+        "{err}"
+    );
 }

@@ -29,6 +29,7 @@ use crate::accounts::{self, AccountState};
 use crate::announcements::{self, AnnouncementId};
 use crate::invitations::{self, InvitationId, InvitationState};
 use crate::notices::Notice;
+use crate::passwords::attempts;
 use crate::secret::{self, Of};
 use crate::tenants;
 
@@ -138,19 +139,26 @@ impl Postman {
     }
 
     fn reset(&self, gate: &Gate, id: AccountId) -> Result<()> {
-        let until = gate.now() + Duration::from_secs(limits::RESET_SECONDS.unsigned_abs());
+        let now = gate.now();
+        let until = now + Duration::from_secs(limits::RESET_SECONDS.unsigned_abs());
         let (secret, hash) = secret::mint(Of::Link)?;
         let found = gate.db().write(move |conn| {
             let Some(account) = accounts::store::find(conn, id)?.filter(|a| a.state == AccountState::Active) else {
                 return Ok(None);
             };
+            // Whoever asks again and again, as a stranger may, does not fill somebody's mailbox.
+            if attempts::was_mailed(conn, id, now)? {
+                return Ok(None);
+            }
             links::insert(conn, &hash, links::RESET, &id.to_string(), until)?;
             Ok(Some(account))
         })?;
         let Some(account) = found else { return Ok(()) };
         let link = format!("{}{RESET_PATH}?token={secret}", self.base);
         let words = texts::reset(&account.locale, &account.name, &link, limits::RESET_SECONDS / 60);
-        self.send(&id.to_string(), &hash, &account.email, words)
+        self.send(&id.to_string(), &hash, &account.email, words)?;
+        // Only now: what could not be sent is tried again.
+        gate.db().write(move |conn| attempts::mailed(conn, id, now))
     }
 
     fn tell_changed(&self, gate: &Gate, id: AccountId) -> Result<()> {

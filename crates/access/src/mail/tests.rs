@@ -1,6 +1,8 @@
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base::id::AccountId;
+use base::limits;
 use drivers::mail::{Letter, Mail};
 use gate::Cx;
 
@@ -94,6 +96,45 @@ fn the_secret_of_a_link_is_in_the_mail_and_nowhere_else() {
     assert_eq!(found, 0);
     let input = ResetPassword { token: secret, password: Secret::new(PASSWORD) };
     RESET.run(&house.gate, &Cx::nobody(house.operator), input).unwrap();
+}
+
+/// A mailbox that takes nothing at first.
+#[derive(Clone, Default)]
+struct Down(Letterbox, Arc<Mutex<bool>>);
+
+impl Mail for Down {
+    fn send(&self, letter: &Letter) -> base::Result<()> {
+        if std::mem::replace(&mut *self.1.lock().unwrap(), true) {
+            return self.0.send(letter);
+        }
+        Err(base::Error::unavailable("mail.down", "nobody answers"))
+    }
+}
+
+#[test]
+fn links_that_are_asked_for_again_and_again_fill_no_mailbox() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let house = House::new(db);
+        let mei = house.person("mei@example.com", house.first, &["viewer"]);
+        let mails = Down::default();
+        let postman = Postman::new(Box::new(mails.clone()), "https://cloud.example.com/");
+        let deliver = || postman.deliver(&house.gate, Errand::Reset { account: mei });
+        let sent = || mails.0.0.lock().unwrap().len();
+        assert!(deliver().is_err(), "{engine}");
+        // What did not leave is sent when it is tried again; then there is a while without.
+        for _ in 0..5 {
+            deliver().unwrap();
+            assert_eq!(sent(), 1, "{engine}");
+        }
+        house.gate.clock().advance(Duration::from_secs(limits::RESET_MAILED_EVERY_SECONDS.unsigned_abs()));
+        deliver().unwrap();
+        assert_eq!(sent(), 2, "{engine}");
+        // Who has used one may have forgotten again.
+        let input = ResetPassword { token: token(&mails.0.last()), password: Secret::new(PASSWORD) };
+        RESET.run(&house.gate, &Cx::nobody(house.operator), input).unwrap();
+        deliver().unwrap();
+        assert_eq!(sent(), 3, "{engine}");
+    }
 }
 
 #[test]

@@ -8,6 +8,9 @@
 //! | account, from wherever | 50 | 15 minutes | not from a [network](super::networks) from which that account has signed in lately |
 //! | organisation, from wherever | 300 | a minute | the same |
 //!
+//! What is free is free each day: the counts sink by it, evenly, and rise little further than to where the wait is the
+//! longest. So a busy organisation's slips of the hand never add up, and after an attack the door opens within hours.
+//!
 //! A stranger's guesses make the stranger's address wait, not the account: the person signs in from where
 //! they usually do undisturbed, however many addresses the stranger has. An organisation is the domain of a
 //! mail address, known here or not: what is answered says nothing about who has an account.
@@ -59,8 +62,8 @@ impl Subject {
     }
 }
 
-fn account_text(what: &str, email_key: &str) -> String {
-    format!("{what} of an account\n{email_key}")
+fn account_text(email_key: &str) -> String {
+    format!("sign-in of an account\n{email_key}")
 }
 
 impl Subjects {
@@ -71,17 +74,18 @@ impl Subjects {
         Subjects(vec![Subject::own(&format!("{what}\n{network}\n{key}")), address])
     }
 
-    /// For `what` (`sign-in`, `reset`) by anybody who names a mail address: also counted from wherever, unless
-    /// the account with that address has signed in from there lately.
+    /// For signing in with a mail address and a password: also counted from wherever, unless the account with that
+    /// address has signed in from there lately.
     ///
     /// # Errors
     /// Those of the database.
-    pub(crate) fn of_address(gate: &Gate, what: &str, email_key: &str, cx: &Cx) -> Result<Self> {
-        let mut subjects = Subjects::new(what, email_key, cx);
+    pub(crate) fn of_address(gate: &Gate, email_key: &str, cx: &Cx) -> Result<Self> {
+        let mut subjects = Subjects::new("sign-in", email_key, cx);
         if !networks::is_known(gate, email_key, cx)? {
             let domain = email_key.rsplit_once('@').map_or("", |(_, domain)| domain);
-            let account = Subject::new(&account_text(what, email_key), limits::ATTEMPTS_PER_ACCOUNT);
-            let many = Subject::new(&format!("{what} of an organisation\n{domain}"), limits::ATTEMPTS_PER_ORGANISATION);
+            let account = Subject::new(&account_text(email_key), limits::ATTEMPTS_PER_ACCOUNT);
+            let many =
+                Subject::new(&format!("sign-in of an organisation\n{domain}"), limits::ATTEMPTS_PER_ORGANISATION);
             let wait_seconds_max = limits::ATTEMPTS_ORGANISATION_WAIT_SECONDS_MAX;
             subjects.0.extend([account, Subject { wait_seconds_max, ..many }]);
         }
@@ -95,13 +99,15 @@ impl Subjects {
     }
 }
 
+/// Doublings of a second to the longest wait that there is.
+const LONGEST: i64 = 10;
+
 /// How long to wait after the `number`th attempt, when `free` are, and `most` is the longest wait.
 pub(crate) fn wait_seconds(number: i64, free: i64, most: i64) -> i64 {
     if number < free {
         return 0;
     }
-    let doublings = u32::try_from((number - free).min(30)).unwrap_or(30);
-    (1i64 << doublings).min(most)
+    (1i64 << (number - free).min(LONGEST)).min(most)
 }
 
 /// Counts an attempt before it is made.
@@ -115,21 +121,44 @@ pub(crate) fn admit(gate: &Gate, subjects: &Subjects) -> Result<()> {
             "DELETE FROM attempts WHERE last_at < $1",
             args![micros(now) - limits::ATTEMPTS_KEPT_SECONDS * 1_000_000],
         )?;
-        let mut numbers = Vec::with_capacity(subjects.0.len());
+        let mut counts = Vec::with_capacity(subjects.0.len());
         for subject in &subjects.0 {
-            numbers.push(made(conn, subject, now)? + 1);
+            counts.push(made(conn, subject, now)?);
         }
-        subjects.0.iter().zip(numbers).try_for_each(|(subject, number)| count(conn, subject, number, now))
+        subjects.0.iter().zip(counts).try_for_each(|(subject, made)| count(conn, subject, made, now))
     })
 }
 
+/// Attempts that have not been forgotten, as of an instant.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Made {
+    pub(crate) number: i64,
+    /// In microseconds: until then all that had to be was forgotten.
+    pub(crate) at: i64,
+}
+
+impl Made {
+    /// What is left of it at `now`, where `free` are forgotten evenly in the time that attempts are kept.
+    pub(crate) fn left(self, free: i64, now: i64) -> Made {
+        let each = limits::ATTEMPTS_KEPT_SECONDS * 1_000_000 / free;
+        let forgotten = (now - self.at).max(0) / each;
+        // Of what is on its way to be forgotten nothing is lost by looking: the instant moves by whole ones.
+        match self.number - forgotten {
+            left if left > 0 => Made { number: left, at: self.at + forgotten * each },
+            _ => Made { number: 0, at: now },
+        }
+    }
+}
+
 /// How many attempts there were.
-fn made(conn: &mut Conn<'_>, subject: &Subject, now: Timestamp) -> Result<i64> {
-    let sql = "SELECT number, closed_until FROM attempts WHERE subject = $1";
-    let found = conn.query_opt(sql, args![subject.hash], |row| Ok((row.get::<i64>(0)?, row.get::<Timestamp>(1)?)))?;
-    let (made, closed) = found.unwrap_or((0, Timestamp::UNIX_EPOCH));
+fn made(conn: &mut Conn<'_>, subject: &Subject, now: Timestamp) -> Result<Made> {
+    let sql = "SELECT number, last_at, closed_until FROM attempts WHERE subject = $1";
+    let found = conn.query_opt(sql, args![subject.hash], |row| {
+        Ok((Made { number: row.get(0)?, at: row.get(1)? }, row.get::<Timestamp>(2)?))
+    })?;
+    let (made, closed) = found.unwrap_or((Made { number: 0, at: micros(now) }, Timestamp::UNIX_EPOCH));
     if closed <= now {
-        return Ok(made);
+        return Ok(made.left(subject.free, micros(now)));
     }
     let wait = Duration::from_micros(u64::try_from(micros(closed) - micros(now)).unwrap_or(0));
     let shown = wait.as_secs() + 1;
@@ -137,14 +166,20 @@ fn made(conn: &mut Conn<'_>, subject: &Subject, now: Timestamp) -> Result<i64> {
     Err(Error::throttled("attempts.too_many", message).retry_after(Duration::from_secs(shown)))
 }
 
-fn count(conn: &mut Conn<'_>, subject: &Subject, number: i64, now: Timestamp) -> Result<()> {
+fn count(conn: &mut Conn<'_>, subject: &Subject, made: Made, now: Timestamp) -> Result<()> {
+    // Beyond the longest wait there is nothing to count.
+    let number = made.number.min(subject.free + LONGEST) + 1;
     let closed = micros(now) + wait_seconds(number, subject.free, subject.wait_seconds_max) * 1_000_000;
+    close(conn, &subject.hash, Made { number, ..made }, closed)
+}
+
+fn close(conn: &mut Conn<'_>, subject: &[u8; 32], made: Made, until: i64) -> Result<()> {
     conn.execute(
         "INSERT INTO attempts (subject, number, last_at, closed_until) VALUES ($1, $2, $3, $4)
          ON CONFLICT (subject) DO UPDATE SET number = excluded.number, last_at = excluded.last_at, closed_until = excluded.closed_until",
-        args![subject.hash, number, now, closed],
-    )?;
-    Ok(())
+        args![subject, made.number, made.at, until],
+    )
+    .map(drop)
 }
 
 /// Forgets the attempts of somebody who turned out to be the right person. What counts others' attempts, too,
@@ -160,10 +195,27 @@ pub(crate) fn forgive(conn: &mut Conn<'_>, subjects: &Subjects) -> Result<()> {
     Ok(())
 }
 
-/// Forgets what was tried of an account from wherever: its owner has set another password by mail.
-pub(crate) fn begin_anew(conn: &mut Conn<'_>, email_key: &str) -> Result<()> {
-    let subject = secret::hash(&account_text("sign-in", email_key));
-    conn.execute("DELETE FROM attempts WHERE subject = $1", args![subject]).map(drop)
+/// Forgets what was tried of an account from wherever, and that it was mailed a link: its owner has set another
+/// password by that.
+pub(crate) fn begin_anew(conn: &mut Conn<'_>, account: AccountId, email_key: &str) -> Result<()> {
+    let subjects = (secret::hash(&account_text(email_key)), mailed_subject(account));
+    conn.execute("DELETE FROM attempts WHERE subject IN ($1, $2)", args![subjects.0, subjects.1]).map(drop)
+}
+
+fn mailed_subject(account: AccountId) -> [u8; 32] {
+    secret::hash(&format!("reset mailed to\n{account}"))
+}
+
+/// Whether an account was mailed a link for a new password a short while ago.
+pub(crate) fn was_mailed(conn: &mut Conn<'_>, account: AccountId, now: Timestamp) -> Result<bool> {
+    let sql = "SELECT 1 FROM attempts WHERE subject = $1 AND closed_until > $2";
+    Ok(conn.query_opt(sql, args![mailed_subject(account), now], |row| row.get::<i64>(0))?.is_some())
+}
+
+/// Keeps that one was mailed.
+pub(crate) fn mailed(conn: &mut Conn<'_>, account: AccountId, now: Timestamp) -> Result<()> {
+    let until = micros(now) + limits::RESET_MAILED_EVERY_SECONDS * 1_000_000;
+    close(conn, &mailed_subject(account), Made { number: 1, at: micros(now) }, until)
 }
 
 /// Writes a refusal into the log, in the form that the filter in `deploy/fail2ban` reads: what was refused, and

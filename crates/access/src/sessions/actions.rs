@@ -103,7 +103,7 @@ pub static OPEN: Prepared<OpenSession, Attempt, Opened> = Prepared {
     prepare: |gate, cx, input| {
         // An address that cannot be one is tried like any other.
         let key = text::email(&input.email).map_or_else(|_| String::new(), |email| email.key);
-        let subjects = Subjects::of_address(gate, "sign-in", &key, cx)?;
+        let subjects = Subjects::of_address(gate, &key, cx)?;
         attempts::admit(gate, &subjects).inspect_err(|_| attempts::log(cx.address(), "too many attempts"))?;
         let found = gate.db().read(move |conn| {
             let Some(account) = accounts::store::by_email(conn, &key)? else { return Ok(None) };

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::actions::{SignedIn, active, begin, current};
 use super::{SessionId, sign_ins, store};
-use crate::factors::passkeys::{Bound, Purpose};
+use crate::factors::passkeys::{self, Bound, Purpose};
 use crate::passwords::attempts::{self, Subjects};
 use crate::passwords::hashing;
 use crate::prepared::Prepared;
@@ -63,9 +63,10 @@ pub static CONFIRM: Prepared<ConfirmSession, Confirming, SignedIn> = Prepared {
         let (id, user_agent) = sign_ins::find(tx, &confirming.input.ticket, now)?;
         let account = active(accounts::store::load(tx, id)?)?;
         tx.touch("account", &account.id.to_string(), account.home, 0);
-        let Some(strength) =
-            factors::take(tx, account.id, confirming.input.code.reveal(), &Bound::ticket(&confirming.input.ticket))?
-        else {
+        let bound = Bound::ticket(&confirming.input.ticket);
+        let taken = factors::take(tx, account.id, confirming.input.code.reveal(), &bound)
+            .inspect_err(|error| passkeys::log_refusal(tx.cx(), error))?;
+        let Some(strength) = taken else {
             if !confirming.logged.swap(true, Ordering::Relaxed) {
                 attempts::log(tx.cx().address(), "wrong code");
             }

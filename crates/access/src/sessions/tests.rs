@@ -6,7 +6,7 @@ use gate::Cx;
 
 use super::actions::{ACT_IN, CLOSE, CLOSE_ALL, CloseSession, DESCRIBE, LIST, OPEN, OpenSession, SignedIn};
 use crate::accounts::actions::{AccountRef, SUSPEND};
-use crate::passwords::actions::{RESET, ResetPassword};
+use crate::passwords::actions::{REQUEST_RESET, RESET, RequestReset, ResetPassword};
 use crate::passwords::attempts::{self, Subjects};
 use crate::roles::actions::Nothing;
 use crate::tenants::actions::TenantRef;
@@ -289,9 +289,47 @@ fn guesses_from_many_addresses_wait_together_and_the_person_does_not() {
         // Where she was long ago is nowhere special.
         house.gate.clock().advance(Duration::from_secs(limits::NETWORK_KNOWN_SECONDS.unsigned_abs()));
         let key = "mei@example.com";
-        let counted = |cx: &Cx| Subjects::of_address(&house.gate, "sign-in", key, cx).unwrap();
+        let counted = |cx: &Cx| Subjects::of_address(&house.gate, key, cx).unwrap();
         assert_ne!(counted(&at_home), Subjects::new("sign-in", key, &at_home), "{engine}");
     }
+}
+
+/// What is free is free each day: slips of the hand over weeks never close the door of a domain that many share.
+#[test]
+fn what_was_mistyped_last_week_does_not_count() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let house = with_mei(db);
+        let hours = 24 * 40;
+        for hour in 0..hours {
+            let (key, cx) = (format!("p{hour}@example.com"), from(&house, &elsewhere(hour)));
+            let subjects = Subjects::of_address(&house.gate, &key, &cx).unwrap();
+            attempts::admit(&house.gate, &subjects).unwrap();
+            house.gate.clock().advance(Duration::from_secs(3_600));
+        }
+        assert!(hours > limits::ATTEMPTS_PER_ORGANISATION);
+        let slip = open(&house, &from(&house, "203.0.113.9"), "p1@example.com", "a slip of the hand").unwrap_err();
+        assert_eq!(slip.code(), "session.refused", "{engine}");
+        assert!(open(&house, &from(&house, "203.0.113.10"), "mei@example.com", PASSWORD).is_ok(), "{engine}");
+    }
+}
+
+/// However long somebody guessed: hours after they ended, nobody waits on their account.
+#[test]
+fn after_an_attack_the_door_opens_within_hours() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let house = with_mei(db);
+    for number in 0..2_000 {
+        let subjects = Subjects::of_address(&house.gate, "mei@example.com", &from(&house, &elsewhere(number))).unwrap();
+        while let Err(error) = attempts::admit(&house.gate, &subjects) {
+            house.gate.clock().advance(error.wait().unwrap());
+        }
+    }
+    house.gate.clock().advance(Duration::from_secs(6 * 3_600));
+    for place in ["203.0.113.9", "203.0.113.10"] {
+        let slip = open(&house, &from(&house, place), "mei@example.com", "a slip of the hand").unwrap_err();
+        assert_eq!(slip.code(), "session.refused");
+    }
+    assert!(open(&house, &from(&house, "203.0.113.11"), "mei@example.com", PASSWORD).is_ok());
 }
 
 #[test]
@@ -303,6 +341,12 @@ fn a_new_password_by_mail_opens_the_door_again() {
     }
     let new_place = from(&house, "203.0.113.9");
     assert_eq!(open(&house, &new_place, "mei@example.com", PASSWORD).unwrap_err().code(), "attempts.too_many");
+    // Nor can who guesses ask for links until nobody else can.
+    let ask = |cx: &Cx| REQUEST_RESET.run(&house.gate, cx, RequestReset { email: "mei@example.com".to_owned() });
+    for number in 0..=limits::ATTEMPTS_PER_ACCOUNT {
+        ask(&from(&house, &elsewhere(number))).unwrap();
+    }
+    assert!(ask(&new_place).unwrap().accepted);
     let mei: base::id::AccountId = house
         .gate
         .db()
@@ -322,7 +366,7 @@ fn one_password_tried_on_a_whole_organisation_waits_for_a_minute_at_most() {
         open(&house, &at_home, "mei@example.com", PASSWORD).unwrap();
         for number in 0..limits::ATTEMPTS_PER_ORGANISATION + 10 {
             let (key, cx) = (format!("p{number}@example.com"), from(&house, &elsewhere(number)));
-            let subjects = Subjects::of_address(&house.gate, "sign-in", &key, &cx).unwrap();
+            let subjects = Subjects::of_address(&house.gate, &key, &cx).unwrap();
             while let Err(error) = attempts::admit(&house.gate, &subjects) {
                 let wait = error.wait().unwrap();
                 assert!(wait.as_secs() <= 61, "{engine} {number} {wait:?}");

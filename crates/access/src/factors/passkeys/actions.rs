@@ -12,7 +12,6 @@ use super::verify::{ALGORITHMS, Registration};
 use super::{Bound, Purpose, RelyingParty, party, refused, store};
 use crate::factors::actions::{Activated, added, ensure_room, first_codes, tell, touch};
 use crate::factors::{self, Factor, FactorId, FactorKind};
-use crate::passwords::attempts;
 use crate::secret::{self, Secret};
 use crate::sessions::actions::{SignedIn, active, begin, current, oneself};
 use crate::{accounts, reach, sessions, tenants, text};
@@ -296,13 +295,12 @@ pub static OPEN: Action<OpenWithPasskey, SignedIn> = Action {
     summary: "Signs in with a passkey alone, where the authenticator made sure who used it.",
     effect: Effect::Create,
     run: |tx, input| {
-        let taken = super::take(tx, None, &input.credential, &Bound::nobody()).inspect_err(|_| {
-            attempts::log(tx.cx().address(), "wrong passkey");
-        })?;
+        let taken = super::take(tx, None, &input.credential, &Bound::nobody())
+            .inspect_err(|error| super::log_refusal(tx.cx(), error))?;
         let account = accounts::store::load(tx, taken.account)?;
         tx.touch("account", &account.id.to_string(), account.home, 0);
         if !taken.verified {
-            return Err(refused());
+            return Err(refused()).inspect_err(|error| super::log_refusal(tx.cx(), error));
         }
         let account = active(account)?;
         begin(tx, account, &input.user_agent, Strength::Passkey)

@@ -31,8 +31,9 @@ use std::sync::Arc;
 
 use base::id::AccountId;
 use base::{Error, Result, hex};
-use gate::{Gate, Strength, Tx};
+use gate::{Cx, Gate, Strength, Tx};
 
+use crate::passwords::attempts;
 use crate::secret::{self, Secret};
 use verify::Answer;
 
@@ -156,6 +157,13 @@ pub(crate) fn second(tx: &mut Tx<'_>, account: AccountId, typed: &str, bound: &B
         (true, false) => Err(refused()),
         (true, true) => Ok(Strength::Passkey),
         (false, _) => Ok(Strength::Key),
+    }
+}
+
+/// Writes into the log that a passkey did not count; what went wrong otherwise is nobody's guess.
+pub(crate) fn log_refusal(cx: &Cx, error: &Error) {
+    if matches!(error.code(), "passkey.refused" | "passkey.copied") {
+        attempts::log(cx.address(), "wrong passkey");
     }
 }
 
