@@ -7,16 +7,19 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::{Db, Location};
 
 static SERIAL: AtomicU32 = AtomicU32::new(0);
 
-/// A directory that goes away when it is dropped.
+/// Databases whose tests are over, and which may still be open somewhere.
+static OVER: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// A directory that goes away when it is dropped, and a database with it.
 #[derive(Debug)]
-pub struct Scratch(PathBuf);
+pub struct Scratch(PathBuf, Option<String>);
 
 impl Scratch {
     /// A fresh, empty one.
@@ -28,7 +31,7 @@ impl Scratch {
         let name = format!("yunwei-test-{}-{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
         let path = directory.join(name);
         std::fs::create_dir_all(&path).unwrap();
-        Scratch(path)
+        Scratch(path, None)
     }
     /// Where it is.
     pub fn path(&self) -> &Path {
@@ -45,6 +48,7 @@ impl Default for Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+        OVER.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(self.1.take());
     }
 }
 
@@ -99,8 +103,11 @@ pub fn postgres() -> Option<(&'static str, Db, Scratch)> {
         drop(Db::open(&Location::Postgres(format!("{server} dbname={name}"))).unwrap());
         name
     });
-    let url = format!("{server} dbname={}", create(server, made));
-    Some(("postgres", Db::open(&Location::Postgres(url)).unwrap(), Scratch::new()))
+    let name = create(server, made);
+    let db = Db::open(&Location::Postgres(format!("{server} dbname={name}"))).unwrap();
+    let mut scratch = Scratch::new();
+    scratch.1 = Some(name);
+    Some(("postgres", db, scratch))
 }
 
 /// The address of a fresh, empty PostgreSQL database.
@@ -120,6 +127,11 @@ fn create(server: &str, template: &str) -> String {
     let name = format!("t{}_{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
     let mut admin = ::postgres::Client::connect(&format!("{server} dbname=postgres"), ::postgres::NoTls)
         .expect("the private PostgreSQL answers");
+    // What tests left is removed by those that come after: a database that is still open cannot be, yet.
+    let over = std::mem::take(&mut *OVER.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    let open = over.into_iter().filter(|name| admin.batch_execute(&format!("DROP DATABASE {name}")).is_err());
+    let open: Vec<String> = open.collect();
+    OVER.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(open);
     admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).unwrap();
     name
 }

@@ -1,7 +1,7 @@
 //! What can be done with accounts.
 
 use base::id::{AccountId, TenantId};
-use base::{Error, Result};
+use base::{Error, Result, limits};
 use db::Class;
 use db::records::Scope;
 use gate::{Action, AnyAction, Effect, Granted, Relation, Tx};

@@ -2,7 +2,7 @@
 
 use base::id::{AccountId, TenantId};
 use base::time::Timestamp;
-use base::{Error, Result, limits};
+use base::{Error, Result};
 use db::{Conn, Row, args};
 
 use super::{Account, AccountState};
