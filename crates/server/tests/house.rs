@@ -216,11 +216,30 @@ fn refused_from(gate: &gate::Gate, json: bool, address: &str) -> String {
     said(json, address, |cx| OPEN.run(gate, cx, input))
 }
 
-/// What the log says of signing in from there with a passkey that answers a challenge which nobody drew.
-fn passkey_from(gate: &gate::Gate, address: &str, credential: &str) -> String {
+/// Signs in with a passkey that answers a challenge which nobody drew, from an address for each of: a server
+/// without a name, something that is no answer, an answer. What the log says of all of it.
+fn passkeys_from(gate: &gate::Gate, addresses: [&str; 3]) -> String {
     use access::factors::passkeys::actions::{OPEN, OpenWithPasskey};
-    let input = OpenWithPasskey { credential: credential.to_owned(), user_agent: String::new() };
-    said(false, address, |cx| gate.run(cx, &OPEN, input))
+    // Passkeys are looked at in the database's own thread.
+    let lines = Lines::default();
+    let writer = lines.clone();
+    tracing::subscriber::set_global_default(server::serve::logging(false, false, move || writer.clone())).unwrap();
+    let sign_in = |address: &str, credential: &str| {
+        let cx = gate::Cx::nobody(base::id::TenantId(1)).for_request("req", Some(address.parse().unwrap()));
+        let input = OpenWithPasskey { credential: credential.to_owned(), user_agent: String::new() };
+        gate.run(&cx, &OPEN, input).unwrap_err()
+    };
+    // `{"type":"webauthn.get","challenge":"AAAA","origin":"https://cloud.example.com"}`
+    let client =
+        "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0IiwiY2hhbGxlbmdlIjoiQUFBQSIsIm9yaWdpbiI6Imh0dHBzOi8vY2xvdWQuZXhhbXBsZS5jb20ifQ";
+    let answer = serde_json::json!({ "id": "AAAA", "type": "public-key",
+        "response": { "clientDataJSON": client, "authenticatorData": "AAAA", "signature": "AAAA" } });
+    assert_eq!(sign_in(addresses[0], &answer.to_string()).code(), "passkey.no_name");
+    access::factors::passkeys::install(gate, "https://cloud.example.com");
+    assert_eq!(sign_in(addresses[1], "{}").code(), "passkey.malformed");
+    assert_eq!(sign_in(addresses[2], &answer.to_string()).code(), "passkey.refused");
+    let bytes = lines.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
 }
 
 /// fail2ban itself finds the addresses in lines that the server writes, and none in lines that quote such
@@ -231,16 +250,7 @@ fn fail2ban_reads_refused_sign_ins() {
     let gate = server::app::open_gate(&Location::Directory(scratch.path().to_owned()), Clock::System).unwrap();
     let (text, json) = (refused_from(&gate, false, "192.0.2.1"), refused_from(&gate, true, "2001:db8::7"));
     assert!(text.contains("sign-in refused: wrong address or password address=192.0.2.1"), "{text}");
-    // `{"type":"webauthn.get","challenge":"AAAA","origin":"https://cloud.example.com"}`
-    let client =
-        "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0IiwiY2hhbGxlbmdlIjoiQUFBQSIsIm9yaWdpbiI6Imh0dHBzOi8vY2xvdWQuZXhhbXBsZS5jb20ifQ";
-    let answer = serde_json::json!({ "id": "AAAA", "type": "public-key",
-        "response": { "clientDataJSON": client, "authenticatorData": "AAAA", "signature": "AAAA" } });
-    let nameless = passkey_from(&gate, "192.0.2.3", &answer.to_string());
-    access::factors::passkeys::install(&gate, "https://cloud.example.com");
-    let malformed = passkey_from(&gate, "192.0.2.4", "{}");
-    assert_eq!((nameless.as_str(), malformed.as_str()), ("", ""), "nobody guessed");
-    let passkey = passkey_from(&gate, "192.0.2.5", &answer.to_string());
+    let passkeys = passkeys_from(&gate, ["192.0.2.3", "192.0.2.4", "192.0.2.5"]);
     let in_journal = format!("Nov 23 08:19:29 host yunwei[77]: {}", refused_from(&gate, false, "192.0.2.2"));
     let quoted = format!("{} INFO web::reply: refused error=\"{}", &text[..27], text.trim_end());
     if std::process::Command::new("fail2ban-regex").arg("--version").output().is_err() {
@@ -250,7 +260,7 @@ fn fail2ban_reads_refused_sign_ins() {
         return;
     }
     let log = scratch.path().join("log");
-    std::fs::write(&log, format!("{text}{json}{in_journal}{passkey}{quoted}\n")).unwrap();
+    std::fs::write(&log, format!("{text}{json}{in_journal}{passkeys}{quoted}\n")).unwrap();
     let filter = reference("../../deploy/fail2ban/filter.d/yunwei.conf");
     let found = std::process::Command::new("fail2ban-regex").args(["-o", "ip"]).args([&log, &filter]).output().unwrap();
     let (out, err) = (String::from_utf8(found.stdout).unwrap(), String::from_utf8_lossy(&found.stderr).into_owned());
