@@ -14,6 +14,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::time::Timestamp;
 use base::{Error, Kind, Result, limits};
 use durable::{Call, Nothing, Outside, Progress, Registry, Step, StepCx, Undo};
 use gate::{Cx, Effect, Gate, Tx};
@@ -136,11 +137,16 @@ fn places_of(tx: &mut Tx<'_>, run: &DrillRun) -> Result<Vec<BackupPlaceId>> {
     Err(Error::conflict("recovery.no_copy", message))
 }
 
+/// What is lost is lost at the incident: a copy that was finished later, while a run waits or is gone on with,
+/// would not be there on the day.
+fn not_after(run: &DrillRun) -> Timestamp {
+    run.body.bad_after.unwrap_or(run.incident_at)
+}
+
 /// The newest point that will do, and its bytes.
 fn choice(tx: &mut Tx<'_>, run: &DrillRun) -> Result<(ControlPlanePointId, u64)> {
     let wanted = places_of(tx, run)?;
-    let not_after = run.body.bad_after.unwrap_or(run.incident_at);
-    store::newest_at(tx, &wanted, not_after)?.ok_or_else(|| {
+    store::newest_at(tx, &wanted, not_after(run))?.ok_or_else(|| {
         let message = "no copy of the platform is left that the scenario allows: none was found whole at these places before that instant";
         Error::conflict("recovery.no_copy", message)
     })
@@ -192,7 +198,7 @@ fn read<T: Send + 'static>(
 fn asked(gate: &Gate, cx: &StepCx<'_>, run: DrillRunId) -> Result<Asked> {
     read(gate, cx, run, |tx, run| {
         let wanted = places_of(tx, &run)?;
-        Ok(Asked { run: run.id, kit: kit::of(tx, &wanted)?, not_after: run.body.bad_after })
+        Ok(Asked { run: run.id, kit: kit::of(tx, &wanted)?, not_after: Some(not_after(&run)) })
     })
 }
 

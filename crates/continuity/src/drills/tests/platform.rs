@@ -35,6 +35,8 @@ struct Mood {
     /// The point that the places give.
     point: ControlPlanePointId,
     taken_at: Timestamp,
+    /// One that was taken since: what they give unless they are asked for something older.
+    newer: Option<(ControlPlanePointId, Timestamp)>,
     free: u64,
     /// Where an attempt ends, and with which code.
     fails: Option<(Phase, &'static str)>,
@@ -81,9 +83,11 @@ impl Rig for World {
         let place = asked.kit.places[0].name.clone();
         told(Told::Opened { place: place.clone() })?;
         self.pass(&mood, Phase::Restore, 30)?;
+        let fits = |at: &Timestamp| asked.not_after.is_none_or(|latest| *at <= latest);
+        let (point, taken_at) = mood.newer.filter(|(_, at)| fits(at)).unwrap_or((mood.point, mood.taken_at));
         let recovered = Recovered {
-            point: mood.point,
-            taken_at: mood.taken_at,
+            point,
+            taken_at,
             place,
             snapshot: "5".repeat(64),
             version: "0".into(),
@@ -95,7 +99,7 @@ impl Rig for World {
         self.pass(&mood, Phase::Boot, 4)?;
         told(Told::Answered)?;
         self.pass(&mood, Phase::Verify, 1)?;
-        let newest = Some(mood.taken_at - Duration::from_secs(5));
+        let newest = Some(taken_at - Duration::from_secs(5));
         self.left.lock().unwrap().remove(&asked.run);
         told(Told::Looked(Looked { newest, entries: 40, signed: 39 }))
     }
@@ -146,6 +150,7 @@ impl Platform {
         let mood = Mood {
             point,
             taken_at,
+            newer: None,
             free: 1 << 40,
             fails: None,
             digest: "d".into(),
@@ -243,6 +248,23 @@ fn what_leaves_nothing_to_restore_is_impossible_and_says_why() {
         let run = here.gate.run(&manager(), &RUN, before).unwrap();
         here.engine.settle().unwrap();
         assert_eq!(codes(&here.look(run.id)), ["recovery.no_copy"], "{engine}: all that there is is later");
+    });
+}
+
+#[test]
+fn a_copy_that_is_finished_after_the_incident_is_not_what_comes_back() {
+    on_both(|engine, here| {
+        let run = here.begin(&here.plan(|_| {}));
+        // The run is gone on with later, and meanwhile the platform was backed up.
+        here.gate.clock().advance(Duration::from_secs(900));
+        let at = here.gate.now();
+        let newer = taken(&here.gate, &here.places, &[]);
+        here.world.set(|mood| mood.newer = Some((newer, at)));
+        here.engine.settle().unwrap();
+        let (run, older) = (here.look(run.id), here.world.mood.lock().unwrap().point);
+        let one = &run.body.services[0];
+        assert_eq!(one.platform.as_ref().unwrap().point, Some(older), "{engine}: {:?}", run.body.misses);
+        assert_eq!(one.rpo_milliseconds, Some(665_000), "{engine}: what the day would have cost");
     });
 }
 
