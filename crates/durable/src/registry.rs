@@ -31,7 +31,7 @@ type UndoInWorld = Box<dyn Fn(&Gate, &StepCx<'_>, Json, Option<Json>) -> Result<
 
 pub(crate) enum Body {
     Inside { run: InTx<Json>, undo: UndoInTx },
-    Outside { run: InWorld<Json>, undo: UndoInWorld, term: Duration },
+    Outside { run: InWorld<Json>, undo: UndoInWorld, term: Duration, alone: bool },
 }
 
 type Look = Box<dyn Fn(&Gate) -> Result<()> + Send + Sync>;
@@ -85,7 +85,7 @@ impl Registry {
             let output = output.map(|output| read::<S::Out>(S::NAME, "output", output)).transpose()?;
             other.undo(gate, cx, &read::<S::In>(S::NAME, "input", input)?, output.as_ref())
         });
-        self.add::<S::In, S::Out>(S::NAME, S::SUMMARY, S::UNDO, Body::Outside { run, undo, term: S::TERM });
+        self.add::<S::In, S::Out>(S::NAME, S::SUMMARY, S::UNDO, Body::Outside { run, undo, term: S::TERM, alone: S::ALONE });
         self
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use base::time::Timestamp;
 use base::{Error, Kind, Result, limits};
-use durable::{Call, Nothing, Outside, Progress, Registry, Step, StepCx, Undo};
+use durable::{Call, Nothing, Outside, Progress, Registry, Step, StepCx, Undo, flows};
 use gate::{Cx, Effect, Gate, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,9 +39,9 @@ pub const SERVICE: &str = "controlPlane";
 const NAME: &str = "Control plane";
 /// The name of the flow.
 pub(super) const FLOW: &str = "drill-platform";
-/// How long one attempt may take. Where several servers share a database, one that was cut off with its
-/// server is gone on with after that: nobody can tell earlier that it is not still at it.
-const TERM: Duration = Duration::from_secs(4 * 3_600);
+/// An attempt may take hours, and is let be for as long as its server lives. Where several servers share a
+/// database, another goes on this long after a server was last heard of.
+const TERM: Duration = Duration::from_secs(15 * 60);
 
 /// The platform on its way back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -245,6 +245,7 @@ impl Outside for BringBack {
     const SUMMARY: &'static str = "Recovers a copy of the platform beside it, starts an isolated server on it, verifies its audit log, and takes it away.";
     const UNDO: Undo = Undo::ByStep;
     const TERM: Duration = TERM;
+    const ALONE: bool = true;
     type In = OfRun;
     type Out = Nothing;
 
@@ -279,6 +280,7 @@ impl Outside for TryDamage {
         "Where it is due: damages a copy of the platform that was made for it, and sees that its restore fails.";
     const UNDO: Undo = Undo::ByStep;
     const TERM: Duration = TERM;
+    const ALONE: bool = true;
     type In = OfRun;
     type Out = Nothing;
 
@@ -319,14 +321,18 @@ pub enum Seen {
 }
 
 fn seen(gate: &Gate, cx: &StepCx<'_>, run: DrillRunId, seen: Seen) -> Result<()> {
-    gate.run(&system(cx), &RECONCILE, Turn::Seen { run, seen })
+    gate.run(&system(cx), &RECONCILE, Turn::Seen { run, call: cx.fence, seen })
 }
 
-/// Writes down what was seen of a run that is on its way.
-pub(super) fn note(tx: &mut Tx<'_>, run: DrillRunId, seen: &Seen) -> Result<()> {
+/// Writes down what was seen of a run that is on its way, by the newest call of its flow: an attempt that another
+/// took over from has nothing more to say, and ends with that.
+pub(super) fn note(tx: &mut Tx<'_>, run: DrillRunId, call: i64, seen: &Seen) -> Result<()> {
     let mut run = runs::load(tx, run)?;
     if run.state != runs::State::Running {
         return Ok(());
+    }
+    if let Some(flow) = run.flow {
+        flows::check_call(tx, flow, call)?;
     }
     match seen {
         Seen::Room => one(&mut run)?.0.ended(Phase::Reserve, tx.now),

@@ -6,6 +6,7 @@
 //! the moment it is committed; a look at the database every quarter of a second
 //! finds what was left by a crash, by another server, or by the clock.
 
+mod calls;
 mod faults;
 mod queue;
 
@@ -19,6 +20,7 @@ use base::{Error, Result, limits};
 use db::Conn;
 use gate::{Cx, Effect, Gate, audit};
 
+pub(crate) use calls::{Calls, Claim};
 pub(crate) use faults::Faults;
 pub(crate) use queue::{Queue, Work};
 
@@ -40,6 +42,7 @@ pub(crate) struct Workshop {
     pub registry: Registry,
     pub queue: Queue,
     pub faults: Faults,
+    pub calls: Calls,
     /// This process, among the servers that share a database.
     pub server: String,
     plans: RwLock<HashMap<(String, u32), Arc<Plan>>>,
@@ -76,8 +79,8 @@ impl Engine {
     /// without a new version.
     pub fn new(gate: Gate, registry: Registry) -> Result<Engine> {
         let server = gate.ids().text("srv", gate.now());
-        let (queue, faults, plans) = (Queue::default(), Faults::default(), RwLock::default());
-        let workshop = Arc::new(Workshop { registry, queue, faults, server, plans });
+        let (queue, faults, calls, plans) = (Queue::default(), Faults::default(), Calls::default(), RwLock::default());
+        let workshop = Arc::new(Workshop { registry, queue, faults, calls, server, plans });
         gate.install(workshop.clone());
         for yaml in &workshop.registry.definitions {
             let definition = Definition::from_yaml(yaml)?;
@@ -127,7 +130,8 @@ impl Engine {
     /// On SQLite this process is the only server: whatever is claimed was
     /// claimed by one that is gone.
     fn recover(&self) -> Result<()> {
-        if self.gate.db().engine() == db::Engine::Sqlite {
+        // What this very process is at is not left behind by anybody.
+        if self.gate.db().engine() == db::Engine::Sqlite && self.workshop.calls.is_empty() {
             let now = self.gate.now();
             self.gate.db().write(move |conn| {
                 gate::lease::release_all(conn)?;
@@ -245,6 +249,7 @@ fn watch(gate: &Gate, workshop: &Workshop) {
                 tracing::warn!(error = ?e, "the clock was set back, and what was put off cannot be looked at");
             }
         }
+        prolong(gate, workshop, now);
         match due(gate) {
             Ok((runs, jobs)) => {
                 away = false;
@@ -262,6 +267,18 @@ fn watch(gate: &Gate, workshop: &Workshop) {
                 looks.insert(name, later(now, reconciler.every));
                 workshop.queue.push(Work::Reconcile(name));
             }
+        }
+    }
+}
+
+/// Prolongs the claims of calls that are at work here and allow no other beside them. Where the database is away
+/// the next look does.
+fn prolong(gate: &Gate, workshop: &Workshop, now: Timestamp) {
+    for (run, claim) in workshop.calls.fading(now) {
+        let until = later(now, claim.term);
+        match gate.db().write(move |conn| store::prolong(conn, run, claim.fence, until)) {
+            Ok(_) => workshop.calls.prolonged(run, until),
+            Err(e) => tracing::debug!(%run, error = ?e, "the claim of a call cannot be prolonged now"),
         }
     }
 }
@@ -321,7 +338,11 @@ fn outside(gate: &Gate, workshop: &Workshop, tenant: TenantId, mut call: Box<Out
     if waited && !gate.db().write(move |conn| store::prolong(conn, id, fence, later(now, term)))? {
         return Ok(());
     }
+    let until = if waited { later(now, term) } else { call.run.due.unwrap_or(now) };
+    // Until its end, and no longer: what comes of it may claim the next step's call.
+    let at_work = call.alone.then(|| workshop.calls.begin(id, Claim { fence, until, term }));
     let result = reach_out(gate, workshop, &mut call);
+    drop(at_work);
     workshop.faults.point()?;
     let after = {
         let result = std::sync::Mutex::new(Some(result));

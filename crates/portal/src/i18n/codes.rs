@@ -306,6 +306,7 @@ const CODES: &[(&str, &str)] = &[
     ("flow.past_return", "這個流程已過了不能回頭的步驟。"),
     ("flow.span", "時間長度的格式不符，例如 30s、10m、2h。"),
     ("flow.step_timeout", "這個步驟花的時間超過上限。"),
+    ("flow.superseded", "這個呼叫已由另一個取代。"),
     ("flow.unknown", "沒有這個名稱的流程。"),
     ("flow.version_old", "流程已有更新的版本，新版本的編號必須更大。"),
     ("flow.version_taken", "這個版本編號已用於另一份定義，請使用新的編號。"),

@@ -2,6 +2,8 @@
 //! people show with what they keep. A real copy, a real server on it and a real place are `testkit`'s.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use base::time::Timestamp;
@@ -50,6 +52,10 @@ struct World {
     mood: Mutex<Mood>,
     left: Mutex<BTreeSet<DrillRunId>>,
     gate: Gate,
+    /// Attempts that were begun.
+    attempts: AtomicUsize,
+    /// The next attempt says here that it is midway, and waits to be told to go on.
+    midway: Mutex<Option<(Sender<()>, Receiver<()>)>>,
 }
 
 impl World {
@@ -78,7 +84,12 @@ impl Rig for World {
     fn try_out(&self, asked: &Asked, told: &mut dyn FnMut(Told) -> Result<()>) -> Result<()> {
         let mood = self.mood.lock().unwrap().clone();
         self.left.lock().unwrap().insert(asked.run);
+        self.attempts.fetch_add(1, Ordering::SeqCst);
         told(Told::Begun)?;
+        if let Some((there, go_on)) = self.midway.lock().unwrap().take() {
+            there.send(()).unwrap();
+            go_on.recv().unwrap();
+        }
         self.pass(&mood, Phase::Key, 2)?;
         let place = asked.kit.places[0].name.clone();
         told(Told::Opened { place: place.clone() })?;
@@ -156,7 +167,8 @@ impl Platform {
             digest: "d".into(),
             damage: Some("repository.damaged"),
         };
-        let world = Arc::new(World { mood: Mutex::new(mood), left: Mutex::default(), gate: gate.clone() });
+        let (left, attempts, midway) = (Mutex::default(), AtomicUsize::default(), Mutex::default());
+        let world = Arc::new(World { mood: Mutex::new(mood), left, gate: gate.clone(), attempts, midway });
         let engine = Engine::new(gate.clone(), registry(&world)).unwrap();
         Platform { gate, engine, world, folder, places }
     }
@@ -404,6 +416,35 @@ fn a_plan_about_services_takes_no_shares() {
         let ask = StartDrill { id: plan.id, bad_after: None, brought };
         let refused = house.gate().run(&member(CUSTOMER), &RUN, ask).unwrap_err();
         assert_eq!(refused.code(), "drill.brought", "{engine}");
+    });
+}
+
+#[test]
+fn an_attempt_that_outlasts_its_term_is_let_be_and_what_it_finds_counts() {
+    on_both(|engine, here| {
+        let patient = Objectives { rto_seconds: 86_400, rpo_seconds: 86_400 };
+        let plan = here.plan(|terms| terms.objectives = Some(patient));
+        for (n, fails) in [None, Some((Phase::Verify, "recover.audit"))].into_iter().enumerate() {
+            here.world.set(|mood| mood.fails = fails);
+            let ((there, midway), (go_on, told)) = (channel(), channel());
+            *here.world.midway.lock().unwrap() = Some((there, told));
+            let run = here.begin(&plan);
+            std::thread::scope(|scope| {
+                let first = scope.spawn(|| here.engine.settle());
+                midway.recv().unwrap();
+                here.gate.clock().advance(Duration::from_secs(5 * 3_600));
+                here.engine.settle().unwrap();
+                assert!(!here.world.is_bare(), "{engine}: nobody has taken away what it works on");
+                go_on.send(()).unwrap();
+                first.join().unwrap().unwrap();
+            });
+            here.engine.settle().unwrap();
+            let run = here.look(run.id);
+            assert_eq!(passed(&run), fails.is_none(), "{engine}: {:?}", run.body.misses);
+            assert_eq!(codes(&run), fails.iter().map(|(_, code)| *code).collect::<Vec<_>>(), "{engine}");
+            assert_eq!(here.world.attempts.load(Ordering::SeqCst), n + 1, "{engine}: one attempt each");
+            assert!(here.world.is_bare(), "{engine}");
+        }
     });
 }
 
