@@ -21,7 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::engine::Work;
+use crate::engine::{Work, is_stopped};
 use crate::flows::advance::later;
 use crate::flows::{Failure, Retry, Span};
 use crate::{Fact, Nothing, Workshop, workshop};
@@ -143,6 +143,10 @@ pub(crate) fn perform(gate: &Gate, workshop: &Workshop, id: JobId) -> Result<()>
         }
         None => Err(Error::bug("job.unknown", format!("there is no kind of job called {}", job.kind))),
     };
+    if result.as_ref().is_err_and(is_stopped) {
+        let now = gate.now();
+        return gate.db().write(move |conn| release(conn, id, job.fence, now)).map(drop);
+    }
     workshop.faults.point()?;
     let patience = known.map(|(_, patience)| patience.clone()).unwrap_or_default();
     let next = result.as_ref().err().and_then(|e| next_attempt(gate, &job, e, &patience));
@@ -210,6 +214,11 @@ fn finish(
         args![id, job.fence, state, next, failure, now],
     )
     .map(drop)
+}
+
+/// It ended because its process does: whoever is there next does it again, at once.
+fn release(conn: &mut Conn<'_>, id: JobId, fence: i64, now: Timestamp) -> Result<u64> {
+    conn.execute("UPDATE jobs SET state = 'ready', due_at = $3 WHERE id = $1 AND fence = $2", args![id, fence, now])
 }
 
 pub(crate) fn due(conn: &mut Conn<'_>, now: Timestamp, most: usize) -> Result<Vec<JobId>> {

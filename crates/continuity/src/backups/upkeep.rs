@@ -26,12 +26,13 @@ use gate::{Action, Cx, Effect, Gate, Tx};
 use resources::{hosts, tasks};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use vault::client::{Cancel, Worker};
+use vault::client::Worker;
 use vault::request::{Answer, Task};
 
 use super::points::{self, State};
 use super::retention;
 use super::{Fact, places, policies, repositories, store};
+use crate::stopping::heed;
 use crate::{RecoveryPointId, RepositoryId, alarms};
 
 /// How long a point that lacks copies is left alone at first; doubled each time.
@@ -244,12 +245,13 @@ fn remove(gate: &Gate, cx: &JobCx, program: &Path, id: RepositoryId) -> Result<(
     jobs::moment(gate)?;
     let worker = Worker::new(program);
     let removed = repository.and_then(|repository| {
-        let ask = |task: Task| worker.run(&repository, &task, &Cancel::new(), &mut |_| {});
+        let ask = |task: Task| heed(gate, |cancel| worker.run(&repository, &task, cancel, &mut |_| {}));
         removed(gate, &ask, &snapshots, grace_hours)
     });
     jobs::moment(gate)?;
     let (snapshots, problem) = match removed {
         Ok(()) => (snapshots, None),
+        Err(e) if durable::is_stopped(&e) => return Err(e),
         Err(e) => (Vec::new(), Some(super::work::problem(e.code(), e.message()))),
     };
     gate.run(&system, &RECONCILE, Repair::Forgotten { repository: id, job, snapshots, problem })

@@ -31,6 +31,7 @@ use crate::backups::places;
 use crate::control_plane::brought::{self, Brought, Witnessed};
 use crate::control_plane::trial::{Asked, Looked, Rig, Told};
 use crate::control_plane::{kit, store};
+use crate::stopping::heed;
 use crate::{BackupPlaceId, ControlPlanePointId, DrillPlanId, DrillRunId};
 
 /// What the platform is called where services have their ids.
@@ -257,7 +258,7 @@ impl Outside for BringBack {
         }
         let asked = asked(gate, cx, input.run)?;
         let mut tell = |told| seen(gate, cx, input.run, Seen::Told(told));
-        self.0.try_out(&asked, &mut tell).map_err(found)?;
+        heed(gate, |cancel| self.0.try_out(&asked, cancel, &mut tell).map_err(found))?;
         done()
     }
 
@@ -291,7 +292,10 @@ impl Outside for TryDamage {
             Ok(one.place_name.clone().zip(platform.snapshot).filter(|_| is_due))
         })?;
         let Some((place, snapshot)) = due else { return done() };
-        let control = match asked(gate, cx, input.run).and_then(|asked| self.0.damage(&asked, &place, &snapshot)) {
+        let tried = asked(gate, cx, input.run)
+            .and_then(|asked| heed(gate, |cancel| self.0.damage(&asked, cancel, (&place, &snapshot))));
+        let control = match tried {
+            Err(e) if durable::is_stopped(&e) => return Err(e),
             Ok(Some(code)) => Control::DamageFound { code },
             Ok(None) => Control::DamageMissed,
             Err(e) => Control::NotMade { code: e.code().to_owned() },

@@ -11,6 +11,7 @@ mod faults;
 mod queue;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ use crate::{jobs, reconcilers};
 const QUICK: usize = 96;
 const SLOW: usize = 8;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The code of [`stopped`].
+const STOPPED: &str = "server.stopping";
 
 /// What is installed in the gate, so that every transaction can start and wake.
 pub(crate) struct Workshop {
@@ -43,6 +46,8 @@ pub(crate) struct Workshop {
     pub queue: Queue,
     pub faults: Faults,
     pub calls: Calls,
+    /// The workers are told to stop: whoever works for hours looks here.
+    pub stopping: Arc<AtomicBool>,
     /// This process, among the servers that share a database.
     pub server: String,
     plans: RwLock<HashMap<(String, u32), Arc<Plan>>>,
@@ -80,7 +85,8 @@ impl Engine {
     pub fn new(gate: Gate, registry: Registry) -> Result<Engine> {
         let server = gate.ids().text("srv", gate.now());
         let (queue, faults, calls, plans) = (Queue::default(), Faults::default(), Calls::default(), RwLock::default());
-        let workshop = Arc::new(Workshop { registry, queue, faults, calls, server, plans });
+        let stopping = Arc::default();
+        let workshop = Arc::new(Workshop { registry, queue, faults, calls, stopping, server, plans });
         gate.install(workshop.clone());
         for yaml in &workshop.registry.definitions {
             let definition = Definition::from_yaml(yaml)?;
@@ -116,6 +122,7 @@ impl Engine {
                 .push(thread.map_err(|e| Error::unavailable("durable.threads", "cannot start a worker").because(e))?);
             Ok(())
         };
+        self.workshop.stopping.store(false, Ordering::SeqCst);
         self.workshop.queue.open();
         for n in 0..QUICK + SLOW {
             let (gate, workshop) = (self.gate.clone(), self.workshop.clone());
@@ -201,7 +208,8 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Stops the workers and waits for what they are at.
+    /// Stops the workers and waits for what they are at. What lasts for hours ends at once where it looks at
+    /// [`stopping`], and is gone on with by the next process.
     pub fn stop(self) {
         drop(self);
     }
@@ -209,11 +217,29 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        self.workshop.stopping.store(true, Ordering::SeqCst);
         self.workshop.queue.close();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
+}
+
+/// Set while the workers of this process are told to stop. Work that may last longer than a few seconds looks at it,
+/// takes back what it would leave lying, and ends with [`stopped`].
+pub fn stopping(gate: &Gate) -> Arc<AtomicBool> {
+    gate.installed::<Workshop>().map(|workshop| workshop.stopping.clone()).unwrap_or_default()
+}
+
+/// What work ends with that ends because its process does: it has not failed, and the next process asks for it
+/// again.
+pub fn stopped() -> Error {
+    Error::unavailable(STOPPED, "the server stops; the next one goes on with it")
+}
+
+/// Whether work ended with [`stopped`].
+pub fn is_stopped(e: &Error) -> bool {
+    e.code() == STOPPED
 }
 
 #[expect(clippy::type_complexity, reason = "two lists, named by their types")]
@@ -343,6 +369,10 @@ fn outside(gate: &Gate, workshop: &Workshop, tenant: TenantId, mut call: Box<Out
     let at_work = call.alone.then(|| workshop.calls.begin(id, Claim { fence, until, term }));
     let result = reach_out(gate, workshop, &mut call);
     drop(at_work);
+    if result.as_ref().is_err_and(is_stopped) {
+        let now = gate.now();
+        return gate.db().write(move |conn| store::release(conn, id, fence, now)).map(drop);
+    }
     workshop.faults.point()?;
     let after = {
         let result = std::sync::Mutex::new(Some(result));

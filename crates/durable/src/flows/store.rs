@@ -103,6 +103,14 @@ pub(crate) fn prolong(conn: &mut Conn<'_>, id: RunId, fence: i64, until: Timesta
     Ok(changed > 0)
 }
 
+/// A call ended because its process does: whoever is there next asks again, at once.
+pub(crate) fn release(conn: &mut Conn<'_>, id: RunId, fence: i64, now: Timestamp) -> Result<u64> {
+    conn.execute(
+        "UPDATE flow_runs SET due_at = $3, claimed_by = NULL WHERE id = $1 AND fence = $2 AND phase = 'outside'",
+        args![id, fence, now],
+    )
+}
+
 /// Makes the runs that wait for `key` due.
 pub(super) fn wake(conn: &mut Conn<'_>, key: &str, now: Timestamp) -> Result<Vec<(RunId, TenantId)>> {
     conn.query(

@@ -1,4 +1,4 @@
-//! Calls to the world that last.
+//! Calls to the world that last: beside which no other is made, and which end with their process and no later.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use gate::{Action, Effect, Gate};
 use super::{gate_over, rows};
 use crate::flows::State;
 use crate::testing::state;
-use crate::{Call, Engine, Handle, Nothing, Outside, Progress, Registry, StepCx, Subject, Undo, flows};
+use crate::{Call, Engine, Handle, Nothing, Outside, Patience, Progress, Registry, StepCx, Subject, Undo, flows};
 
 const FLOW: &str = r#"
 name: world.last
@@ -51,10 +51,14 @@ impl Outside for Last {
     type In = Nothing;
     type Out = Nothing;
 
-    fn run(&self, _: &Gate, cx: &StepCx<'_>, _: &Nothing) -> Result<Progress<Nothing>> {
+    fn run(&self, gate: &Gate, cx: &StepCx<'_>, _: &Nothing) -> Result<Progress<Nothing>> {
         self.0.why.lock().unwrap().push(cx.call);
         self.0.begun.fetch_add(1, Ordering::SeqCst);
+        let stopping = crate::stopping(gate);
         while self.0.holds.load(Ordering::SeqCst) {
+            if stopping.load(Ordering::SeqCst) {
+                return Err(crate::stopped());
+            }
             std::thread::sleep(Duration::from_millis(2));
         }
         Ok(Progress::Done(Nothing {}))
@@ -108,5 +112,48 @@ fn a_call_that_allows_no_other_beside_it_keeps_its_claim_while_its_process_lives
         until("it is done", || state(&gate, run) == State::Done);
         handle.stop();
         assert_eq!(*world.why.lock().unwrap(), [Call::First], "{engine}");
+    }
+}
+
+#[test]
+fn a_call_that_ends_because_the_server_stops_is_made_again_by_the_next_one_at_once() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let gate = gate_over(db);
+        let (world, _one, handle, run) = lasting(&gate);
+        let began = Instant::now();
+        handle.stop();
+        assert!(began.elapsed() < Duration::from_secs(5), "{engine}");
+        assert_eq!(state(&gate, run), State::Running, "{engine}: it has not failed");
+        world.holds.store(false, Ordering::SeqCst);
+        server(&gate, &world).settle().unwrap();
+        assert_eq!(state(&gate, run), State::Done, "{engine}");
+        assert_eq!(*world.why.lock().unwrap(), [Call::First, Call::Uncertain], "{engine}");
+    }
+}
+
+#[test]
+fn a_job_that_ends_because_the_server_stops_is_done_by_the_next_one_and_has_not_failed() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let gate = gate_over(db);
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = calls.clone();
+        let patience = Patience { attempts: 1, ..Patience::default() };
+        let registry = Registry::default().job("mail.send", patience, move |gate, cx, _: String| {
+            assert_eq!(cx.attempt, 0, "it has not failed");
+            if counted.fetch_add(1, Ordering::SeqCst) > 0 {
+                return Ok(());
+            }
+            let stopping = crate::stopping(gate);
+            until("the server stops", || stopping.load(Ordering::SeqCst));
+            Err(crate::stopped())
+        });
+        let server = Engine::new(gate.clone(), registry).unwrap();
+        let handle = server.start().unwrap();
+        gate.run(&gate::testing::somebody(TenantId(1)), &super::work::ENQUEUE, "hello".into()).unwrap();
+        until("it is begun", || calls.load(Ordering::SeqCst) == 1);
+        handle.stop();
+        assert_eq!(rows(&gate, "SELECT state FROM jobs"), ["ready"], "{engine}");
+        server.settle().unwrap();
+        assert!(rows(&gate, "SELECT state FROM jobs").is_empty() && calls.load(Ordering::SeqCst) == 2, "{engine}");
     }
 }

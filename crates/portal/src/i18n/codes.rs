@@ -254,6 +254,7 @@ const CODES: &[(&str, &str)] = &[
     ("drill.server_down", "還原的副本啟動不了伺服器，或它沒有回應；英文訊息是它最後說的話。"),
     ("drill.shares_stale", "分持湊齊的時間太久以前，或時鐘不一致，請重新湊一次。"),
     ("drill.shares_wrong", "這些分持湊出的不是這個安裝的主金鑰。"),
+    ("drill.stopped", "有人停止了這次演練。"),
     ("drillPlan.action_days", "改善措施的期限是 1 到 366 天。"),
     ("drillPlan.ended", "這份計畫已結束，請另建一份。"),
     ("drillPlan.name", "計畫需要名稱，且不能有控制字元。"),

@@ -2,6 +2,8 @@
 //! people show with what they keep. A real copy, a real server on it and a real place are `testkit`'s.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -13,6 +15,7 @@ use db::testing::{Scratch, databases, sqlite};
 use durable::Engine;
 use durable::testing::{self as flow_testing, House as Tried};
 use gate::keys::Keys;
+use vault::client::Cancel;
 
 use super::super::corrective::{self, ListActions};
 use super::super::plans::RecordAt;
@@ -81,7 +84,7 @@ impl Rig for World {
         Ok(self.mood.lock().unwrap().free)
     }
 
-    fn try_out(&self, asked: &Asked, told: &mut dyn FnMut(Told) -> Result<()>) -> Result<()> {
+    fn try_out(&self, asked: &Asked, _: &Cancel, told: &mut dyn FnMut(Told) -> Result<()>) -> Result<()> {
         let mood = self.mood.lock().unwrap().clone();
         self.left.lock().unwrap().insert(asked.run);
         self.attempts.fetch_add(1, Ordering::SeqCst);
@@ -115,7 +118,7 @@ impl Rig for World {
         told(Told::Looked(Looked { newest, entries: 40, signed: 39 }))
     }
 
-    fn damage(&self, asked: &Asked, place: &str, snapshot: &str) -> Result<Option<String>> {
+    fn damage(&self, asked: &Asked, _: &Cancel, (place, snapshot): (&str, &str)) -> Result<Option<String>> {
         assert!(asked.kit.places.iter().any(|one| one.name == place) && snapshot.len() == 64);
         Ok(self.mood.lock().unwrap().damage.map(str::to_owned))
     }
@@ -445,6 +448,56 @@ fn an_attempt_that_outlasts_its_term_is_let_be_and_what_it_finds_counts() {
             assert_eq!(here.world.attempts.load(Ordering::SeqCst), n + 1, "{engine}: one attempt each");
             assert!(here.world.is_bare(), "{engine}");
         }
+    });
+}
+
+/// Waits for a file that a child process makes.
+fn wait_for(file: &Path) {
+    let began = std::time::Instant::now();
+    while !file.exists() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{} never came", file.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_server_that_stops_waits_for_no_drill_and_the_next_one_goes_on_with_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    on_both(|engine, here| {
+        let data = Scratch::new();
+        std::os::unix::fs::symlink(here.folder.path(), data.path().join("keys")).unwrap();
+        let (program, begun) = (data.path().join("vault"), data.path().join("begun"));
+        let answers = |how: &str| {
+            let script = format!("#!/bin/sh\n: > '{}'\n{how}\n", begun.display());
+            fs::write(&program, script).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        };
+        answers("exec /bin/sleep 600");
+        let real = control_plane::Installation {
+            data: data.path().to_owned(),
+            database: db::Location::Directory(data.path().to_owned()),
+            program: program.clone(),
+            server: program.clone(),
+        };
+        let server = || {
+            let registry = super::super::work::register(durable::Registry::default());
+            Engine::new(here.gate.clone(), platform::register(registry, Arc::new(real.clone()))).unwrap()
+        };
+        let one = server();
+        let handle = one.start().unwrap();
+        let run = here.begin(&here.plan(|_| {}));
+        wait_for(&begun);
+        let began = std::time::Instant::now();
+        handle.stop();
+        assert!(began.elapsed() < Duration::from_secs(10), "{engine}: {:?}", began.elapsed());
+        let left: Vec<_> = fs::read_dir(data.path().join(".drill")).unwrap().collect();
+        assert!(left.is_empty(), "{engine}: {left:?}");
+        assert_eq!(here.look(run.id).state, State::Running, "{engine}: it has not failed");
+        fs::remove_file(&begun).unwrap();
+        answers("exit 1");
+        server().settle().unwrap();
+        assert!(begun.exists(), "{engine}: it is gone on with");
+        assert_eq!(codes(&here.look(run.id)), ["recover.nothing"], "{engine}");
     });
 }
 
