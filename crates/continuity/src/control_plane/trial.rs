@@ -98,17 +98,18 @@ pub(crate) trait Rig: Send + Sync + 'static {
     fn clear(&self, run: DrillRunId) -> Result<()>;
 }
 
-/// Takes away what a process of this installation left that is no more: a copy with its keys does not lie
+/// Takes away what a process of this data directory left that is no more: a copy with its keys does not lie
 /// there until somebody goes on with its drill.
 ///
 /// # Errors
 /// `Unavailable` where it cannot be removed.
-pub fn sweep(data: &Path) -> Result<()> {
+pub fn sweep(data: &Path, database: &Location) -> Result<()> {
     let folder = data.join(FOLDER);
     match fs::remove_dir_all(&folder) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", &folder, e)),
-        _ => Ok(()),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("remove", &folder, e)),
+        _ => {}
     }
+    copies::sweep_beside(database, &databases(data)?)
 }
 
 fn failed(what: &str, path: &Path, e: io::Error) -> Error {
@@ -129,9 +130,15 @@ fn folder(here: &Installation, run: DrillRunId) -> PathBuf {
     here.data.join(FOLDER).join(run.to_string())
 }
 
-/// The name of the database that a run has on a PostgreSQL server.
-fn database(run: DrillRunId) -> String {
-    format!("yunwei_{run}")
+/// How the databases are called that drills of this data directory have on a PostgreSQL server: others that use
+/// it take none of them for their own.
+fn databases(data: &Path) -> Result<String> {
+    Ok(format!("yunwei_{}_", super::home(data)?))
+}
+
+/// The database that a run has there.
+fn database(here: &Installation, run: DrillRunId) -> Result<String> {
+    Ok(format!("{}{run}", databases(&here.data)?))
 }
 
 /// What an attempt made; gone when it is.
@@ -170,7 +177,7 @@ impl Rig for Installation {
         let attempt = Attempt::begin(self, asked.run)?;
         told(Told::Begun)?;
         let data = attempt.folder.join("data");
-        let database = copies::beside(&self.database, &data, &database(asked.run))?;
+        let database = copies::beside(&self.database, &data, &database(self, asked.run)?)?;
         let recovered = bring(self, asked, cancel, (&data, &database), told)?;
         let taken_at = recovered.taken_at;
         told(Told::Restored(recovered))?;
@@ -219,7 +226,7 @@ impl Rig for Installation {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("remove", &folder, e)),
             _ => {}
         }
-        copies::remove_beside(&self.database, &database(run))
+        copies::remove_beside(&self.database, &database(self, run)?)
     }
 }
 

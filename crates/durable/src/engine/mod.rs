@@ -83,7 +83,8 @@ impl Engine {
     /// registered steps; `Conflict` (`flow.version_taken`) where one was changed
     /// without a new version.
     pub fn new(gate: Gate, registry: Registry) -> Result<Engine> {
-        let server = gate.ids().text("srv", gate.now());
+        let process = gate.ids().text("srv", gate.now());
+        let server = registry.home.as_ref().map_or_else(|| process.clone(), |home| format!("{home}.{process}"));
         let (queue, faults, calls, plans) = (Queue::default(), Faults::default(), Calls::default(), RwLock::default());
         let stopping = Arc::default();
         let workshop = Arc::new(Workshop { registry, queue, faults, calls, stopping, server, plans });
@@ -134,19 +135,22 @@ impl Engine {
         Ok(Handle { workshop: self.workshop.clone(), threads })
     }
 
-    /// On SQLite this process is the only server: whatever is claimed was
-    /// claimed by one that is gone.
+    /// Whatever was claimed by a process that is gone is free again. On SQLite this process is the only server;
+    /// elsewhere it is the only one of its data directory.
     fn recover(&self) -> Result<()> {
-        // What this very process is at is not left behind by anybody.
-        if self.gate.db().engine() == db::Engine::Sqlite && self.workshop.calls.is_empty() {
-            let now = self.gate.now();
-            self.gate.db().write(move |conn| {
-                gate::lease::release_all(conn)?;
-                store::release_claims(conn, now)?;
-                jobs::release_claims(conn, now).map(drop)
-            })?;
-        }
-        Ok(())
+        let (now, own) = (self.gate.now(), self.workshop.server.clone());
+        let (of, but) = match (self.gate.db().engine(), &self.workshop.registry.home) {
+            // What this very process is at is not left behind by anybody.
+            (db::Engine::Sqlite, _) if !self.workshop.calls.is_empty() => return Ok(()),
+            (db::Engine::Sqlite, _) => ("%".to_owned(), String::new()),
+            (db::Engine::Postgres, Some(home)) => (format!("{home}.%"), own),
+            (db::Engine::Postgres, None) => return Ok(()),
+        };
+        self.gate.db().write(move |conn| {
+            gate::lease::release_of(conn, &of, &but)?;
+            store::release_claims(conn, now, &of, &but)?;
+            jobs::release_claims(conn, now, &of, &but).map(drop)
+        })
     }
 
     /// Does everything that is due, here and now, until nothing is. For tests

@@ -133,11 +133,11 @@ pub(crate) fn next_due(conn: &mut Conn<'_>) -> Result<Option<Timestamp>> {
     conn.query_one("SELECT MIN(due_at) FROM flow_runs WHERE due_at IS NOT NULL", &[], |row| row.get(0))
 }
 
-/// What calls of an earlier process of the only server left behind is asked again at once.
-pub(crate) fn release_claims(conn: &mut Conn<'_>, now: Timestamp) -> Result<u64> {
+/// What calls of earlier processes left behind is asked again at once: of those whose name is like that, but for one.
+pub(crate) fn release_claims(conn: &mut Conn<'_>, now: Timestamp, of: &str, but: &str) -> Result<u64> {
     conn.execute(
-        "UPDATE flow_runs SET due_at = $1, claimed_by = NULL WHERE phase = 'outside' AND claimed_by IS NOT NULL",
-        args![now],
+        "UPDATE flow_runs SET due_at = $1, claimed_by = NULL WHERE phase = 'outside' AND claimed_by LIKE $2 AND claimed_by <> $3",
+        args![now, of, but],
     )
 }
 

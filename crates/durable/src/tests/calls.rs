@@ -77,9 +77,9 @@ fn until(what: &str, is: impl Fn() -> bool) {
     }
 }
 
-/// A server over a gate.
-fn server(gate: &Gate, world: &Arc<World>) -> Engine {
-    let registry = Registry::default().outside(Last(world.clone())).definition(FLOW);
+/// A server over a gate, of the directory of that name.
+fn server(gate: &Gate, world: &Arc<World>, home: &str) -> Engine {
+    let registry = Registry::default().outside(Last(world.clone())).definition(FLOW).home(home);
     Engine::new(gate.clone(), registry).unwrap()
 }
 
@@ -87,7 +87,7 @@ fn server(gate: &Gate, world: &Arc<World>) -> Engine {
 fn lasting(gate: &Gate) -> (Arc<World>, Engine, Handle, RunId) {
     let world = Arc::new(World::default());
     world.holds.store(true, Ordering::SeqCst);
-    let engine = server(gate, &world);
+    let engine = server(gate, &world, "a");
     let handle = engine.start().unwrap();
     let run = gate.run(&gate::testing::somebody(TenantId(1)), &START, Nothing {}).unwrap();
     until("it is called", || world.begun.load(Ordering::SeqCst) == 1);
@@ -125,7 +125,7 @@ fn a_call_that_ends_because_the_server_stops_is_made_again_by_the_next_one_at_on
         assert!(began.elapsed() < Duration::from_secs(5), "{engine}");
         assert_eq!(state(&gate, run), State::Running, "{engine}: it has not failed");
         world.holds.store(false, Ordering::SeqCst);
-        server(&gate, &world).settle().unwrap();
+        server(&gate, &world, "b").settle().unwrap();
         assert_eq!(state(&gate, run), State::Done, "{engine}");
         assert_eq!(*world.why.lock().unwrap(), [Call::First, Call::Uncertain], "{engine}");
     }
@@ -156,4 +156,26 @@ fn a_job_that_ends_because_the_server_stops_is_done_by_the_next_one_and_has_not_
         server.settle().unwrap();
         assert!(rows(&gate, "SELECT state FROM jobs").is_empty() && calls.load(Ordering::SeqCst) == 2, "{engine}");
     }
+}
+
+#[test]
+fn what_a_killed_server_was_at_the_next_one_of_its_directory_goes_on_with() {
+    let Some((_, db, _keep)) = db::testing::postgres() else { return };
+    let gate = gate_over(db);
+    let world = Arc::new(World::default());
+    let run = {
+        let killed = server(&gate, &world, "a");
+        let run = gate.run(&gate::testing::somebody(TenantId(1)), &START, Nothing {}).unwrap();
+        // After the claim, before the call.
+        killed.faults().kill_at(2);
+        killed.settle().unwrap_err();
+        run
+    };
+    assert!(rows(&gate, "SELECT claimed_by FROM flow_runs")[0].starts_with("a."));
+    server(&gate, &world, "b").settle().unwrap();
+    assert_eq!(world.begun.load(Ordering::SeqCst), 0, "another server's may be at it");
+    let again = server(&gate, &world, "a");
+    again.settle().unwrap();
+    assert_eq!(state(&gate, run), State::Done);
+    assert_eq!(*world.why.lock().unwrap(), [Call::Uncertain]);
 }
