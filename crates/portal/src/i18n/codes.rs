@@ -107,6 +107,7 @@ const CODES: &[(&str, &str)] = &[
     ("backup.no_policy", "這個服務沒有備份政策，請先套用一個。"),
     ("backup.overdue", "應有的復原點逾期未建立。"),
     ("backup.place_elsewhere", "這個存放處是另一台主機的目錄，機器所在的主機到不了；請改用備份儲存伺服器。"),
+    ("backup.reading", "這個儲存庫發現過損壞，正在從頭讀一遍，需要較長的時間；之後會自動再查看。"),
     ("backup.request", "備份的要求不正確。"),
     ("backup.running", "這個服務正在建立復原點，請等它完成。"),
     ("backup.unread", "有些檔案無法讀取；不需要保留的，請列入排除。"),

@@ -3,6 +3,7 @@
 
 mod bad_days;
 pub(crate) mod bucket;
+mod doubts;
 mod findings;
 mod forgets;
 mod leftovers;
