@@ -75,6 +75,7 @@ CREATE TABLE jobs (
     attempt    BIGINT NOT NULL,
     due_at     BIGINT,
     fence      BIGINT NOT NULL,
+    claimed_by TEXT,
     failure    TEXT,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL

@@ -40,6 +40,7 @@ pub mod restores;
 pub mod runbooks;
 pub mod shares;
 pub mod start;
+mod stopping;
 pub mod studies;
 
 pub use found::FINDABLE;

@@ -149,6 +149,17 @@ pub fn remove_beside(location: &Location, name: &str) -> Result<()> {
     postgres::connect(&postgres::parse(url)?)?.batch_execute(&drop).map_err(postgres::translate)
 }
 
+/// Takes away whatever [`beside`] made on a server under names that begin so.
+///
+/// # Errors
+/// `Unavailable` where the server is away.
+pub fn sweep_beside(location: &Location, prefix: &str) -> Result<()> {
+    let Location::Postgres(url) = location else { return Ok(()) };
+    let sql = "SELECT datname FROM pg_database WHERE starts_with(datname::text, $1)";
+    let found = postgres::connect(&postgres::parse(url)?)?.query(sql, &[&prefix]).map_err(postgres::translate)?;
+    found.iter().try_for_each(|row| remove_beside(location, row.get(0)))
+}
+
 /// Names of ours need no quotes; others are not put into a statement.
 fn ident(name: &str) -> Result<&str> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';

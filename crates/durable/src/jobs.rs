@@ -21,7 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::engine::Work;
+use crate::engine::{Work, is_stopped};
 use crate::flows::advance::later;
 use crate::flows::{Failure, Retry, Span};
 use crate::{Fact, Nothing, Workshop, workshop};
@@ -131,7 +131,8 @@ pub(crate) fn perform(gate: &Gate, workshop: &Workshop, id: JobId) -> Result<()>
     let now = gate.now();
     let terms: std::collections::BTreeMap<&'static str, Duration> =
         workshop.registry.jobs.iter().map(|(kind, (_, patience))| (*kind, patience.term)).collect();
-    let claimed = gate.db().write(move |conn| claim(conn, id, now, &terms))?;
+    let by = workshop.server.clone();
+    let claimed = gate.db().write(move |conn| claim(conn, (id, &by), now, &terms))?;
     let Some(job) = claimed else { return Ok(()) };
     workshop.faults.point()?;
     let known = workshop.registry.jobs.get(job.kind.as_str());
@@ -143,6 +144,10 @@ pub(crate) fn perform(gate: &Gate, workshop: &Workshop, id: JobId) -> Result<()>
         }
         None => Err(Error::bug("job.unknown", format!("there is no kind of job called {}", job.kind))),
     };
+    if result.as_ref().is_err_and(is_stopped) {
+        let now = gate.now();
+        return gate.db().write(move |conn| release(conn, id, job.fence, now)).map(drop);
+    }
     workshop.faults.point()?;
     let patience = known.map(|(_, patience)| patience.clone()).unwrap_or_default();
     let next = result.as_ref().err().and_then(|e| next_attempt(gate, &job, e, &patience));
@@ -159,7 +164,7 @@ pub(crate) fn perform(gate: &Gate, workshop: &Workshop, id: JobId) -> Result<()>
 
 fn claim(
     conn: &mut Conn<'_>,
-    id: JobId,
+    (id, by): (JobId, &str),
     now: Timestamp,
     terms: &std::collections::BTreeMap<&'static str, Duration>,
 ) -> Result<Option<Claimed>> {
@@ -175,8 +180,8 @@ fn claim(
     let Some(job) = due else { return Ok(None) };
     let until = later(now, terms.get(job.kind.as_str()).copied().unwrap_or(Patience::default().term));
     conn.execute(
-        "UPDATE jobs SET state = 'running', fence = $2, due_at = $3, updated_at = $4 WHERE id = $1",
-        args![id, job.fence, until, now],
+        "UPDATE jobs SET state = 'running', fence = $2, due_at = $3, updated_at = $4, claimed_by = $5 WHERE id = $1",
+        args![id, job.fence, until, now, by],
     )?;
     Ok(Some(job))
 }
@@ -212,6 +217,11 @@ fn finish(
     .map(drop)
 }
 
+/// It ended because its process does: whoever is there next does it again, at once.
+fn release(conn: &mut Conn<'_>, id: JobId, fence: i64, now: Timestamp) -> Result<u64> {
+    conn.execute("UPDATE jobs SET state = 'ready', due_at = $3 WHERE id = $1 AND fence = $2", args![id, fence, now])
+}
+
 pub(crate) fn due(conn: &mut Conn<'_>, now: Timestamp, most: usize) -> Result<Vec<JobId>> {
     conn.query("SELECT id FROM jobs WHERE due_at <= $1 ORDER BY due_at LIMIT $2", args![now, most], |row| row.get(0))
 }
@@ -220,9 +230,10 @@ pub(crate) fn next_due(conn: &mut Conn<'_>) -> Result<Option<Timestamp>> {
     conn.query_one("SELECT MIN(due_at) FROM jobs WHERE due_at IS NOT NULL", &[], |row| row.get(0))
 }
 
-/// What an earlier process of the only server was at is done again at once.
-pub(crate) fn release_claims(conn: &mut Conn<'_>, now: Timestamp) -> Result<u64> {
-    conn.execute("UPDATE jobs SET state = 'ready', due_at = $1 WHERE state = 'running'", args![now])
+/// What earlier processes were at is done again at once: of those whose name is like that, but for one.
+pub(crate) fn release_claims(conn: &mut Conn<'_>, now: Timestamp, of: &str, but: &str) -> Result<u64> {
+    let sql = "UPDATE jobs SET state = 'ready', due_at = $1 WHERE state = 'running' AND claimed_by LIKE $2 AND claimed_by <> $3";
+    conn.execute(sql, args![now, of, but])
 }
 
 /// Jobs that were put off before the clock was set back are tried now.

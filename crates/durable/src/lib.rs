@@ -34,7 +34,7 @@ use gate::{AnyAction, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use engine::{Engine, Handle};
+pub use engine::{Engine, Handle, is_stopped, stopped, stopping};
 pub use gate::lease;
 pub use jobs::{JobCx, JobId, Patience};
 pub use registry::Registry;

@@ -31,7 +31,7 @@ type UndoInWorld = Box<dyn Fn(&Gate, &StepCx<'_>, Json, Option<Json>) -> Result<
 
 pub(crate) enum Body {
     Inside { run: InTx<Json>, undo: UndoInTx },
-    Outside { run: InWorld<Json>, undo: UndoInWorld, term: Duration },
+    Outside { run: InWorld<Json>, undo: UndoInWorld, term: Duration, alone: bool },
 }
 
 type Look = Box<dyn Fn(&Gate) -> Result<()> + Send + Sync>;
@@ -49,9 +49,19 @@ pub struct Registry {
     pub(crate) jobs: BTreeMap<&'static str, (Handler, Patience)>,
     pub(crate) reconcilers: BTreeMap<&'static str, Reconciler>,
     pub(crate) definitions: Vec<&'static str>,
+    pub(crate) home: Option<String>,
 }
 
 impl Registry {
+    /// Says of which data directory the process is, by a name of its own (letters and digits): where several servers
+    /// share a database, what an earlier process of the same directory was at is gone on with as soon as this one
+    /// starts.
+    #[must_use]
+    pub fn home(mut self, name: &str) -> Self {
+        self.home = Some(name.to_owned());
+        self
+    }
+
     /// Adds a step that works inside the database.
     ///
     /// # Panics
@@ -85,7 +95,12 @@ impl Registry {
             let output = output.map(|output| read::<S::Out>(S::NAME, "output", output)).transpose()?;
             other.undo(gate, cx, &read::<S::In>(S::NAME, "input", input)?, output.as_ref())
         });
-        self.add::<S::In, S::Out>(S::NAME, S::SUMMARY, S::UNDO, Body::Outside { run, undo, term: S::TERM });
+        self.add::<S::In, S::Out>(
+            S::NAME,
+            S::SUMMARY,
+            S::UNDO,
+            Body::Outside { run, undo, term: S::TERM, alone: S::ALONE },
+        );
         self
     }
 

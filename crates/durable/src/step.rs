@@ -74,6 +74,8 @@ pub struct StepCx<'a> {
     pub call: Call,
     /// When this step of this run first began.
     pub since: Timestamp,
+    /// Grows with each call to the world: what an older call writes yet is told by it ([`crate::flows::check_call`]).
+    pub fence: i64,
     pub(crate) note: Option<&'a Json>,
 }
 
@@ -193,6 +195,9 @@ pub trait Outside: Send + Sync + 'static {
     const UNDO: Undo;
     /// How long one call may take at the most; another server takes over after that.
     const TERM: Duration = Duration::from_secs(60);
+    /// Whether a call is let be for as long as its process lives: its claim is prolonged, and no other call of its
+    /// run is made beside it. For work of hours, the end of which nobody knows beforehand.
+    const ALONE: bool = false;
     /// What it needs.
     type In: DeserializeOwned + JsonSchema;
     /// What it gives to later steps.

@@ -73,6 +73,14 @@ pub fn release(conn: &mut Conn<'_>, lease: &Lease) -> Result<()> {
     Ok(())
 }
 
+/// Frees the leases of holders whose name is like that (SQL's `LIKE`), but for one: of processes that are gone.
+///
+/// # Errors
+/// Those of the database.
+pub fn release_of(conn: &mut Conn<'_>, like: &str, but: &str) -> Result<()> {
+    conn.execute("UPDATE leases SET until = 0 WHERE holder LIKE $1 AND holder <> $2", args![like, but]).map(drop)
+}
+
 /// Frees every lease. For the start of a server that has the database to itself:
 /// whoever held one is gone.
 ///

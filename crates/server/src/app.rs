@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base::id::Ids;
 use base::time::Clock;
 use base::{Error, Result};
-use continuity::control_plane::Installation;
+use continuity::control_plane::{self, Installation};
 use db::{Db, Location};
 use durable::{Engine, Registry};
 use gate::keys::Keys;
@@ -108,6 +108,8 @@ pub struct House {
     pub door: Arc<Door>,
     /// Subscriptions to what happens.
     pub hub: Hub,
+    /// The data directory, where no other server works in it.
+    pub alone: Option<control_plane::Alone>,
 }
 
 /// Opens the gate over a database with the product's policies.
@@ -162,6 +164,11 @@ pub fn assemble(
         // This very program, whatever was put in its place since it was started.
         server: PathBuf::from("/proc/self/exe"),
     };
-    let engine = Engine::new(gate.clone(), registry(postman, here))?;
-    Ok(House { gate, engine, door, hub })
+    let (alone, registry) = (control_plane::alone(folder.path())?, registry(postman, here));
+    let registry = match &alone {
+        Some(alone) => registry.home(&alone.home),
+        None => registry,
+    };
+    let engine = Engine::new(gate.clone(), registry)?;
+    Ok(House { gate, engine, door, hub, alone })
 }

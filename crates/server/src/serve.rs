@@ -131,7 +131,12 @@ async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> 
     let web = Web::new(house.gate.clone(), authenticator.clone(), settings);
     let images = folder.images();
     resources::images::sweep(&images);
-    continuity::control_plane::sweep(folder.path())?;
+    match house.alone {
+        Some(_) => continuity::control_plane::sweep(folder.path(), &args.data.location())?,
+        None => {
+            tracing::warn!("another server works in this data directory: what earlier ones left stays until it ends")
+        }
+    }
     let portal =
         Portal { gate: house.gate.clone(), authenticator, hub: house.hub.clone(), tls, agents: agents_url, images };
     let router = routes::router(house, &web, portal);

@@ -38,12 +38,18 @@ impl Cancel {
         Self::default()
     }
 
+    /// Cancelled once that is set: by whoever ends more than this work.
+    pub fn when(flag: Arc<AtomicBool>) -> Self {
+        Cancel(flag)
+    }
+
     /// Stops it. What was recorded stays recorded; what was not finished is not there.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    fn asked(&self) -> bool {
+    /// Whether it was cancelled.
+    pub fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

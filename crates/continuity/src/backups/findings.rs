@@ -77,12 +77,20 @@ pub(super) fn verdict(copy: &RecoveryCopy, task: &Task) -> (Option<CopyState>, O
             (Some(CopyState::Missing), Some(not_there()))
         }
         Some((_, true, faults)) if faults.is_empty() => (Some(CopyState::Verified), None),
-        Some((_, _, faults)) => (Some(CopyState::Damaged), Some(not_whole(faults))),
-        None => {
-            let problem = if task.state == State::Succeeded { work::mismatch() } else { work::why(task) };
-            (points::damage(&problem.code), Some(problem))
+        _ => {
+            let (state, problem) = wrong(task);
+            (state, Some(problem))
         }
     }
+}
+
+/// What a look that did not find a repository whole, or could not be made, says of every copy there.
+pub(super) fn wrong(task: &Task) -> (Option<CopyState>, Problem) {
+    if let Some(Outcome::RepositoryChecked { faults, .. }) = &task.outcome {
+        return (Some(CopyState::Damaged), not_whole(faults));
+    }
+    let problem = if task.state == State::Succeeded { work::mismatch() } else { work::why(task) };
+    (points::damage(&problem.code), problem)
 }
 
 /// A look that is not [`outdated`] has ended: what it says of the copies of other points.

@@ -478,6 +478,18 @@ pub(crate) fn repositories_of_task(
     }
 }
 
+/// The tasks that points wait for with copies in a repository.
+pub(crate) fn looks(conn: &mut Conn<'_>, repository: RepositoryId) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT task FROM recovery_copies WHERE repository = $1 AND task IS NOT NULL AND state <> 'gone' ORDER BY task";
+    conn.query(sql, args![repository], |row| row.get(0))
+}
+
+/// The points with copies that wait for a task.
+pub(crate) fn points_of_task(conn: &mut Conn<'_>, task: &TaskId) -> Result<Vec<RecoveryPointId>> {
+    let sql = "SELECT DISTINCT point FROM recovery_copies WHERE task = $1 ORDER BY point";
+    conn.query(sql, args![task.as_str()], |row| row.get(0))
+}
+
 /// What lies in a repository and belongs to no point any more: of points that never came about, and of those of
 /// a service that were let go.
 pub(crate) fn left(conn: &mut Conn<'_>, repository: RepositoryId, of: Option<&str>) -> Result<Vec<String>> {
@@ -495,18 +507,18 @@ pub(crate) fn left(conn: &mut Conn<'_>, repository: RepositoryId, of: Option<&st
     }
 }
 
-/// Services with points that were let go and are still in a repository.
-pub(crate) fn let_go_of(conn: &mut Conn<'_>, repository: RepositoryId) -> Result<Vec<String>> {
+/// So many services, after that one, with points that were let go and are still in a repository.
+pub(crate) fn let_go_of(conn: &mut Conn<'_>, repository: RepositoryId, after: &str, most: u32) -> Result<Vec<String>> {
     let sql = "SELECT DISTINCT p.service FROM recovery_copies c JOIN recovery_points p ON p.id = c.point
-         WHERE c.repository = $1 AND c.state <> 'gone' AND c.snapshot IS NOT NULL AND p.state = 'expired' ORDER BY p.service LIMIT $2";
-    conn.query(sql, args![repository, limits::PAGE_MAX], |row| row.get(0))
+         WHERE c.repository = $1 AND c.state <> 'gone' AND c.snapshot IS NOT NULL AND p.state = 'expired' AND p.service > $3 ORDER BY p.service LIMIT $2";
+    conn.query(sql, args![repository, most, after], |row| row.get(0))
 }
 
-/// Repositories with something to forget.
-pub(crate) fn with_leftovers(conn: &mut Conn<'_>) -> Result<Vec<(RepositoryId, TenantId)>> {
+/// So many repositories, after that one, with something to forget.
+pub(crate) fn with_leftovers(conn: &mut Conn<'_>, after: &str, most: u32) -> Result<Vec<(RepositoryId, TenantId)>> {
     let sql = "SELECT DISTINCT r.id, r.tenant FROM recovery_copies c JOIN recovery_points p ON p.id = c.point JOIN backup_repositories r ON r.id = c.repository
-         WHERE c.state <> 'gone' AND c.snapshot IS NOT NULL AND p.state IN ('expired', 'failed') ORDER BY r.id LIMIT $1";
-    conn.query(sql, args![limits::PAGE_MAX], |row| Ok((row.get(0)?, row.get(1)?)))
+         WHERE c.state <> 'gone' AND c.snapshot IS NOT NULL AND p.state IN ('expired', 'failed') AND r.id > $2 ORDER BY r.id LIMIT $1";
+    conn.query(sql, args![most, after], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// How long what is let go in a repository stays recoverable: the longest that a policy asks for

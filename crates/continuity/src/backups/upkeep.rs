@@ -26,12 +26,13 @@ use gate::{Action, Cx, Effect, Gate, Tx};
 use resources::{hosts, tasks};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use vault::client::{Cancel, Worker};
+use vault::client::Worker;
 use vault::request::{Answer, Task};
 
 use super::points::{self, State};
 use super::retention;
 use super::{Fact, places, policies, repositories, store};
+use crate::stopping::heed;
 use crate::{RecoveryPointId, RepositoryId, alarms};
 
 /// How long a point that lacks copies is left alone at first; doubled each time.
@@ -174,13 +175,23 @@ fn may_let_go(conn: &mut Conn<'_>, service: &str) -> Result<bool> {
 /// ones on the strength of which that was are not there any more, or somebody holds what there is, what is left
 /// of it stays.
 fn to_forget(conn: &mut Conn<'_>, id: RepositoryId) -> Result<Vec<String>> {
-    let mut all = store::left(conn, id, None)?;
-    for service in store::let_go_of(conn, id)? {
+    by_pages(conn, id, limits::PAGE_MAX)
+}
+
+/// [`to_forget`], so many services at a time: what is held takes nobody's place.
+pub(super) fn by_pages(conn: &mut Conn<'_>, id: RepositoryId, page: u32) -> Result<Vec<String>> {
+    let (mut all, mut after) = (store::left(conn, id, None)?, String::new());
+    loop {
+        let services = store::let_go_of(conn, id, &after, page)?;
+        let Some(last) = services.last() else { break };
+        after.clone_from(last);
+        for service in services {
+            if all.len() < limits::TASK_SNAPSHOTS_MAX && may_let_go(conn, &service)? {
+                all.extend(store::left(conn, id, Some(&service))?);
+            }
+        }
         if all.len() >= limits::TASK_SNAPSHOTS_MAX {
             break;
-        }
-        if may_let_go(conn, &service)? {
-            all.extend(store::left(conn, id, Some(&service))?);
         }
     }
     all.truncate(limits::TASK_SNAPSHOTS_MAX);
@@ -244,12 +255,13 @@ fn remove(gate: &Gate, cx: &JobCx, program: &Path, id: RepositoryId) -> Result<(
     jobs::moment(gate)?;
     let worker = Worker::new(program);
     let removed = repository.and_then(|repository| {
-        let ask = |task: Task| worker.run(&repository, &task, &Cancel::new(), &mut |_| {});
+        let ask = |task: Task| heed(gate, |cancel| worker.run(&repository, &task, cancel, &mut |_| {}));
         removed(gate, &ask, &snapshots, grace_hours)
     });
     jobs::moment(gate)?;
     let (snapshots, problem) = match removed {
         Ok(()) => (snapshots, None),
+        Err(e) if durable::is_stopped(&e) => return Err(e),
         Err(e) => (Vec::new(), Some(super::work::problem(e.code(), e.message()))),
     };
     gate.run(&system, &RECONCILE, Repair::Forgotten { repository: id, job, snapshots, problem })
@@ -340,14 +352,24 @@ fn would_expire(gate: &Gate, service: &str) -> Result<bool> {
 /// # Errors
 /// Those of the database.
 pub fn look_for_leftovers(gate: &Gate) -> Result<()> {
-    let found = gate.db().read(store::with_leftovers)?;
-    for (repository, tenant) in found {
-        // What cannot be told is said where it fails.
-        if would_forget(gate, repository).unwrap_or(true) {
-            each([(Repair::Forget { repository }, tenant)], gate);
+    leftovers(gate, limits::PAGE_MAX)
+}
+
+/// So many repositories at a time: what is held takes nobody's place.
+pub(super) fn leftovers(gate: &Gate, page: u32) -> Result<()> {
+    let mut after = String::new();
+    loop {
+        let from = after.clone();
+        let found = gate.db().read(move |conn| store::with_leftovers(conn, &from, page))?;
+        let Some((last, _)) = found.last() else { return Ok(()) };
+        after = last.to_string();
+        for (repository, tenant) in found {
+            // What cannot be told is said where it fails.
+            if would_forget(gate, repository).unwrap_or(true) {
+                each([(Repair::Forget { repository }, tenant)], gate);
+            }
         }
     }
-    Ok(())
 }
 
 /// Adds the reconcilers and the job. `program` is `yunwei-vault`.

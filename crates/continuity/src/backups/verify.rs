@@ -1,37 +1,58 @@
 //! The step that looks: whether every copy of a point is there, and its repository whole.
 //!
 //! One look is made of each repository that the point has copies in, or should have and cannot: what it says of
-//! others' copies is [`findings`]'.
+//! others' copies is [`findings`]'. Where everything must be read, one point at a time has it read, and the others
+//! wait for what comes of it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use base::Result;
-use drivers::wire::{ReadShare, Work};
+use drivers::wire::{Outcome, Problem, ReadShare, TaskId, Work};
 use durable::{Call, Nothing, Progress, Step, StepCx, Undo};
 use gate::Tx;
+use resources::tasks::{self, Task};
 use serde_json::json;
 
 use super::points::{self, CopyState, RecoveryCopy, RecoveryPoint, State};
+use super::repositories::{self, BackupRepository};
 use super::work::{
-    Note, OfPoint, REST, TRIES, WORKING, ask, give_up, is_late, key, may_pass, taking, task, wait, worker,
+    Note, OfPoint, REST, TRIES, WORKING, ask, give_up, is_late, is_of, key, may_pass, problem, taking, task, wait,
+    worker,
 };
-use super::{findings, repositories, store};
+use super::{findings, store};
 use crate::RepositoryId;
+
+/// How long a point that is whole elsewhere waits while a repository is read for another: its service's next point
+/// is not begun before.
+const READING: Duration = Duration::from_secs(2 * 3_600);
+
+/// How far a look at a repository is.
+#[derive(PartialEq)]
+enum Look {
+    /// It says what there is to say.
+    Over,
+    /// A host is at it.
+    Open,
+    /// A host is at it for another point.
+    Shared,
+}
 
 /// Has every copy looked at: whether it is there, and whole.
 pub struct Verify;
 
 impl Verify {
-    /// One repository with the point's copies in it: whether it is still being looked at.
-    fn one(tx: &mut Tx<'_>, point: &RecoveryPoint, copies: &[&RecoveryCopy], note: &mut Note) -> Result<bool> {
-        let Some(first) = copies.first() else { return Ok(false) };
+    /// One repository with the point's copies in it.
+    fn one(tx: &mut Tx<'_>, point: &RecoveryPoint, copies: &[&RecoveryCopy], note: &mut Note) -> Result<Look> {
+        let Some(first) = copies.first() else { return Ok(Look::Over) };
         let name = first.repository.to_string();
         match task(tx, first.task.as_ref())? {
             Some(task) if task.is_open() => {
                 note.tried.insert(name);
-                Ok(true)
+                Ok(if is_of(&task, point.id) { Look::Open } else { Look::Shared })
             }
             Some(task) if findings::outdated(tx, first.repository, &task)? => Self::ask(tx, point, copies),
+            Some(task) if !is_of(&task, point.id) => Self::heard(tx, point, copies, &task),
             Some(task) => {
                 note.tried.insert(name);
                 findings::looked(tx, first.repository, &task)?;
@@ -39,20 +60,47 @@ impl Verify {
                     let (state, problem) = findings::verdict(copy, &task);
                     store::set_found(tx, point.id, copy, state, problem.as_ref())?;
                 }
-                Ok(false)
+                Ok(Look::Over)
             }
-            None if !note.tried.insert(name) => Ok(false),
+            None if !note.tried.insert(name) => Ok(Look::Over),
             None => Self::ask(tx, point, copies),
         }
     }
 
-    fn ask(tx: &mut Tx<'_>, point: &RecoveryPoint, copies: &[&RecoveryCopy]) -> Result<bool> {
+    /// Everything was read for another point, or could not be. Where that found it whole, it is enough to ask after
+    /// these snapshots, which may be younger; where it is not, that is true of them too.
+    fn heard(tx: &mut Tx<'_>, point: &RecoveryPoint, copies: &[&RecoveryCopy], task: &Task) -> Result<Look> {
+        let Some(first) = copies.first() else { return Ok(Look::Over) };
+        match &task.outcome {
+            Some(Outcome::RepositoryChecked { whole: true, faults, .. }) if faults.is_empty() => {
+                findings::looked(tx, first.repository, task)?;
+                Self::ask(tx, point, copies)
+            }
+            // Whoever it was made for is not wanted any more.
+            None if task.state == tasks::State::Cancelled => Self::ask(tx, point, copies),
+            _ => {
+                let (state, problem) = findings::wrong(task);
+                for copy in copies {
+                    store::set_found(tx, point.id, copy, state, Some(&problem))?;
+                }
+                Ok(Look::Over)
+            }
+        }
+    }
+
+    fn ask(tx: &mut Tx<'_>, point: &RecoveryPoint, copies: &[&RecoveryCopy]) -> Result<Look> {
         let first = copies.first().and_then(|copy| Some((copy.repository, point.part(&copy.part)?.host)));
-        let Some((repository, host)) = first else { return Ok(false) };
+        let Some((repository, host)) = first else { return Ok(Look::Over) };
         let repository = repositories::load(tx, repository)?;
         // Where it could not be made, or is to be made anew, nothing is to be seen.
         if !repository.made {
-            return Ok(false);
+            return Ok(Look::Over);
+        }
+        if let Some(reading) = reading(tx, &repository)? {
+            for copy in copies {
+                store::set_copy_task(tx, point.id, copy, Some(&reading))?;
+            }
+            return Ok(Look::Shared);
         }
         let host = match worker(tx, copies, host)? {
             Ok(host) => host,
@@ -60,7 +108,7 @@ impl Verify {
                 for copy in copies {
                     store::set_found(tx, point.id, copy, None, Some(&problem))?;
                 }
-                return Ok(false);
+                return Ok(Look::Over);
             }
         };
         let mut snapshots: Vec<String> = copies.iter().filter_map(|copy| copy.snapshot.clone()).collect();
@@ -75,8 +123,30 @@ impl Verify {
         for copy in copies {
             store::set_copy_task(tx, point.id, copy, Some(&asked))?;
         }
-        Ok(true)
+        Ok(Look::Open)
     }
+}
+
+/// Where everything in a repository must be read: the task by which a host is at that for another point, asked for
+/// since.
+fn reading(tx: &mut Tx<'_>, repository: &BackupRepository) -> Result<Option<TaskId>> {
+    let Some(doubt) = repository.doubt.filter(|doubt| doubt.read == ReadShare::Everything) else { return Ok(None) };
+    for name in store::looks(tx, repository.id)? {
+        let Some(open) = task(tx, Some(&name))?.filter(Task::is_open) else { continue };
+        if let Work::CheckRepository { read: read @ ReadShare::Everything, .. } = open.work
+            && doubt.yields_to(open.created_at, read)
+        {
+            return Ok(Some(open.id));
+        }
+    }
+    Ok(None)
+}
+
+fn being_read() -> Problem {
+    problem(
+        "backup.reading",
+        "damage was found in this repository, and reading all of it takes long; it is looked at again by itself",
+    )
 }
 
 /// What is there, and what could not be brought because something is amiss there: what else lies there is
@@ -112,10 +182,23 @@ impl Step for Verify {
         for copy in point.copies().filter(|copy| is_to_be_looked_at(copy)) {
             by_repository.entry(copy.repository).or_default().push(copy);
         }
-        let mut open = false;
+        let (mut open, mut shared) = (false, Vec::new());
         for copies in by_repository.values() {
-            open |= Self::one(tx, &point, copies, &mut note)?;
+            match Self::one(tx, &point, copies, &mut note)? {
+                Look::Over => {}
+                Look::Open => open = true,
+                Look::Shared => shared.extend(copies.iter().copied()),
+            }
         }
+        let patient = tx.now < cx.since + READING;
+        if !open && !patient && points::judge(&taking(tx, input.point)?.parts) != State::Failed {
+            // What is whole elsewhere does not keep its service from the next point.
+            for copy in std::mem::take(&mut shared) {
+                store::set_found(tx, point.id, copy, None, Some(&being_read()))?;
+            }
+        }
+        let span = if patient && !shared.is_empty() { READING } else { WORKING };
+        open |= !shared.is_empty();
         if open && is_late(tx, cx, WORKING) {
             let point = taking(tx, input.point)?;
             give_up(tx, &point)?;
@@ -128,7 +211,7 @@ impl Step for Verify {
             note.resting = true;
             return Ok(Progress::wait_until(tx.now + REST).noting(json!(note)));
         }
-        Ok(if open { wait(cx, key(point.id), WORKING, &note) } else { Progress::Done(Nothing {}) })
+        Ok(if open { wait(cx, key(point.id), span, &note) } else { Progress::Done(Nothing {}) })
     }
 
     fn undo(&self, _: &mut Tx<'_>, _: &StepCx<'_>, _: &OfPoint, _: Option<&Nothing>) -> Result<Progress<()>> {

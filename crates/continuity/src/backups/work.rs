@@ -116,6 +116,11 @@ pub(super) fn task(tx: &mut Tx<'_>, id: Option<&String>) -> Result<Option<Task>>
     tasks::get(tx, &id.parse().map_err(|e: String| Error::bug("task.id", e))?)
 }
 
+/// Whether a task was asked for by this point: a look that reads everything is waited for by others too.
+pub(super) fn is_of(task: &Task, point: RecoveryPointId) -> bool {
+    task.subject == (KIND.to_owned(), point.to_string())
+}
+
 pub(super) fn why(task: &Task) -> Problem {
     task.problem.clone().unwrap_or_else(|| problem("backup.cancelled", "the host was told to stop"))
 }
@@ -604,7 +609,7 @@ impl Copy {
 /// Stops what is still on its way, and says why on its copy.
 pub(super) fn give_up(tx: &mut Tx<'_>, point: &RecoveryPoint) -> Result<()> {
     for copy in point.copies() {
-        if let Some(open) = task(tx, copy.task.as_ref())?.filter(Task::is_open) {
+        if let Some(open) = task(tx, copy.task.as_ref())?.filter(|open| open.is_open() && is_of(open, point.id)) {
             tasks::cancel(tx, &open.id)?;
         }
         if copy.task.is_some() {
@@ -690,7 +695,13 @@ pub fn ended(tx: &mut Tx<'_>, about: &About) -> Result<()> {
 pub fn task_ended(tx: &mut Tx<'_>, id: &str, kind: &str, subject: &str) -> Result<()> {
     let task: TaskId = id.parse().map_err(|e: String| Error::bug("task.id", e))?;
     match kind {
-        KIND => flows::wake(tx, &key(subject.parse()?)).map(drop),
+        KIND => {
+            let others = store::points_of_task(tx, &task)?.into_iter().filter(|point| point.to_string() != subject);
+            for point in others.chain([subject.parse()?]).collect::<Vec<_>>() {
+                flows::wake(tx, &key(point))?;
+            }
+            Ok(())
+        }
         repositories::KIND => repositories::task_ended(tx, subject, &task),
         datasets::KIND => datasets::task_ended(tx, subject, &task),
         datasets::restores::KIND => datasets::restores::task_ended(tx, subject, &task),

@@ -40,8 +40,11 @@ pub(crate) mod trial;
 
 pub use trial::sweep;
 
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
+use base::id::Ids;
 use base::time::Timestamp;
 use base::{Error, Result};
 use db::{Class, Location};
@@ -75,6 +78,62 @@ pub struct Installation {
     pub program: PathBuf,
     /// `yunwei`: what is started on a copy that a drill brings back.
     pub server: PathBuf,
+}
+
+/// What is called by its name in [`home`].
+const HOME: &str = "home";
+
+/// The name of a data directory, among those of servers that share a database: sixteen hexadecimal digits, made the
+/// first time and in no copy. What a process leaves in the database or on its server is found by it when the next
+/// one of the directory starts.
+///
+/// # Errors
+/// `Unavailable` where it cannot be read or written; `Conflict` (`data.home`) where it is something else.
+pub fn home(data: &Path) -> Result<String> {
+    let path = data.join(HOME);
+    let unusable =
+        |e: io::Error| Error::unavailable("data.unusable", format!("cannot use {}: {e}", path.display())).because(e);
+    match fs::read_to_string(&path) {
+        Ok(name) => {
+            let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            let fits = name.len() == 16 && name.bytes().all(is_digit);
+            let message = format!("{} does not hold the name of this directory: remove it", path.display());
+            return fits.then_some(name).ok_or_else(|| Error::conflict("data.home", message));
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(unusable(e)),
+    }
+    // Of an id the half that is by chance.
+    let name = format!("{:016x}", Ids::default().next(Timestamp::UNIX_EPOCH) & u128::from(u64::MAX));
+    // Under its own name only when all of it is there.
+    let part = data.join(format!("{HOME}.{name}.part"));
+    fs::write(&part, &name).and_then(|()| fs::rename(&part, &path)).map_err(unusable)?;
+    Ok(name)
+}
+
+/// A data directory in which no other server works for as long as this is kept.
+#[derive(Debug)]
+pub struct Alone {
+    /// Its name ([`home`]).
+    pub home: String,
+    /// Held by the process, and gone with it.
+    _lock: fs::File,
+}
+
+/// Claims a data directory. Nothing where another server works in it: what an earlier one left there is not to be
+/// told from what that one is at.
+///
+/// # Errors
+/// As [`home`].
+pub fn alone(data: &Path) -> Result<Option<Alone>> {
+    let home = home(data)?;
+    let unusable = |e: io::Error| Error::unavailable("data.unusable", format!("cannot lock {HOME}: {e}")).because(e);
+    let lock = fs::File::open(data.join(HOME)).map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(Alone { home, _lock: lock })),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(e)) => Err(unusable(e)),
+    }
 }
 
 /// Adds the reconciler and the job.

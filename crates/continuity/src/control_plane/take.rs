@@ -17,7 +17,7 @@ use drivers::wire::Problem;
 use durable::{JobCx, Patience, Registry, jobs};
 use gate::{Cx, Effect, Gate};
 use serde::{Deserialize, Serialize};
-use vault::client::{Cancel, Worker};
+use vault::client::Worker;
 use vault::fault;
 use vault::request::{Answer, Backup, Read, Repository, Secret, Source, Task, Unreadable};
 
@@ -26,6 +26,7 @@ use super::{Installation, REPOSITORY, kit, store};
 use crate::backups::places::Role;
 use crate::backups::points::State;
 use crate::backups::{keys, policies, repositories, work};
+use crate::stopping::heed;
 use crate::{BackupPlaceId, ControlPlanePointId};
 
 /// The kind of job that takes a point.
@@ -116,8 +117,12 @@ fn take(gate: &Gate, cx: &JobCx, here: &Installation, id: ControlPlanePointId) -
         return clear(&scratch);
     }
     for goal in &asked.goals {
-        if let Err(e) = let_go(gate, &worker, goal, asked.grace_hours, &system) {
-            tracing::warn!(place = %goal.place, error = ?e, "old copies of the platform are still there; the next point tries again");
+        match let_go(gate, &worker, goal, asked.grace_hours, &system) {
+            Err(e) if durable::is_stopped(&e) => return Err(e),
+            Err(e) => {
+                tracing::warn!(place = %goal.place, error = ?e, "old copies of the platform are still there; the next point tries again");
+            }
+            Ok(()) => {}
         }
     }
     jobs::moment(gate)?;
@@ -152,6 +157,8 @@ fn bring_about(gate: &Gate, system: &Cx, here: &Installation, asked: &Asked, id:
         jobs::moment(gate)?;
         let (snapshot, problem) = match copied {
             Ok(snapshot) => (Some(snapshot), None),
+            // It has not failed: the next process begins the whole point again.
+            Err(e) if durable::is_stopped(&e) => return Err(e),
             Err(e) => (None, Some(told(&e))),
         };
         write(Turn::Copied { point: id, place: goal.place, snapshot, problem })?;
@@ -231,7 +238,7 @@ fn size(folder: &Path) -> std::io::Result<u64> {
 /// Brings the copy to one place and looks at it there: its snapshot.
 fn copy(gate: &Gate, here: &Installation, goal: &Goal, escrow: &Secret, id: ControlPlanePointId) -> Result<String> {
     let (worker, to) = (Worker::new(&here.program), goal.append.clone()?);
-    let ask = |task: &Task| worker.run(&to, task, &Cancel::new(), &mut |_| {});
+    let ask = |task: &Task| heed(gate, |cancel| worker.run(&to, task, cancel, &mut |_| {}));
     let backup = Task::Backup(Backup {
         source: Source::Path { path: here.data.join(SCRATCH), named: Some(root()), except: Vec::new() },
         host: REPOSITORY.to_owned(),
@@ -266,7 +273,7 @@ pub(crate) fn root() -> PathBuf {
 /// Lets go of what points of ours held and hold no more, and removes what that leaves, where this server may.
 fn let_go(gate: &Gate, worker: &Worker, goal: &Goal, grace_hours: u32, system: &Cx) -> Result<()> {
     let (Some(repository), place) = (&goal.maintain, goal.place) else { return Ok(()) };
-    let ask = |task: &Task| worker.run(repository, task, &Cancel::new(), &mut |_| {});
+    let ask = |task: &Task| heed(gate, |cancel| worker.run(repository, task, cancel, &mut |_| {}));
     let Answer::Snapshots(there) = ask(&Task::Snapshots)? else { return Ok(()) };
     let (goes, gone) = gate.db().read(move |conn| {
         let held = store::held(conn, place)?;

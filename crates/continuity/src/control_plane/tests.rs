@@ -179,3 +179,34 @@ fn a_database_that_was_brought_back_knows_the_copy_that_served() {
         gate.run(&manager(), &TAKE, Nothing {}).unwrap();
     });
 }
+
+#[test]
+fn what_a_killed_drill_left_goes_with_the_next_server_of_its_directory_and_of_no_other() {
+    let Some(url) = db::testing::postgres_url() else { return };
+    let location = Location::Postgres(url);
+    let left = |data: &Scratch| {
+        let name = format!("yunwei_{}_drun_01m80h6wrtet7rkwawzsgh6gss", home(data.path()).unwrap());
+        db::copies::beside(&location, data.path(), &name).unwrap()
+    };
+    let [own, other] = [Scratch::new(), Scratch::new()];
+    let [mine, theirs] = [left(&own), left(&other)];
+    std::fs::create_dir_all(own.path().join(".drill/drun_x/data")).unwrap();
+    sweep(own.path(), &location).unwrap();
+    assert!(db::copies::expect_none(&mine).is_err() && !own.path().join(".drill").exists());
+    db::copies::expect_none(&theirs).unwrap();
+    sweep(other.path(), &location).unwrap();
+    assert!(db::copies::expect_none(&theirs).is_err());
+}
+
+#[test]
+fn a_data_directory_has_a_name_of_its_own_and_one_server() {
+    let [one, two] = [Scratch::new(), Scratch::new()];
+    let first = alone(one.path()).unwrap().unwrap();
+    assert_eq!(first.home, home(one.path()).unwrap());
+    assert_ne!(first.home, home(two.path()).unwrap());
+    assert!(alone(one.path()).unwrap().is_none(), "somebody works there");
+    drop(first);
+    assert!(alone(one.path()).unwrap().is_some());
+    std::fs::write(one.path().join(HOME), "elsewhere").unwrap();
+    assert_eq!(home(one.path()).unwrap_err().code(), "data.home");
+}

@@ -14,8 +14,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::time::Timestamp;
 use base::{Error, Kind, Result, limits};
-use durable::{Call, Nothing, Outside, Progress, Registry, Step, StepCx, Undo};
+use durable::{Call, Nothing, Outside, Progress, Registry, Step, StepCx, Undo, flows};
 use gate::{Cx, Effect, Gate, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,7 @@ use crate::backups::places;
 use crate::control_plane::brought::{self, Brought, Witnessed};
 use crate::control_plane::trial::{Asked, Looked, Rig, Told};
 use crate::control_plane::{kit, store};
+use crate::stopping::heed;
 use crate::{BackupPlaceId, ControlPlanePointId, DrillPlanId, DrillRunId};
 
 /// What the platform is called where services have their ids.
@@ -38,9 +40,9 @@ pub const SERVICE: &str = "controlPlane";
 const NAME: &str = "Control plane";
 /// The name of the flow.
 pub(super) const FLOW: &str = "drill-platform";
-/// How long one attempt may take. Where several servers share a database, one that was cut off with its
-/// server is gone on with after that: nobody can tell earlier that it is not still at it.
-const TERM: Duration = Duration::from_secs(4 * 3_600);
+/// An attempt may take hours, and is let be for as long as its server lives. Where several servers share a
+/// database, another goes on this long after a server was last heard of.
+const TERM: Duration = Duration::from_secs(15 * 60);
 
 /// The platform on its way back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -136,11 +138,16 @@ fn places_of(tx: &mut Tx<'_>, run: &DrillRun) -> Result<Vec<BackupPlaceId>> {
     Err(Error::conflict("recovery.no_copy", message))
 }
 
+/// What is lost is lost at the incident: a copy that was finished later, while a run waits or is gone on with,
+/// would not be there on the day.
+fn not_after(run: &DrillRun) -> Timestamp {
+    run.body.bad_after.unwrap_or(run.incident_at)
+}
+
 /// The newest point that will do, and its bytes.
 fn choice(tx: &mut Tx<'_>, run: &DrillRun) -> Result<(ControlPlanePointId, u64)> {
     let wanted = places_of(tx, run)?;
-    let not_after = run.body.bad_after.unwrap_or(run.incident_at);
-    store::newest_at(tx, &wanted, not_after)?.ok_or_else(|| {
+    store::newest_at(tx, &wanted, not_after(run))?.ok_or_else(|| {
         let message = "no copy of the platform is left that the scenario allows: none was found whole at these places before that instant";
         Error::conflict("recovery.no_copy", message)
     })
@@ -192,7 +199,7 @@ fn read<T: Send + 'static>(
 fn asked(gate: &Gate, cx: &StepCx<'_>, run: DrillRunId) -> Result<Asked> {
     read(gate, cx, run, |tx, run| {
         let wanted = places_of(tx, &run)?;
-        Ok(Asked { run: run.id, kit: kit::of(tx, &wanted)?, not_after: run.body.bad_after })
+        Ok(Asked { run: run.id, kit: kit::of(tx, &wanted)?, not_after: Some(not_after(&run)) })
     })
 }
 
@@ -239,6 +246,7 @@ impl Outside for BringBack {
     const SUMMARY: &'static str = "Recovers a copy of the platform beside it, starts an isolated server on it, verifies its audit log, and takes it away.";
     const UNDO: Undo = Undo::ByStep;
     const TERM: Duration = TERM;
+    const ALONE: bool = true;
     type In = OfRun;
     type Out = Nothing;
 
@@ -250,7 +258,7 @@ impl Outside for BringBack {
         }
         let asked = asked(gate, cx, input.run)?;
         let mut tell = |told| seen(gate, cx, input.run, Seen::Told(told));
-        self.0.try_out(&asked, &mut tell).map_err(found)?;
+        heed(gate, |cancel| self.0.try_out(&asked, cancel, &mut tell).map_err(found))?;
         done()
     }
 
@@ -273,6 +281,7 @@ impl Outside for TryDamage {
         "Where it is due: damages a copy of the platform that was made for it, and sees that its restore fails.";
     const UNDO: Undo = Undo::ByStep;
     const TERM: Duration = TERM;
+    const ALONE: bool = true;
     type In = OfRun;
     type Out = Nothing;
 
@@ -283,7 +292,10 @@ impl Outside for TryDamage {
             Ok(one.place_name.clone().zip(platform.snapshot).filter(|_| is_due))
         })?;
         let Some((place, snapshot)) = due else { return done() };
-        let control = match asked(gate, cx, input.run).and_then(|asked| self.0.damage(&asked, &place, &snapshot)) {
+        let tried = asked(gate, cx, input.run)
+            .and_then(|asked| heed(gate, |cancel| self.0.damage(&asked, cancel, (&place, &snapshot))));
+        let control = match tried {
+            Err(e) if durable::is_stopped(&e) => return Err(e),
             Ok(Some(code)) => Control::DamageFound { code },
             Ok(None) => Control::DamageMissed,
             Err(e) => Control::NotMade { code: e.code().to_owned() },
@@ -313,14 +325,18 @@ pub enum Seen {
 }
 
 fn seen(gate: &Gate, cx: &StepCx<'_>, run: DrillRunId, seen: Seen) -> Result<()> {
-    gate.run(&system(cx), &RECONCILE, Turn::Seen { run, seen })
+    gate.run(&system(cx), &RECONCILE, Turn::Seen { run, call: cx.fence, seen })
 }
 
-/// Writes down what was seen of a run that is on its way.
-pub(super) fn note(tx: &mut Tx<'_>, run: DrillRunId, seen: &Seen) -> Result<()> {
+/// Writes down what was seen of a run that is on its way, by the newest call of its flow: an attempt that another
+/// took over from has nothing more to say, and ends with that.
+pub(super) fn note(tx: &mut Tx<'_>, run: DrillRunId, call: i64, seen: &Seen) -> Result<()> {
     let mut run = runs::load(tx, run)?;
     if run.state != runs::State::Running {
         return Ok(());
+    }
+    if let Some(flow) = run.flow {
+        flows::check_call(tx, flow, call)?;
     }
     match seen {
         Seen::Room => one(&mut run)?.0.ended(Phase::Reserve, tx.now),

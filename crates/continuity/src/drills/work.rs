@@ -719,6 +719,8 @@ pub enum Turn {
     Seen {
         /// The run.
         run: DrillRunId,
+        /// The call of its flow that saw it.
+        call: i64,
         /// What.
         seen: platform::Seen,
     },
@@ -731,7 +733,7 @@ pub static RECONCILE: Action<Turn, ()> = Action {
     effect: Effect::Change,
     run: |tx, turn| match turn {
         Turn::Due { plan } => due(tx, *plan),
-        Turn::Seen { run, seen } => platform::note(tx, *run, seen),
+        Turn::Seen { run, call, seen } => platform::note(tx, *run, *call, seen),
     },
 };
 

@@ -6,10 +6,12 @@
 //! the moment it is committed; a look at the database every quarter of a second
 //! finds what was left by a crash, by another server, or by the clock.
 
+mod calls;
 mod faults;
 mod queue;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use base::{Error, Result, limits};
 use db::Conn;
 use gate::{Cx, Effect, Gate, audit};
 
+pub(crate) use calls::{Calls, Claim};
 pub(crate) use faults::Faults;
 pub(crate) use queue::{Queue, Work};
 
@@ -34,12 +37,17 @@ use crate::{jobs, reconcilers};
 const QUICK: usize = 96;
 const SLOW: usize = 8;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The code of [`stopped`].
+const STOPPED: &str = "server.stopping";
 
 /// What is installed in the gate, so that every transaction can start and wake.
 pub(crate) struct Workshop {
     pub registry: Registry,
     pub queue: Queue,
     pub faults: Faults,
+    pub calls: Calls,
+    /// The workers are told to stop: whoever works for hours looks here.
+    pub stopping: Arc<AtomicBool>,
     /// This process, among the servers that share a database.
     pub server: String,
     plans: RwLock<HashMap<(String, u32), Arc<Plan>>>,
@@ -75,9 +83,11 @@ impl Engine {
     /// registered steps; `Conflict` (`flow.version_taken`) where one was changed
     /// without a new version.
     pub fn new(gate: Gate, registry: Registry) -> Result<Engine> {
-        let server = gate.ids().text("srv", gate.now());
-        let (queue, faults, plans) = (Queue::default(), Faults::default(), RwLock::default());
-        let workshop = Arc::new(Workshop { registry, queue, faults, server, plans });
+        let process = gate.ids().text("srv", gate.now());
+        let server = registry.home.as_ref().map_or_else(|| process.clone(), |home| format!("{home}.{process}"));
+        let (queue, faults, calls, plans) = (Queue::default(), Faults::default(), Calls::default(), RwLock::default());
+        let stopping = Arc::default();
+        let workshop = Arc::new(Workshop { registry, queue, faults, calls, stopping, server, plans });
         gate.install(workshop.clone());
         for yaml in &workshop.registry.definitions {
             let definition = Definition::from_yaml(yaml)?;
@@ -113,6 +123,7 @@ impl Engine {
                 .push(thread.map_err(|e| Error::unavailable("durable.threads", "cannot start a worker").because(e))?);
             Ok(())
         };
+        self.workshop.stopping.store(false, Ordering::SeqCst);
         self.workshop.queue.open();
         for n in 0..QUICK + SLOW {
             let (gate, workshop) = (self.gate.clone(), self.workshop.clone());
@@ -124,18 +135,22 @@ impl Engine {
         Ok(Handle { workshop: self.workshop.clone(), threads })
     }
 
-    /// On SQLite this process is the only server: whatever is claimed was
-    /// claimed by one that is gone.
+    /// Whatever was claimed by a process that is gone is free again. On SQLite this process is the only server;
+    /// elsewhere it is the only one of its data directory.
     fn recover(&self) -> Result<()> {
-        if self.gate.db().engine() == db::Engine::Sqlite {
-            let now = self.gate.now();
-            self.gate.db().write(move |conn| {
-                gate::lease::release_all(conn)?;
-                store::release_claims(conn, now)?;
-                jobs::release_claims(conn, now).map(drop)
-            })?;
-        }
-        Ok(())
+        let (now, own) = (self.gate.now(), self.workshop.server.clone());
+        let (of, but) = match (self.gate.db().engine(), &self.workshop.registry.home) {
+            // What this very process is at is not left behind by anybody.
+            (db::Engine::Sqlite, _) if !self.workshop.calls.is_empty() => return Ok(()),
+            (db::Engine::Sqlite, _) => ("%".to_owned(), String::new()),
+            (db::Engine::Postgres, Some(home)) => (format!("{home}.%"), own),
+            (db::Engine::Postgres, None) => return Ok(()),
+        };
+        self.gate.db().write(move |conn| {
+            gate::lease::release_of(conn, &of, &but)?;
+            store::release_claims(conn, now, &of, &but)?;
+            jobs::release_claims(conn, now, &of, &but).map(drop)
+        })
     }
 
     /// Does everything that is due, here and now, until nothing is. For tests
@@ -197,7 +212,8 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Stops the workers and waits for what they are at.
+    /// Stops the workers and waits for what they are at. What lasts for hours ends at once where it looks at
+    /// [`stopping`], and is gone on with by the next process.
     pub fn stop(self) {
         drop(self);
     }
@@ -205,11 +221,29 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        self.workshop.stopping.store(true, Ordering::SeqCst);
         self.workshop.queue.close();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
+}
+
+/// Set while the workers of this process are told to stop. Work that may last longer than a few seconds looks at it,
+/// takes back what it would leave lying, and ends with [`stopped`].
+pub fn stopping(gate: &Gate) -> Arc<AtomicBool> {
+    gate.installed::<Workshop>().map(|workshop| workshop.stopping.clone()).unwrap_or_default()
+}
+
+/// What work ends with that ends because its process does: it has not failed, and the next process asks for it
+/// again.
+pub fn stopped() -> Error {
+    Error::unavailable(STOPPED, "the server stops; the next one goes on with it")
+}
+
+/// Whether work ended with [`stopped`].
+pub fn is_stopped(e: &Error) -> bool {
+    e.code() == STOPPED
 }
 
 #[expect(clippy::type_complexity, reason = "two lists, named by their types")]
@@ -245,6 +279,7 @@ fn watch(gate: &Gate, workshop: &Workshop) {
                 tracing::warn!(error = ?e, "the clock was set back, and what was put off cannot be looked at");
             }
         }
+        prolong(gate, workshop, now);
         match due(gate) {
             Ok((runs, jobs)) => {
                 away = false;
@@ -262,6 +297,18 @@ fn watch(gate: &Gate, workshop: &Workshop) {
                 looks.insert(name, later(now, reconciler.every));
                 workshop.queue.push(Work::Reconcile(name));
             }
+        }
+    }
+}
+
+/// Prolongs the claims of calls that are at work here and allow no other beside them. Where the database is away
+/// the next look does.
+fn prolong(gate: &Gate, workshop: &Workshop, now: Timestamp) {
+    for (run, claim) in workshop.calls.fading(now) {
+        let until = later(now, claim.term);
+        match gate.db().write(move |conn| store::prolong(conn, run, claim.fence, until)) {
+            Ok(_) => workshop.calls.prolonged(run, until),
+            Err(e) => tracing::debug!(%run, error = ?e, "the claim of a call cannot be prolonged now"),
         }
     }
 }
@@ -321,7 +368,15 @@ fn outside(gate: &Gate, workshop: &Workshop, tenant: TenantId, mut call: Box<Out
     if waited && !gate.db().write(move |conn| store::prolong(conn, id, fence, later(now, term)))? {
         return Ok(());
     }
+    let until = if waited { later(now, term) } else { call.run.due.unwrap_or(now) };
+    // Until its end, and no longer: what comes of it may claim the next step's call.
+    let at_work = call.alone.then(|| workshop.calls.begin(id, Claim { fence, until, term }));
     let result = reach_out(gate, workshop, &mut call);
+    drop(at_work);
+    if result.as_ref().is_err_and(is_stopped) {
+        let now = gate.now();
+        return gate.db().write(move |conn| store::release(conn, id, fence, now)).map(drop);
+    }
     workshop.faults.point()?;
     let after = {
         let result = std::sync::Mutex::new(Some(result));

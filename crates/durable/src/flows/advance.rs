@@ -22,6 +22,9 @@ use crate::registry::Body;
 use crate::step::{Call, Progress, StepCx, Undo, Wait};
 use crate::{Fact, Workshop};
 
+/// How soon it is looked again whether a call has ended that allows no other beside it.
+const AT_WORK: Duration = Duration::from_secs(5);
+
 /// What is left to do once the turn's transaction is durable.
 pub(crate) enum After {
     /// Nothing before this instant, or before somebody wakes it.
@@ -39,6 +42,8 @@ pub(crate) struct OutsideCall {
     pub input: Json,
     pub output: Option<Json>,
     pub term: Duration,
+    /// Whether no other call of the run may be made beside it.
+    pub alone: bool,
 }
 
 /// What came of it.
@@ -73,6 +78,7 @@ pub(crate) fn step_cx<'a>(run: &'a Run, step: &'a PlanStep, call: Call) -> StepC
         attempt: run.attempt,
         call,
         since: run.step_since.unwrap_or(run.updated),
+        fence: run.fence,
         note: run.note.as_ref(),
     }
 }
@@ -228,7 +234,12 @@ impl<'w> Turn<'w> {
         let output = if self.run.backward { self.values.steps.get(&step.id).cloned() } else { None };
         let (run, undo) = match &registered.body {
             Body::Inside { run, undo } => (run, undo),
-            Body::Outside { term, .. } => return self.claim(tx, plan, step, call, (input, output), *term),
+            Body::Outside { term, alone, .. } => {
+                if self.is_at_work(tx.now, *term) {
+                    return Ok(Go::Rest);
+                }
+                return self.claim(tx, plan, step, call, (input, output), (*term, *alone));
+            }
         };
         let faults = &self.workshop.faults;
         let cx = step_cx(&self.run, step, call);
@@ -244,6 +255,18 @@ impl<'w> Turn<'w> {
         self.came(tx, plan, step, result)
     }
 
+    /// Whether a call of this run is at work in this process that allows no other beside it: its claim lasts on,
+    /// or where somebody has decided something else meanwhile, that waits for its end.
+    fn is_at_work(&mut self, now: Timestamp, term: Duration) -> bool {
+        let Some(fence) = self.workshop.calls.fence(self.run.id) else { return false };
+        let is_own = fence == self.run.fence && self.run.phase == Phase::Outside;
+        if is_own {
+            self.run.claimed_by = Some(self.workshop.server.clone());
+        }
+        self.run.due = Some(later(now, if is_own { term } else { AT_WORK }));
+        true
+    }
+
     /// Writes that the world is about to be touched, before it is.
     fn claim(
         &mut self,
@@ -252,7 +275,7 @@ impl<'w> Turn<'w> {
         step: &PlanStep,
         call: Call,
         (input, output): (Json, Option<Json>),
-        term: Duration,
+        (term, alone): (Duration, bool),
     ) -> Result<Go> {
         let begins = if self.run.backward { Event::UndoStarted } else { Event::Started };
         if !self.happened(&step.id, begins) {
@@ -272,6 +295,7 @@ impl<'w> Turn<'w> {
             input,
             output,
             term,
+            alone,
         })))
     }
 

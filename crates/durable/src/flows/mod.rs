@@ -149,6 +149,17 @@ pub fn of_subject(conn: &mut Conn<'_>, kind: &str, id: &str) -> Result<Vec<Run>>
     store::of_subject(conn, kind, id, limits::FLOW_RUNS_OF_SUBJECT_MAX)
 }
 
+/// Whether a call to the world ([`crate::StepCx::fence`]) is the newest of its run: who took over from one that was
+/// given up has the word.
+///
+/// # Errors
+/// `Conflict` (`flow.superseded`) where it is not; `NotFound`.
+pub fn check_call(conn: &mut Conn<'_>, id: RunId, fence: i64) -> Result<()> {
+    let newest = find(conn, id)?.fence;
+    let over = || Error::conflict("flow.superseded", "this call was given up, and another one is made in its place");
+    if newest == fence { Ok(()) } else { Err(over()) }
+}
+
 /// A run with the progress of its steps, for a page that the caller has decided to show.
 ///
 /// # Errors

@@ -103,6 +103,14 @@ pub(crate) fn prolong(conn: &mut Conn<'_>, id: RunId, fence: i64, until: Timesta
     Ok(changed > 0)
 }
 
+/// A call ended because its process does: whoever is there next asks again, at once.
+pub(crate) fn release(conn: &mut Conn<'_>, id: RunId, fence: i64, now: Timestamp) -> Result<u64> {
+    conn.execute(
+        "UPDATE flow_runs SET due_at = $3, claimed_by = NULL WHERE id = $1 AND fence = $2 AND phase = 'outside'",
+        args![id, fence, now],
+    )
+}
+
 /// Makes the runs that wait for `key` due.
 pub(super) fn wake(conn: &mut Conn<'_>, key: &str, now: Timestamp) -> Result<Vec<(RunId, TenantId)>> {
     conn.query(
@@ -125,11 +133,11 @@ pub(crate) fn next_due(conn: &mut Conn<'_>) -> Result<Option<Timestamp>> {
     conn.query_one("SELECT MIN(due_at) FROM flow_runs WHERE due_at IS NOT NULL", &[], |row| row.get(0))
 }
 
-/// What calls of an earlier process of the only server left behind is asked again at once.
-pub(crate) fn release_claims(conn: &mut Conn<'_>, now: Timestamp) -> Result<u64> {
+/// What calls of earlier processes left behind is asked again at once: of those whose name is like that, but for one.
+pub(crate) fn release_claims(conn: &mut Conn<'_>, now: Timestamp, of: &str, but: &str) -> Result<u64> {
     conn.execute(
-        "UPDATE flow_runs SET due_at = $1, claimed_by = NULL WHERE phase = 'outside' AND claimed_by IS NOT NULL",
-        args![now],
+        "UPDATE flow_runs SET due_at = $1, claimed_by = NULL WHERE phase = 'outside' AND claimed_by LIKE $2 AND claimed_by <> $3",
+        args![now, of, but],
     )
 }
 

@@ -1,6 +1,7 @@
 //! A small house: capacity is reserved, a host makes a machine, a probe looks
 //! at it, it is activated. Played on both engines and on all bad days.
 
+mod calls;
 mod definitions;
 mod engine;
 mod random;
@@ -241,7 +242,7 @@ pub(super) static OBSERVE: Action<Nothing, usize> = Action {
 };
 
 pub(super) fn catalogue() -> Catalogue {
-    Catalogue::default().actions(&crate::actions()).actions(&[&START, &OBSERVE, &work::ENQUEUE])
+    Catalogue::default().actions(&crate::actions()).actions(&[&START, &OBSERVE, &work::ENQUEUE, &calls::START])
 }
 
 pub(super) fn gate_over(db: Db) -> Gate {

@@ -3,8 +3,10 @@
 
 mod bad_days;
 pub(crate) mod bucket;
+mod doubts;
 mod findings;
 mod forgets;
+mod leftovers;
 mod offers;
 mod places;
 mod real;

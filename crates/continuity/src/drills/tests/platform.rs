@@ -2,6 +2,10 @@
 //! people show with what they keep. A real copy, a real server on it and a real place are `testkit`'s.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use base::time::Timestamp;
@@ -11,6 +15,7 @@ use db::testing::{Scratch, databases, sqlite};
 use durable::Engine;
 use durable::testing::{self as flow_testing, House as Tried};
 use gate::keys::Keys;
+use vault::client::Cancel;
 
 use super::super::corrective::{self, ListActions};
 use super::super::plans::RecordAt;
@@ -35,6 +40,8 @@ struct Mood {
     /// The point that the places give.
     point: ControlPlanePointId,
     taken_at: Timestamp,
+    /// One that was taken since: what they give unless they are asked for something older.
+    newer: Option<(ControlPlanePointId, Timestamp)>,
     free: u64,
     /// Where an attempt ends, and with which code.
     fails: Option<(Phase, &'static str)>,
@@ -48,6 +55,10 @@ struct World {
     mood: Mutex<Mood>,
     left: Mutex<BTreeSet<DrillRunId>>,
     gate: Gate,
+    /// Attempts that were begun.
+    attempts: AtomicUsize,
+    /// The next attempt says here that it is midway, and waits to be told to go on.
+    midway: Mutex<Option<(Sender<()>, Receiver<()>)>>,
 }
 
 impl World {
@@ -73,17 +84,24 @@ impl Rig for World {
         Ok(self.mood.lock().unwrap().free)
     }
 
-    fn try_out(&self, asked: &Asked, told: &mut dyn FnMut(Told) -> Result<()>) -> Result<()> {
+    fn try_out(&self, asked: &Asked, _: &Cancel, told: &mut dyn FnMut(Told) -> Result<()>) -> Result<()> {
         let mood = self.mood.lock().unwrap().clone();
         self.left.lock().unwrap().insert(asked.run);
+        self.attempts.fetch_add(1, Ordering::SeqCst);
         told(Told::Begun)?;
+        if let Some((there, go_on)) = self.midway.lock().unwrap().take() {
+            there.send(()).unwrap();
+            go_on.recv().unwrap();
+        }
         self.pass(&mood, Phase::Key, 2)?;
         let place = asked.kit.places[0].name.clone();
         told(Told::Opened { place: place.clone() })?;
         self.pass(&mood, Phase::Restore, 30)?;
+        let fits = |at: &Timestamp| asked.not_after.is_none_or(|latest| *at <= latest);
+        let (point, taken_at) = mood.newer.filter(|(_, at)| fits(at)).unwrap_or((mood.point, mood.taken_at));
         let recovered = Recovered {
-            point: mood.point,
-            taken_at: mood.taken_at,
+            point,
+            taken_at,
             place,
             snapshot: "5".repeat(64),
             version: "0".into(),
@@ -95,12 +113,12 @@ impl Rig for World {
         self.pass(&mood, Phase::Boot, 4)?;
         told(Told::Answered)?;
         self.pass(&mood, Phase::Verify, 1)?;
-        let newest = Some(mood.taken_at - Duration::from_secs(5));
+        let newest = Some(taken_at - Duration::from_secs(5));
         self.left.lock().unwrap().remove(&asked.run);
         told(Told::Looked(Looked { newest, entries: 40, signed: 39 }))
     }
 
-    fn damage(&self, asked: &Asked, place: &str, snapshot: &str) -> Result<Option<String>> {
+    fn damage(&self, asked: &Asked, _: &Cancel, (place, snapshot): (&str, &str)) -> Result<Option<String>> {
         assert!(asked.kit.places.iter().any(|one| one.name == place) && snapshot.len() == 64);
         Ok(self.mood.lock().unwrap().damage.map(str::to_owned))
     }
@@ -146,12 +164,14 @@ impl Platform {
         let mood = Mood {
             point,
             taken_at,
+            newer: None,
             free: 1 << 40,
             fails: None,
             digest: "d".into(),
             damage: Some("repository.damaged"),
         };
-        let world = Arc::new(World { mood: Mutex::new(mood), left: Mutex::default(), gate: gate.clone() });
+        let (left, attempts, midway) = (Mutex::default(), AtomicUsize::default(), Mutex::default());
+        let world = Arc::new(World { mood: Mutex::new(mood), left, gate: gate.clone(), attempts, midway });
         let engine = Engine::new(gate.clone(), registry(&world)).unwrap();
         Platform { gate, engine, world, folder, places }
     }
@@ -243,6 +263,23 @@ fn what_leaves_nothing_to_restore_is_impossible_and_says_why() {
         let run = here.gate.run(&manager(), &RUN, before).unwrap();
         here.engine.settle().unwrap();
         assert_eq!(codes(&here.look(run.id)), ["recovery.no_copy"], "{engine}: all that there is is later");
+    });
+}
+
+#[test]
+fn a_copy_that_is_finished_after_the_incident_is_not_what_comes_back() {
+    on_both(|engine, here| {
+        let run = here.begin(&here.plan(|_| {}));
+        // The run is gone on with later, and meanwhile the platform was backed up.
+        here.gate.clock().advance(Duration::from_secs(900));
+        let at = here.gate.now();
+        let newer = taken(&here.gate, &here.places, &[]);
+        here.world.set(|mood| mood.newer = Some((newer, at)));
+        here.engine.settle().unwrap();
+        let (run, older) = (here.look(run.id), here.world.mood.lock().unwrap().point);
+        let one = &run.body.services[0];
+        assert_eq!(one.platform.as_ref().unwrap().point, Some(older), "{engine}: {:?}", run.body.misses);
+        assert_eq!(one.rpo_milliseconds, Some(665_000), "{engine}: what the day would have cost");
     });
 }
 
@@ -382,6 +419,85 @@ fn a_plan_about_services_takes_no_shares() {
         let ask = StartDrill { id: plan.id, bad_after: None, brought };
         let refused = house.gate().run(&member(CUSTOMER), &RUN, ask).unwrap_err();
         assert_eq!(refused.code(), "drill.brought", "{engine}");
+    });
+}
+
+#[test]
+fn an_attempt_that_outlasts_its_term_is_let_be_and_what_it_finds_counts() {
+    on_both(|engine, here| {
+        let patient = Objectives { rto_seconds: 86_400, rpo_seconds: 86_400 };
+        let plan = here.plan(|terms| terms.objectives = Some(patient));
+        for (n, fails) in [None, Some((Phase::Verify, "recover.audit"))].into_iter().enumerate() {
+            here.world.set(|mood| mood.fails = fails);
+            let ((there, midway), (go_on, told)) = (channel(), channel());
+            *here.world.midway.lock().unwrap() = Some((there, told));
+            let run = here.begin(&plan);
+            std::thread::scope(|scope| {
+                let first = scope.spawn(|| here.engine.settle());
+                midway.recv().unwrap();
+                here.gate.clock().advance(Duration::from_secs(5 * 3_600));
+                here.engine.settle().unwrap();
+                assert!(!here.world.is_bare(), "{engine}: nobody has taken away what it works on");
+                go_on.send(()).unwrap();
+                first.join().unwrap().unwrap();
+            });
+            here.engine.settle().unwrap();
+            let run = here.look(run.id);
+            assert_eq!(passed(&run), fails.is_none(), "{engine}: {:?}", run.body.misses);
+            assert_eq!(codes(&run), fails.iter().map(|(_, code)| *code).collect::<Vec<_>>(), "{engine}");
+            assert_eq!(here.world.attempts.load(Ordering::SeqCst), n + 1, "{engine}: one attempt each");
+            assert!(here.world.is_bare(), "{engine}");
+        }
+    });
+}
+
+/// Waits for a file that a child process makes.
+fn wait_for(file: &Path) {
+    let began = std::time::Instant::now();
+    while !file.exists() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{} never came", file.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_server_that_stops_waits_for_no_drill_and_the_next_one_goes_on_with_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    on_both(|engine, here| {
+        let data = Scratch::new();
+        std::os::unix::fs::symlink(here.folder.path(), data.path().join("keys")).unwrap();
+        let (program, begun) = (data.path().join("vault"), data.path().join("begun"));
+        let answers = |how: &str| {
+            let script = format!("#!/bin/sh\n: > '{}'\n{how}\n", begun.display());
+            fs::write(&program, script).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        };
+        answers("exec /bin/sleep 600");
+        let real = control_plane::Installation {
+            data: data.path().to_owned(),
+            database: db::Location::Directory(data.path().to_owned()),
+            program: program.clone(),
+            server: program.clone(),
+        };
+        let server = || {
+            let registry = super::super::work::register(durable::Registry::default());
+            Engine::new(here.gate.clone(), platform::register(registry, Arc::new(real.clone()))).unwrap()
+        };
+        let one = server();
+        let handle = one.start().unwrap();
+        let run = here.begin(&here.plan(|_| {}));
+        wait_for(&begun);
+        let began = std::time::Instant::now();
+        handle.stop();
+        assert!(began.elapsed() < Duration::from_secs(10), "{engine}: {:?}", began.elapsed());
+        let left: Vec<_> = fs::read_dir(data.path().join(".drill")).unwrap().collect();
+        assert!(left.is_empty(), "{engine}: {left:?}");
+        assert_eq!(here.look(run.id).state, State::Running, "{engine}: it has not failed");
+        fs::remove_file(&begun).unwrap();
+        answers("exit 1");
+        server().settle().unwrap();
+        assert!(begun.exists(), "{engine}: it is gone on with");
+        assert_eq!(codes(&here.look(run.id)), ["recover.nothing"], "{engine}");
     });
 }
 
