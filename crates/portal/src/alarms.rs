@@ -57,6 +57,7 @@ fn words(p: &Page, cause: Cause) -> (&'static str, &'static str) {
         Cause::BackupOverdue => (t.backup_overdue, t.backup_overdue_do),
         Cause::BackupUnusual => (t.backup_unusual, t.backup_unusual_do),
         Cause::DrillFailed => (t.drill_failed, t.drill_failed_do),
+        Cause::ControlPlaneDegraded => (t.control_plane_degraded, t.control_plane_degraded_do),
         Cause::ControlPlaneOverdue => (t.control_plane_overdue, t.control_plane_overdue_do),
     }
 }

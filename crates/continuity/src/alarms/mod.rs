@@ -13,6 +13,7 @@
 //! | `backupOverdue` | two runs of the schedule without a point that something can be restored from | there is one |
 //! | `backupUnusual` | far more changed than ever since the point before ([`rules::is_unusual`]) | a person says that it is as it should be |
 //! | `drillFailed` | a drill shows a miss, or cannot be made | the plan's next drill passes |
+//! | `controlPlaneDegraded` | the platform's newest copies are not whole, or older ones were lost | all are whole |
 //! | `controlPlaneOverdue` | the platform's own copies are late | there is one |
 //!
 //! **Invariants** (tests: `tests.rs`)
@@ -39,7 +40,7 @@ use gate::{AnyAction, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use watch::plan_ended;
+pub(crate) use watch::{control_plane, plan_ended};
 pub use watch::{backed_up, drilled, protection_ended, register};
 
 use crate::AlarmId;
@@ -64,18 +65,21 @@ pub enum Cause {
     BackupUnusual,
     /// The last drill did not show what is promised.
     DrillFailed,
+    /// Copies of the platform itself are missing or damaged.
+    ControlPlaneDegraded,
     /// The platform's own copies are too old.
     ControlPlaneOverdue,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Cause; 6] = [
+    pub const ALL: [Cause; 7] = [
         Cause::BackupFailed,
         Cause::BackupDegraded,
         Cause::BackupOverdue,
         Cause::BackupUnusual,
         Cause::DrillFailed,
+        Cause::ControlPlaneDegraded,
         Cause::ControlPlaneOverdue,
     ];
 
@@ -87,6 +91,7 @@ impl Cause {
             Cause::BackupOverdue => "backupOverdue",
             Cause::BackupUnusual => "backupUnusual",
             Cause::DrillFailed => "drillFailed",
+            Cause::ControlPlaneDegraded => "controlPlaneDegraded",
             Cause::ControlPlaneOverdue => "controlPlaneOverdue",
         }
     }
@@ -95,7 +100,9 @@ impl Cause {
     pub fn severity(self) -> Severity {
         match self {
             Cause::BackupOverdue | Cause::ControlPlaneOverdue => Severity::Critical,
-            Cause::BackupFailed | Cause::BackupUnusual | Cause::DrillFailed => Severity::Major,
+            Cause::BackupFailed | Cause::BackupUnusual | Cause::DrillFailed | Cause::ControlPlaneDegraded => {
+                Severity::Major
+            }
             Cause::BackupDegraded => Severity::Minor,
         }
     }

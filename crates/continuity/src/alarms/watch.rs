@@ -8,6 +8,7 @@ use access::notices::{self, Notice, Spoken};
 use base::Result;
 use base::id::TenantId;
 use base::time::Timestamp;
+use drivers::wire::Problem;
 use durable::Registry;
 use gate::{Action, Cx, Effect, Gate, Tx};
 use schemars::JsonSchema;
@@ -107,6 +108,14 @@ pub fn protection_ended(tx: &mut Tx<'_>, service: &str) -> Result<()> {
 /// Those of the database.
 pub(crate) fn plan_ended(tx: &mut Tx<'_>, plan: crate::DrillPlanId) -> Result<()> {
     clear(tx, "drillPlan", &plan.to_string(), &[Cause::DrillFailed])
+}
+
+/// What is wrong with the platform's own copies; nothing: all that are kept are whole.
+pub(crate) fn control_plane(tx: &mut Tx<'_>, found: Option<Problem>) -> Result<()> {
+    let (kind, id) = CONTROL_PLANE;
+    let Some(problem) = found else { return clear(tx, kind, id, &[Cause::ControlPlaneDegraded]) };
+    let tenant = tx.operator()?;
+    raise(tx, &Wrong { tenant, kind, id, cause: Cause::ControlPlaneDegraded, problem })
 }
 
 /// What a look at the clock finds.
