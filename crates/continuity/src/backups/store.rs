@@ -514,9 +514,9 @@ pub(crate) fn with_leftovers(conn: &mut Conn<'_>) -> Result<Vec<(RepositoryId, T
 pub(crate) fn grace(tx: &mut Tx<'_>, repository: RepositoryId) -> Result<u32> {
     let sql = "SELECT DISTINCT p.policy FROM recovery_copies c JOIN recovery_points p ON p.id = c.point WHERE c.repository = $1";
     let policies: Vec<BackupPolicyId> = tx.query(sql, args![repository], |row| row.get(0))?;
-    let mut longest = 0;
+    let mut longest = limits::PRUNE_DELAY_HOURS_MIN;
     for policy in policies {
-        longest = longest.max(super::policies::load(tx, policy)?.terms.prune_delay_hours);
+        longest = longest.max(super::policies::load(tx, policy)?.terms.grace_hours());
     }
     Ok(longest)
 }

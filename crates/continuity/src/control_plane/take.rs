@@ -98,7 +98,7 @@ fn read(gate: &Gate, cx: &Cx, id: ControlPlanePointId) -> Result<Asked> {
             let (append, maintain) = (open(Role::Append), open(Role::Maintain).ok());
             goals.push(Goal { place: place.id, append, maintain, read });
         }
-        let grace_hours = policies::load(tx, point.policy)?.terms.prune_delay_hours;
+        let grace_hours = policies::load(tx, point.policy)?.terms.grace_hours();
         let escrow = kit::escrow(&keys)?;
         let is_open = point.state == State::Taking;
         Ok(Asked { goals, escrow, master_key: keys.name().to_owned(), grace_hours, is_open })

@@ -38,7 +38,7 @@ fn policy(gate: &Gate, places: Vec<BackupPlaceId>) -> BackupPolicyId {
         schedule,
         retention,
         places,
-        prune_delay_hours: 0,
+        prune_delay_hours: 72,
         offered: false,
     };
     gate.run(&manager(), &CREATE_POLICY, new).unwrap().id

@@ -507,7 +507,7 @@ const CODES: &[(&str, &str)] = &[
     ("planVersion.unchanged", "計畫和核准的版本相同，沒有東西需要核准。"),
     ("policy.offered_places", "開放選用的政策不能使用某一台主機的目錄：每台主機都要連得到。"),
     ("policy.places", "備份政策要有 2 到 8 個不同的存放處：只有一份等於沒有。"),
-    ("policy.prune_delay", "延後清除最多一年。"),
+    ("policy.prune_delay", "延後清除須在 49 小時到一年之間，讓同時進行的備份不會失去資料。"),
     ("pool.absent", "沒有這個資源池。"),
     ("pool.factor", "超額比例是兩個 1 到 1000 的整數。"),
     ("pool.name_taken", "已有同名的資源池。"),

@@ -94,7 +94,7 @@ fn a_policy_wants_two_places_that_are_there() {
         schedule: Schedule { calendar: "daily 02:00".into(), jitter_minutes: 0, time_zone: "UTC".into() },
         retention: Retention::default(),
         places: places.to_vec(),
-        prune_delay_hours: 0,
+        prune_delay_hours: 72,
         offered: false,
     };
     let refused = |places: &[BackupPlaceId]| {
