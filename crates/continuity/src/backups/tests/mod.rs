@@ -5,6 +5,7 @@ mod bad_days;
 pub(crate) mod bucket;
 mod findings;
 mod forgets;
+mod losses;
 mod offers;
 mod places;
 mod real;
