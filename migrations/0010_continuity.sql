@@ -48,6 +48,8 @@ CREATE TABLE backup_repositories (
     revealed_at BIGINT,
     -- When its place last refused to remove data for a host.
     guarded_at  BIGINT,
+    -- When it last let one remove or change data, though it says that it keeps it; nothing since it refused.
+    yielded_at  BIGINT,
     -- When something was last found wrong with it: no look that was asked for before speaks for it.
     doubted_at  BIGINT,
     -- What must be read and found whole before anything in it is called whole again: nothing,

@@ -17,9 +17,13 @@ pub(super) fn headline(cause: Cause) -> Words {
         Cause::BackupOverdue => Words { en: "There is no new backup", zh: "備份逾期" },
         Cause::BackupUnusual => Words { en: "Far more data changed than usual", zh: "資料變動量異常" },
         Cause::DrillFailed => Words { en: "A drill did not pass", zh: "演練未通過" },
-        Cause::ControlPlaneDegraded => {
-            Words { en: "A copy of the platform itself is missing or damaged", zh: "平台本身的備份副本遺失或損毀" }
+        Cause::PlaceNotImmutable => {
+            Words { en: "A place does not keep copies as it is said to", zh: "存放處未如所述防止竄改" }
         }
+        Cause::ControlPlaneDegraded => Words {
+            en: "A copy of the platform itself is missing or damaged",
+            zh: "平台本身的備份副本遺失或損毀",
+        },
         Cause::ControlPlaneOverdue => {
             Words { en: "The platform's own backup is late", zh: "平台本身的備份逾期" }
         }
@@ -48,6 +52,10 @@ pub(super) fn next_step(cause: Cause) -> Words {
         Cause::DrillFailed => Words {
             en: "See the run's report and its corrective actions, then drill again.",
             zh: "請看演練報告與改善措施，處理後再演練一次。",
+        },
+        Cause::PlaceNotImmutable => Words {
+            en: "Look at the rights of the credential that hosts have there, or at the bucket's default retention: whoever takes over a host could remove its copies.",
+            zh: "請檢查主機在該處所用憑證的權限，或儲存桶的預設保留設定：入侵主機的人可以刪除備份。",
         },
         Cause::ControlPlaneDegraded => Words {
             en: "See `yunwei control-plane show` and put the named place right; the next copy looks at everything there again.",

@@ -490,6 +490,7 @@ const CODES: &[(&str, &str)] = &[
     ("place.host", "目錄位於它所屬的主機上，不能指定其他主機。"),
     ("place.immutability", "目錄無法防止自己的主機更改內容；伺服器可以是只能新增，儲存貯體可以有物件鎖定。"),
     ("place.no_credentials", "目錄由主機自己存取，沒有憑證。"),
+    ("place.not_immutable", "存放處讓主機刪除或更改了它寫入的內容。"),
     ("place.path", "目錄要從根目錄寫起，且不能有「..」。"),
     ("place.site", "請說明它在哪個機房，或填 elsewhere；3-2-1 需要這項資料。"),
     ("plan.damaged", "儲存的步驟無法讀取。"),
