@@ -55,7 +55,7 @@ pub(super) fn next_step(cause: Cause) -> Words {
         },
         Cause::PlaceNotImmutable => Words {
             en: "Look at the rights of the credential that hosts have there, or at the bucket's default retention: whoever takes over a host could remove its copies.",
-            zh: "請檢查主機在該處所用憑證的權限，或儲存桶的預設保留設定：入侵主機的人可以刪除備份。",
+            zh: "請檢查主機在該處所用憑證的權限，或儲存貯體的預設保留設定：入侵主機的人可以刪除備份。",
         },
         Cause::ControlPlaneDegraded => Words {
             en: "See `yunwei control-plane show` and put the named place right; the next copy looks at everything there again.",
