@@ -48,6 +48,8 @@ CREATE TABLE backup_repositories (
     revealed_at BIGINT,
     -- When its place last refused to remove data for a host.
     guarded_at  BIGINT,
+    -- When it last let one remove or change data, though it says that it keeps it; nothing since it refused.
+    yielded_at  BIGINT,
     -- When something was last found wrong with it: no look that was asked for before speaks for it.
     doubted_at  BIGINT,
     -- What must be read and found whole before anything in it is called whole again: nothing,
@@ -77,7 +79,7 @@ CREATE TABLE control_plane (
 CREATE TABLE control_plane_points (
     id           TEXT PRIMARY KEY,
     policy       TEXT NOT NULL REFERENCES backup_policies (id),
-    state        TEXT NOT NULL CHECK (state IN ('taking', 'available', 'degraded', 'failed', 'expired')),
+    state        TEXT NOT NULL CHECK (state IN ('taking', 'available', 'degraded', 'lost', 'failed', 'expired')),
     problem      TEXT,
     requested_at BIGINT NOT NULL,
     taken_at     BIGINT,
@@ -93,7 +95,7 @@ CREATE TABLE control_plane_copies (
     point      TEXT NOT NULL REFERENCES control_plane_points (id),
     position   BIGINT NOT NULL,
     place      TEXT NOT NULL REFERENCES backup_places (id),
-    state      TEXT NOT NULL CHECK (state IN ('pending', 'verified', 'failed', 'gone')),
+    state      TEXT NOT NULL CHECK (state IN ('pending', 'verified', 'damaged', 'missing', 'failed', 'gone')),
     snapshot   TEXT,
     problem    TEXT,
     checked_at BIGINT,
@@ -101,6 +103,7 @@ CREATE TABLE control_plane_copies (
     PRIMARY KEY (point, position)
 ) CLUSTERED;
 CREATE INDEX control_plane_copies_by_place ON control_plane_copies (place, point);
+CREATE INDEX control_plane_copies_by_snapshot ON control_plane_copies (place, snapshot) WHERE snapshot IS NOT NULL;
 
 -- What a policy said and says. A change adds a row.
 CREATE TABLE backup_policy_revisions (

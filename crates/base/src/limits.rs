@@ -181,6 +181,11 @@ pub const REPORT_OBSERVATIONS_MAX: usize = 500;
 pub const HOST_TASKS_MAX: usize = 256;
 /// Snapshots that one task names.
 pub const TASK_SNAPSHOTS_MAX: usize = 256;
+/// Recovery points that are marked at a time where the repository of their copies was found damaged or gone.
+pub const LOST_POINTS_MAX: usize = 100;
+/// Least delay between marking data in a repository of backups and removing it, in hours. The mark bears the
+/// time at which its prune began; that may go on for a day, and a backup that began beside it for another.
+pub const PRUNE_DELAY_HOURS_MIN: u32 = 49;
 /// Most paths, patterns or databases that a data set names.
 pub const DATA_SET_NAMES_MAX: usize = 64;
 /// What came of a task, as JSON, in bytes.

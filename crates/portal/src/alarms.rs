@@ -57,6 +57,8 @@ fn words(p: &Page, cause: Cause) -> (&'static str, &'static str) {
         Cause::BackupOverdue => (t.backup_overdue, t.backup_overdue_do),
         Cause::BackupUnusual => (t.backup_unusual, t.backup_unusual_do),
         Cause::DrillFailed => (t.drill_failed, t.drill_failed_do),
+        Cause::PlaceNotImmutable => (t.place_not_immutable, t.place_not_immutable_do),
+        Cause::ControlPlaneDegraded => (t.control_plane_degraded, t.control_plane_degraded_do),
         Cause::ControlPlaneOverdue => (t.control_plane_overdue, t.control_plane_overdue_do),
     }
 }
@@ -66,6 +68,7 @@ pub(crate) fn row(p: &Page, alarm: Alarm) -> AlarmRow {
     let object = &alarm.alarmed_object;
     let href = match object.kind.as_str() {
         "service" if !p.operator() => Some(format!("/services/{}", object.id)),
+        "backupPlace" if p.operator() => Some(format!("/operator/backups/places/{}", object.id)),
         "drillPlan" => Some(format!("/drills/plans/{}", object.id)),
         _ => None,
     };

@@ -53,7 +53,8 @@ fn stands(p: &Page, state: points::CopyState) -> Badge {
     let same = match state {
         points::CopyState::Pending => CopyState::Pending,
         points::CopyState::Verified => CopyState::Verified,
-        points::CopyState::Failed => CopyState::Missing,
+        points::CopyState::Damaged => CopyState::Damaged,
+        points::CopyState::Missing | points::CopyState::Failed => CopyState::Missing,
         points::CopyState::Gone => CopyState::Gone,
     };
     copy_badge(p, same)

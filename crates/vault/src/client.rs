@@ -21,6 +21,8 @@ use crate::request::{Answer, Limits, Progress, Repository, Task};
 use crate::work::{Asked, Line};
 use crate::{fault, frame};
 
+/// Looks that are made where the engine gives up over them: it may have wanted a thread that was not to be had.
+pub const LOOKS_MAX: usize = 3;
 /// How often it is looked whether to stop.
 const LOOK: Duration = Duration::from_millis(50);
 /// What is kept of what the child says of its own accord, in bytes.
@@ -86,8 +88,28 @@ impl Worker {
     }
 
     /// Does a task and waits for it. `listener` hears how far it is, on this thread.
+    ///
+    /// A look over which the engine gave up is made again, in a process of its own, up to [`LOOKS_MAX`] times in
+    /// all; the answer says so among its remarks.
     pub fn run(&self, repository: &Repository, task: &Task, cancel: &Cancel, listener: Listener<'_>) -> Result<Answer> {
-        self.run_with(repository, task, cancel, listener, io::empty())
+        let looks = if matches!(task, Task::Check { .. }) { LOOKS_MAX } else { 1 };
+        let mut gave_up = Vec::new();
+        loop {
+            match self.run_with(repository, task, cancel, listener, io::empty()) {
+                Err(error) if error.code() == fault::CRASHED && looks > 1 => gave_up.push(error),
+                Ok(Answer::Checked(mut looked)) => {
+                    looked.remarks.extend(gave_up.iter().map(|error| format!("looked again: {}", error.message())));
+                    return Ok(Answer::Checked(looked));
+                }
+                done => return done,
+            }
+            let (made, why) = (gave_up.len(), gave_up.last().map_or("", Error::message));
+            if made >= looks {
+                return Err(fault::error(fault::CRASHED, format!("{looks} looks came to nothing; the last: {why}")));
+            }
+            let phase = format!("looking again, {} of {looks}", made + 1);
+            listener(Progress { phase, done: 0, total: None, bytes: false });
+        }
     }
 
     /// [`Worker::run`] of a backup of a stream. An error of `input` leaves no snapshot; the stream

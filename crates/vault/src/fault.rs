@@ -91,6 +91,13 @@ pub fn error(code: &str, message: impl Into<String>) -> Error {
     }
 }
 
+/// What a panic of the engine is.
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    let said = said.unwrap_or("for no reason it told").lines().next().unwrap_or_default();
+    error(CRASHED, format!("the backup engine gave up: {said}; check the repository"))
+}
+
 /// What an error of the file system means where a repository lies.
 pub(crate) fn of_place(error: &std::io::Error, what: &str) -> Error {
     use std::io::ErrorKind as E;

@@ -47,11 +47,7 @@ pub(crate) enum Line {
 pub fn main() -> ExitCode {
     let lines = Arc::new(Lines::default());
     let done = catch_unwind(AssertUnwindSafe(|| serve(&lines)));
-    let done = done.unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        let said = said.unwrap_or("for no reason it told").lines().next().unwrap_or_default();
-        Err(fault::error(fault::CRASHED, format!("the backup engine gave up: {said}; check the repository")))
-    });
+    let done = done.unwrap_or_else(|panic| Err(fault::panicked(&*panic)));
     match done {
         Ok(answer) => {
             lines.tell(&Line::Answer(Box::new(answer)));

@@ -13,6 +13,8 @@
 //! | `backupOverdue` | two runs of the schedule without a point that something can be restored from | there is one |
 //! | `backupUnusual` | far more changed than ever since the point before ([`rules::is_unusual`]) | a person says that it is as it should be |
 //! | `drillFailed` | a drill shows a miss, or cannot be made | the plan's next drill passes |
+//! | `placeNotImmutable` | a place that is said to keep copies let a host remove or change one | it refuses |
+//! | `controlPlaneDegraded` | the platform's newest copies are not whole, or older ones were lost | all are whole |
 //! | `controlPlaneOverdue` | the platform's own copies are late | there is one |
 //!
 //! **Invariants** (tests: `tests.rs`)
@@ -39,8 +41,8 @@ use gate::{AnyAction, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use watch::plan_ended;
 pub use watch::{backed_up, drilled, protection_ended, register};
+pub(crate) use watch::{control_plane, place, plan_ended};
 
 use crate::AlarmId;
 
@@ -64,18 +66,24 @@ pub enum Cause {
     BackupUnusual,
     /// The last drill did not show what is promised.
     DrillFailed,
+    /// A place that is said to keep copies lets whoever wrote them remove or change them.
+    PlaceNotImmutable,
+    /// Copies of the platform itself are missing or damaged.
+    ControlPlaneDegraded,
     /// The platform's own copies are too old.
     ControlPlaneOverdue,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Cause; 6] = [
+    pub const ALL: [Cause; 8] = [
         Cause::BackupFailed,
         Cause::BackupDegraded,
         Cause::BackupOverdue,
         Cause::BackupUnusual,
         Cause::DrillFailed,
+        Cause::PlaceNotImmutable,
+        Cause::ControlPlaneDegraded,
         Cause::ControlPlaneOverdue,
     ];
 
@@ -87,6 +95,8 @@ impl Cause {
             Cause::BackupOverdue => "backupOverdue",
             Cause::BackupUnusual => "backupUnusual",
             Cause::DrillFailed => "drillFailed",
+            Cause::PlaceNotImmutable => "placeNotImmutable",
+            Cause::ControlPlaneDegraded => "controlPlaneDegraded",
             Cause::ControlPlaneOverdue => "controlPlaneOverdue",
         }
     }
@@ -95,7 +105,11 @@ impl Cause {
     pub fn severity(self) -> Severity {
         match self {
             Cause::BackupOverdue | Cause::ControlPlaneOverdue => Severity::Critical,
-            Cause::BackupFailed | Cause::BackupUnusual | Cause::DrillFailed => Severity::Major,
+            Cause::BackupFailed
+            | Cause::BackupUnusual
+            | Cause::DrillFailed
+            | Cause::PlaceNotImmutable
+            | Cause::ControlPlaneDegraded => Severity::Major,
             Cause::BackupDegraded => Severity::Minor,
         }
     }
@@ -127,7 +141,7 @@ impl Severity {
 /// What an alarm is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Alarmed {
-    /// `service`, `drillPlan` or `controlPlane`.
+    /// `service`, `drillPlan`, `backupPlace` or `controlPlane`.
     pub kind: String,
     /// Its id.
     pub id: String,

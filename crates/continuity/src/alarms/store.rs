@@ -20,10 +20,11 @@ fn damaged() -> Error {
 const SELECT: &str =
     "SELECT a.id, a.tenant, a.object_kind, a.object, a.cause, a.problem, a.times, a.raised_at, a.changed_at,
     a.acknowledged_by, a.acknowledged_at, a.note, a.cleared_at, a.cleared_by,
-    COALESCE(r.body, ''), COALESCE(p.name, '')
+    COALESCE(r.body, ''), COALESCE(p.name, b.name, '')
     FROM alarms a
     LEFT JOIN records r ON a.object_kind = 'service' AND r.kind = 'service' AND r.id = a.object
-    LEFT JOIN drill_plans p ON a.object_kind = 'drillPlan' AND p.id = a.object";
+    LEFT JOIN drill_plans p ON a.object_kind = 'drillPlan' AND p.id = a.object
+    LEFT JOIN backup_places b ON a.object_kind = 'backupPlace' AND b.id = a.object";
 
 #[derive(Deserialize)]
 struct Called {

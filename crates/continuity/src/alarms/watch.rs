@@ -8,6 +8,7 @@ use access::notices::{self, Notice, Spoken};
 use base::Result;
 use base::id::TenantId;
 use base::time::Timestamp;
+use drivers::wire::Problem;
 use durable::Registry;
 use gate::{Action, Cx, Effect, Gate, Tx};
 use schemars::JsonSchema;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rules::{is_unusual, overdue_from};
 use super::{Alarm, Cause, Wrong, clear, raise, store, words};
+use crate::backups::places::BackupPlace;
 use crate::backups::points::{self, RecoveryPoint, State};
 use crate::backups::policies;
 use crate::backups::work::problem;
@@ -107,6 +109,25 @@ pub fn protection_ended(tx: &mut Tx<'_>, service: &str) -> Result<()> {
 /// Those of the database.
 pub(crate) fn plan_ended(tx: &mut Tx<'_>, plan: crate::DrillPlanId) -> Result<()> {
     clear(tx, "drillPlan", &plan.to_string(), &[Cause::DrillFailed])
+}
+
+/// Whether a place that is said to keep copies lets whoever wrote them remove or change them.
+pub(crate) fn place(tx: &mut Tx<'_>, place: &BackupPlace, is_open: bool) -> Result<()> {
+    let (kind, id, cause) = ("backupPlace", place.id.to_string(), Cause::PlaceNotImmutable);
+    if !is_open {
+        return clear(tx, kind, &id, &[cause]);
+    }
+    let message = format!("{} let a host remove or change what it had written there", place.name);
+    let problem = problem("place.not_immutable", message);
+    raise(tx, &Wrong { tenant: place.tenant, kind, id: &id, cause, problem })
+}
+
+/// What is wrong with the platform's own copies; nothing: all that are kept are whole.
+pub(crate) fn control_plane(tx: &mut Tx<'_>, found: Option<Problem>) -> Result<()> {
+    let (kind, id) = CONTROL_PLANE;
+    let Some(problem) = found else { return clear(tx, kind, id, &[Cause::ControlPlaneDegraded]) };
+    let tenant = tx.operator()?;
+    raise(tx, &Wrong { tenant, kind, id, cause: Cause::ControlPlaneDegraded, problem })
 }
 
 /// What a look at the clock finds.

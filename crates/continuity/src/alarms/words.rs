@@ -17,6 +17,13 @@ pub(super) fn headline(cause: Cause) -> Words {
         Cause::BackupOverdue => Words { en: "There is no new backup", zh: "備份逾期" },
         Cause::BackupUnusual => Words { en: "Far more data changed than usual", zh: "資料變動量異常" },
         Cause::DrillFailed => Words { en: "A drill did not pass", zh: "演練未通過" },
+        Cause::PlaceNotImmutable => {
+            Words { en: "A place does not keep copies as it is said to", zh: "存放處未如所述防止竄改" }
+        }
+        Cause::ControlPlaneDegraded => Words {
+            en: "A copy of the platform itself is missing or damaged",
+            zh: "平台本身的備份副本遺失或損毀",
+        },
         Cause::ControlPlaneOverdue => {
             Words { en: "The platform's own backup is late", zh: "平台本身的備份逾期" }
         }
@@ -46,9 +53,17 @@ pub(super) fn next_step(cause: Cause) -> Words {
             en: "See the run's report and its corrective actions, then drill again.",
             zh: "請看演練報告與改善措施，處理後再演練一次。",
         },
+        Cause::PlaceNotImmutable => Words {
+            en: "Look at the rights of the credential that hosts have there, or at the bucket's default retention: whoever takes over a host could remove its copies.",
+            zh: "請檢查主機在該處所用憑證的權限，或儲存貯體的預設保留設定：入侵主機的人可以刪除備份。",
+        },
+        Cause::ControlPlaneDegraded => Words {
+            en: "See `yunwei control-plane show` and put the named place right; the next copy looks at everything there again.",
+            zh: "請執行 `yunwei control-plane show`，並修復所列的存放處；下一次備份會重新檢查那裡的所有內容。",
+        },
         Cause::ControlPlaneOverdue => Words {
-            en: "See `yunwei control-plane status`: without a copy, the loss of this server is the loss of every key.",
-            zh: "請執行 `yunwei control-plane status`：沒有副本時，失去這台伺服器等於失去所有金鑰。",
+            en: "See `yunwei control-plane show`: without a copy, the loss of this server is the loss of every key.",
+            zh: "請執行 `yunwei control-plane show`：沒有副本時，失去這台伺服器等於失去所有金鑰。",
         },
     }
 }

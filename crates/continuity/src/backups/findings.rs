@@ -10,6 +10,9 @@
 //! looks read the part that it was found in, or everything, until that is whole. One that was asked for
 //! before, or that read another part, says nothing good ([`outdated`]).
 //!
+//! A repository may hold tens of thousands of copies. What was found is said of a hundred points in the
+//! transaction that found it, the newest first, and of the others by a job, a hundred at a time.
+//!
 //! Each look asks after the snapshots that something is wrong with, and after one of
 //! [`PARTS`](repositories::PARTS) parts of the others, so that all have their turn. What was good and
 //! has no whole copy any more is *lost*, not *failed*: nothing of it is removed, for a disk that is
@@ -18,14 +21,19 @@
 use std::collections::BTreeSet;
 
 use base::id::HostId;
+use base::time::Timestamp;
 use base::{Error, Result, limits};
 use drivers::wire::{Outcome, Problem, ReadShare, Work};
-use gate::{Action, Effect, Tx};
+use durable::{JobCx, Patience, Registry, jobs};
+use gate::{Action, Cx, Effect, Gate, Tx};
 use resources::hosts;
 use resources::tasks::{State, Task};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::places::{self, BackupPlace, PlaceRef};
 use super::points::{self, CopyState, RecoveryCopy, RecoveryPoint};
+use super::upkeep::Repair;
 use super::work::{self, problem};
 use super::{repositories, store, upkeep};
 use crate::{RecoveryPointId, RepositoryId};
@@ -153,15 +161,76 @@ pub(super) fn doubted(tx: &mut Tx<'_>, repository: RepositoryId, state: CopyStat
     }
 }
 
+/// A repository that was found damaged or gone, while there may be copies in it that are not said to be so yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Losing {
+    /// The repository.
+    pub repository: RepositoryId,
+    /// What every copy in it is that was whole.
+    pub state: CopyState,
+    /// Why.
+    pub problem: Problem,
+    /// When it was found: what was found whole later stays so.
+    #[schemars(with = "String")]
+    pub found_at: Timestamp,
+}
+
+/// The kind of job that goes on with it.
+const LOSE: &str = "backup.lose";
+
 fn lose(
     tx: &mut Tx<'_>,
     repository: RepositoryId,
     (state, read): (CopyState, ReadShare),
     problem: &Problem,
 ) -> Result<()> {
+    lose_some(tx, repository, (state, read), problem, limits::LOST_POINTS_MAX).map(drop)
+}
+
+/// Says it of the copies of so many points, the newest first, and leaves the others to a job: a repository may
+/// hold tens of thousands, and nobody else could write meanwhile. How many that were.
+pub(super) fn lose_some(
+    tx: &mut Tx<'_>,
+    repository: RepositoryId,
+    (state, read): (CopyState, ReadShare),
+    problem: &Problem,
+    most: usize,
+) -> Result<usize> {
     repositories::doubt(tx, repository, read)?;
-    let points: Vec<RecoveryPointId> = store::lose(tx, repository, state, problem, upkeep::ATTEMPTS_MAX)?;
-    points.into_iter().try_for_each(|point| points::rejudge(tx, point))
+    let losing = Losing { repository, state, problem: problem.clone(), found_at: tx.now };
+    let lost = go_on(tx, &losing, most)?;
+    if lost >= most && store::is_to_lose(tx, &losing)? {
+        jobs::enqueue(tx, LOSE, losing, None)?;
+    }
+    Ok(lost)
+}
+
+/// Says it of the copies of so many points more: how many those were.
+pub(super) fn go_on(tx: &mut Tx<'_>, losing: &Losing, most: usize) -> Result<usize> {
+    let points: Vec<RecoveryPointId> = store::lose(tx, losing, upkeep::ATTEMPTS_MAX, most)?;
+    let lost = points.len();
+    points.into_iter().try_for_each(|point| points::rejudge(tx, point))?;
+    Ok(lost)
+}
+
+/// Goes on until there is none left. Whoever takes over from one that died finds what that one left.
+fn finish(gate: &Gate, cx: &JobCx, losing: &Losing) -> Result<()> {
+    let system = Cx::system("continuity", cx.tenant);
+    loop {
+        let asked = losing.clone();
+        if !gate.db().read(move |conn| store::is_to_lose(conn, &asked))? {
+            return Ok(());
+        }
+        jobs::moment(gate)?;
+        gate.run(&system, &upkeep::RECONCILE, Repair::Lose(losing.clone()))?;
+        jobs::moment(gate)?;
+    }
+}
+
+/// Adds the job.
+pub(super) fn register(registry: Registry) -> Registry {
+    registry.job(LOSE, Patience::default(), |gate, cx, losing: Losing| finish(gate, cx, &losing))
 }
 
 /// A host is another than it was: with one that is retired its directories are gone.
@@ -173,8 +242,9 @@ pub fn host_changed(tx: &mut Tx<'_>, host: HostId) -> Result<()> {
         return Ok(());
     }
     let gone = problem("task.host_gone", "the host of this directory was retired");
+    let mut most = limits::LOST_POINTS_MAX;
     for repository in store::in_directories_of(tx, host)? {
-        lose(tx, repository, (CopyState::Missing, ReadShare::Nothing), &gone)?;
+        most -= lose_some(tx, repository, (CopyState::Missing, ReadShare::Nothing), &gone, most)?;
     }
     Ok(())
 }

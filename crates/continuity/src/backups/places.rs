@@ -12,7 +12,7 @@ use resources::{SiteId, hosts, places};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::keys;
+use super::{keys, repositories};
 use crate::BackupPlaceId;
 use crate::control_plane::REPOSITORY;
 
@@ -413,7 +413,9 @@ pub static UPDATE: Action<ChangePlace, BackupPlace> = Action {
         )
         .map_err(taken("backupPlace.name_taken", called))?;
         db::words::keep(tx, "backupPlace", found.tenant, &input.id.to_string(), &[called])?;
-        load(tx, input.id)
+        let changed = load(tx, input.id)?;
+        repositories::place_changed(tx, &changed)?;
+        Ok(changed)
     },
 };
 

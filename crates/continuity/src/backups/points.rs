@@ -379,10 +379,13 @@ fn start(tx: &mut Tx<'_>, id: RecoveryPointId, tenant: TenantId) -> Result<RunId
 
 /// What a failure to use a copy says of it; nothing where it says nothing.
 pub(crate) fn damage(code: &str) -> Option<CopyState> {
-    use vault::fault::{REPOSITORY_DAMAGED, REPOSITORY_INCOMPLETE, REPOSITORY_MISSING, SNAPSHOT_MISSING};
+    use vault::fault::{
+        REPOSITORY_DAMAGED, REPOSITORY_INCOMPLETE, REPOSITORY_KEY, REPOSITORY_MISSING, SNAPSHOT_MISSING,
+    };
     match code {
         REPOSITORY_DAMAGED | REPOSITORY_INCOMPLETE => Some(CopyState::Damaged),
-        REPOSITORY_MISSING | SNAPSHOT_MISSING => Some(CopyState::Missing),
+        // What opens with none of our keys is another repository: ours is not there.
+        REPOSITORY_MISSING | REPOSITORY_KEY | SNAPSHOT_MISSING => Some(CopyState::Missing),
         _ => None,
     }
 }

@@ -55,7 +55,7 @@ pub struct Terms {
     pub retention: Retention,
     /// Where copies go: the first is written by the host, the others are copied from it. Two at the least.
     pub places: Vec<BackupPlaceId>,
-    /// How long what no point holds any more stays recoverable at its place, in hours.
+    /// How long what no point holds any more stays recoverable at its place, in hours, 49 at the least.
     #[serde(default = "delay")]
     pub prune_delay_hours: u32,
     /// Whether customers may choose it for services of theirs that have none.
@@ -68,6 +68,12 @@ fn delay() -> u32 {
 }
 
 impl Terms {
+    /// How long what no point holds any more stays, in hours; never so short that a backup that runs beside a
+    /// prune could lose what it counts on.
+    pub(crate) fn grace_hours(&self) -> u32 {
+        self.prune_delay_hours.max(limits::PRUNE_DELAY_HOURS_MIN)
+    }
+
     fn check(&self, tx: &mut Tx<'_>) -> Result<()> {
         self.schedule.check()?;
         self.retention.check()?;
@@ -76,8 +82,12 @@ impl Terms {
             let message = format!("a policy names from 2 to {PLACES_MAX} places, each once: one copy is none");
             return Err(Error::invalid("policy.places", message).at("places"));
         }
-        if self.prune_delay_hours > 24 * 366 {
-            return Err(Error::invalid("policy.prune_delay", "the delay is a year at the most").at("pruneDelayHours"));
+        if self.prune_delay_hours < limits::PRUNE_DELAY_HOURS_MIN || self.prune_delay_hours > 24 * 366 {
+            let message = format!(
+                "the delay is from {} hours to a year: a prune and a backup beside it may each take a day, and what the backup counts on must not be removed meanwhile",
+                limits::PRUNE_DELAY_HOURS_MIN
+            );
+            return Err(Error::invalid("policy.prune_delay", message).at("pruneDelayHours"));
         }
         let here = tx.cx().tenant();
         for id in &self.places {
@@ -195,7 +205,8 @@ pub struct NewPolicy {
     pub retention: Retention,
     /// Where copies go: the first is written by the host, the others are copied from it. Two at the least.
     pub places: Vec<BackupPlaceId>,
-    /// How long what no point holds any more stays recoverable at its place, in hours; 72 unless said otherwise.
+    /// How long what no point holds any more stays recoverable at its place, in hours, 49 at the least: longer
+    /// than a prune and a backup beside it may take. 72 unless said otherwise.
     #[serde(default = "delay")]
     pub prune_delay_hours: u32,
     /// Whether customers may choose it for services of theirs that have none; not unless said.
@@ -310,7 +321,7 @@ pub struct ChangePolicy {
     /// Where copies go from the next run on.
     #[serde(default)]
     pub places: Option<Vec<BackupPlaceId>>,
-    /// How long what no point holds any more stays recoverable.
+    /// How long what no point holds any more stays recoverable, in hours, 49 at the least.
     #[serde(default)]
     pub prune_delay_hours: Option<u32>,
     /// Whether customers may choose it from now on. Services that have it keep it.

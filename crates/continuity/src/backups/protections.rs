@@ -103,6 +103,7 @@ fn seen(tx: &mut Tx<'_>, point: &RecoveryPoint, proven: &[Proven]) -> Result<Vec
             site: place.site,
             immutable: match place.immutability {
                 Immutability::None => Immutable::No,
+                _ if repositories::has_yielded(tx, of_first.repository)? => Immutable::No,
                 _ if guarded => Immutable::Seen,
                 _ => Immutable::Said,
             },

@@ -24,10 +24,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use vault::request::{self, Key, Secret};
 
-use super::places::{self, BackupPlace, Location, Role};
+use super::places::{self, BackupPlace, Immutability, Location, Role};
 use super::{keys, points, store};
-use crate::datasets;
-use crate::{BackupPlaceId, RepositoryId};
+use crate::{BackupPlaceId, RepositoryId, alarms, datasets};
 
 /// The kind of a task's subject.
 pub const KIND: &str = "backupRepository";
@@ -167,8 +166,30 @@ pub(crate) fn found(tx: &mut Tx<'_>, id: RepositoryId) -> Result<()> {
 /// A look was made by a host: whether the place refused to remove data for it; nothing where nobody could try.
 pub(crate) fn set_guarded(tx: &mut Tx<'_>, id: RepositoryId, guarded: Option<bool>) -> Result<()> {
     let Some(guarded) = guarded else { return Ok(()) };
-    let at = guarded.then_some(tx.now);
-    tx.execute("UPDATE backup_repositories SET guarded_at = $2 WHERE id = $1", args![id, at]).map(drop)
+    let (kept, yielded) = if guarded { (Some(tx.now), None) } else { (None, Some(tx.now)) };
+    let sql = "UPDATE backup_repositories SET guarded_at = $2, yielded_at = $3 WHERE id = $1";
+    tx.execute(sql, args![id, kept, yielded])?;
+    let place = load(tx, id)?.place;
+    let place = places::load(tx, place)?;
+    tell_of(tx, &place)
+}
+
+/// Whether a place that is said to keep copies has let a host remove or change any, in whichever repository.
+fn tell_of(tx: &mut Tx<'_>, place: &BackupPlace) -> Result<()> {
+    let sql = "SELECT COUNT(*) FROM backup_repositories WHERE place = $1 AND yielded_at IS NOT NULL";
+    let yielding: i64 = tx.query_one(sql, args![place.id], |row| row.get(0))?;
+    alarms::place(tx, place, place.immutability != Immutability::None && yielding > 0)
+}
+
+/// What is said to keep copies at a place is something else from now on.
+pub(crate) fn place_changed(tx: &mut Tx<'_>, place: &BackupPlace) -> Result<()> {
+    tell_of(tx, place)
+}
+
+/// Whether a place let a host remove or change data in it when it was last tried.
+pub(crate) fn has_yielded(conn: &mut Conn<'_>, id: RepositoryId) -> Result<bool> {
+    let sql = "SELECT yielded_at FROM backup_repositories WHERE id = $1";
+    conn.query_one(sql, args![id], |row| Ok(row.get::<Option<Timestamp>>(0)?.is_some()))
 }
 
 /// When the place last refused to remove data from it for a host.

@@ -13,6 +13,7 @@ use gate::Tx;
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use super::findings::Losing;
 use super::points::{CopyState, Part, PartKind, RecoveryCopy, RecoveryPoint, State, Taken};
 use super::policies::BackupPolicy;
 use super::protections::Protection;
@@ -526,9 +527,9 @@ pub(crate) fn with_leftovers(conn: &mut Conn<'_>, after: &str, most: u32) -> Res
 pub(crate) fn grace(tx: &mut Tx<'_>, repository: RepositoryId) -> Result<u32> {
     let sql = "SELECT DISTINCT p.policy FROM recovery_copies c JOIN recovery_points p ON p.id = c.point WHERE c.repository = $1";
     let policies: Vec<BackupPolicyId> = tx.query(sql, args![repository], |row| row.get(0))?;
-    let mut longest = 0;
+    let mut longest = limits::PRUNE_DELAY_HOURS_MIN;
     for policy in policies {
-        longest = longest.max(super::policies::load(tx, policy)?.terms.prune_delay_hours);
+        longest = longest.max(super::policies::load(tx, policy)?.terms.grace_hours());
     }
     Ok(longest)
 }
@@ -546,23 +547,31 @@ pub(crate) fn gone(tx: &mut Tx<'_>, repository: RepositoryId, snapshots: &[Strin
 
 // What is found of a repository.
 
-/// Whatever was whole in a repository is not: the points that this is of, also those that are being taken or
-/// looked at again. They are not completed by themselves, for there is nowhere to bring their copies.
-pub(crate) fn lose(
-    tx: &mut Tx<'_>,
-    repository: RepositoryId,
-    state: CopyState,
-    problem: &Problem,
-    attempts: i64,
-) -> Result<Vec<RecoveryPointId>> {
-    let (now, problem) = (tx.now, text(problem)?);
-    let sql = "SELECT DISTINCT p.id FROM recovery_copies c JOIN recovery_points p ON p.id = c.point
-         WHERE c.repository = $1 AND c.state = 'verified' AND p.state IN ('taking', 'available', 'degraded') ORDER BY p.id";
-    let points: Vec<RecoveryPointId> = tx.query(sql, args![repository], |row| row.get(0))?;
+/// Copies in a repository that were found whole, not after an instant.
+const WHOLE: &str = "FROM recovery_copies c JOIN recovery_points p ON p.id = c.point
+     WHERE c.repository = $1 AND c.state = 'verified' AND COALESCE(c.checked_at, 0) <= $2 AND p.state IN ('taking', 'available', 'degraded')";
+
+/// Whether anything in a repository that was found damaged or gone is still said to be whole.
+pub(crate) fn is_to_lose(conn: &mut Conn<'_>, losing: &Losing) -> Result<bool> {
+    let sql = format!("SELECT p.id {WHOLE} LIMIT 1");
+    let one: Option<RecoveryPointId> =
+        conn.query_opt(&sql, args![losing.repository, losing.found_at], |row| row.get(0))?;
+    Ok(one.is_some())
+}
+
+/// Whatever was whole in a repository is not: so many of the points that this is of, those that are being taken or
+/// looked at again first, then the newest. They are not completed by themselves, for there is nowhere to bring
+/// their copies.
+pub(crate) fn lose(tx: &mut Tx<'_>, losing: &Losing, attempts: i64, most: usize) -> Result<Vec<RecoveryPointId>> {
+    let (now, repository, problem) = (tx.now, losing.repository, text(&losing.problem)?);
+    let sql = format!(
+        "SELECT DISTINCT p.id, CASE WHEN p.state = 'taking' THEN 0 ELSE 1 END {WHOLE} ORDER BY 2, 1 DESC LIMIT $3"
+    );
+    let points: Vec<RecoveryPointId> = tx.query(&sql, args![repository, losing.found_at, most], |row| row.get(0))?;
     for point in &points {
         tx.execute(
             "UPDATE recovery_copies SET state = $3, problem = $4, checked_at = $5 WHERE point = $1 AND repository = $2 AND state = 'verified'",
-            args![point, repository, state.word(), problem, now],
+            args![point, repository, losing.state.word(), problem, now],
         )?;
         tx.execute("UPDATE recovery_points SET attempts = $2 WHERE id = $1", args![point, attempts])?;
     }

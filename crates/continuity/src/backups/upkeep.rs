@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use vault::client::Worker;
 use vault::request::{Answer, Task};
 
+use super::findings::{self, Losing};
 use super::points::{self, State};
 use super::retention;
 use super::{Fact, places, policies, repositories, store};
@@ -66,6 +67,8 @@ pub enum Repair {
         /// The repository.
         repository: RepositoryId,
     },
+    /// A repository was found damaged or gone, and more copies in it are so.
+    Lose(Losing),
     /// This server has removed snapshots from a repository, or could not.
     Forgotten {
         /// The repository.
@@ -89,6 +92,7 @@ pub static RECONCILE: Action<Repair, ()> = Action {
         Repair::Incomplete { point } => complete(tx, *point),
         Repair::Expire { service } => expire(tx, service),
         Repair::Forget { repository } => forget(tx, *repository),
+        Repair::Lose(losing) => findings::go_on(tx, losing, limits::LOST_POINTS_MAX).map(drop),
         Repair::Forgotten { repository, job, snapshots, problem } => {
             store::gone(tx, *repository, snapshots)?;
             // Another may be at work there by now.
@@ -376,7 +380,7 @@ pub(super) fn leftovers(gate: &Gate, page: u32) -> Result<()> {
 pub(crate) fn register(registry: Registry, program: PathBuf) -> Registry {
     let seconds = Duration::from_secs;
     let patience = Patience { term: seconds(26 * 3_600), ..Patience::default() };
-    registry
+    findings::register(registry)
         .reconciler("backups.due", seconds(15), look_for_due)
         .reconciler("backups.complete", seconds(120), look_for_incomplete)
         .reconciler("backups.expire", seconds(600), look_for_expired)

@@ -10,6 +10,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`points`] | what was kept of the platform itself, and where |
+//! | [`findings`] | what is found of a place is true of every copy there |
 //! | [`take`] | how a point is taken: by this server, in child processes |
 //! | [`kit`] | the recovery kit: where copies lie, sealed, for a day on which nothing else is there |
 //! | [`recover`] | a data directory made from a copy |
@@ -17,7 +18,8 @@
 //! | [`brought`] | what only people can show: that their shares make the master key, that their kit is right |
 //!
 //! **Invariants** (tests in `tests`)
-//! - a point is `available` only where every place of the policy holds it and was looked at;
+//! - a point is `available` only where every place of the policy holds it and was looked at, and
+//!   stays so only while nobody finds one of these places damaged or without it;
 //! - the master key is in no copy: a place that is broken into, with the password of its
 //!   repository, opens no customer's backup;
 //! - what opens the copies follows from the master key: shares of it and the kit are enough;
@@ -27,6 +29,7 @@
 //! reached by that host alone, and on the bad day it has nobody to ask.
 
 pub mod brought;
+pub(crate) mod findings;
 #[cfg(test)]
 mod kills;
 pub mod kit;

@@ -3,7 +3,8 @@
 //! ```text
 //!   taking ──a copy at every place, looked at──► available ─┐
 //!     │ ├────at some──────────────────────────► degraded ───┼─► expired
-//!     │ └────at none──────────────────────────► failed ─────┘
+//!     │ └────at none──────────────────────────► failed ─────┤
+//!   available · degraded ◄──a place is damaged or gone · whole again──► degraded · lost
 //! ```
 
 use base::time::Timestamp;
@@ -15,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::take::{Payload, TAKE_JOB};
-use super::{Nothing, granted, store};
+use super::{Nothing, findings, granted, store};
 use crate::backups::points::State;
 use crate::backups::{policies, retention};
 use crate::{BackupPlaceId, BackupPolicyId, ControlPlanePointId};
@@ -31,21 +32,33 @@ pub enum CopyState {
     Pending,
     /// It is there, and was looked at.
     Verified,
-    /// It could not be written, or is not whole.
+    /// It was whole, and what is at its place was found damaged since.
+    Damaged,
+    /// It was whole, and is not at its place any more, or nothing there opens.
+    Missing,
+    /// It could not be written, or was never whole.
     Failed,
     /// It was let go.
     Gone,
 }
 
 impl CopyState {
-    pub(crate) const ALL: [CopyState; 4] =
-        [CopyState::Pending, CopyState::Verified, CopyState::Failed, CopyState::Gone];
+    pub(crate) const ALL: [CopyState; 6] = [
+        CopyState::Pending,
+        CopyState::Verified,
+        CopyState::Damaged,
+        CopyState::Missing,
+        CopyState::Failed,
+        CopyState::Gone,
+    ];
 
     /// The word that is stored.
     pub fn word(self) -> &'static str {
         match self {
             CopyState::Pending => "pending",
             CopyState::Verified => "verified",
+            CopyState::Damaged => "damaged",
+            CopyState::Missing => "missing",
             CopyState::Failed => "failed",
             CopyState::Gone => "gone",
         }
@@ -185,8 +198,22 @@ pub enum Turn {
         place: BackupPlaceId,
         /// The snapshot, where it is whole.
         snapshot: Option<String>,
+        /// Whether everything there was read to see that it is whole.
+        everything: bool,
         /// Why it is not there.
         problem: Option<Problem>,
+    },
+    /// A look at a place found other copies there to be otherwise than they were known to be.
+    Seen {
+        /// The place.
+        place: BackupPlaceId,
+        /// When the look was asked for.
+        #[schemars(with = "String")]
+        asked_at: Timestamp,
+        /// Snapshots that are not there any more.
+        missing: Vec<String>,
+        /// Snapshots that are whole again.
+        whole: Vec<String>,
     },
     /// There is nothing more to be done for a point.
     Closed {
@@ -216,9 +243,10 @@ pub static RECONCILE: Action<Turn, ()> = Action {
     effect: Effect::Change,
     run: |tx, turn| match turn {
         Turn::Due => due(tx),
-        Turn::Copied { point, place, snapshot, problem } => {
-            store::copied(tx, *point, *place, snapshot.as_deref(), problem.as_ref())
+        Turn::Copied { point, place, snapshot, everything, problem } => {
+            findings::copied(tx, (*point, *place), snapshot.as_deref(), *everything, problem.as_ref())
         }
+        Turn::Seen { place, asked_at, missing, whole } => findings::seen(tx, *place, *asked_at, missing, whole),
         Turn::Closed { point, taken_at, bytes, problem } => close(tx, *point, *taken_at, *bytes, problem.as_ref()),
         Turn::Forgotten { place, snapshots } => store::gone(tx, *place, snapshots),
     },
@@ -263,7 +291,10 @@ pub(super) fn close(
     let lacking = point.copies.iter().find_map(|copy| copy.problem.as_ref());
     let problem = problem.or(lacking).filter(|_| state != State::Available);
     store::close(tx, id, state, taken_at, bytes, problem)?;
-    if state == State::Available { expire(tx, point.policy) } else { Ok(()) }
+    if state == State::Available {
+        expire(tx, point.policy)?;
+    }
+    findings::tell(tx, problem.cloned())
 }
 
 /// Lets go of the points that no rule keeps. Called where the newest is in every place.

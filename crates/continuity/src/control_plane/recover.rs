@@ -23,7 +23,7 @@ use gate::{Action, Effect};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vault::client::{Cancel, Worker};
-use vault::request::{Answer, Repository, Restore, Snapshot, Task};
+use vault::request::{Answer, Repository, Restore, Restored, Snapshot, Task};
 
 use super::kit::Kit;
 use super::take::{MANIFEST, Manifest, root};
@@ -32,6 +32,8 @@ use crate::ControlPlanePointId;
 
 /// What is brought lies here until it has its place.
 const DRAFT: &str = ".recovering";
+/// How many copies are tried, one after the other, where they turn out damaged.
+const COPIES_TRIED_MAX: usize = 8;
 
 /// What is to be recovered, from where.
 pub struct Wanted<'a> {
@@ -47,6 +49,8 @@ pub struct Wanted<'a> {
     pub place: Option<&'a str>,
     /// Nothing newer than this.
     pub not_after: Option<Timestamp>,
+    /// Only copies of this point, the first of which must do: a drill is to find damage, and not to pass it over.
+    pub point: Option<ControlPlanePointId>,
     /// `yunwei-vault`.
     pub program: &'a Path,
     /// Stops it.
@@ -62,6 +66,8 @@ pub enum Stage {
     Away(String, Error),
     /// This is being brought: the instant that it is of, and from where.
     Bringing(String, String),
+    /// What was to be brought from there is damaged or gone; the next copy is tried.
+    Damaged(String, Error),
     /// How many bytes of it are there, and of how many.
     Brought(u64, Option<u64>),
     /// The database is made from its copy.
@@ -91,7 +97,7 @@ pub struct Recovered {
     pub seconds: f64,
 }
 
-/// Makes the data directory and the database.
+/// Makes the data directory and the database. A copy that turns out damaged is passed over for the next one.
 ///
 /// # Errors
 /// `Conflict`: `recover.occupied` where there is data already, `db.occupied` where the database is
@@ -104,29 +110,12 @@ pub fn recover(wanted: &Wanted<'_>, listener: &mut dyn FnMut(Stage)) -> Result<R
     expect_empty(wanted.data)?;
     copies::expect_none(wanted.database)?;
     let worker = Worker::new(wanted.program);
-    let (place, repository, snapshot) = choose(wanted, &keys, &worker, listener)?;
-    listener(Stage::Bringing(snapshot.time.clone(), place.clone()));
+    let mut copies = found(wanted, &keys, &worker, listener)?;
+    copies.truncate(if wanted.point.is_some() { 1 } else { COPIES_TRIED_MAX });
     private(wanted.data)?;
     let draft = wanted.data.join(DRAFT);
     let brought = draft.join("brought");
-    clear(&draft)?;
-    private(&draft)?;
-    let restore = Restore {
-        snapshot: snapshot.id.clone(),
-        path: root().display().to_string(),
-        to: brought.clone(),
-        sparse: false,
-        owners: false,
-    };
-    let mut told = |progress: vault::request::Progress| {
-        if progress.bytes {
-            listener(Stage::Brought(progress.done, progress.total));
-        }
-    };
-    let restored = match worker.run(&repository, &Task::Restore(restore), wanted.cancel, &mut told)? {
-        Answer::Restored(restored) => restored,
-        _ => return Err(Error::bug("recover.answer", "the vault answered something else than it was asked")),
-    };
+    let (copy, restored) = bring(copies, &draft, (&worker, wanted.cancel), listener)?;
     let manifest = manifest(&brought)?;
     if manifest.master_key != keys.name() {
         return Err(Error::conflict("recover.key", "this copy was sealed with another master key: take another one"));
@@ -137,8 +126,8 @@ pub fn recover(wanted: &Wanted<'_>, listener: &mut dyn FnMut(Stage)) -> Result<R
     Ok(Recovered {
         point: manifest.point,
         taken_at: manifest.taken_at,
-        place,
-        snapshot: snapshot.id,
+        place: copy.place,
+        snapshot: copy.snapshot.id,
         version: manifest.version,
         bytes: restored.bytes,
         digest: restored.digest,
@@ -165,26 +154,80 @@ fn expect_empty(data: &Path) -> Result<()> {
     Err(Error::conflict("recover.occupied", message))
 }
 
-/// The newest copy that any place holds.
-fn choose(
-    wanted: &Wanted<'_>,
-    keys: &Keys,
-    worker: &Worker,
+/// A copy that some place holds.
+struct Copy {
+    at: Timestamp,
+    place: String,
+    repository: Repository,
+    snapshot: Snapshot,
+}
+
+/// Brings the first of these copies that is whole, each into a fresh draft.
+fn bring(
+    copies: Vec<Copy>,
+    draft: &Path,
+    worker: (&Worker, &Cancel),
     listener: &mut dyn FnMut(Stage),
-) -> Result<(String, Repository, Snapshot)> {
+) -> Result<(Copy, Restored)> {
+    let mut copies = copies.into_iter().peekable();
+    while let Some(copy) = copies.next() {
+        listener(Stage::Bringing(copy.snapshot.time.clone(), copy.place.clone()));
+        clear(draft)?;
+        private(draft)?;
+        match restore(&copy, &draft.join("brought"), worker, listener) {
+            Ok(restored) => return Ok((copy, restored)),
+            Err(e) if crate::backups::points::damage(e.code()).is_some() && copies.peek().is_some() => {
+                listener(Stage::Damaged(copy.place, e));
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Err(nothing("none of them has one"))
+}
+
+fn restore(
+    copy: &Copy,
+    to: &Path,
+    (worker, cancel): (&Worker, &Cancel),
+    listener: &mut dyn FnMut(Stage),
+) -> Result<Restored> {
+    let restore = Restore {
+        snapshot: copy.snapshot.id.clone(),
+        path: root().display().to_string(),
+        to: to.to_owned(),
+        sparse: false,
+        owners: false,
+    };
+    let mut told = |progress: vault::request::Progress| {
+        if progress.bytes {
+            listener(Stage::Brought(progress.done, progress.total));
+        }
+    };
+    match worker.run(&copy.repository, &Task::Restore(restore), cancel, &mut told)? {
+        Answer::Restored(restored) => Ok(restored),
+        _ => Err(Error::bug("recover.answer", "the vault answered something else than it was asked")),
+    }
+}
+
+fn nothing(why: &str) -> Error {
+    Error::not_found("recover.nothing", format!("no copy of the platform was found at the kit's places: {why}"))
+}
+
+/// The copies that places hold, newest first; one at least.
+fn found(wanted: &Wanted<'_>, keys: &Keys, worker: &Worker, listener: &mut dyn FnMut(Stage)) -> Result<Vec<Copy>> {
     let named = |name: &str| wanted.place.is_none_or(|wanted| wanted == name);
-    let mut newest: Option<(Timestamp, String, Repository, Snapshot)> = None;
-    let mut away = Vec::new();
+    let of = |one: &Snapshot| wanted.point.is_none_or(|point| one.tags.contains(&point.to_string()));
+    let (mut copies, mut away) = (Vec::new(), Vec::new());
     for place in wanted.kit.places.iter().filter(|place| named(&place.name)) {
         let repository = wanted.kit.open(keys, place)?;
         listener(Stage::Asking(place.name.clone()));
         match worker.run(&repository, &Task::Snapshots, wanted.cancel, &mut |_| {}) {
             Ok(Answer::Snapshots(all)) => {
-                for snapshot in all.into_iter().filter(|one| one.label == REPOSITORY) {
+                for snapshot in all.into_iter().filter(|one| one.label == REPOSITORY && of(one)) {
                     let Ok(at) = snapshot.time.parse::<Timestamp>() else { continue };
-                    let fits = wanted.not_after.is_none_or(|latest| at <= latest);
-                    if fits && newest.as_ref().is_none_or(|(known, ..)| at > *known) {
-                        newest = Some((at, place.name.clone(), repository.clone(), snapshot));
+                    if wanted.not_after.is_none_or(|latest| at <= latest) {
+                        let (place, repository) = (place.name.clone(), repository.clone());
+                        copies.push(Copy { at, place, repository, snapshot });
                     }
                 }
             }
@@ -195,10 +238,12 @@ fn choose(
             }
         }
     }
-    newest.map(|(_, place, repository, snapshot)| (place, repository, snapshot)).ok_or_else(|| {
-        let why = if away.is_empty() { "none of them has one".to_owned() } else { away.join("; ") };
-        Error::not_found("recover.nothing", format!("no copy of the platform was found at the kit's places: {why}"))
-    })
+    copies.sort_by_key(|copy| std::cmp::Reverse(copy.at));
+    match copies.is_empty() {
+        false => Ok(copies),
+        true if away.is_empty() => Err(nothing("none of them has one")),
+        true => Err(nothing(&away.join("; "))),
+    }
 }
 
 fn unwritable(path: &Path, e: io::Error) -> Error {

@@ -136,8 +136,8 @@ pub(crate) fn judged(conn: &mut Conn<'_>) -> Result<Vec<retention::Point>> {
     conn.query(sql, &[], |row| {
         let (id, state): (ControlPlanePointId, String) = (row.get(0)?, row.get(1)?);
         let good = state == State::Available.word();
-        let restorable = good || state == State::Degraded.word();
-        Ok(retention::Point { id: RecoveryPointId(id.0), taken_at: row.get(2)?, restorable, lost: false, good })
+        let (restorable, lost) = (good || state == State::Degraded.word(), state == State::Lost.word());
+        Ok(retention::Point { id: RecoveryPointId(id.0), taken_at: row.get(2)?, restorable, lost, good })
     })
 }
 
@@ -214,9 +214,110 @@ pub(crate) fn let_go_of(conn: &mut Conn<'_>, place: BackupPlaceId) -> Result<Vec
     conn.query(sql, args![place], |row| row.get(0))
 }
 
+/// Whatever was whole at a place is not, and the points that this is of are what is left of them: how many
+/// copies that are.
+pub(crate) fn lose(tx: &mut Tx<'_>, place: BackupPlaceId, state: CopyState, problem: &Problem) -> Result<u64> {
+    let (now, problem) = (tx.now, text(problem)?);
+    let lost = tx.execute(
+        "UPDATE control_plane_copies SET state = $2, problem = $3, checked_at = $4 WHERE place = $1 AND state = 'verified'
+         AND point IN (SELECT p.id FROM control_plane_points p WHERE p.state IN ('taking', 'available', 'degraded'))",
+        args![place, state.word(), problem, now],
+    )?;
+    rejudge(tx, place)?;
+    Ok(lost)
+}
+
+/// Snapshots were found not to be at a place any more: how many copies that changes.
+pub(crate) fn set_missing(
+    tx: &mut Tx<'_>,
+    place: BackupPlaceId,
+    snapshots: &[String],
+    problem: &Problem,
+) -> Result<u64> {
+    let (now, problem) = (tx.now, text(problem)?);
+    let mut changed = 0;
+    for snapshot in snapshots {
+        let sql = "UPDATE control_plane_copies SET state = 'missing', problem = $3, checked_at = $4 WHERE place = $1 AND snapshot = $2 AND state IN ('verified', 'damaged')";
+        changed += tx.execute(sql, args![place, snapshot, problem, now])?;
+    }
+    rejudge(tx, place)?;
+    Ok(changed)
+}
+
+/// Snapshots at a place were found whole by a look that was asked for at an instant: what was found wrong
+/// with one since is not undone by it.
+pub(crate) fn set_whole(
+    tx: &mut Tx<'_>,
+    place: BackupPlaceId,
+    asked_at: Timestamp,
+    snapshots: &[String],
+) -> Result<()> {
+    let now = tx.now;
+    for snapshot in snapshots {
+        let sql = "UPDATE control_plane_copies SET state = 'verified', problem = NULL, checked_at = $4 WHERE place = $1 AND snapshot = $2 AND state IN ('damaged', 'missing') AND checked_at <= $3";
+        tx.execute(sql, args![place, snapshot, asked_at, now])?;
+    }
+    rejudge(tx, place)
+}
+
+/// The points that were good and have a copy at a place are what their copies are now.
+fn rejudge(tx: &mut Tx<'_>, place: BackupPlaceId) -> Result<()> {
+    tx.execute(
+        "UPDATE control_plane_points SET
+           problem = (SELECT c.problem FROM control_plane_copies c WHERE c.point = control_plane_points.id AND c.state <> 'verified' AND c.problem IS NOT NULL ORDER BY c.position LIMIT 1),
+           state = CASE WHEN NOT EXISTS (SELECT 1 FROM control_plane_copies c WHERE c.point = control_plane_points.id AND c.state = 'verified') THEN 'lost'
+             WHEN EXISTS (SELECT 1 FROM control_plane_copies c WHERE c.point = control_plane_points.id AND c.state <> 'verified') THEN 'degraded'
+             ELSE 'available' END
+         WHERE state IN ('available', 'degraded', 'lost')
+           AND EXISTS (SELECT 1 FROM control_plane_copies c WHERE c.point = control_plane_points.id AND c.place = $1)",
+        args![place],
+    )
+    .map(drop)
+}
+
+/// The copies at a place of points that are kept, as they are known to be, by their snapshots.
+pub(crate) fn known_at(conn: &mut Conn<'_>, place: BackupPlaceId) -> Result<Vec<(String, CopyState)>> {
+    let sql = "SELECT c.snapshot, c.state FROM control_plane_copies c JOIN control_plane_points p ON p.id = c.point
+         WHERE c.place = $1 AND c.snapshot IS NOT NULL AND p.state IN ('available', 'degraded', 'lost')";
+    conn.query(sql, args![place], |row| {
+        let state: String = row.get(1)?;
+        Ok((row.get(0)?, CopyState::ALL.into_iter().find(|known| known.word() == state).ok_or_else(damaged)?))
+    })
+}
+
+/// Places with copies of kept points that were whole once and are not.
+pub(crate) fn with_losses(conn: &mut Conn<'_>) -> Result<Vec<BackupPlaceId>> {
+    let sql = "SELECT DISTINCT c.place FROM control_plane_copies c JOIN control_plane_points p ON p.id = c.point
+         WHERE c.state IN ('damaged', 'missing') AND p.state IN ('available', 'degraded', 'lost')";
+    conn.query(sql, &[], |row| row.get(0))
+}
+
+/// How the newest point stands that is not being taken.
+pub(crate) fn newest_state(conn: &mut Conn<'_>) -> Result<Option<State>> {
+    let sql = "SELECT state FROM control_plane_points WHERE state <> 'taking' ORDER BY id DESC LIMIT 1";
+    let found: Option<String> = conn.query_opt(sql, &[], |row| row.get(0))?;
+    Ok(found.and_then(|state| State::ALL.into_iter().find(|known| known.word() == state)))
+}
+
+/// Where a point has copies that were found whole.
+pub(crate) fn whole_at(conn: &mut Conn<'_>, point: ControlPlanePointId) -> Result<Vec<BackupPlaceId>> {
+    let sql = "SELECT place FROM control_plane_copies WHERE point = $1 AND state = 'verified' ORDER BY position";
+    conn.query(sql, args![point], |row| row.get(0))
+}
+
+/// Whether kept points have copies at a place that were whole and were found damaged.
+pub(crate) fn has_damaged(conn: &mut Conn<'_>, place: BackupPlaceId) -> Result<bool> {
+    let sql = "SELECT COUNT(*) FROM control_plane_copies c JOIN control_plane_points p ON p.id = c.point
+         WHERE c.place = $1 AND c.state = 'damaged' AND p.state IN ('available', 'degraded', 'lost')";
+    conn.query_one(sql, args![place], |row| row.get::<i64>(0)).map(|damaged| damaged > 0)
+}
+
 /// Whether what is at a place was found damaged, and nothing there was found whole since; a point's own copy
 /// does not count.
 pub(crate) fn is_doubted(conn: &mut Conn<'_>, own: ControlPlanePointId, place: BackupPlaceId) -> Result<bool> {
+    if has_damaged(conn, place)? {
+        return Ok(true);
+    }
     let sql = "SELECT c.problem FROM control_plane_copies c WHERE c.place = $1 AND c.point <> $2 AND c.checked_at IS NOT NULL
          AND (c.problem IS NULL OR c.problem LIKE '%\"repository.damaged\"%' OR c.problem LIKE '%\"repository.incomplete\"%')
          ORDER BY c.point DESC LIMIT 1";

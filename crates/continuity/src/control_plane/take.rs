@@ -5,6 +5,7 @@
 //! of the others. A job that died begins again with a fresh directory; what it had written is let
 //! go when the next point is whole.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,9 @@ use vault::client::Worker;
 use vault::fault;
 use vault::request::{Answer, Backup, Read, Repository, Secret, Source, Task, Unreadable};
 
+use super::points::CopyState;
 use super::points::{self, RECONCILE, Turn};
-use super::{Installation, REPOSITORY, kit, store};
+use super::{Installation, REPOSITORY, findings, kit, store};
 use crate::backups::places::Role;
 use crate::backups::points::State;
 use crate::backups::{keys, policies, repositories, work};
@@ -97,7 +99,7 @@ fn read(gate: &Gate, cx: &Cx, id: ControlPlanePointId) -> Result<Asked> {
             let (append, maintain) = (open(Role::Append), open(Role::Maintain).ok());
             goals.push(Goal { place: place.id, append, maintain, read });
         }
-        let grace_hours = policies::load(tx, point.policy)?.terms.prune_delay_hours;
+        let grace_hours = policies::load(tx, point.policy)?.terms.grace_hours();
         let escrow = kit::escrow(&keys)?;
         let is_open = point.state == State::Taking;
         Ok(Asked { goals, escrow, master_key: keys.name().to_owned(), grace_hours, is_open })
@@ -155,13 +157,18 @@ fn bring_about(gate: &Gate, system: &Cx, here: &Installation, asked: &Asked, id:
     for goal in &asked.goals {
         let copied = copy(gate, here, goal, &asked.escrow, id);
         jobs::moment(gate)?;
-        let (snapshot, problem) = match copied {
-            Ok(snapshot) => (Some(snapshot), None),
+        let (snapshot, problem, changes) = match copied {
+            Ok(Copied { snapshot, changes }) => (Some(snapshot), None, changes),
             // It has not failed: the next process begins the whole point again.
             Err(e) if durable::is_stopped(&e) => return Err(e),
-            Err(e) => (None, Some(told(&e))),
+            Err(e) => (None, Some(told(&e)), Vec::new()),
         };
-        write(Turn::Copied { point: id, place: goal.place, snapshot, problem })?;
+        // First: what was found whole by reading everything is no reason for doubt any more.
+        for seen in changes {
+            write(seen)?;
+        }
+        let everything = goal.read == Read::Everything;
+        write(Turn::Copied { point: id, place: goal.place, snapshot, everything, problem })?;
         jobs::moment(gate)?;
     }
     write(Turn::Closed { point: id, taken_at: Some(manifest.taken_at), bytes, problem: None })?;
@@ -235,8 +242,15 @@ fn size(folder: &Path) -> std::io::Result<u64> {
     Ok(all)
 }
 
-/// Brings the copy to one place and looks at it there: its snapshot.
-fn copy(gate: &Gate, here: &Installation, goal: &Goal, escrow: &Secret, id: ControlPlanePointId) -> Result<String> {
+/// A copy that was found whole at its place.
+struct Copied {
+    snapshot: String,
+    /// What the look found of others there.
+    changes: Vec<Turn>,
+}
+
+/// Brings the copy to one place and looks at it there.
+fn copy(gate: &Gate, here: &Installation, goal: &Goal, escrow: &Secret, id: ControlPlanePointId) -> Result<Copied> {
     let (worker, to) = (Worker::new(&here.program), goal.append.clone()?);
     let ask = |task: &Task| heed(gate, |cancel| worker.run(&to, task, cancel, &mut |_| {}));
     let backup = Task::Backup(Backup {
@@ -257,12 +271,39 @@ fn copy(gate: &Gate, here: &Installation, goal: &Goal, escrow: &Secret, id: Cont
     let unexpected = || Error::bug("controlPlane.answer", "the vault answered something else than it was asked");
     let Answer::Taken { snapshot, .. } = taken else { return Err(unexpected()) };
     jobs::moment(gate)?;
-    let looked = ask(&Task::Check { read: goal.read })?;
-    let Answer::Checked(looked) = looked else { return Err(unexpected()) };
-    match looked.whole {
-        true => Ok(snapshot.id),
-        false => Err(fault::error(fault::REPOSITORY_DAMAGED, looked.faults.join("; "))),
+    let asked_at = gate.now();
+    let Answer::Checked(looked) = ask(&Task::Check { read: goal.read })? else { return Err(unexpected()) };
+    if !looked.whole {
+        return Err(fault::error(fault::REPOSITORY_DAMAGED, looked.faults.join("; ")));
     }
+    let Answer::Snapshots(there) = ask(&Task::Snapshots)? else { return Err(unexpected()) };
+    let there: BTreeSet<String> = there.into_iter().map(|one| one.id).collect();
+    if !there.contains(&snapshot.id) {
+        return Err(fault::error(fault::SNAPSHOT_MISSING, "what was just written is not there any more"));
+    }
+    Ok(Copied { snapshot: snapshot.id, changes: changes(gate, goal, asked_at, &there)? })
+}
+
+/// What a look that found a place whole says of the other copies there. One that read a part says nothing
+/// good of what was found damaged.
+fn changes(gate: &Gate, goal: &Goal, asked_at: Timestamp, there: &BTreeSet<String>) -> Result<Vec<Turn>> {
+    let place = goal.place;
+    let (mut missing, mut whole) = (Vec::new(), Vec::new());
+    for (snapshot, state) in gate.db().read(move |conn| store::known_at(conn, place))? {
+        match (state, there.contains(&snapshot)) {
+            (CopyState::Verified | CopyState::Damaged, false) => missing.push(snapshot),
+            (CopyState::Missing, true) => whole.push(snapshot),
+            (CopyState::Damaged, true) if goal.read == Read::Everything => whole.push(snapshot),
+            _ => {}
+        }
+    }
+    let seen = |missing: &[String], whole: &[String]| {
+        let (missing, whole) = (missing.to_vec(), whole.to_vec());
+        Turn::Seen { place, asked_at, missing, whole }
+    };
+    let back = whole.chunks(findings::SEEN_MAX).map(|some| seen(&[], some));
+    let gone = missing.chunks(findings::SEEN_MAX).map(|some| seen(some, &[]));
+    Ok(back.chain(gone).collect())
 }
 
 /// Where a copy lies inside a snapshot.

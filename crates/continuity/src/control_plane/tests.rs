@@ -7,9 +7,10 @@ use commerce::testing::{OPERATOR, manager};
 use db::testing::{Scratch, databases};
 use gate::{Cx, Gate};
 
-use super::points::{Point, RECONCILE, TAKE, Turn};
+use super::points::{CopyState, Point, RECONCILE, TAKE, Turn};
 use super::recover::{RECOVERED, Recovered};
 use super::*;
+use crate::alarms::Cause;
 use crate::backups::places::{CREATE, Location as Where, NewPlace};
 use crate::backups::points::State;
 use crate::backups::policies::{CREATE as CREATE_POLICY, NewPolicy, What};
@@ -37,7 +38,7 @@ fn policy(gate: &Gate, places: Vec<BackupPlaceId>) -> BackupPolicyId {
         schedule,
         retention,
         places,
-        prune_delay_hours: 0,
+        prune_delay_hours: 72,
         offered: false,
     };
     gate.run(&manager(), &CREATE_POLICY, new).unwrap().id
@@ -68,11 +69,11 @@ pub(crate) fn taken(gate: &Gate, whole_at: &[BackupPlaceId], lacking: &[BackupPl
     let point = gate.run(&manager(), &TAKE, Nothing {}).unwrap().id;
     for place in whole_at {
         let snapshot = Some(format!("{point}@{place}"));
-        turn(gate, Turn::Copied { point, place: *place, snapshot, problem: None });
+        turn(gate, Turn::Copied { point, place: *place, snapshot, everything: false, problem: None });
     }
     for place in lacking {
         let problem = Some(crate::backups::work::problem("repository.unreachable", "it is away"));
-        turn(gate, Turn::Copied { point, place: *place, snapshot: None, problem });
+        turn(gate, Turn::Copied { point, place: *place, snapshot: None, everything: false, problem });
     }
     turn(gate, Turn::Closed { point, taken_at: Some(gate.now()), bytes: 7, problem: None });
     gate.clock().advance(Duration::from_secs(60));
@@ -135,6 +136,129 @@ fn old_points_go_only_when_the_newest_is_in_every_place() {
         assert_eq!((state(made[1]), state(lame)), (State::Available, State::Degraded), "{engine}: nothing goes for it");
         taken(gate, &[one, two], &[]);
         assert_eq!(state(made[1]), State::Expired, "{engine}");
+    });
+}
+
+/// A point of now of which a place says that, and which is whole at the others.
+fn failing(gate: &Gate, place: BackupPlaceId, code: &str, whole_at: &[BackupPlaceId]) -> ControlPlanePointId {
+    let point = gate.run(&manager(), &TAKE, Nothing {}).unwrap().id;
+    let problem = Some(crate::backups::work::problem(code, "so it was found"));
+    turn(gate, Turn::Copied { point, place, snapshot: None, everything: false, problem });
+    for place in whole_at {
+        let snapshot = Some(format!("{point}@{place}"));
+        turn(gate, Turn::Copied { point, place: *place, snapshot, everything: false, problem: None });
+    }
+    turn(gate, Turn::Closed { point, taken_at: Some(gate.now()), bytes: 7, problem: None });
+    gate.clock().advance(Duration::from_secs(60));
+    point
+}
+
+fn look(gate: &Gate, id: ControlPlanePointId) -> Point {
+    points(gate).into_iter().find(|point| point.id == id).unwrap()
+}
+
+fn stands(gate: &Gate, id: ControlPlanePointId) -> (State, Vec<CopyState>) {
+    let point = look(gate, id);
+    (point.state, point.copies.iter().map(|copy| copy.state).collect())
+}
+
+fn causes(gate: &Gate) -> Vec<Cause> {
+    let all = gate.run(&manager(), &crate::alarms::actions::LIST, Default::default()).unwrap().items;
+    all.into_iter().map(|alarm| alarm.probable_cause).collect()
+}
+
+fn restorable(gate: &Gate, places: [BackupPlaceId; 2]) -> Option<ControlPlanePointId> {
+    let now = gate.now();
+    gate.db().read(move |conn| store::newest_at(conn, &places, now)).unwrap().map(|(point, _)| point)
+}
+
+#[test]
+fn what_is_found_of_a_place_is_true_of_every_copy_of_the_platform_there() {
+    for (code, state) in [
+        ("repository.damaged", CopyState::Damaged),
+        ("repository.incomplete", CopyState::Damaged),
+        ("repository.missing", CopyState::Missing),
+        ("repository.key_wrong", CopyState::Missing),
+    ] {
+        each(|engine, gate| {
+            let [one, two] = kept(gate);
+            let (first, second) = (taken(gate, &[one, two], &[]), taken(gate, &[one, two], &[]));
+            assert_eq!(causes(gate), [], "{engine} {code}");
+
+            let third = failing(gate, one, code, &[two]);
+            for id in [first, second] {
+                let wanted = (State::Degraded, vec![state, CopyState::Verified]);
+                assert_eq!(stands(gate, id), wanted, "{engine} {code}");
+                assert_eq!(look(gate, id).problem.unwrap().code, code, "{engine}");
+            }
+            assert_eq!(stands(gate, third).1, [CopyState::Failed, CopyState::Verified], "{engine} {code}");
+            assert_eq!(causes(gate), [Cause::ControlPlaneDegraded], "{engine} {code}");
+
+            // The other place as well: nothing is left, and nothing is shown as if it were.
+            failing(gate, two, "repository.missing", &[]);
+            assert_eq!([stands(gate, first).0, stands(gate, third).0], [State::Lost; 2], "{engine} {code}");
+            assert_eq!(restorable(gate, [one, two]), None, "{engine} {code}: no drill takes it for good");
+            assert_eq!(gate.run(&manager(), &GET, Nothing {}).unwrap().age_seconds, None, "{engine} {code}");
+        });
+    }
+}
+
+#[test]
+fn what_may_pass_says_nothing_of_older_copies() {
+    each(|engine, gate| {
+        let [one, two] = kept(gate);
+        let first = taken(gate, &[one, two], &[]);
+        failing(gate, one, "repository.unreachable", &[two]);
+        failing(gate, one, "snapshot.missing", &[two]);
+        assert_eq!(stands(gate, first), (State::Available, vec![CopyState::Verified; 2]), "{engine}");
+        assert_eq!(causes(gate), [Cause::ControlPlaneDegraded], "{engine}: the newest one lacks a copy");
+        taken(gate, &[one, two], &[]);
+        assert_eq!(causes(gate), [], "{engine}");
+    });
+}
+
+#[test]
+fn a_place_is_whole_again_when_a_look_that_was_asked_for_later_says_so() {
+    each(|engine, gate| {
+        let [one, two] = kept(gate);
+        let first = taken(gate, &[one, two], &[]);
+        let snapshots = |ids: &[ControlPlanePointId]| ids.iter().map(|id| format!("{id}@{one}")).collect::<Vec<_>>();
+        let seen = |asked_at, missing: &[ControlPlanePointId], whole: &[ControlPlanePointId]| {
+            let (missing, whole) = (snapshots(missing), snapshots(whole));
+            turn(gate, Turn::Seen { place: one, asked_at, missing, whole });
+        };
+        let early = gate.now();
+        gate.clock().advance(Duration::from_secs(1));
+        let second = failing(gate, one, "repository.damaged", &[two]);
+        seen(early, &[], &[first]);
+        assert_eq!(stands(gate, first).0, State::Degraded, "{engine}: it was asked for before that was found");
+
+        // A look at another part of what is there does not speak for it.
+        let third = taken(gate, &[one, two], &[]);
+        assert_eq!(stands(gate, third).1, [CopyState::Failed, CopyState::Verified], "{engine}");
+        let doubted = |own| gate.db().read(move |conn| store::is_doubted(conn, own, one)).unwrap();
+        assert!(doubted(third), "{engine}");
+
+        // One that reads everything does.
+        let now = gate.now();
+        gate.clock().advance(Duration::from_secs(1));
+        seen(now, &[], &[first]);
+        assert_eq!(stands(gate, first), (State::Available, vec![CopyState::Verified; 2]), "{engine}");
+        let fourth = gate.run(&manager(), &TAKE, Nothing {}).unwrap().id;
+        for place in [one, two] {
+            let snapshot = Some(format!("{fourth}@{place}"));
+            turn(gate, Turn::Copied { point: fourth, place, snapshot, everything: true, problem: None });
+        }
+        turn(gate, Turn::Closed { point: fourth, taken_at: Some(gate.now()), bytes: 7, problem: None });
+        assert!(!doubted(second) && causes(gate).is_empty(), "{engine}: {:?}", causes(gate));
+
+        // And a snapshot that is not there is missed, though the place is whole.
+        seen(gate.now(), &[fourth], &[]);
+        assert_eq!(stands(gate, fourth).1, [CopyState::Missing, CopyState::Verified], "{engine}");
+        assert_eq!((restorable(gate, [one, one]) != Some(fourth), causes(gate).len()), (true, 1), "{engine}");
+        gate.clock().advance(Duration::from_secs(1));
+        seen(gate.now(), &[], &[fourth]);
+        assert_eq!((stands(gate, fourth).0, causes(gate)), (State::Available, vec![]), "{engine}");
     });
 }
 

@@ -30,7 +30,7 @@ use super::Installation;
 use super::kit::Kit;
 use super::recover::{self, Recovered, Stage, Wanted};
 use super::take::root;
-use crate::DrillRunId;
+use crate::{ControlPlanePointId, DrillRunId};
 
 /// Where copies are brought to, in the data directory.
 const FOLDER: &str = ".drill";
@@ -50,6 +50,8 @@ pub(crate) struct Asked {
     pub kit: Kit,
     /// Nothing newer than this.
     pub not_after: Option<Timestamp>,
+    /// The point to be brought back: the newest that is known to be whole at these places.
+    pub point: Option<ControlPlanePointId>,
 }
 
 /// How far it is.
@@ -246,6 +248,7 @@ fn bring(
         master: &master,
         place: None,
         not_after: asked.not_after,
+        point: asked.point,
         program: &here.program,
         cancel,
     };

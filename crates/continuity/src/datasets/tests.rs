@@ -41,7 +41,7 @@ pub(crate) fn protected(db: db::Db, what: What) -> House {
         schedule: Schedule { calendar: "daily 02:00".into(), jitter_minutes: 0, time_zone: "UTC".into() },
         retention: Retention::default(),
         places: places.to_vec(),
-        prune_delay_hours: 0,
+        prune_delay_hours: 72,
         offered: false,
     };
     let policy = house.gate().run(&manager(), &policies::CREATE, new).unwrap();

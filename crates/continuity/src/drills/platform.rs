@@ -16,7 +16,12 @@ use std::time::Duration;
 
 use base::time::Timestamp;
 use base::{Error, Kind, Result, limits};
+<<<<<<< HEAD
 use durable::{Call, Nothing, Outside, Progress, Registry, Step, StepCx, Undo, flows};
+=======
+use drivers::wire::Problem;
+use durable::{Call, Nothing, Outside, Progress, Registry, Step, StepCx, Undo};
+>>>>>>> keep12
 use gate::{Cx, Effect, Gate, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,10 +33,15 @@ use super::runs::{self, DrillRun, Restored};
 use super::scope::Scope;
 use super::work::{OfRun, RECONCILE, Stepped, Turn, done, load};
 use crate::backups::places;
+use crate::backups::work::problem;
 use crate::control_plane::brought::{self, Brought, Witnessed};
 use crate::control_plane::trial::{Asked, Looked, Rig, Told};
+<<<<<<< HEAD
 use crate::control_plane::{kit, store};
 use crate::stopping::heed;
+=======
+use crate::control_plane::{findings, kit, store};
+>>>>>>> keep12
 use crate::{BackupPlaceId, ControlPlanePointId, DrillPlanId, DrillRunId};
 
 /// What the platform is called where services have their ids.
@@ -196,10 +206,25 @@ fn read<T: Send + 'static>(
     })
 }
 
+/// What is to be brought back: the newest point that will do, from where it is known to be whole.
 fn asked(gate: &Gate, cx: &StepCx<'_>, run: DrillRunId) -> Result<Asked> {
     read(gate, cx, run, |tx, run| {
+        let (mut wanted, (point, _)) = (places_of(tx, &run)?, choice(tx, &run)?);
+        let whole = store::whole_at(tx, point)?;
+        wanted.retain(|place| whole.contains(place));
+        Ok(Asked { run: run.id, kit: kit::of(tx, &wanted)?, not_after: run.body.bad_after, point: Some(point) })
+    })
+}
+
+/// Any copy, to be damaged.
+fn any(gate: &Gate, cx: &StepCx<'_>, run: DrillRunId) -> Result<Asked> {
+    read(gate, cx, run, |tx, run| {
         let wanted = places_of(tx, &run)?;
+<<<<<<< HEAD
         Ok(Asked { run: run.id, kit: kit::of(tx, &wanted)?, not_after: Some(not_after(&run)) })
+=======
+        Ok(Asked { run: run.id, kit: kit::of(tx, &wanted)?, not_after: run.body.bad_after, point: None })
+>>>>>>> keep12
     })
 }
 
@@ -258,7 +283,17 @@ impl Outside for BringBack {
         }
         let asked = asked(gate, cx, input.run)?;
         let mut tell = |told| seen(gate, cx, input.run, Seen::Told(told));
+<<<<<<< HEAD
         heed(gate, |cancel| self.0.try_out(&asked, cancel, &mut tell).map_err(found))?;
+=======
+        let tried = self.0.try_out(&asked, &mut tell).map_err(found);
+        if let Err(e) = &tried
+            && findings::of(e.code()).is_some()
+        {
+            seen(gate, cx, input.run, Seen::Damaged(problem(e.code(), e.message())))?;
+        }
+        tried?;
+>>>>>>> keep12
         done()
     }
 
@@ -292,10 +327,14 @@ impl Outside for TryDamage {
             Ok(one.place_name.clone().zip(platform.snapshot).filter(|_| is_due))
         })?;
         let Some((place, snapshot)) = due else { return done() };
+<<<<<<< HEAD
         let tried = asked(gate, cx, input.run)
             .and_then(|asked| heed(gate, |cancel| self.0.damage(&asked, cancel, (&place, &snapshot))));
         let control = match tried {
             Err(e) if durable::is_stopped(&e) => return Err(e),
+=======
+        let control = match any(gate, cx, input.run).and_then(|asked| self.0.damage(&asked, &place, &snapshot)) {
+>>>>>>> keep12
             Ok(Some(code)) => Control::DamageFound { code },
             Ok(None) => Control::DamageMissed,
             Err(e) => Control::NotMade { code: e.code().to_owned() },
@@ -320,6 +359,8 @@ pub enum Seen {
     Room,
     /// How far an attempt is.
     Told(Told),
+    /// What was to be brought back is damaged or gone.
+    Damaged(Problem),
     /// What came of the negative control.
     Control(Control),
 }
@@ -340,6 +381,11 @@ pub(super) fn note(tx: &mut Tx<'_>, run: DrillRunId, call: i64, seen: &Seen) -> 
     }
     match seen {
         Seen::Room => one(&mut run)?.0.ended(Phase::Reserve, tx.now),
+        Seen::Damaged(why) => {
+            if let Some(place) = run.body.services.first().and_then(|one| one.place) {
+                findings::used(tx, place, why)?;
+            }
+        }
         Seen::Control(control) => run.body.control = control.clone(),
         Seen::Told(told) => hear(tx, &mut run, told)?,
     }

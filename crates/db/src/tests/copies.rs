@@ -75,3 +75,62 @@ fn a_copy_that_is_damaged_or_of_another_engine_becomes_no_database() {
         copies::bring(&to, copy.path()).unwrap();
     }
 }
+
+/// Whether our table is in a PostgreSQL database.
+fn is_counted(db: &Db) -> bool {
+    let sql = "SELECT COUNT(*) FROM pg_tables WHERE tablename = 'counted'";
+    db.read(move |conn| conn.query_one(sql, &[], |row| row.get::<i64>(0))).unwrap() > 0
+}
+
+#[test]
+fn a_database_beside_another_is_fresh_each_time_and_goes_without_a_trace() {
+    for (engine, own, _, _keep) in pairs() {
+        let folder = Scratch::new();
+        let there = folder.path().join("data");
+        let name = format!("beside_{}", std::process::id());
+        let own_db = Db::open(&own).unwrap();
+        own_db.write(|conn| conn.execute("CREATE TABLE counted (n BIGINT NOT NULL)", &[]).map(drop)).unwrap();
+        let beside = copies::beside(&own, &there, &name).unwrap();
+        assert_ne!(beside, own, "{engine}");
+        if let Location::Directory(place) = &beside {
+            assert!(*place == there && !there.exists(), "{engine}: where it is to be, and nothing was made there");
+            copies::remove_beside(&own, &name).unwrap();
+            continue;
+        }
+        copies::expect_none(&beside).unwrap();
+        let first = Db::open(&beside).unwrap();
+        first.write(|conn| conn.execute("CREATE TABLE counted (n BIGINT NOT NULL)", &[]).map(drop)).unwrap();
+        // An attempt that was cut off still holds its connections: the next one begins with nothing all the same.
+        let again = copies::beside(&own, &there, &name).unwrap();
+        copies::expect_none(&again).unwrap();
+        assert!(first.read(|conn| conn.query_one("SELECT 1", &[], |row| row.get::<i64>(0))).is_err(), "{engine}");
+        drop(first);
+        let second = Db::open(&again).unwrap();
+        assert!(!is_counted(&second) && is_counted(&own_db), "{engine}: the platform's own is as it was");
+        copies::remove_beside(&own, &name).unwrap();
+        assert!(Db::open(&again).is_err(), "{engine}: it is gone, whoever used it");
+        copies::remove_beside(&own, &name).unwrap();
+        assert!(is_counted(&own_db), "{engine}");
+    }
+}
+
+#[test]
+fn no_name_gets_into_a_statement_and_who_may_make_no_database_is_told() {
+    let Some(url) = postgres_url() else { return };
+    let (own, folder) = (Location::Postgres(url.clone()), Scratch::new());
+    for name in ["", "Drill", "1st", "a b", "a;DROP DATABASE postgres", "a\"b", &"x".repeat(64)] {
+        for refused in
+            [copies::beside(&own, folder.path(), name).unwrap_err(), copies::remove_beside(&own, name).unwrap_err()]
+        {
+            assert_eq!(refused.code(), "db.name", "{name}");
+        }
+    }
+    let role = format!("weak_{}", std::process::id());
+    let mut admin = ::postgres::Client::connect(&url, ::postgres::NoTls).unwrap();
+    admin.batch_execute(&format!("CREATE ROLE {role} LOGIN")).unwrap();
+    let weak = Location::Postgres(format!("{url} user={role}"));
+    let refused = copies::beside(&weak, folder.path(), &format!("drill_{}", std::process::id())).unwrap_err();
+    assert_eq!(refused.code(), "db.may_not_create");
+    assert!(refused.message().contains(&format!("ALTER ROLE {role} CREATEDB")), "{refused}");
+    admin.batch_execute(&format!("DROP ROLE {role}")).unwrap();
+}

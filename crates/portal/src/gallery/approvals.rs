@@ -16,7 +16,7 @@ fn asked(state: &str) -> Json {
         "action": "backupPolicy.update", "amountsTo": "backupPolicy.update", "summary": "Change a backup policy",
         "object": { "kind": "backupPolicy", "id": "bkpo_01arz3ndektsv4rrffq69g5fav", "tenant": null, "revision": 0 },
         "objectName": "每小時",
-        "input": { "id": "bkpo_01arz3ndektsv4rrffq69g5fav", "retention": { "daily": 3 }, "pruneDelayHours": 0 },
+        "input": { "id": "bkpo_01arz3ndektsv4rrffq69g5fav", "retention": { "daily": 3 }, "pruneDelayHours": 49 },
         "seen": { "name": "每小時", "revision": 4, "retention": { "daily": 30 }, "pruneDelayHours": 72 },
         "digest": "0f1a5c2e9d8b7a6f5e4d3c2b1a09f8e7d6c5b4a3928170605f4e3d2c1b0a9988",
         "requester": "acc_01arz3ndektsv4rrffq69g5fav", "requesterName": "王大明", "reason": "空間快滿了（#4711）",
@@ -43,7 +43,7 @@ pub(super) fn approval_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) 
     detail["whyNot"] = Json::Null;
     detail["differences"] = json!([
         { "attribute": "retention", "before": { "daily": 30 }, "after": { "daily": 3 } },
-        { "attribute": "pruneDelayHours", "before": 72, "after": 0 },
+        { "attribute": "pruneDelayHours", "before": 72, "after": 49 },
     ]);
     show(
         out,

@@ -34,7 +34,11 @@ super::messages! {
         backup_unusual_do: "請檢查這個服務：被勒索軟體加密的資料就會這樣。在有人確認正常之前，不會刪除任何復原點。", "look into the service: data that an intruder encrypted looks like this. No point is let go until somebody says that it is as it should be.";
         drill_failed: "演練未通過", "A drill did not pass";
         drill_failed_do: "請看演練報告與改善措施，處理後再演練一次。", "see the run's report and its corrective actions, then drill again.";
+        place_not_immutable: "存放處未如所述防止竄改", "A place does not keep copies as it is said to";
+        place_not_immutable_do: "請檢查主機在該處所用憑證的權限，或儲存貯體的預設保留設定：入侵主機的人可以刪除備份。", "look at the rights of the credential that hosts have there, or at the bucket's default retention: whoever takes over a host could remove its copies.";
+        control_plane_degraded: "平台本身的備份副本遺失或損毀", "A copy of the platform itself is missing or damaged";
+        control_plane_degraded_do: "請執行 yunwei control-plane show，並修復所列的存放處；下一次備份會重新檢查那裡的所有內容。", "run yunwei control-plane show and put the named place right; the next copy looks at everything there again.";
         control_plane_overdue: "平台本身的備份逾期", "The platform's own backup is late";
-        control_plane_overdue_do: "請執行 yunwei control-plane status：沒有副本時，失去這台伺服器等於失去所有金鑰。", "run yunwei control-plane status: without a copy, the loss of this server is the loss of every key.";
+        control_plane_overdue_do: "請執行 yunwei control-plane show：沒有副本時，失去這台伺服器等於失去所有金鑰。", "run yunwei control-plane show: without a copy, the loss of this server is the loss of every key.";
     }
 }

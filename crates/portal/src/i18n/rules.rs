@@ -72,7 +72,7 @@ super::messages! {
         copy_number: "第 {} 份副本", "Copy {}";
         no_copy: "沒有", "none";
         prune_delay: "刪除前再保留", "Removed only after";
-        prune_delay_hint: "已無復原點使用的資料，這段時間內還救得回來。", "What no point holds any more can be had back for so long.";
+        prune_delay_hint: "已無復原點使用的資料，這段時間內還救得回來；至少 49 小時。", "What no point holds any more can be had back for so long; 49 hours at the least.";
         offered: "開放客戶選用", "Offered";
         offered_text: "客戶可以替自己尚未備份的服務選用這個政策", "Customers may choose it for services of theirs that have none";
         offered_hint: "每台主機都要連得到存放處，所以不能用某一台主機的目錄。", "Every host must reach its places: no directory of one host.";

@@ -81,7 +81,7 @@ pub struct NewPolicy {
     /// A place; twice at the least. The first is written, the others are copied from it.
     #[arg(long = "place", required = true, value_name = "ID")]
     places: Vec<String>,
-    /// How long what no point holds any more stays recoverable, in hours.
+    /// How long what no point holds any more stays recoverable, in hours, 49 at the least.
     #[arg(long, default_value_t = 72, value_name = "HOURS")]
     prune_delay: u32,
     /// Let customers choose it for services of theirs that have none. Its places must be reached by every host.
@@ -117,7 +117,7 @@ pub struct ChangePolicy {
     /// The places from the next run on, all of them in their order.
     #[arg(long = "place", value_name = "ID")]
     places: Vec<String>,
-    /// How long what no point holds any more stays recoverable, in hours.
+    /// How long what no point holds any more stays recoverable, in hours, 49 at the least.
     #[arg(long, value_name = "HOURS")]
     prune_delay: Option<u32>,
     /// Whether customers may choose it.

@@ -327,6 +327,7 @@ pub fn recover(args: &RecoverArgs, json: bool) -> Result<()> {
         master: &master,
         place: args.place.as_deref(),
         not_after: args.not_after,
+        point: None,
         program: &vault::client::program(),
         cancel: &Cancel::new(),
     };
@@ -364,6 +365,7 @@ fn told(bar: &ProgressBar, stage: Stage) {
     match stage {
         Stage::Asking(place) => bar.set_message(format!("asking {place}")),
         Stage::Away(place, e) => bar.println(format!("{place}: {}", e.message())),
+        Stage::Damaged(place, e) => bar.println(format!("{place}: {}; the next copy is tried", e.message())),
         Stage::Bringing(of, place) => bar.set_message(format!("bringing the copy of {of} from {place}")),
         Stage::Brought(done, Some(total)) => bar.set_message(format!("{} of {} MiB", mib(done), mib(total))),
         Stage::Brought(done, None) => bar.set_message(format!("{} MiB", mib(done))),

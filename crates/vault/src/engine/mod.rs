@@ -5,6 +5,7 @@
 //! - It is slow with many small files, and with disks: [`files`] and [`image`] back these up.
 //! - It skips snapshots that it cannot parse, and prune would take their data for unused:
 //!   [`Opened::snapshots`] counts.
+//! - It marks for removal what a backup that runs beside a prune counts on: [`revive`] takes that back.
 //! - It copies a snapshot without the blobs that its index misses: [`copy`] looks before and after.
 //! - Its restore panics over a damaged pack and leaves files: [`restore`] works beside the target,
 //!   hashes, and renames.
@@ -26,10 +27,12 @@ mod pack;
 mod prune;
 mod queue;
 mod restore;
+mod revive;
 mod snapshot;
 mod stored;
 mod tree;
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -72,7 +75,7 @@ pub(crate) fn perform(
         Task::Look { snapshot, path, after, limit } => look::look(open, snapshot, path, (after, *limit)),
         Task::Fetch { snapshot, path, to, bytes_max } => look::fetch(open, snapshot, path, (to, *bytes_max)),
         Task::Restore(restore) => restore::run(open, restore, notes),
-        Task::Check { read } => check::run(&open, *read),
+        Task::Check { read } => check::run(open, *read),
         Task::Copy { to, snapshots } => copy::run(open, to, snapshots, report),
         Task::Forget { snapshots } => prune::forget(&open, snapshots),
         Task::Prune { grace_hours } => prune::run(&open, *grace_hours),
@@ -151,8 +154,18 @@ impl Opened {
         Ok(Opened { repository: repository.clone(), report: report.clone(), engine, store, watch })
     }
 
-    /// With an index, which `load` gets.
-    fn with<S>(self, load: impl FnOnce(Engine<OpenStatus>) -> RusticResult<Engine<S>>) -> Done<Opened<S>> {
+    /// With an index, which `load` gets: from what a prune took away meanwhile, it gets it once more.
+    fn with<S>(self, load: fn(Engine<OpenStatus>) -> RusticResult<Engine<S>>) -> Done<Opened<S>> {
+        let (repository, report) = (self.repository.clone(), self.report.clone());
+        match self.loaded(load) {
+            Err(Failure::Ours(error)) if error.code() == fault::REPOSITORY_INCOMPLETE => {
+                Opened::new(&repository, &report)?.loaded(load)
+            }
+            done => done,
+        }
+    }
+
+    fn loaded<S>(self, load: fn(Engine<OpenStatus>) -> RusticResult<Engine<S>>) -> Done<Opened<S>> {
         let Opened { repository, report, engine, store, watch } = self;
         let engine = load(engine).map_err(|e| because(&watch, &e))?;
         Ok(Opened { repository, report, engine, store, watch })
@@ -201,11 +214,18 @@ fn is_damage(error: &Error) -> bool {
 impl<S: rustic_core::Open> Opened<S> {
     /// Every snapshot, oldest first; an error when one cannot be read.
     fn snapshots(&self) -> Done<Vec<SnapshotFile>> {
-        let there = self.store.list(Kind::Snapshots)?.len();
+        let there = self.store.list(Kind::Snapshots)?;
         let mut found = self.engine.get_all_snapshots()?;
-        if found.len() < there {
-            let lost = format!("{} of {there} snapshots cannot be read; use another copy", there - found.len());
-            return Err(self.watch.fault().unwrap_or_else(|| fault::error(fault::REPOSITORY_DAMAGED, lost)).into());
+        if found.len() < there.len() {
+            let read: BTreeSet<String> = found.iter().map(|snapshot| hex(&snapshot.id)).collect();
+            let still: BTreeSet<String> = self.store.list(Kind::Snapshots)?.into_iter().map(|(name, _)| name).collect();
+            // One that was let go meanwhile is not lost.
+            let lost = there.iter().filter(|(name, _)| still.contains(name) && !read.contains(name)).count();
+            if lost > 0 {
+                let message = format!("{lost} of {} snapshots cannot be read; use another copy", there.len());
+                let damaged = fault::error(fault::REPOSITORY_DAMAGED, message);
+                return Err(self.watch.fault().unwrap_or(damaged).into());
+            }
         }
         found.sort_by_key(|snapshot| snapshot.time.timestamp());
         Ok(found)

@@ -228,7 +228,7 @@ impl<'a, S: IndexedFull> Packer<'a, S> {
         let length = number(header.len())?;
         pack.push(header);
         pack.push(length.to_le_bytes().to_vec());
-        let id = self.keep(place::Kind::Data, &pack.sealed)?;
+        let id = keep(&self.bridge, place::Kind::Data, &pack.sealed)?;
         let told = {
             let mut open = self.open();
             open.written.push(Written { id, blobs: pack.pieces });
@@ -248,15 +248,7 @@ impl<'a, S: IndexedFull> Packer<'a, S> {
 
     /// Writes a file of the repository that is JSON: its name.
     pub(super) fn file(&self, kind: place::Kind, content: &impl Serialize) -> Done<String> {
-        let json = serde_json::to_vec(content)
-            .map_err(|e| fault::error(fault::ENGINE, format!("{} cannot be written: {e}", kind.name())))?;
-        self.keep(kind, &[self.seal.file(&json)?.into()])
-    }
-
-    fn keep(&self, kind: place::Kind, parts: &[Bytes]) -> Done<String> {
-        let name = base::hex::encode(&Name::of_all(parts.iter().map(AsRef::as_ref)).0);
-        self.bridge.keep(kind, &name, parts)?;
-        Ok(name)
+        self.seal.write(&self.bridge, kind, content)
     }
 
     /// Writes what is still open. Now a snapshot may count on all that was added: data and trees.
@@ -274,6 +266,13 @@ impl<'a, S: IndexedFull> Packer<'a, S> {
         self.tell(&told)?;
         Ok(added)
     }
+}
+
+/// Puts a file there, under the name of what is in it.
+fn keep(bridge: &Bridge, kind: place::Kind, parts: &[Bytes]) -> Done<String> {
+    let name = base::hex::encode(&Name::of_all(parts.iter().map(AsRef::as_ref)).0);
+    bridge.keep(kind, &name, parts)?;
+    Ok(name)
 }
 
 /// What a pack says of itself at its end.
@@ -300,7 +299,7 @@ fn no_zstd(error: io::Error) -> base::Error {
 }
 
 /// The repository's encryption and compression.
-struct Seal {
+pub(super) struct Seal {
     cipher: Aes256CtrPoly1305Aes,
     /// The level, where the repository compresses.
     level: Option<i32>,
@@ -309,7 +308,7 @@ struct Seal {
 }
 
 impl Seal {
-    fn new(master: &MasterKey, config: &ConfigFile) -> Done<Self> {
+    pub(super) fn new(master: &MasterKey, config: &ConfigFile) -> Done<Self> {
         let mut key = Key::default();
         let parts = [&master.encrypt, &master.mac.k, &master.mac.r].into_iter().flatten();
         if parts.clone().count() != key.len() {
@@ -339,7 +338,8 @@ impl Seal {
         Ok(sealed)
     }
 
-    fn unseal(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+    /// Opens what was sealed; nothing where it is not what was.
+    pub(super) fn unseal(&self, sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, rest) = sealed.split_at_checked(SEAL)?;
         let (text, tag) = rest.split_at_checked(rest.len().checked_sub(SEAL)?)?;
         let mut text = text.to_vec();
@@ -368,6 +368,13 @@ impl Seal {
             }
         }
         Ok((sealed, small.map(|_| number(data.len())).transpose()?))
+    }
+
+    /// Writes a file of the repository that is JSON: its name.
+    pub(super) fn write(&self, bridge: &Bridge, kind: place::Kind, content: &impl Serialize) -> Done<String> {
+        let json = serde_json::to_vec(content)
+            .map_err(|e| fault::error(fault::ENGINE, format!("{} cannot be written: {e}", kind.name())))?;
+        keep(bridge, kind, &[self.file(&json)?.into()])
     }
 
     /// A file of the repository that is JSON; a byte before it says that it is compressed.

@@ -1,9 +1,11 @@
 //! Letting go of snapshots, and of data that no snapshot holds.
 
+use std::collections::BTreeSet;
+
 use rustic_core::jiff::Span;
 use rustic_core::{LimitOption, PruneOptions, RepairIndexOptions};
 
-use super::{Done, Opened};
+use super::{Done, Opened, revive};
 use crate::fault;
 use crate::place::Kind;
 use crate::request::Answer;
@@ -33,7 +35,7 @@ pub(super) fn run(open: &Opened, grace_hours: u32) -> Done<Answer> {
         return Err(fault::error(fault::REPOSITORY_LOCKED, message).into());
     }
     // A snapshot that cannot be read would have its data taken for unused.
-    open.snapshots()?;
+    let known: BTreeSet<_> = open.snapshots()?.into_iter().map(|snapshot| snapshot.id).collect();
     let mut options = PruneOptions::default();
     options.keep_delete = Span::new().hours(i64::from(grace_hours));
     options.instant_delete = grace_hours == 0;
@@ -44,6 +46,11 @@ pub(super) fn run(open: &Opened, grace_hours: u32) -> Done<Answer> {
     let due = plan.stats.size_to_delete.remove;
     let waiting = plan.stats.size_to_delete.keep;
     open.engine.prune(&options, plan)?;
+    // What appeared since may hold what was marked: that was not to be seen when it was decided.
+    let appeared: Vec<_> = open.snapshots()?.into_iter().filter(|snapshot| !known.contains(&snapshot.id)).collect();
+    if !appeared.is_empty() {
+        revive::run(open, &appeared)?;
+    }
     Ok(match grace_hours {
         0 => Answer::Pruned { removed_bytes: due + waiting + unneeded, marked_bytes: 0 },
         _ => Answer::Pruned { removed_bytes: due, marked_bytes: waiting + unneeded },

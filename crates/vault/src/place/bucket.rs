@@ -9,7 +9,7 @@ use base::{Error, Result};
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use http_body_util::BodyExt as _;
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential, Checksum};
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
@@ -20,6 +20,7 @@ use object_store::{
 use tokio::runtime::{Builder, Runtime};
 use ureq::Agent;
 
+use super::lock::Probe;
 use super::{Kind, Store, http};
 use crate::fault;
 use crate::request::Bucket as Named;
@@ -30,6 +31,11 @@ pub(crate) struct Bucket {
     prefix: String,
     location: String,
     runtime: Runtime,
+    /// For what `object_store` has no word for.
+    http: Plain,
+    credential: AwsCredential,
+    region: String,
+    url: String,
 }
 
 impl Bucket {
@@ -38,6 +44,7 @@ impl Bucket {
             fault::error(fault::REQUEST_INVALID, format!("the bucket cannot be used as described: {e}"))
         };
         let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
+        let http = Plain(http::agent(named.authority.as_deref())?);
         let store = AmazonS3Builder::new()
             .with_endpoint(&named.endpoint)
             .with_allow_http(named.endpoint.starts_with("http://"))
@@ -46,7 +53,9 @@ impl Bucket {
             .with_access_key_id(&named.access_key)
             .with_secret_access_key(named.secret_key.reveal())
             .with_virtual_hosted_style_request(named.virtual_hosted)
-            .with_http_connector(Plain(http::agent(named.authority.as_deref())?))
+            .with_http_connector(http.clone())
+            // Where objects are locked, S3 takes nothing without one.
+            .with_checksum_algorithm(Checksum::SHA256)
             // Tried again by the bridge, for all places alike.
             .with_retry(retry)
             .build()
@@ -54,7 +63,11 @@ impl Bucket {
         let runtime = Builder::new_current_thread().enable_time().build().map_err(|e| wrong(&e))?;
         let prefix = named.prefix.trim_matches('/').to_owned();
         let location = format!("{}/{}/{prefix}", named.endpoint, named.bucket);
-        Ok(Bucket { store, prefix, location, runtime })
+        let endpoint = named.endpoint.trim_end_matches('/');
+        let url = if named.virtual_hosted { endpoint.to_owned() } else { format!("{endpoint}/{}", named.bucket) };
+        let (key_id, secret_key) = (named.access_key.clone(), named.secret_key.reveal().to_owned());
+        let credential = AwsCredential { key_id, secret_key, token: None };
+        Ok(Bucket { store, prefix, location, runtime, http, credential, region: named.region.clone(), url })
     }
 
     fn path(&self, kind: Kind, name: &str) -> Path {
@@ -148,11 +161,24 @@ impl Store for Bucket {
             Err(error) => Err(meaning(&error, &format!("removing {}/{name}", kind.name()))),
         }
     }
+
+    /// Tries what a thief with this credential would, on an object that nobody misses.
+    fn guarded(&self) -> Result<Option<bool>> {
+        let probe = Probe {
+            http: &self.http,
+            runtime: &self.runtime,
+            credential: &self.credential,
+            region: &self.region,
+            url: &self.url,
+            prefix: &self.prefix,
+        };
+        probe.is_kept().map(Some)
+    }
 }
 
 /// Our HTTP for `object_store`. It blocks: whoever asks has a thread of its own.
 #[derive(Debug, Clone)]
-struct Plain(Agent);
+pub(super) struct Plain(Agent);
 
 impl HttpConnector for Plain {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {

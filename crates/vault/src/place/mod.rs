@@ -4,6 +4,7 @@
 mod bucket;
 mod folder;
 mod http;
+mod lock;
 mod server;
 
 use std::ops::Range;

@@ -12,6 +12,29 @@ use vault::request::{Answer, Bucket, Place, Read, Repository, Secret, Task};
 use crate::judge::{Restic, there};
 use crate::support::*;
 
+/// moto, and what S3 does besides: a checksum is as good as MD5 where objects are locked, and nobody shortens the
+/// retention of what is locked for compliance.
+const SERVE: &str = r#"
+import sys
+from moto.s3 import models, responses
+from moto.s3.exceptions import AccessDeniedByLock
+from werkzeug.datastructures import Headers
+put, retain = responses.S3Response._key_response_put, models.S3Backend.put_object_retention
+def _put(self, *a, **k):
+    if self.headers.get("x-amz-checksum-sha256"):
+        self.headers = Headers(list(self.headers.items()))
+        self.headers["x-amz-sdk-checksum-algorithm"] = "SHA256"
+    return put(self, *a, **k)
+def _retain(self, bucket_name, key_name, version_id, retention):
+    key = self.get_object(bucket_name, key_name, version_id=version_id)
+    if key.lock_mode == "COMPLIANCE" and (retention[0] != "COMPLIANCE" or retention[1] < key.lock_until):
+        raise AccessDeniedByLock
+    return retain(self, bucket_name, key_name, version_id, retention)
+responses.S3Response._key_response_put, models.S3Backend.put_object_retention = _put, _retain
+from moto.server import main
+main(sys.argv[1:])
+"#;
+
 /// An S3 server that ends with its test.
 struct S3 {
     child: Child,
@@ -38,7 +61,7 @@ impl S3 {
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Command::new(python)
-            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
+            .args(["-c", SERVE, "-H", "127.0.0.1", "-p", &port.to_string()])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -51,6 +74,24 @@ impl S3 {
             std::thread::sleep(Duration::from_millis(100));
         }
         panic!("the S3 server does not answer");
+    }
+
+    /// A bucket that may lock objects, and locks all of them in that mode for a day, where one is named.
+    fn locking(&self, bucket: &str, mode: Option<&str>) {
+        let at = format!("{}/{bucket}", self.address);
+        ureq::put(&at).header("x-amz-bucket-object-lock-enabled", "true").send_empty().unwrap();
+        let Some(mode) = mode else { return };
+        let rule = format!("<Rule><DefaultRetention><Mode>{mode}</Mode><Days>1</Days></DefaultRetention></Rule>");
+        let lock = format!(
+            "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>{rule}</ObjectLockConfiguration>"
+        );
+        ureq::put(format!("{at}?object-lock")).send(&lock[..]).unwrap();
+    }
+
+    /// How many versions of what the lock is tried on lie in a bucket.
+    fn probes(&self, bucket: &str) -> usize {
+        let all = ureq::get(format!("{}/{bucket}?versions", self.address)).call().unwrap();
+        all.into_body().read_to_string().unwrap().matches("immutability-probe</Key>").count()
     }
 
     fn place(&self, bucket: &str) -> Place {
@@ -102,4 +143,31 @@ fn a_bucket_holds_a_repository_that_restic_reads() {
     s3.child.kill().unwrap();
     s3.child.wait().unwrap();
     assert_eq!(code(snapshots(&repository)), fault::REPOSITORY_UNREACHABLE);
+}
+
+#[test]
+fn an_object_lock_is_tried_and_believed_only_where_it_holds() {
+    let Some(s3) = S3::start() else { return };
+    let folder = Folder::new("lock");
+    fs::create_dir(folder.join("data")).unwrap();
+    fs::write(folder.join("data/file"), noise(1, 1 << 20)).unwrap();
+    s3.locking("compliance", Some("COMPLIANCE"));
+    s3.locking("governance", Some("GOVERNANCE"));
+    s3.locking("idle", None);
+    // Whoever may go past the governance mode, as this key, is kept from nothing by it.
+    for (bucket, kept, probes) in
+        [("compliance", true, 1), ("governance", false, 0), ("idle", false, 0), ("vault", false, 0)]
+    {
+        let repository = make_in(s3.place(bucket));
+        for number in 0..2 {
+            fs::write(folder.join("data/file"), noise(number, 1 << 20)).unwrap();
+            back_up(&repository, &folder.join("data")).unwrap();
+            let looked = check(&repository, Read::Nothing).unwrap();
+            assert_eq!((looked.whole, looked.guarded), (true, Some(kept)), "{bucket}");
+        }
+        assert_eq!(s3.probes(bucket), probes, "{bucket}: one a day, and none where there is nothing to try");
+        if there() && kept {
+            Restic::new(format!("s3:{}/{bucket}/acme/files", s3.address), ESCROW).check();
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod beside;
 mod buckets;
 mod ends;
 mod files;

@@ -7,6 +7,7 @@ mod doubts;
 mod findings;
 mod forgets;
 mod leftovers;
+mod losses;
 mod offers;
 mod places;
 mod real;
@@ -226,7 +227,7 @@ impl House {
             schedule: Schedule { calendar: "daily 02:00".into(), jitter_minutes: 0, time_zone: "UTC".into() },
             retention,
             places: places.to_vec(),
-            prune_delay_hours: 0,
+            prune_delay_hours: 72,
             offered: false,
         };
         self.gate().run(&manager(), &policies::CREATE, new).unwrap()

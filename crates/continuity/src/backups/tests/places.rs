@@ -3,7 +3,7 @@
 use commerce::testing::member;
 
 use super::*;
-use crate::backups::places::{ELSEWHERE, GET, Immutability, PlaceRef, Role, SET_CREDENTIAL, SetCredential};
+use crate::backups::places::{ELSEWHERE, GET, Immutability, PlaceRef, Role, SET_CREDENTIAL, SetCredential, UPDATE};
 
 fn server(url: &str) -> NewPlace {
     NewPlace {
@@ -94,7 +94,7 @@ fn a_policy_wants_two_places_that_are_there() {
         schedule: Schedule { calendar: "daily 02:00".into(), jitter_minutes: 0, time_zone: "UTC".into() },
         retention: Retention::default(),
         places: places.to_vec(),
-        prune_delay_hours: 0,
+        prune_delay_hours: 72,
         offered: false,
     };
     let refused = |places: &[BackupPlaceId]| {
@@ -124,5 +124,49 @@ fn a_directory_of_another_host_is_not_reached() {
             (State::Degraded, "backup.place_elsewhere"),
             "{engine}"
         );
+    }
+}
+
+/// Hosts that are told of places so when they try to remove what they wrote.
+fn trying(kept: bool) -> Behaviour {
+    Behaviour::of(move |task, access, outcome| {
+        let is_bucket = access[0]["place"]["bucket"].is_object();
+        Answer::Say(match outcome {
+            Outcome::RepositoryChecked { snapshots, whole, faults, seconds, .. } if is_bucket => {
+                assert!(matches!(task.work, Work::CheckRepository { .. }));
+                Outcome::RepositoryChecked { snapshots, whole, faults, guarded: Some(kept), seconds }
+            }
+            other => other,
+        })
+    })
+}
+
+#[test]
+fn an_object_lock_counts_where_it_was_tried_and_is_an_alarm_where_it_holds_nothing() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let house = House::new(db);
+        let (host, _) = house.machine();
+        let (near, far) = (house.folder("near", host), house.bucket("far"));
+        house.protect(&house.policy(&[near.id, far.id], Retention::default()));
+        let take = |mood: &Behaviour| {
+            house.gate().clock().advance(Duration::from_secs(3_600));
+            house.take();
+            house.settle(mood);
+            let all = house.gate().run(&member(CUSTOMER), &protections::GET, house.this()).unwrap().digits;
+            let immutable = all.into_iter().find(|digit| digit.name == digits::Name::Immutable).unwrap();
+            let alarms = house.gate().run(&manager(), &crate::alarms::actions::LIST, Default::default()).unwrap().items;
+            let alarms: Vec<_> = alarms.into_iter().map(|one| (one.probable_cause, one.alarmed_object.name)).collect();
+            (immutable.standing, alarms)
+        };
+        let open = vec![(crate::alarms::Cause::PlaceNotImmutable, "far".to_owned())];
+        assert_eq!(take(&Behaviour::willing()), (digits::Standing::NotProven, vec![]), "{engine}: nobody tried");
+        assert_eq!(take(&trying(true)), (digits::Standing::Met, vec![]), "{engine}");
+        assert_eq!(take(&trying(false)), (digits::Standing::NotMet, open.clone()), "{engine}");
+        assert_eq!(take(&Behaviour::willing()), (digits::Standing::NotMet, open), "{engine}: nothing was heard since");
+        assert_eq!(take(&trying(true)), (digits::Standing::Met, vec![]), "{engine}");
+        take(&trying(false));
+        let change = serde_json::json!({ "id": far.id, "immutability": "none" });
+        house.gate().run(&manager(), &UPDATE, serde_json::from_value(change).unwrap()).unwrap();
+        assert_eq!(take(&trying(false)).1, vec![], "{engine}: nobody says any more that it is kept");
     }
 }

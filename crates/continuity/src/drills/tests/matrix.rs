@@ -85,7 +85,7 @@ impl Stage {
             schedule: Schedule { calendar: "daily 02:00".into(), jitter_minutes: 0, time_zone: "UTC".into() },
             retention: Retention::default(),
             places: places.to_vec(),
-            prune_delay_hours: 0,
+            prune_delay_hours: 72,
             offered: false,
         };
         house.protect(&house.gate().run(&manager(), &policies::CREATE, new).unwrap());

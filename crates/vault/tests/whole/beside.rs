@@ -1,0 +1,330 @@
+//! What goes on beside each other in one repository: backups, looks and prunes; and places that go away in the
+//! middle of a look. Nothing is lost by it, and nobody calls damaged what is not.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use vault::client::{Cancel, LOOKS_MAX, Worker};
+use vault::fault;
+use vault::request::{Answer, Backup, Checked, Key, Place, Read, Repository, Secret, Source, Task, Unreadable};
+
+use crate::judge::{Restic, there};
+use crate::support::*;
+
+/// What a policy lets nobody fall below, in hours.
+const GRACE: u32 = 49;
+
+/// A repository that opens with its master key.
+fn quick(at: &Path) -> Repository {
+    let mut made = repository(at);
+    let told = run(&made, &Task::Make { escrow: Secret::new(ESCROW), alike: None }).unwrap();
+    let Answer::Made { master, .. } = told else { panic!("{told:?}") };
+    made.key = Key::Master(master);
+    made
+}
+
+/// A stream that goes on when it is told to.
+struct Halting {
+    first: std::io::Cursor<Vec<u8>>,
+    go: Receiver<()>,
+    reached: Arc<AtomicBool>,
+    gone_on: bool,
+}
+
+impl std::io::Read for Halting {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.first.read(buffer)?;
+        if read == 0 && !self.gone_on {
+            self.reached.store(true, Ordering::SeqCst);
+            let _ = self.go.recv();
+            self.gone_on = true;
+        }
+        Ok(read)
+    }
+}
+
+fn streamed() -> Task {
+    Task::Backup(Backup {
+        source: Source::Stream { named: "/dump".into() },
+        host: "stream".into(),
+        tags: Vec::new(),
+        label: "dump".into(),
+        unreadable: Unreadable::Refuse,
+    })
+}
+
+fn wait_for(what: &AtomicBool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !what.load(Ordering::SeqCst) {
+        assert!(Instant::now() < until, "it never came about");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn what_a_prune_marked_under_a_running_backup_is_held_again_by_the_look_after_it() {
+    let folder = Folder::new("revive");
+    let repository = quick(&folder.join("repo"));
+    let data = noise(11, 24 << 20);
+    let first = {
+        let told = worker().run_with(&repository, &streamed(), &Cancel::new(), &mut |_| {}, &data[..]).unwrap();
+        let Answer::Taken { snapshot, .. } = told else { panic!("{told:?}") };
+        snapshot
+    };
+    let (tell, go) = channel();
+    let reached = Arc::new(AtomicBool::new(false));
+    let halting = Halting { first: std::io::Cursor::new(data.clone()), go, reached: reached.clone(), gone_on: false };
+    let second = thread::scope(|scope| {
+        let taking = scope.spawn(|| worker().run_with(&repository, &streamed(), &Cancel::new(), &mut |_| {}, halting));
+        wait_for(&reached);
+        // What was sent is on its way through a pipe and a queue: nearly all of it is cut by then.
+        thread::sleep(Duration::from_secs(2));
+        run(&repository, &Task::Forget { snapshots: vec![first.id.clone()] }).unwrap();
+        let pruned = run(&repository, &Task::Prune { grace_hours: GRACE }).unwrap();
+        assert!(matches!(pruned, Answer::Pruned { removed_bytes: 0, marked_bytes } if marked_bytes > 20 << 20));
+        tell.send(()).unwrap();
+        let Answer::Taken { snapshot, .. } = taking.join().unwrap().unwrap() else { panic!("no snapshot") };
+        snapshot
+    });
+    let stored = second.figures.unwrap().stored_bytes;
+    assert!(stored < 4 << 20, "it counted on what was there: {stored}");
+    let looked = check(&repository, Read::Everything).unwrap();
+    assert!(looked.whole, "{looked:?}");
+    restore(&repository, &second.id, "/dump", &folder.join("back")).unwrap();
+    assert!(fs::read(folder.join("back/dump")).unwrap() == data);
+    if there() {
+        let restic = Restic::at(&folder.join("repo"), ESCROW);
+        restic.check();
+        restic.run(["restore", &second.id, "--target", folder.join("by-restic").to_str().unwrap()]);
+        assert!(fs::read(folder.join("by-restic/dump")).unwrap() == data);
+    }
+    // A prune that removes at once takes nothing of it: nobody else is at work now.
+    run(&repository, &Task::Prune { grace_hours: 0 }).unwrap();
+    assert!(check(&repository, Read::Everything).unwrap().whole);
+    restore(&repository, &second.id, "/dump", &folder.join("again")).unwrap();
+}
+
+#[test]
+fn backups_looks_and_prunes_of_one_repository_go_on_beside_each_other() {
+    let folder = Folder::new("beside");
+    let repository = quick(&folder.join("repo"));
+    let data = folder.join("data");
+    fs::create_dir(&data).unwrap();
+    let (done, looks, prunes) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    // Three states that come again and again: what one lets go of, the next counts on.
+    let state = |number: u64| noise(100 + number % 3, 6 << 20);
+    thread::scope(|scope| {
+        let _done = Done(&done);
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                let looked = check(&repository, Read::Everything).unwrap();
+                assert!(looked.whole, "{looked:?}");
+                looks.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                run(&repository, &Task::Prune { grace_hours: GRACE }).unwrap();
+                prunes.fetch_add(1, Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(300));
+            }
+        });
+        for number in 0..7 {
+            fs::write(data.join("file"), state(number)).unwrap();
+            let new = back_up(&repository, &data).unwrap();
+            let looked = check(&repository, Read::Everything).unwrap();
+            assert!(looked.whole, "{number}: {looked:?}");
+            let to = folder.join("back");
+            restore(&repository, &new.id, "/data/file", &to).unwrap();
+            assert!(fs::read(to.join("file")).unwrap() == state(number), "{number}");
+            fs::remove_dir_all(&to).unwrap();
+            let old: Vec<_> = snapshots(&repository).unwrap().into_iter().map(|one| one.id).collect();
+            let goes: Vec<_> = old.into_iter().filter(|id| *id != new.id).collect();
+            if !goes.is_empty() {
+                run(&repository, &Task::Forget { snapshots: goes }).unwrap();
+            }
+        }
+    });
+    let (looks, prunes) = (looks.into_inner(), prunes.into_inner());
+    assert!(looks > 2 && prunes > 2, "{looks} looks, {prunes} prunes");
+}
+
+/// The others end with whoever leads, however that ends.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_look_beside_prunes_that_remove_at_once_reports_no_damage() {
+    let folder = Folder::new("beside-removal");
+    let repository = quick(&folder.join("repo"));
+    let data = folder.join("data");
+    fs::create_dir(&data).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _done = Done(&done);
+        let looking = scope.spawn(|| {
+            let mut looks = 0;
+            while !done.load(Ordering::SeqCst) {
+                match check(&repository, Read::Everything) {
+                    Ok(looked) => assert!(looked.whole, "{looked:?}"),
+                    // Somebody removed beside each of its tries: nobody could look, which is not damage.
+                    Err(error) => assert_eq!(error.code(), fault::REPOSITORY_LOCKED, "{error}"),
+                }
+                looks += 1;
+            }
+            looks
+        });
+        for number in 0..12 {
+            fs::write(data.join("file"), noise(300 + number, 8 << 20)).unwrap();
+            let old = snapshots(&repository).unwrap();
+            back_up(&repository, &data).unwrap();
+            let goes: Vec<_> = old.into_iter().map(|one| one.id).collect();
+            if !goes.is_empty() {
+                run(&repository, &Task::Forget { snapshots: goes }).unwrap();
+                run(&repository, &Task::Prune { grace_hours: 0 }).unwrap();
+            }
+        }
+        done.store(true, Ordering::SeqCst);
+        assert!(looking.join().unwrap() > 2);
+    });
+    assert!(check(&repository, Read::Everything).unwrap().whole);
+}
+
+/// A server of a directory that breaks off whoever reads packs, once it is told to.
+struct Fickle {
+    url: String,
+    away: Arc<AtomicBool>,
+}
+
+impl Fickle {
+    fn start(root: PathBuf) -> Fickle {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/repo", listener.local_addr().unwrap());
+        let away = Arc::new(AtomicBool::new(false));
+        let told = away.clone();
+        thread::spawn(move || {
+            for line in listener.incoming().flatten() {
+                let (root, away) = (root.clone(), told.clone());
+                thread::spawn(move || answer(line, &root, &away));
+            }
+        });
+        Fickle { url, away }
+    }
+
+    fn place(&self) -> Place {
+        Place::Server { url: self.url.clone(), user: "host".into(), secret: Secret::new("secret"), authority: None }
+    }
+}
+
+fn answer(line: TcpStream, root: &Path, away: &AtomicBool) {
+    let mut heard = BufReader::new(line.try_clone().unwrap());
+    let (mut asked, mut range) = (String::new(), None);
+    heard.read_line(&mut asked).unwrap_or(0);
+    loop {
+        let mut header = String::new();
+        if heard.read_line(&mut header).unwrap_or(0) <= 2 {
+            break;
+        }
+        let header = header.to_lowercase();
+        if let Some((from, to)) = header.strip_prefix("range: bytes=").and_then(|range| range.trim().split_once('-')) {
+            range = Some((from.parse::<usize>().unwrap(), to.parse::<usize>().unwrap()));
+        }
+    }
+    let path = asked.split(' ').nth(1).unwrap_or_default().trim_start_matches("/repo/").to_owned();
+    let body = match path.strip_suffix('/') {
+        Some(kind) => {
+            let rows = listing(&root.join(kind)).into_iter().filter(|(name, _)| root.join(kind).join(name).is_file());
+            let rows = rows.map(|(name, data)| {
+                let name = name.file_name().unwrap().to_str().unwrap();
+                format!("{{\"name\":\"{name}\",\"size\":{}}}", data.len())
+            });
+            format!("[{}]", rows.collect::<Vec<_>>().join(",")).into_bytes()
+        }
+        None if path.starts_with("data/") && away.load(Ordering::SeqCst) => return,
+        None => {
+            let name = path.rsplit('/').next().unwrap();
+            let at = if path.starts_with("data/") {
+                root.join("data").join(&name[..2]).join(name)
+            } else {
+                root.join(&path)
+            };
+            fs::read(at).unwrap()
+        }
+    };
+    let (status, body) = match range {
+        Some((from, to)) => ("206 Partial Content", body[from..=to].to_vec()),
+        None => ("200 OK", body),
+    };
+    let mut line = line;
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let _ = line.write_all(head.as_bytes()).and_then(|()| line.write_all(&body));
+}
+
+#[test]
+fn a_place_that_goes_away_in_the_middle_of_a_look_is_not_damaged() {
+    let folder = Folder::new("fickle");
+    tree(&folder.join("data"));
+    let repository = quick(&folder.join("repo"));
+    back_up(&repository, &folder.join("data")).unwrap();
+    let fickle = Fickle::start(folder.join("repo"));
+    let far = Repository { place: fickle.place(), ..repository };
+    assert!(check(&far, Read::Nothing).unwrap().whole);
+    // Its directories cannot be had any more: the engine's walk ends, and its loaders panic.
+    fickle.away.store(true, Ordering::SeqCst);
+    for read in [Read::Nothing, Read::Everything] {
+        assert_eq!(code(check(&far, read)), fault::REPOSITORY_UNREACHABLE);
+    }
+}
+
+/// A program that gives up so many times, by its own word or by dying, and then finds everything whole.
+fn giving_up(folder: &Folder, times: usize, how: &str) -> Worker {
+    let whole = Checked { snapshots: 1, whole: true, faults: Vec::new(), remarks: Vec::new(), guarded: None };
+    let answer = serde_json::to_string(&Answer::Checked(whole)).unwrap();
+    let (program, looks) = (folder.join(&format!("gives-up-{times}")), folder.join(&format!("looks-{times}")));
+    let script = format!(
+        "#!/bin/sh\nread -r line\necho x >> {looks}\nn=0\nwhile read -r x; do n=$((n+1)); done < {looks}\nif [ $n -le {times} ]; then {how}; fi\necho '{{\"answer\":{answer}}}'\n",
+        looks = looks.display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    Worker::new(program)
+}
+
+#[test]
+fn a_look_over_which_the_engine_gives_up_is_made_again_so_often_and_says_so() {
+    let folder = Folder::new("gives-up");
+    let by_word = r#"echo '{"error":{"code":"backup.crashed","message":"no thread"}}'; exit 1"#;
+    for (how, number) in [(by_word, 0), ("kill -6 $$", 1)] {
+        let folder = Folder(folder.join(&number.to_string()));
+        fs::create_dir(&folder.0).unwrap();
+        let here = repository(&folder.join("repo"));
+        let ask = |worker: &Worker, task: &Task| {
+            let mut phases = Vec::new();
+            let done = worker.run(&here, task, &Cancel::new(), &mut |told| phases.push(told.phase));
+            (done, phases)
+        };
+        let look = Task::Check { read: Read::Nothing };
+        let (done, phases) = ask(&giving_up(&folder, LOOKS_MAX - 1, how), &look);
+        let Answer::Checked(looked) = done.unwrap() else { panic!("no look") };
+        assert_eq!((looked.whole, looked.remarks.len(), phases.len()), (true, LOOKS_MAX - 1, LOOKS_MAX - 1));
+        let (done, _) = ask(&giving_up(&folder, LOOKS_MAX, how), &look);
+        let error = done.unwrap_err();
+        assert!(error.code() == fault::CRASHED && error.message().contains("3 looks"), "{error}");
+        // What is not a look is not made twice.
+        let (done, _) = ask(&giving_up(&folder, 1, how), &Task::Snapshots);
+        assert_eq!(code(done), fault::CRASHED);
+    }
+}
