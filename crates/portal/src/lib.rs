@@ -245,6 +245,7 @@ fn tenant_routes() -> Router<Portal> {
         .route("/drills/plans/{id}/run", post(drills::run))
         .route("/drills/plans/{id}/end", get(drills::ask_end).post(drills::end))
         .route("/drills/{id}", get(drills::show_run))
+        .route("/drills/{id}/stop", get(drills::stopping::ask).post(drills::stopping::stop))
         .route("/drills/{id}/events", get(drills::events))
         .route("/drills/{id}/evidence", get(drills::show_evidence))
         .route("/drills/{id}/evidence.json", get(drills::file))

@@ -200,6 +200,7 @@ pub static ROUTES: &[Route] = &[
     Route::post("/drill-plans/{id}/run", &runs::RUN),
     Route::get("/drills", &runs::LIST),
     Route::get("/drills/{id}", &runs::GET),
+    Route::act("/drills/{id}/stop", &runs::STOP),
     Route::get("/drills/{id}/evidence", &evidence::GET),
     Route::get("/alarms", &alarms::LIST),
     Route::post("/alarms/{id}/acknowledge", &alarms::ACKNOWLEDGE),

@@ -49,6 +49,8 @@ pub struct Wanted<'a> {
     pub not_after: Option<Timestamp>,
     /// `yunwei-vault`.
     pub program: &'a Path,
+    /// Stops it.
+    pub cancel: &'a Cancel,
 }
 
 /// How far it is.
@@ -121,7 +123,7 @@ pub fn recover(wanted: &Wanted<'_>, listener: &mut dyn FnMut(Stage)) -> Result<R
             listener(Stage::Brought(progress.done, progress.total));
         }
     };
-    let restored = match worker.run(&repository, &Task::Restore(restore), &Cancel::new(), &mut told)? {
+    let restored = match worker.run(&repository, &Task::Restore(restore), wanted.cancel, &mut told)? {
         Answer::Restored(restored) => restored,
         _ => return Err(Error::bug("recover.answer", "the vault answered something else than it was asked")),
     };
@@ -176,7 +178,7 @@ fn choose(
     for place in wanted.kit.places.iter().filter(|place| named(&place.name)) {
         let repository = wanted.kit.open(keys, place)?;
         listener(Stage::Asking(place.name.clone()));
-        match worker.run(&repository, &Task::Snapshots, &Cancel::new(), &mut |_| {}) {
+        match worker.run(&repository, &Task::Snapshots, wanted.cancel, &mut |_| {}) {
             Ok(Answer::Snapshots(all)) => {
                 for snapshot in all.into_iter().filter(|one| one.label == REPOSITORY) {
                     let Ok(at) = snapshot.time.parse::<Timestamp>() else { continue };

@@ -11,7 +11,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -88,11 +88,12 @@ pub struct Looked {
 pub(crate) trait Rig: Send + Sync + 'static {
     /// Bytes that are free where a copy would be brought to.
     fn room(&self) -> Result<u64>;
-    /// Brings a copy back, has a server answer on it, looks at its data, and takes it all away again.
-    fn try_out(&self, asked: &Asked, told: &mut dyn FnMut(Told) -> Result<()>) -> Result<()>;
-    /// Restores from a copy that was made of a snapshot and damaged: the code that it failed with; none
+    /// Brings a copy back, has a server answer on it, looks at its data, and takes it all away again: also
+    /// where it is cancelled meanwhile, with all that was begun for it.
+    fn try_out(&self, asked: &Asked, cancel: &Cancel, told: &mut dyn FnMut(Told) -> Result<()>) -> Result<()>;
+    /// Restores from a copy that was made of a snapshot at a place and damaged: the code that it failed with; none
     /// where it did not fail.
-    fn damage(&self, asked: &Asked, place: &str, snapshot: &str) -> Result<Option<String>>;
+    fn damage(&self, asked: &Asked, cancel: &Cancel, of: (&str, &str)) -> Result<Option<String>>;
     /// Takes away what an attempt left that was cut off.
     fn clear(&self, run: DrillRunId) -> Result<()>;
 }
@@ -112,6 +113,12 @@ pub fn sweep(data: &Path) -> Result<()> {
 
 fn failed(what: &str, path: &Path, e: io::Error) -> Error {
     Error::unavailable("drill.scratch", format!("cannot {what} {}: {e}", path.display())).because(e)
+}
+
+/// Nothing more is begun where somebody has stopped it.
+fn go_on(cancel: &Cancel) -> Result<()> {
+    let stopped = || Error::conflict("drill.stopped", "somebody stopped the drill");
+    if cancel.asked() { Err(stopped()) } else { Ok(()) }
 }
 
 fn unexpected() -> Error {
@@ -159,28 +166,30 @@ impl Rig for Installation {
         Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
-    fn try_out(&self, asked: &Asked, told: &mut dyn FnMut(Told) -> Result<()>) -> Result<()> {
+    fn try_out(&self, asked: &Asked, cancel: &Cancel, told: &mut dyn FnMut(Told) -> Result<()>) -> Result<()> {
         let attempt = Attempt::begin(self, asked.run)?;
         told(Told::Begun)?;
         let data = attempt.folder.join("data");
         let database = copies::beside(&self.database, &data, &database(asked.run))?;
-        let recovered = bring(self, asked, (&data, &database), told)?;
+        let recovered = bring(self, asked, cancel, (&data, &database), told)?;
         let taken_at = recovered.taken_at;
         told(Told::Restored(recovered))?;
-        let server = Server::start(&self.server, (&data, &database), &attempt.folder.join("server.log"))?;
-        server.ready()?;
+        go_on(cancel)?;
+        let server = Server::start(&self.server, (&data, &database), &attempt.folder.join("server.log"), cancel)?;
+        server.ready(cancel)?;
         told(Told::Answered)?;
+        go_on(cancel)?;
         let looked = look(&self.data.join("keys"), (&data, &database), taken_at)?;
         told(Told::Looked(looked))
     }
 
-    fn damage(&self, asked: &Asked, place: &str, snapshot: &str) -> Result<Option<String>> {
+    fn damage(&self, asked: &Asked, cancel: &Cancel, (place, snapshot): (&str, &str)) -> Result<Option<String>> {
         let attempt = Attempt::begin(self, asked.run)?;
         let keys = Keys::open(&self.data.join("keys"))?;
         let named = asked.kit.places.iter().find(|one| one.name == place).ok_or_else(unexpected)?;
         let source = asked.kit.open(&keys, named)?;
         let worker = Worker::new(&self.program);
-        let ask = |of: &Repository, task: &Task| worker.run(of, task, &Cancel::new(), &mut |_| {});
+        let ask = |of: &Repository, task: &Task| worker.run(of, task, cancel, &mut |_| {});
         let (lies, cache) = (attempt.folder.join("copy"), attempt.folder.join("cache"));
         // A key that nobody needs to remember: the copy does not outlive this attempt.
         let key = Key::Password(Secret::new(keys::password()?));
@@ -218,6 +227,7 @@ impl Rig for Installation {
 fn bring(
     here: &Installation,
     asked: &Asked,
+    cancel: &Cancel,
     to: (&Path, &Location),
     told: &mut dyn FnMut(Told) -> Result<()>,
 ) -> Result<Recovered> {
@@ -230,6 +240,7 @@ fn bring(
         place: None,
         not_after: asked.not_after,
         program: &here.program,
+        cancel,
     };
     let mut heard = Ok(());
     let recovered = recover::recover(&wanted, &mut |stage| {
@@ -273,7 +284,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(program: &Path, of: (&Path, &Location), log: &Path) -> Result<Server> {
+    fn start(program: &Path, of: (&Path, &Location), log: &Path, cancel: &Cancel) -> Result<Server> {
         let written = File::create(log).map_err(|e| failed("make", log, e))?;
         let mut command = Command::new(program);
         command.args(["serve", "--isolated", "--listen", "127.0.0.1:0", "--data"]).arg(of.0);
@@ -287,12 +298,12 @@ impl Server {
         command.env("YUNWEI_LOG", "warn").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(written);
         let child = command.spawn().map_err(|e| failed("start", program, e))?;
         let mut server = Server { child, address: String::new(), log: log.to_owned() };
-        server.address = server.told()?;
+        server.address = server.told(cancel)?;
         Ok(server)
     }
 
     /// The address that it tells.
-    fn told(&mut self) -> Result<String> {
+    fn told(&mut self, cancel: &Cancel) -> Result<String> {
         let output = self.child.stdout.take().ok_or_else(unexpected)?;
         let (tell, told) = channel();
         thread::spawn(move || {
@@ -300,7 +311,14 @@ impl Server {
             let _ = BufReader::new(output.take(1 << 10)).read_line(&mut line);
             let _ = tell.send(line);
         });
-        let line = told.recv_timeout(ANSWERING).unwrap_or_default();
+        let until = Instant::now() + ANSWERING;
+        let line = loop {
+            match told.recv_timeout(LOOK) {
+                Ok(line) => break line,
+                Err(RecvTimeoutError::Timeout) if Instant::now() < until => go_on(cancel)?,
+                Err(_) => break String::new(),
+            }
+        };
         let address = line.trim().strip_prefix("http://").map(str::to_owned);
         address.ok_or_else(|| self.down("it did not start"))
     }
@@ -313,12 +331,13 @@ impl Server {
     }
 
     /// Waits until it says that it can serve.
-    fn ready(&self) -> Result<()> {
+    fn ready(&self, cancel: &Cancel) -> Result<()> {
         let until = Instant::now() + ANSWERING;
         while !self.answers("/readyz").unwrap_or(false) {
             if Instant::now() >= until {
                 return Err(self.down("it does not answer"));
             }
+            go_on(cancel)?;
             thread::sleep(LOOK);
         }
         Ok(())
@@ -348,5 +367,53 @@ impl Drop for Server {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use db::testing::Scratch;
+
+    use super::*;
+
+    /// Whether a process is there that was started so.
+    fn runs(with: &str) -> bool {
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        let told = all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        told.into_iter().any(|line| String::from_utf8_lossy(&line).contains(with))
+    }
+
+    #[test]
+    fn a_server_that_is_cancelled_before_it_answers_is_gone_and_its_directory_with_it() {
+        let folder = Scratch::new();
+        let program = folder.path().join("silent");
+        // It says nothing, and ends with its standard input, as the real one does.
+        fs::write(&program, "#!/bin/sh\ncat > /dev/null\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        let here = Installation {
+            data: folder.path().to_owned(),
+            database: Location::Directory(folder.path().to_owned()),
+            program: PathBuf::new(),
+            server: program,
+        };
+        let run: DrillRunId = "drun_01m80h6wrtet7rkwawzsgh6gss".parse().unwrap();
+        let cancel = Cancel::new();
+        let stopping = cancel.clone();
+        let watch = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            stopping.cancel();
+        });
+        let attempt = Attempt::begin(&here, run).unwrap();
+        let (data, log) = (attempt.folder.join("data"), attempt.folder.join("server.log"));
+        let began = Instant::now();
+        let ended = Server::start(&here.server, (&data, &here.database), &log, &cancel).err().unwrap();
+        assert_eq!(ended.code(), "drill.stopped");
+        assert!(began.elapsed() < ANSWERING / 10, "nobody waited for its answer: {:?}", began.elapsed());
+        assert!(!runs(&data.display().to_string()), "no process is left");
+        drop(attempt);
+        assert!(!folder.path().join(FOLDER).join(run.to_string()).exists());
+        watch.join().unwrap();
     }
 }

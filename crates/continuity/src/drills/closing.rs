@@ -225,16 +225,17 @@ pub fn ended(tx: &mut Tx<'_>, about: &About) -> Result<()> {
     end_recoveries(tx, &run)?;
     let flow = flows::of_subject(tx, KIND, &about.subject.id)?.into_iter().find(|flow| flow.id == about.run);
     let mut data_set = None;
+    let stopped = run.body.stopped.as_ref().map(|stopped| format!("{} stopped it: {}", stopped.by, stopped.reason));
     let (failure, reached) = match flow.and_then(|flow| flow.failure) {
-        Some(failure) => {
+        Some(failure) if stopped.is_none() => {
             let reached = phase_of(&failure.step);
             let about = failure.attribute.as_deref().and_then(|at| at.strip_prefix(OF_SERVICE));
             let service = about.map(|about| about.split_once('.').map_or(about, |(service, _)| service).to_owned());
             data_set = about.and_then(|about| about.split_once('.')).map(|(_, set)| set.to_owned());
             (Failure { code: failure.code, message: failure.message, service }, reached)
         }
-        None => {
-            let message = "somebody ended the drill before it was over".to_owned();
+        _ => {
+            let message = stopped.unwrap_or_else(|| "somebody ended the drill before it was over".to_owned());
             (Failure { code: GIVEN_UP.to_owned(), message, service: None }, Phase::Verify)
         }
     };

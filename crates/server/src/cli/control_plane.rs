@@ -16,6 +16,7 @@ use gate::Cx;
 use gate::keys::{Keys, MasterKey};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value as Json, json};
+use vault::client::Cancel;
 
 use super::client::Client;
 use super::{DataArgs, show};
@@ -327,6 +328,7 @@ pub fn recover(args: &RecoverArgs, json: bool) -> Result<()> {
         place: args.place.as_deref(),
         not_after: args.not_after,
         program: &vault::client::program(),
+        cancel: &Cancel::new(),
     };
     let bar = spinner(json);
     bar.enable_steady_tick(Duration::from_millis(200));
