@@ -76,6 +76,7 @@ CREATE TABLE plan_findings (
     tenant      TEXT NOT NULL,
     source_kind TEXT NOT NULL CHECK (source_kind IN ('planReview', 'exercise')),
     source_id   TEXT NOT NULL,
+    observed_by TEXT,
     text        TEXT NOT NULL,
     owner       TEXT NOT NULL,
     due_at      BIGINT NOT NULL,

@@ -58,7 +58,7 @@ fn add(gate: &Gate, name: &str, called_by: Option<ContactId>) -> base::Result<Co
 }
 
 fn finding(text: &str, due_at: Timestamp) -> NewFinding {
-    NewFinding { text: text.into(), owner: "Ops".into(), due_at }
+    NewFinding { text: text.into(), owner: "Ops".into(), due_at, observed_by: None }
 }
 
 #[test]
@@ -326,6 +326,7 @@ fn exercise(gate: &Gate, mode: Mode) -> exercises::Exercise {
         scenario: "The site is dark.".into(),
         lead: "Ada".into(),
         participants: vec!["Lin".into()],
+        observers: vec!["Wu".into()],
     };
     let new = NewExercise { planned_at: gate.now() + Duration::from_secs(60), terms };
     gate.run(&member(CUSTOMER), &exercises::CREATE, new).unwrap()
@@ -342,6 +343,7 @@ fn a_technical_exercise_passes_only_with_drills_of_that_week_that_passed() {
             record: "We brought it back.".into(),
             passed: true,
             drills: drills.to_vec(),
+            observers: None,
             findings: vec![finding("Too slow", gate.now())],
         };
         let technical = exercise(gate, Mode::Technical).id;
@@ -368,6 +370,52 @@ fn a_technical_exercise_passes_only_with_drills_of_that_week_that_passed() {
         gate.run(&cx, &exercises::CANCEL, ExerciseRef { id: full }).unwrap();
         assert_eq!(code(conclude(full, &[])), "exercise.over", "{engine}");
     }
+}
+
+#[test]
+fn nobody_observes_what_they_carry_out_and_what_observers_found_is_known_as_theirs() {
+    each(|engine, house| {
+        let (gate, cx) = (house.gate(), member(CUSTOMER));
+        let planned = exercise(gate, Mode::TableTop);
+        assert_eq!(planned.terms.observers, ["Wu"], "{engine}");
+        let terms = |observers: &[&str]| Terms {
+            observers: observers.iter().map(|name| (*name).to_owned()).collect(),
+            ..planned.terms.clone()
+        };
+        for taking_part in ["Ada", " lin "] {
+            let new = NewExercise { planned_at: gate.now(), terms: terms(&["Chen", taking_part]) };
+            let refused = gate.run(&cx, &exercises::CREATE, new).unwrap_err();
+            assert_eq!(refused.code(), "exercise.observer_takes_part", "{engine}: {taking_part}");
+        }
+        let found = |by: Option<&str>| NewFinding {
+            observed_by: by.map(str::to_owned),
+            ..finding("The kit was not there", gate.now())
+        };
+        let conclude = |observers: Option<&[&str]>, findings| Conclude {
+            id: planned.id,
+            held_at: None,
+            record: "We talked.".into(),
+            passed: true,
+            drills: vec![],
+            observers: observers.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
+            findings,
+        };
+        let code = |input| gate.run(&cx, &exercises::CONCLUDE, input).unwrap_err().code().to_owned();
+        assert_eq!(code(conclude(Some(&["Lin"]), vec![])), "exercise.observer_takes_part", "{engine}");
+        assert_eq!(code(conclude(Some(&["Chen"]), vec![found(Some("Wu"))])), "finding.observer", "{engine}");
+        let done = gate.run(&cx, &exercises::CONCLUDE, conclude(None, vec![found(Some("wu")), found(None)])).unwrap();
+        assert_eq!(done.exercise.outcome.unwrap().observers, ["Wu"], "{engine}: those who were to");
+        let by: Vec<_> = done.findings.iter().map(|one| one.observed_by.as_deref()).collect();
+        assert_eq!(by, [Some("Wu"), None], "{engine}");
+
+        // Also what is added later is an observer's only where they observed; a review has none.
+        let add = |source: String, by| {
+            gate.run(&cx, &findings::ADD, findings::AddFinding { source, finding: found(by) })
+        };
+        assert_eq!(add(planned.id.to_string(), Some("Lin")).unwrap_err().code(), "finding.observer", "{engine}");
+        let later = add(planned.id.to_string(), Some("Wu")).unwrap();
+        assert_eq!(later.observed_by.as_deref(), Some("Wu"), "{engine}");
+    });
 }
 
 #[test]

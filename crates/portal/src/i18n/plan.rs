@@ -179,6 +179,12 @@ super::messages! {
         scenario: "情境", "Scenario";
         scenario_hint: "發生了什麼事、什麼時候、誰不在。", "What has happened, when, and who is away.";
         participants: "參加的人", "Participants";
+        observers: "觀察員", "Observers";
+        observers_hint: "每行一位；不主持也不參加的人。", "One a line: people who neither lead it nor take part.";
+        observed: "實際觀察的人", "Who observed it";
+        findings_observer: "由哪位觀察員發現", "Found by which observer";
+        findings_observer_hint: "上面觀察員的名字；不是觀察員發現的就留空。", "A name of the observers above; empty where somebody else found it.";
+        observed_by: "觀察員 {} 發現", "found by the observer {}";
         one_a_line: "一行一位。", "One a line.";
         write_down: "記錄結果", "Write down what came of it";
         record: "經過", "What happened";
