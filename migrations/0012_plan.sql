@@ -96,8 +96,11 @@ CREATE TABLE runbooks (
     title    TEXT NOT NULL,
     service  TEXT,
     version  BIGINT NOT NULL,
-    ended_at BIGINT
+    ended_at BIGINT,
+    -- The operator's staff may read it from that version on.
+    shared_from BIGINT
 );
+CREATE INDEX runbooks_shared ON runbooks (title, id) WHERE shared_from IS NOT NULL;
 CREATE INDEX runbooks_by_tenant ON runbooks (tenant, id);
 
 CREATE TABLE runbook_versions (

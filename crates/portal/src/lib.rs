@@ -297,6 +297,7 @@ fn tenant_routes() -> Router<Portal> {
         .route("/plan/runbooks/new", get(plan::runbooks::new).post(plan::runbooks::create))
         .route("/plan/runbooks/{id}", get(plan::runbooks::show_one))
         .route("/plan/runbooks/{id}/edit", get(plan::runbooks::edit).post(plan::runbooks::change))
+        .route("/plan/runbooks/{id}/share", post(plan::runbooks::share))
         .route("/plan/runbooks/{id}/end", get(plan::runbooks::ask_end).post(plan::runbooks::end))
         .route("/services/{id}/backups", get(backups::show).post(backups::take))
         .route("/services/{id}/backups/events", get(backups::events))

@@ -261,6 +261,7 @@ pub static ROUTES: &[Route] = &[
     Route::get("/runbooks/{id}", &runbooks::GET),
     Route::put("/runbooks/{id}", &runbooks::UPDATE),
     Route::act("/runbooks/{id}/end", &runbooks::END),
+    Route::act("/runbooks/{id}/share", &runbooks::sharing::SHARE),
     Route::get("/runbooks/{id}/versions", &runbooks::VERSIONS),
     Route::act("/services/{id}/runbook/draft", &runbooks::draft::DRAFT),
     // Flows and other lasting work.

@@ -607,6 +607,7 @@ const CODES: &[(&str, &str)] = &[
     ("runbook.elsewhere", "處理手冊只能提到自己組織的服務和演練計畫。"),
     ("runbook.ended", "這本處理手冊已停用，請另建一本。"),
     ("runbook.not_found", "沒有這本處理手冊或這個版本。"),
+    ("runbook.own", "服務商自己的處理手冊，同仁本來就能看。"),
     ("runbook.stale", "這本處理手冊剛被別人改過，請重新載入。"),
     ("runbook.steps", "處理手冊要有 1 到 100 個步驟。"),
     ("scale.amount", "金額過大。"),

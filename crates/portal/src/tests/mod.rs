@@ -6,6 +6,7 @@ mod closed;
 mod factors;
 mod inventory;
 mod platform;
+mod restoring;
 mod rules;
 mod search;
 mod skipping;

@@ -78,11 +78,15 @@ pub enum RunbooksCommand {
     #[command(after_help = "\
 Examples:
   yunwei plan runbooks ls
-  yunwei plan runbooks ls --service svc_01m80h6wrtet7rkwawzsgh6gss")]
+  yunwei plan runbooks ls --service svc_01m80h6wrtet7rkwawzsgh6gss
+  yunwei plan runbooks ls --shared")]
     Ls {
         /// Only those about this service.
         #[arg(long, value_name = "ID")]
         service: Option<String>,
+        /// For the operator's staff: those that customers have shared with them.
+        #[arg(long)]
+        shared: bool,
     },
     /// Show a runbook, step by step.
     #[command(after_help = "\
@@ -144,6 +148,18 @@ Examples:
     Versions {
         /// Its id.
         id: String,
+    },
+    /// Share a runbook with the operator's staff who carry it out: as it says now and from now on, to be read.
+    #[command(after_help = "\
+Examples:
+  yunwei plan runbooks share rnbk_01m80h6wrtet7rkwawzsgh6gss
+  yunwei plan runbooks share rnbk_01m80h6wrtet7rkwawzsgh6gss --stop")]
+    Share {
+        /// Its id.
+        id: String,
+        /// Share it no more.
+        #[arg(long)]
+        stop: bool,
     },
     /// Use a runbook no more. Its versions stay to be read.
     #[command(after_help = "\
@@ -406,9 +422,9 @@ fn contents(file: &Json) -> Json {
 
 pub fn runbooks(client: &Client, command: &RunbooksCommand, json: bool) -> Result<()> {
     match command {
-        RunbooksCommand::Ls { service } => {
-            let only = service.as_deref().map(known).transpose()?.map(|id| format!("?service={id}"));
-            books(&client.get(&format!("{RUNBOOKS}{}", only.unwrap_or_default()))?, json);
+        RunbooksCommand::Ls { service, shared } => {
+            let only = service.as_deref().map(known).transpose()?.map(|id| format!("&service={id}"));
+            books(&client.get(&format!("{RUNBOOKS}?shared={shared}{}", only.unwrap_or_default()))?, json);
         }
         RunbooksCommand::Show { id, version } => {
             let which = version.map(|version| format!("?version={version}")).unwrap_or_default();
@@ -428,6 +444,10 @@ pub fn runbooks(client: &Client, command: &RunbooksCommand, json: bool) -> Resul
         }
         RunbooksCommand::Versions { id } => {
             books(&client.get(&format!("{RUNBOOKS}/{}/versions", known(id)?))?, json);
+        }
+        RunbooksCommand::Share { id, stop } => {
+            let at = format!("{RUNBOOKS}/{}/share", known(id)?);
+            book(&client.post(&at, &json!({ "shared": !stop }))?, json);
         }
         RunbooksCommand::End { id } => {
             book(&client.post(&format!("{RUNBOOKS}/{}/end", known(id)?), &json!({}))?, json);
@@ -453,6 +473,9 @@ fn book(one: &Json, json: bool) {
     let said = |field| show::text(one, field);
     println!("{}  {}  version {}", said("id"), said("title"), said("version"));
     println!("{}", said("purpose"));
+    if let Some(from) = one["sharedFrom"].as_i64() {
+        println!("{}: shared with the operator's staff from version {from} on", said("tenantName"));
+    }
     if !one["endedAt"].is_null() {
         println!("used no more since {}", show::time(one, "endedAt"));
     }
