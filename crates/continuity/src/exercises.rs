@@ -205,10 +205,8 @@ fn independent(terms: &Terms, observers: &[String]) -> Result<Vec<String>> {
     if observers.len() > LIST_MAX {
         return Err(Error::invalid("exercise.participants", format!("at most {LIST_MAX} observe")).at("observers"));
     }
-    let observers: Vec<String> =
-        observers.iter().map(|name| words::named(name, "observers")).collect::<Result<_>>()?;
-    let carries_out =
-        |name: &String| terms.participants.iter().chain([&terms.lead]).any(|other| is_same(name, other));
+    let observers: Vec<String> = observers.iter().map(|name| words::named(name, "observers")).collect::<Result<_>>()?;
+    let carries_out = |name: &String| terms.participants.iter().chain([&terms.lead]).any(|other| is_same(name, other));
     match observers.iter().find(|name| carries_out(name)) {
         Some(name) => {
             let message = format!("{name} leads the exercise or takes part: somebody else observes it");

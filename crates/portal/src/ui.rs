@@ -293,7 +293,11 @@ impl Field {
         Self::of(name, label, Control::File)
     }
     pub(crate) fn area(name: impl Into<String>, label: impl Into<String>, value: impl Into<String>) -> Self {
-        Self::of(name, label, Control::Area { value: value.into(), placeholder: String::new(), rows: 3, private: false })
+        Self::of(
+            name,
+            label,
+            Control::Area { value: value.into(), placeholder: String::new(), rows: 3, private: false },
+        )
     }
     /// How many lines of an area are seen at once.
     pub(crate) fn rows(mut self, many: u8) -> Self {

@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use base::{Result, limits};
-use drivers::wire::{Outcome, Problem, Work};
+use drivers::wire::{Outcome, Problem, TaskId, Work};
 use durable::{Nothing, Progress, Step, StepCx, Undo};
 use gate::Tx;
 use resources::intents;
@@ -79,9 +79,7 @@ impl Detection {
                 silent_seconds: limits::HOST_SILENCE_SECONDS.unsigned_abs(),
                 look_seconds: limits::HOST_SILENCE_LOOK_SECONDS,
             },
-            Scenario::Ransomware { .. } | Scenario::DatabaseLost { .. } | Scenario::ControlPlaneLost => {
-                Detection::Told
-            }
+            Scenario::Ransomware { .. } | Scenario::DatabaseLost { .. } | Scenario::ControlPlaneLost => Detection::Told,
         }
     }
 
@@ -120,7 +118,7 @@ pub struct Detect;
 
 /// How the trial of one machine stands.
 enum Tried {
-    Open(Task),
+    Open(TaskId),
     Seen(u64),
     Not(String),
 }
@@ -140,7 +138,7 @@ impl Detect {
             }
         };
         match task(tx, &asked)? {
-            Some(open) if open.is_open() => Ok(Tried::Open(open)),
+            Some(open) if open.is_open() => Ok(Tried::Open(open.id)),
             Some(Task { outcome: Some(Outcome::LossSeen { life, milliseconds }), .. }) => {
                 // The host says that we were told; whether we were is in our own books.
                 let life = intents::life(tx, &made, i64::try_from(life).unwrap_or(i64::MAX))?;
@@ -154,7 +152,8 @@ impl Detect {
 }
 
 fn why(problem: Option<Problem>) -> String {
-    problem.map_or_else(|| "the host was told to stop".to_owned(), |found| format!("{} ({})", found.message, found.code))
+    problem
+        .map_or_else(|| "the host was told to stop".to_owned(), |found| format!("{} ({})", found.message, found.code))
 }
 
 impl Step for Detect {
@@ -184,7 +183,7 @@ impl Step for Detect {
                         continue;
                     }
                     Tried::Open(task) => {
-                        tasks::cancel(tx, &task.id)?;
+                        tasks::cancel(tx, &task)?;
                         "its host has not answered".to_owned()
                     }
                     Tried::Not(why) => why,

@@ -231,7 +231,8 @@ fn stoppable<T>(gate: &Gate, run: DrillRunId, work: impl FnOnce(&Cancel) -> Resu
         drop(working);
         result
     });
-    if cancel.asked() { Err(given_up()) } else { result }
+    // Also who stopped it in its last moment has stopped it.
+    if cancel.asked() || stopped()? { Err(given_up()) } else { result }
 }
 
 /// The copy and the database that is made of it need room, beside the platform that works on.

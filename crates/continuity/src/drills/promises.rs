@@ -117,7 +117,9 @@ pub(super) fn hold(tx: &mut Tx<'_>, run: &DrillRun) -> Result<()> {
     for found in &run.body.services {
         let Some(sold) = services::realised(tx, &found.service)? else { continue };
         let Some(promise) = promise(&sold.characteristics) else { continue };
-        let Some(how) = broken(&promise, (run.incident_at, &run.body.detection), found, is_lost(run, found)) else { continue };
+        let Some(how) = broken(&promise, (run.incident_at, &run.body.detection), found, is_lost(run, found)) else {
+            continue;
+        };
         let fact = Fact::RecoveryPromiseBroken {
             run: run.id.to_string(),
             service: found.service.clone(),

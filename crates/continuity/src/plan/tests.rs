@@ -410,9 +410,8 @@ fn nobody_observes_what_they_carry_out_and_what_observers_found_is_known_as_thei
         assert_eq!(by, [Some("Wu"), None], "{engine}");
 
         // Also what is added later is an observer's only where they observed; a review has none.
-        let add = |source: String, by| {
-            gate.run(&cx, &findings::ADD, findings::AddFinding { source, finding: found(by) })
-        };
+        let add =
+            |source: String, by| gate.run(&cx, &findings::ADD, findings::AddFinding { source, finding: found(by) });
         assert_eq!(add(planned.id.to_string(), Some("Lin")).unwrap_err().code(), "finding.observer", "{engine}");
         let later = add(planned.id.to_string(), Some("Wu")).unwrap();
         assert_eq!(later.observed_by.as_deref(), Some("Wu"), "{engine}");
@@ -439,8 +438,7 @@ fn a_runbook_is_read_by_its_tenant_and_where_it_was_shared_by_the_operators_staf
             }],
         };
         let made = gate.run(&cx, &runbooks::CREATE, says("A secret of before.")).unwrap();
-        let change =
-            |text| ChangeRunbook { id: made.id, version: None, note: String::new(), contents: says(text) };
+        let change = |text| ChangeRunbook { id: made.id, version: None, note: String::new(), contents: says(text) };
         gate.run(&cx, &runbooks::UPDATE, change("Call the operator.")).unwrap();
         let of = |version| RunbookRef { id: made.id, version };
         let get = |cx: &Cx, version| gate.run(cx, &runbooks::GET, of(version)).map(|one| one.version);

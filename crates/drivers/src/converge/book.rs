@@ -335,7 +335,8 @@ impl Book {
         let none = || Error::conflict("machine.taken_away", format!("machine {id} does not run here"));
         let record = &inner.entries.get(id).filter(|entry| !entry.stranger).ok_or_else(none)?.record;
         let spec = record.spec().ok_or_else(none)?;
-        let of_it = |disk: &DiskSpec| matches!(&disk.source, DiskSource::Recovery { recovery: of, .. } if of == recovery);
+        let of_it =
+            |disk: &DiskSpec| matches!(&disk.source, DiskSource::Recovery { recovery: of, .. } if of == recovery);
         let alone = |network: &NetworkSpec| matches!(network, NetworkSpec::User { outbound: false, .. });
         if spec.disks.is_empty() || !spec.disks.iter().all(of_it) || !spec.networks.iter().all(alone) {
             let message = format!("machine {id} was not made for recovery {recovery} alone: it is left as it is");

@@ -225,10 +225,24 @@ fn versions(p: &crate::page::Page, out: &mut Vec<(&'static str, String)>) {
 
 fn runbooks(p: &crate::page::Page, out: &mut Vec<(&'static str, String)>) {
     let undescribed = vec![("svc_2".to_owned(), "測試機".to_owned())];
-    let list =
-        RunbooksPage { p, tabs: tabs(p, "/plan/runbooks"), runbooks: vec![runbook()], shared: vec![runbook()], undescribed, may_write: true };
+    let list = RunbooksPage {
+        p,
+        tabs: tabs(p, "/plan/runbooks"),
+        runbooks: vec![runbook()],
+        shared: vec![runbook()],
+        undescribed,
+        may_write: true,
+    };
     show(out, "runbooks", &list);
-    let one = RunbookPage { p, runbook: runbook(), versions: vec![runbook()], may_write: true, may_end: true, theirs: false, may_share: true };
+    let one = RunbookPage {
+        p,
+        runbook: runbook(),
+        versions: vec![runbook()],
+        may_write: true,
+        may_end: true,
+        theirs: false,
+        may_share: true,
+    };
     show(out, "runbook", &one);
     let form = RunbookForm {
         p,

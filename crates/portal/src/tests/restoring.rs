@@ -39,5 +39,6 @@ async fn for_how_long_a_machine_beside_is_kept_is_asked_in_hours_and_what_is_non
     for asked in ["0", "721"] {
         b.get(&restore).await.post(&restore, &[("how", "beside"), ("keepHours", asked)]).await;
         b.expect(StatusCode::UNPROCESSABLE_ENTITY, "kept from 1 to 720 hours");
+        b.expect(StatusCode::UNPROCESSABLE_ENTITY, "f-keepHours-error");
     }
 }

@@ -651,7 +651,7 @@ fn actions(client: &Client, all: bool, json: bool) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     #[test]
     fn a_database_is_named_with_where_its_newest_record_is() {

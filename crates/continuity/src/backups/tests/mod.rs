@@ -25,9 +25,9 @@ use commerce::testing::{OPERATOR, manager, member};
 use db::Db;
 use db::testing::Scratch;
 use drivers::wire::{
-    Consistency, DataDrilled, DataRestored, DataTaken, DataTarget, DiskCopy, HostTask, IntentId, Life, LifeEnd, LogSpan,
-    MachineState, Observation, Outcome, PROTOCOL, Power, Problem, Report, SavedItem, SavedKind, TaskReport, TaskState,
-    Work,
+    Consistency, DataDrilled, DataRestored, DataTaken, DataTarget, DiskCopy, HostTask, IntentId, Life, LifeEnd,
+    LogSpan, MachineState, Observation, Outcome, PROTOCOL, Power, Problem, Report, SavedItem, SavedKind, TaskReport,
+    TaskState, Work,
 };
 use durable::Engine;
 use gate::keys::Keys;
@@ -554,14 +554,8 @@ fn died(gate: &Gate, host: HostId, machine: &IntentId) {
     let (revision, state) = (known.revision + 1, MachineState::Crashed);
     let seen =
         Observation { revision, state, power: Some(Power::Stopped), converged: false, lives: vec![life], ..known };
-    let report = Report {
-        protocol: PROTOCOL,
-        sent_at: now,
-        host: None,
-        observations: vec![seen],
-        orphans: None,
-        tasks: vec![],
-    };
+    let report =
+        Report { protocol: PROTOCOL, sent_at: now, host: None, observations: vec![seen], orphans: None, tasks: vec![] };
     gate.run(&agent(host, OPERATOR), &OBSERVE, report).unwrap();
 }
 

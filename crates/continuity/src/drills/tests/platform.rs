@@ -501,19 +501,5 @@ fn who_may_stops_it_wherever_it_is_and_nothing_of_it_is_left() {
 
 #[test]
 fn a_server_killed_at_every_journal_write_of_a_run_that_is_stopped_leaves_nothing_of_it() {
-    use durable::flows::State as Flow;
-    let mut counted = stopped_drilling();
-    counted.engine.faults().kill_at(-1);
-    assert_eq!(counted.live(), Flow::Undone);
-    (counted.clean)(counted.engine.gate());
-    let points = counted.engine.faults().points();
-    assert!(points > 6, "{points}");
-    for n in 1..=points {
-        let mut house = stopped_drilling();
-        house.engine.faults().kill_at(n);
-        house.live();
-        house.restart();
-        assert_eq!(house.live(), Flow::Undone, "killed at point {n} of {points}");
-        (house.clean)(house.engine.gate());
-    }
+    assert!(flow_testing::kill_while_somebody_turns_it_round(&stopped_drilling) > 6);
 }

@@ -207,7 +207,12 @@ fn a_drill_that_somebody_stops_is_no_pass() {
         assert!(stopping.body.stopped.is_some(), "{engine}");
         live(&house, &world);
         let run = look(house.gate(), &run);
-        assert_eq!((run.state, codes(&run)), (State::Failed, vec!["drill.given_up"]), "{engine}: {:?}", run.body.failure);
+        assert_eq!(
+            (run.state, codes(&run)),
+            (State::Failed, vec!["drill.given_up"]),
+            "{engine}: {:?}",
+            run.body.failure
+        );
         assert!(run.has_evidence);
         assert_nothing_is_left(&house);
     });

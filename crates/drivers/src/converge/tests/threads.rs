@@ -222,7 +222,8 @@ fn a_loss_is_timed_until_the_server_was_told_by_the_watch_and_tried_on_a_drills_
     let settings = Settings { poll_wait: Duration::from_millis(50), watch_every: watch, ..Settings::default() };
     let store = Store::in_memory().unwrap();
     let agent = Agent::start(settings, hypervisor.clone(), desk.clone(), store, HostClock::system()).unwrap();
-    for (n, desired) in [of_recovery("rcvy_1", false), of_recovery("rcvy_1", true), running(64)].into_iter().enumerate() {
+    for (n, desired) in [of_recovery("rcvy_1", false), of_recovery("rcvy_1", true), running(64)].into_iter().enumerate()
+    {
         desk.put(Intent { id: id(n), generation: 1, desired, lives_known: 0 });
     }
     desk.wait_for("machines", |states| states.len() == 3 && states.values().all(|s| s.converged));
