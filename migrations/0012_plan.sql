@@ -76,6 +76,7 @@ CREATE TABLE plan_findings (
     tenant      TEXT NOT NULL,
     source_kind TEXT NOT NULL CHECK (source_kind IN ('planReview', 'exercise')),
     source_id   TEXT NOT NULL,
+    observed_by TEXT,
     text        TEXT NOT NULL,
     owner       TEXT NOT NULL,
     due_at      BIGINT NOT NULL,
@@ -95,8 +96,11 @@ CREATE TABLE runbooks (
     title    TEXT NOT NULL,
     service  TEXT,
     version  BIGINT NOT NULL,
-    ended_at BIGINT
+    ended_at BIGINT,
+    -- The operator's staff may read it from that version on.
+    shared_from BIGINT
 );
+CREATE INDEX runbooks_shared ON runbooks (title, id) WHERE shared_from IS NOT NULL;
 CREATE INDEX runbooks_by_tenant ON runbooks (tenant, id);
 
 CREATE TABLE runbook_versions (

@@ -45,6 +45,9 @@ impl Hypervisor for Bare {
     fn stop(&self, _: &IntentId, _: Duration) -> Result<()> {
         Ok(())
     }
+    fn crash(&self, _: &IntentId) -> Result<()> {
+        Err(none())
+    }
     fn remove(&self, _: &IntentId) -> Result<()> {
         Ok(())
     }

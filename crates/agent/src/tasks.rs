@@ -112,7 +112,8 @@ impl Worker for Hands {
             Work::RestoreDamaged { snapshot, path } => job.restore_damaged(&task.id, snapshot, path),
             Work::LookInto { snapshot, path, after } => job.look(snapshot, path, after),
             Work::FetchFile { snapshot, path, bytes_max } => job.fetch_file(&task.id, snapshot, path, *bytes_max),
-            Work::Unknown => {
+            // What is watched is not ended by this room: `converge` does it itself.
+            Work::LoseMachine { .. } | Work::Unknown => {
                 Err(Error::invalid("task.unsupported", "this version of the agent does not know such work; upgrade it"))
             }
         }

@@ -91,6 +91,8 @@ pub const LEDGER_BATCH_MAX: usize = 256;
 pub const HOSTS_PLACED_MAX: i64 = 10_000;
 /// How long a host may be silent before what runs there counts as unknown, in seconds.
 pub const HOST_SILENCE_SECONDS: i64 = 90;
+/// How often hosts are looked for that have been silent for so long, in seconds.
+pub const HOST_SILENCE_LOOK_SECONDS: u64 = 15;
 /// How far a host's clock may differ before operators are told, in milliseconds.
 pub const HOST_CLOCK_DIFFERENCE_MS_MAX: i64 = 5_000;
 /// How long an invitation for a host may stay open, in hours.

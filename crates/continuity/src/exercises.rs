@@ -4,8 +4,10 @@
 //!   planned ─conclude─► passed │ notPassed        planned ─cancel─► cancelled
 //! ```
 //!
-//! **Invariant** (tests: `plan::tests`): a technical or full exercise is passed only with drills of
-//! that week that passed: saying so is not enough.
+//! **Invariants** (tests: `plan::tests`)
+//! - a technical or full exercise is passed only with drills of that week that passed: saying so is not
+//!   enough;
+//! - nobody observes what they carry out, and a finding is an observer's only where they observed.
 
 use base::id::TenantId;
 use base::time::Timestamp;
@@ -92,6 +94,9 @@ pub struct Terms {
     /// Who takes part.
     #[serde(default)]
     pub participants: Vec<String>,
+    /// Who is to watch: independent, so nobody who leads it or takes part.
+    #[serde(default)]
+    pub observers: Vec<String>,
 }
 
 /// What was seen.
@@ -105,6 +110,9 @@ pub struct Outcome {
     pub record: String,
     /// The drills that were part of it.
     pub drills: Vec<DrillRunId>,
+    /// Who watched it, and neither led it nor took part.
+    #[serde(default)]
+    pub observers: Vec<String>,
     /// The account that wrote it down.
     pub recorded_by: String,
 }
@@ -172,13 +180,59 @@ fn checked(terms: &Terms) -> Result<Terms> {
         return Err(Error::invalid("exercise.participants", format!("at most {LIST_MAX} take part")).at("participants"));
     }
     let participants = terms.participants.iter().map(|name| words::named(name, "participants"));
-    Ok(Terms {
+    let mut checked = Terms {
         name: words::named(&terms.name, "name")?,
         mode: terms.mode,
         scenario: words::told(&terms.scenario, "scenario")?,
         lead: words::named(&terms.lead, "lead")?,
         participants: participants.collect::<Result<_>>()?,
-    })
+        observers: Vec::new(),
+    };
+    checked.observers = independent(&checked, &terms.observers)?;
+    Ok(checked)
+}
+
+/// Whether two names are one person's, as far as names tell.
+fn is_same(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
+}
+
+/// Names of people who watch: nobody who leads it or takes part. Pure.
+///
+/// # Errors
+/// `Invalid` (`exercise.observer_takes_part`, `exercise.participants`).
+fn independent(terms: &Terms, observers: &[String]) -> Result<Vec<String>> {
+    if observers.len() > LIST_MAX {
+        return Err(Error::invalid("exercise.participants", format!("at most {LIST_MAX} observe")).at("observers"));
+    }
+    let observers: Vec<String> = observers.iter().map(|name| words::named(name, "observers")).collect::<Result<_>>()?;
+    let carries_out = |name: &String| terms.participants.iter().chain([&terms.lead]).any(|other| is_same(name, other));
+    match observers.iter().find(|name| carries_out(name)) {
+        Some(name) => {
+            let message = format!("{name} leads the exercise or takes part: somebody else observes it");
+            Err(Error::invalid("exercise.observer_takes_part", message).at("observers"))
+        }
+        None => Ok(observers),
+    }
+}
+
+/// Who observed an exercise, once it was held.
+pub(crate) fn observers(conn: &mut Conn<'_>, id: &str) -> Result<Vec<String>> {
+    let sql = "SELECT outcome FROM exercises WHERE id = $1";
+    let outcome: Option<Option<String>> = conn.query_opt(sql, args![id], |row| row.get(0))?;
+    let read = |text: String| serde_json::from_str::<Outcome>(&text).map_err(|e| damaged().because(e));
+    Ok(outcome.flatten().map(read).transpose()?.map(|outcome| outcome.observers).unwrap_or_default())
+}
+
+/// Whoever found something, where that was an observer. Pure.
+///
+/// # Errors
+/// `Invalid` (`finding.observer`) where they did not observe.
+pub(crate) fn observed(observers: &[String], by: Option<&String>) -> Result<Option<String>> {
+    let Some(name) = by.filter(|name| !name.trim().is_empty()) else { return Ok(None) };
+    let found = observers.iter().find(|known| is_same(known, name)).cloned();
+    let message = format!("{name} did not observe it: name one of its observers, or nobody");
+    found.map(Some).ok_or_else(|| Error::invalid("finding.observer", message).at("observedBy"))
 }
 
 /// An exercise to be held.
@@ -341,6 +395,9 @@ pub struct Conclude {
     /// The drills that were part of it.
     #[serde(default)]
     pub drills: Vec<DrillRunId>,
+    /// Who observed it; those who were to where absent.
+    #[serde(default)]
+    pub observers: Option<Vec<String>>,
     /// What was found.
     #[serde(default)]
     pub findings: Vec<NewFinding>,
@@ -396,7 +453,9 @@ pub static CONCLUDE: Action<Conclude, ExerciseDetail> = Action {
         if input.passed {
             may_pass(exercise.terms.mode, held_at, &drills)?;
         }
+        let observers = independent(&exercise.terms, input.observers.as_ref().unwrap_or(&exercise.terms.observers))?;
         let outcome = Outcome {
+            observers: observers.clone(),
             held_at,
             record: words::told(&input.record, "record")?,
             drills: drills.iter().map(|drill| drill.id).collect(),
@@ -406,6 +465,8 @@ pub static CONCLUDE: Action<Conclude, ExerciseDetail> = Action {
         let sql = "UPDATE exercises SET state = $2, outcome = $3, planned_at = $4 WHERE id = $1";
         tx.execute(sql, args![input.id, state.word(), outcome, held_at])?;
         for finding in &input.findings {
+            let by = observed(&observers, finding.observed_by.as_ref())?;
+            let finding = &NewFinding { observed_by: by, ..finding.clone() };
             findings::note(tx, exercise.tenant, Source::Exercise, &input.id.to_string(), finding)?;
         }
         detail(tx, "exercise.conclude", input.id)

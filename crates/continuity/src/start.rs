@@ -395,6 +395,7 @@ fn exercise(tx: &mut Tx<'_>, answers: &Answers, name: &str) -> Result<()> {
         scenario,
         lead: answers.lead.name.clone(),
         participants: participants.cloned().collect(),
+        observers: Vec::new(),
     };
     let planned_at = tx.now + Duration::from_secs(30 * DAY);
     (exercises::CREATE.run)(tx, &NewExercise { planned_at, terms }).map(drop)

@@ -179,6 +179,25 @@ pub fn kill_while_unwinding_from(build: &dyn Fn() -> House, step: &str) {
     }
 }
 
+/// Kills as [`kill_after_each_journal_write`] does, where whoever plays the world turns the run round: it must
+/// unwind to a clean slate. Gives how many moments there were.
+pub fn kill_while_somebody_turns_it_round(build: &dyn Fn() -> House) -> i64 {
+    let mut counted = build();
+    counted.engine.faults().kill_at(-1);
+    assert_eq!(counted.live(), State::Undone, "{:?}", journal(counted.engine.gate(), counted.run));
+    (counted.clean)(counted.engine.gate());
+    let points = counted.engine.faults().points();
+    for n in 1..=points {
+        let mut house = build();
+        house.engine.faults().kill_at(n);
+        house.live();
+        house.restart();
+        assert_eq!(house.live(), State::Undone, "killed at point {n}: {:?}", journal(house.engine.gate(), house.run));
+        (house.clean)(house.engine.gate());
+    }
+    points
+}
+
 /// A house with jobs to be done, and how to judge it.
 pub struct JobHouse {
     /// The engine, with a fixed clock behind its gate.

@@ -1,7 +1,9 @@
 //! Drills: what is promised, what was seen of it, what must be put right, and the evidence.
 
+mod brought;
 pub(crate) mod choices;
 mod form;
+pub(crate) mod stopping;
 
 use crate::account::{ConfirmPage, correctable, said};
 use crate::backups::listed;
@@ -19,6 +21,7 @@ use base::time::Timestamp;
 use base::{Error, Result};
 use continuity::drills::corrective::{self, CorrectiveAction, ListActions};
 use continuity::drills::databases::{Database, LostDatabase};
+use continuity::drills::detection::Detection;
 use continuity::drills::plans::{self, DrillPlan, ListPlans, PlanRef, Scenario, Terms};
 use continuity::drills::platform::Platform;
 use continuity::drills::rules::{Control as Negative, Miss, Objectives, Phase};
@@ -102,8 +105,8 @@ pub(crate) struct PlanPage<'a> {
     pub actions: Vec<ActionRow>,
     pub may_run: bool,
     pub summary: Summary,
-    /// Since when everything is bad, where the scenario is of that kind.
-    pub bad_after: Option<Field>,
+    /// What is asked before it begins: since when everything is bad, or what people bring.
+    pub asks: Vec<Field>,
     pub end: Option<Confirm>,
     pub ended: Option<String>,
 }
@@ -125,7 +128,7 @@ pub(crate) struct ServiceRows {
     pub turn: Option<String>,
     pub from: Option<String>,
     /// (phase, how long; none where it has not ended)
-    pub phases: Vec<(&'static str, Option<String>)>,
+    pub phases: Vec<(String, Option<String>)>,
     pub newest: Option<Timestamp>,
     pub point: Option<String>,
     /// Of the platform: what was shown besides, and what was not.
@@ -154,6 +157,8 @@ pub(crate) struct RunView {
     /// Groups that rely on each other, in words.
     pub circles: Vec<String>,
     pub control: String,
+    /// Who has stopped it, and why.
+    pub stopped: Option<String>,
     pub misses: Vec<String>,
     pub has_evidence: bool,
 }
@@ -167,6 +172,7 @@ pub(crate) struct RunPage<'a> {
     pub name: String,
     pub incident: Timestamp,
     pub live: bool,
+    pub stop: Option<Confirm>,
     pub view: RunView,
 }
 
@@ -198,8 +204,10 @@ pub(crate) fn scenario(d: &'static Drills, scenario: &Scenario) -> &'static str 
     }
 }
 
-fn phase(d: &'static Drills, phase: Phase) -> &'static str {
-    match phase {
+/// A phase in words; of how a loss comes to be known, also what its figure is made of.
+fn phase(p: &Page, run: &DrillRun, phase: Phase) -> String {
+    let d = &p.t.drills;
+    let word = match phase {
         Phase::Detect => d.detect,
         Phase::Decide => d.decide,
         Phase::Reserve => d.reserve,
@@ -208,6 +216,14 @@ fn phase(d: &'static Drills, phase: Phase) -> &'static str {
         Phase::Restore => d.restore,
         Phase::Boot => d.boot,
         Phase::Verify => d.verify,
+    };
+    match (phase, &run.body.detection) {
+        (Phase::Detect, Detection::Measured { .. }) => format!("{word} ({})", d.detect_measured),
+        (Phase::Detect, Detection::Configured { silent_seconds, .. }) => {
+            format!("{word} ({})", p.with(d.detect_configured, seconds(p, *silent_seconds)))
+        }
+        (Phase::Detect, Detection::Told) => format!("{word} ({})", d.detect_told),
+        _ => word.to_owned(),
     }
 }
 
@@ -323,7 +339,7 @@ fn service_rows(p: &Page, run: &DrillRun, one: &runs::Restored) -> ServiceRows {
         phases: one
             .phases
             .iter()
-            .map(|measured| (phase(d, measured.phase), measured.milliseconds.map(|span| took(p, span))))
+            .map(|measured| (phase(p, run, measured.phase), measured.milliseconds.map(|span| took(p, span))))
             .collect(),
         newest: one.newest_record,
         point: one.point.map(|point| point.to_string()).or_else(|| Some(one.platform.as_ref()?.point?.to_string())),
@@ -343,6 +359,7 @@ fn view(p: &Page, run: &DrillRun) -> RunView {
         services: run.body.services.iter().map(|one| service_rows(p, run, one)).collect(),
         circles: run.body.circles.iter().map(|names| p.with(p.t.drills.circle, listed(p, names))).collect(),
         control: control(p, &run.body.control),
+        stopped: run.body.stopped.as_ref().map(|by| p.with2(p.t.drills.stopped_by, &by.by, &by.reason)),
         misses: run.body.misses.iter().map(|miss| missed(p, run, miss)).collect(),
         has_evidence: run.has_evidence,
     }
@@ -398,18 +415,26 @@ pub(crate) async fn list(s: Signed) -> Answer {
 
 /// `GET /drills/plans/{id}`
 pub(crate) async fn plan(s: Signed, Path(id): Path<String>) -> Answer {
-    plan_page(&s, &id, "").await
+    plan_page(&s, &id, &[]).await
 }
 
-/// The question since when everything is bad; none where nothing of the scenario is.
-fn bad_after(s: &Signed, scenario: &Scenario, wrong: &str) -> Option<Field> {
+/// The question since when everything is bad.
+fn bad_after(s: &Signed, unnoticed_seconds: u64) -> Field {
     let (p, r) = (s.p(), &s.t().rules);
-    let Scenario::Ransomware { unnoticed_seconds } = scenario else { return None };
-    let hint = p.with(r.drill_bad_after_hint, seconds(p, *unnoticed_seconds));
-    Some(Field::line("badAfter", r.drill_bad_after, s.visit.form.get("badAfter")).hint(hint).error(wrong).free())
+    let hint = p.with(r.drill_bad_after_hint, seconds(p, unnoticed_seconds));
+    Field::line("badAfter", r.drill_bad_after, s.visit.form.get("badAfter")).hint(hint).free()
 }
 
-async fn plan_page(s: &Signed, id: &str, wrong: &str) -> Answer {
+/// What is asked before a drill of that kind begins.
+fn asks(s: &Signed, scenario: &Scenario, wrong: &[(&str, String)]) -> Vec<Field> {
+    match scenario {
+        Scenario::Ransomware { unnoticed_seconds } => vec![crate::ui::told(wrong, bad_after(s, *unnoticed_seconds))],
+        Scenario::ControlPlaneLost => brought::fields(s, wrong),
+        _ => Vec::new(),
+    }
+}
+
+async fn plan_page(s: &Signed, id: &str, wrong: &[(&str, String)]) -> Answer {
     let (p, d) = (s.p(), &s.t().drills);
     let plan = s.call(&plans::GET, PlanRef { id: id.parse()? }).await?;
     let input = ListDrills { plan: Some(plan.id), tenant: Some(plan.tenant), limit: Some(RUNS), after: None };
@@ -431,8 +456,8 @@ async fn plan_page(s: &Signed, id: &str, wrong: &str) -> Answer {
         newest_at(d, terms),
     ];
     let may_run = plan.ended_at.is_none() && may(s, true);
-    let bad_after = bad_after(s, &terms.scenario, wrong).filter(|_| may_run);
-    let summary = Summary::gather(s.t().frame.form_wrong, &bad_after.iter().collect::<Vec<_>>(), "");
+    let asks = if may_run { asks(s, &terms.scenario, wrong) } else { Vec::new() };
+    let summary = Summary::gather(s.t().frame.form_wrong, &asks.iter().collect::<Vec<_>>(), "");
     let status = if summary.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let view = PlanPage {
         p,
@@ -443,7 +468,7 @@ async fn plan_page(s: &Signed, id: &str, wrong: &str) -> Answer {
         actions: actions.iter().map(|action| action_row(p, action)).collect(),
         may_run,
         summary,
-        bad_after,
+        asks,
         end: (plan.ended_at.is_none() && may(s, false)).then(|| end_question(p, id, false)),
         ended: plan.ended_at.map(|at| p.with(d.ended_at, p.exact(&at))),
     };
@@ -662,12 +687,21 @@ async fn refuse(s: &Signed, error: Error) -> Answer {
 pub(crate) async fn run(s: Signed, Path(id): Path<String>) -> Answer {
     let typed = s.visit.form.get("badAfter");
     let Ok(bad_after) = Some(typed).filter(|text| !text.is_empty()).map(str::parse).transpose() else {
-        return plan_page(&s, &id, s.t().rules.instant_wrong).await;
+        return plan_page(&s, &id, &[("badAfter", s.t().rules.instant_wrong.to_owned())]).await;
     };
-    match s.call(&runs::RUN, StartDrill { id: id.parse()?, bad_after, brought: None }).await {
-        Ok(run) => Ok(done(&s.portal, &format!("/drills/{}", run.id), "drill-begun")),
-        Err(error) if error.code() == "drill.bad_after" => plan_page(&s, &id, &said(&s, &error)).await,
-        Err(error) => Err(error.into()),
+    let plan = id.parse()?;
+    let begun = match brought::read(&s, plan) {
+        Ok(brought) => s.call(&runs::RUN, StartDrill { id: plan, bad_after, brought }).await,
+        Err(error) => Err(error),
+    };
+    let error = match begun {
+        Ok(run) => return Ok(done(&s.portal, &format!("/drills/{}", run.id), "drill-begun")),
+        Err(error) => error,
+    };
+    let about_time = || (error.code() == "drill.bad_after").then(|| ("badAfter", said(&s, &error)));
+    match about_time().or_else(|| brought::wrong(&s, &error)) {
+        Some(wrong) => plan_page(&s, &id, &[wrong]).await,
+        None => Err(error.into()),
     }
 }
 
@@ -682,8 +716,8 @@ pub(crate) async fn show_run(s: Signed, Path(id): Path<String>) -> Answer {
     let mut page = s.p().clone();
     page.refresh = live.then_some(3);
     let (p, plan) = (&page, run.plan.to_string());
-    let (name, incident) = (run.body.plan_name.clone(), run.incident_at);
-    Ok(ok(&RunPage { p, plan, name, incident, live, view: view(p, &run) }))
+    let (name, incident, stop) = (run.body.plan_name.clone(), run.incident_at, stopping::beside(&s, &run));
+    Ok(ok(&RunPage { p, plan, name, incident, live, stop, view: view(p, &run) }))
 }
 
 /// `GET /drills/{id}/events`

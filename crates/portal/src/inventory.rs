@@ -141,9 +141,12 @@ pub(crate) fn kind_word(w: &'static Words, kind: Kind) -> &'static str {
         Kind::Site => w.site,
         Kind::Power => w.power,
         Kind::Cooling => w.cooling,
+        Kind::FireProtection => w.fire_protection,
         Kind::Route => w.route,
         Kind::BackupPlace => w.backup_place,
         Kind::Supplier => w.supplier,
+        Kind::Material => w.material,
+        Kind::Logistics => w.logistics,
         Kind::Person => w.person,
     }
 }

@@ -140,7 +140,7 @@ async fn plan_page(s: &Signed, id: &str, form: &Form, unconfirmed: bool, refused
     let (p, b) = (s.p(), &s.t().backups);
     let record = s.get(&SERVICE, id).await?;
     let beside = form.get("how") == "beside";
-    let (plan, wrong) = match asked(id, form) {
+    let (plan, mut wrong) = match asked(id, form) {
         Ok(ask) => (plan_of(s, ask).await?, Vec::new()),
         Err(error) if error.attribute() == Some("notAfter") => {
             (Err(error), vec![("notAfter", s.t().rules.instant_wrong.to_owned())])
@@ -151,6 +151,10 @@ async fn plan_page(s: &Signed, id: &str, form: &Form, unconfirmed: bool, refused
         }
         Err(error) => return Err(error.into()),
     };
+    let unkept = plan.as_ref().err().or(refused.as_ref()).filter(|error| error.attribute() == Some("keepHours"));
+    if wrong.is_empty() {
+        wrong.extend(unkept.map(|error| ("keepHours", p.error(error))));
+    }
     let fields: Vec<Field> = choices(s, id, form).await?.into_iter().map(|field| told(&wrong, field)).collect();
     let rows = plan.as_ref().map(|plan| plan_rows(p, plan)).unwrap_or_default();
     let trouble = plan.as_ref().err().or(refused.as_ref());

@@ -23,7 +23,12 @@ pub(crate) const FIELD: &str = "step_up";
 /// The code of the refusal that leads here.
 pub(crate) const WANTED: &str = "session.step_up";
 /// Fields that are not written into a page.
-const SECRETS: &[&str] = &["password", "current", "again", "secret"];
+const SECRETS: &[&str] = &["password", "current", "again", "secret", "shares", "kit"];
+
+/// Whether a field is not written into a page.
+pub(crate) fn is_secret(name: &str) -> bool {
+    SECRETS.contains(&name)
+}
 
 /// The question.
 #[derive(Template)]
@@ -81,7 +86,7 @@ pub(crate) fn page(visit: &Visit, method: &Method, wrong: Option<&Error>) -> Res
     let (p, f) = (&visit.page, &visit.page.t.factors);
     let path = p.path.clone();
     let sent = || visit.form.pairs().filter(|(name, _)| !matches!(*name, "csrf" | FIELD));
-    let secret = sent().any(|(name, value)| SECRETS.contains(&name) && !value.is_empty());
+    let secret = sent().any(|(name, value)| is_secret(name) && !value.is_empty());
     let asked = |next: String| ("/account/step-up".to_owned(), vec![("next".to_owned(), next)], true);
     let (action, hidden, again) = match method == Method::POST {
         true if secret => asked("/account".to_owned()),

@@ -224,7 +224,13 @@ pub(crate) enum Control {
     /// A number between two bounds, with its unit behind it.
     Number { value: String, min: Option<String>, max: Option<String>, step: String, unit: String, slider: bool },
     /// Several lines.
-    Area { value: String, placeholder: String, rows: u8 },
+    Area {
+        value: String,
+        placeholder: String,
+        rows: u8,
+        /// No browser keeps what is typed, fills it in, or has it read by whoever corrects spelling.
+        private: bool,
+    },
     /// One of many, folded.
     Select(Vec<Choice>),
     /// One of a few, all to be seen.
@@ -287,7 +293,11 @@ impl Field {
         Self::of(name, label, Control::File)
     }
     pub(crate) fn area(name: impl Into<String>, label: impl Into<String>, value: impl Into<String>) -> Self {
-        Self::of(name, label, Control::Area { value: value.into(), placeholder: String::new(), rows: 3 })
+        Self::of(
+            name,
+            label,
+            Control::Area { value: value.into(), placeholder: String::new(), rows: 3, private: false },
+        )
     }
     /// How many lines of an area are seen at once.
     pub(crate) fn rows(mut self, many: u8) -> Self {
@@ -295,6 +305,11 @@ impl Field {
             *rows = many;
         }
         self
+    }
+    /// An area for what nobody else should see. Nothing is ever put back into it.
+    pub(crate) fn private(name: impl Into<String>, label: impl Into<String>) -> Self {
+        let (value, placeholder) = (String::new(), String::new());
+        Self::of(name, label, Control::Area { value, placeholder, rows: 3, private: true })
     }
     pub(crate) fn select(name: impl Into<String>, label: impl Into<String>, choices: Vec<Choice>) -> Self {
         Self::of(name, label, Control::Select(choices))

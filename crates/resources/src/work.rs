@@ -248,7 +248,7 @@ pub fn register(registry: durable::Registry) -> durable::Registry {
     let seconds = Duration::from_secs;
     let ears = Mutex::new(None);
     registry
-        .reconciler("resources.silence", seconds(15), move |gate| {
+        .reconciler("resources.silence", seconds(limits::HOST_SILENCE_LOOK_SECONDS), move |gate| {
             silence(gate, listening(&mut ears.lock().unwrap_or_else(PoisonError::into_inner), gate.now()))
         })
         .reconciler("resources.gone", seconds(60), gone)

@@ -200,6 +200,7 @@ pub static ROUTES: &[Route] = &[
     Route::post("/drill-plans/{id}/run", &runs::RUN),
     Route::get("/drills", &runs::LIST),
     Route::get("/drills/{id}", &runs::GET),
+    Route::act("/drills/{id}/stop", &runs::STOP),
     Route::get("/drills/{id}/evidence", &evidence::GET),
     Route::get("/alarms", &alarms::LIST),
     Route::post("/alarms/{id}/acknowledge", &alarms::ACKNOWLEDGE),
@@ -260,6 +261,7 @@ pub static ROUTES: &[Route] = &[
     Route::get("/runbooks/{id}", &runbooks::GET),
     Route::put("/runbooks/{id}", &runbooks::UPDATE),
     Route::act("/runbooks/{id}/end", &runbooks::END),
+    Route::act("/runbooks/{id}/share", &runbooks::sharing::SHARE),
     Route::get("/runbooks/{id}/versions", &runbooks::VERSIONS),
     Route::act("/services/{id}/runbook/draft", &runbooks::draft::DRAFT),
     // Flows and other lasting work.

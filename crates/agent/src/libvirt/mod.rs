@@ -278,6 +278,16 @@ impl Hypervisor for Libvirt {
         if self.wait_until_stopped(id, Duration::ZERO)? { Ok(()) } else { destroyed }
     }
 
+    fn crash(&self, id: &IntentId) -> Result<()> {
+        let seen = self.seen(id)?.filter(|seen| !matches!(seen.activity, Shown::Stopped(_)));
+        let seen = seen.ok_or_else(|| Error::not_found("machine.not_running", "it does not run"))?;
+        match process::kill(&seen.name) {
+            true => Ok(()),
+            // The guest is another user's process: the daemon takes its power away, which is as sudden.
+            false => self.change(id, |domain| domain.destroy()),
+        }
+    }
+
     fn remove(&self, id: &IntentId) -> Result<()> {
         if let Some(seen) = self.seen(id)? {
             if !matches!(seen.activity, Shown::Stopped(_)) {

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use drivers::hypervisor::{Began, Run};
 use drivers::moment::Moment;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// Kernel clock ticks are a hundredth of a second on every architecture that Linux shows to programs.
 const TICK_MS: u64 = 10;
@@ -49,6 +50,16 @@ impl Processes {
             began: Some(Began { at: now.wall_at(steady_ms), steady_ms }),
         })
     }
+}
+
+/// Ends the process that runs a guest, at once. Answers whether that could be done.
+pub fn kill(domain: &str) -> bool {
+    let Some(process) = scan().remove(domain) else { return false };
+    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+    // Held first and looked at again afterwards: by then its number cannot be another program's.
+    let held = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let same = || runs(process.pid, domain) && started(process.pid) == Some(process.started_ticks);
+    held.filter(|_| same()).is_some_and(|held| pidfd_send_signal(&held, Signal::KILL).is_ok())
 }
 
 /// Every QEMU process by the name of its guest.
@@ -123,6 +134,25 @@ mod tests {
         }
         child.wait().unwrap();
         assert!(processes.run("yw-nobody", &clock.now()).is_none());
+    }
+
+    #[test]
+    fn a_guest_is_killed_by_its_name_and_nobody_else_is() {
+        let name = |which: &str| format!("yw-test-kill-{which}-{}", std::process::id());
+        let run = |which: &str| {
+            let script = ["-c", "sleep 30; :", &format!("guest={},debug-threads=on", name(which))].map(str::to_owned);
+            std::process::Command::new("sh").args(script).spawn().unwrap()
+        };
+        let (mut one, mut other) = (run("one"), run("other"));
+        assert!(!kill(&name("nobody")));
+        let wait = std::time::Instant::now();
+        while !kill(&name("one")) {
+            assert!(wait.elapsed().as_secs() < 5, "the process was not found");
+        }
+        assert!(!one.wait().unwrap().success());
+        assert!(other.try_wait().unwrap().is_none(), "the other goes on");
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 
     #[test]

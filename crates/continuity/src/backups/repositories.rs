@@ -343,7 +343,11 @@ fn access(tx: &mut Tx<'_>, task: &Task) -> Result<Json> {
         (datasets::restores::KIND, Work::RestoreData { .. }) => datasets::restores::access(tx, task),
         (
             crate::drills::KIND,
-            Work::CheckRepository { .. } | Work::RestoreDamaged { .. } | Work::DrillData { .. } | Work::EndDrill { .. },
+            Work::CheckRepository { .. }
+            | Work::RestoreDamaged { .. }
+            | Work::DrillData { .. }
+            | Work::EndDrill { .. }
+            | Work::LoseMachine { .. },
         ) => crate::drills::work::access(tx, task),
         (crate::readings::KIND, _) => crate::readings::access(tx, task),
         _ => Err(not_ours(task)),

@@ -379,3 +379,51 @@ impl Drop for Server {
         let _ = self.child.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use db::testing::Scratch;
+
+    use super::*;
+
+    /// Whether a process is there that was started so.
+    fn runs(with: &str) -> bool {
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        let told = all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        told.into_iter().any(|line| String::from_utf8_lossy(&line).contains(with))
+    }
+
+    #[test]
+    fn a_server_that_is_cancelled_before_it_answers_is_gone_and_its_directory_with_it() {
+        let folder = Scratch::new();
+        let program = folder.path().join("silent");
+        // It says nothing, and ends with its standard input, as the real one does.
+        fs::write(&program, "#!/bin/sh\ncat > /dev/null\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        let here = Installation {
+            data: folder.path().to_owned(),
+            database: Location::Directory(folder.path().to_owned()),
+            program: PathBuf::new(),
+            server: program,
+        };
+        let run: DrillRunId = "drun_01m80h6wrtet7rkwawzsgh6gss".parse().unwrap();
+        let cancel = Cancel::new();
+        let stopping = cancel.clone();
+        let watch = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            stopping.cancel();
+        });
+        let attempt = Attempt::begin(&here, run).unwrap();
+        let (data, log) = (attempt.folder.join("data"), attempt.folder.join("server.log"));
+        let began = Instant::now();
+        let ended = Server::start(&here.server, (&data, &here.database), &log, &cancel).err().unwrap();
+        assert_eq!(ended.code(), "drill.stopped");
+        assert!(began.elapsed() < ANSWERING / 10, "nobody waited for its answer: {:?}", began.elapsed());
+        assert!(!runs(&data.display().to_string()), "no process is left");
+        drop(attempt);
+        assert!(!folder.path().join(FOLDER).join(run.to_string()).exists());
+        watch.join().unwrap();
+    }
+}

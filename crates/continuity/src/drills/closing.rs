@@ -11,7 +11,7 @@ use resources::intents;
 use resources::tasks::{self, Task};
 
 use super::rules::{Control, Failure, Phase, Verdict};
-use super::runs::{self, DrillRun, State};
+use super::runs::{self, DrillRun, State, Stopped};
 use super::work::{
     OF_SERVICE, OfRun, Stepped, ask, done, end_recoveries, is_late, load, made, recovery, stop_tasks, task,
 };
@@ -113,7 +113,8 @@ impl Step for Close {
     type Out = Nothing;
 
     fn run(&self, tx: &mut Tx<'_>, _: &StepCx<'_>, input: &OfRun) -> Stepped {
-        let run = load(tx, input)?;
+        let mut run = load(tx, input)?;
+        run.body.failure = run.body.stopped.as_ref().map(given_up);
         close(tx, run, Phase::Verify)?;
         done()
     }
@@ -121,6 +122,12 @@ impl Step for Close {
     fn undo(&self, _: &mut Tx<'_>, _: &StepCx<'_>, _: &OfRun, _: Option<&Nothing>) -> Result<Progress<()>> {
         Ok(Progress::Done(()))
     }
+}
+
+/// What a run came to that somebody stopped.
+fn given_up(by: &Stopped) -> Failure {
+    let message = format!("{} stopped it: {}", by.by, by.reason);
+    Failure { code: GIVEN_UP.to_owned(), message, service: None }
 }
 
 /// Ends a run: once, however often it is asked for.
@@ -225,17 +232,22 @@ pub fn ended(tx: &mut Tx<'_>, about: &About) -> Result<()> {
     end_recoveries(tx, &run)?;
     let flow = flows::of_subject(tx, KIND, &about.subject.id)?.into_iter().find(|flow| flow.id == about.run);
     let mut data_set = None;
+    let stopped = run.body.stopped.as_ref().map(given_up);
     let (failure, reached) = match flow.and_then(|flow| flow.failure) {
-        Some(failure) => {
+        Some(failure) if stopped.is_none() => {
             let reached = phase_of(&failure.step);
             let about = failure.attribute.as_deref().and_then(|at| at.strip_prefix(OF_SERVICE));
             let service = about.map(|about| about.split_once('.').map_or(about, |(service, _)| service).to_owned());
             data_set = about.and_then(|about| about.split_once('.')).map(|(_, set)| set.to_owned());
             (Failure { code: failure.code, message: failure.message, service }, reached)
         }
-        None => {
-            let message = "somebody ended the drill before it was over".to_owned();
-            (Failure { code: GIVEN_UP.to_owned(), message, service: None }, Phase::Verify)
+        _ => {
+            let unknown = || Failure {
+                code: GIVEN_UP.to_owned(),
+                message: "somebody ended the drill before it was over".to_owned(),
+                service: None,
+            };
+            (stopped.unwrap_or_else(unknown), Phase::Verify)
         }
     };
     note_damage(tx, &run, &failure, data_set.as_deref())?;

@@ -2,9 +2,9 @@
 //! to serve; what that took is measured, and what was promised is held against it.
 //!
 //! ```text
-//!   plan ─► run ─► flow `drill`: begin ─► decide ─► reserve ─► key ─► restore ─► verify ─► clean ─► control ═► close
-//!                                                                                                          │
-//!     corrective actions (opened by misses, closed by a run that passes) ◄── verdict ─► signed evidence ◄──┘
+//!   plan ─► run ─► flow `drill`: begin ─► decide ─► reserve ─► key ─► restore ─► verify ─► detect ─► clean ─► control ═► close
+//!                                                                                                                     │
+//!                corrective actions (opened by misses, closed by a run that passes) ◄── verdict ─► signed evidence ◄──┘
 //! ```
 //!
 //! | module | what |
@@ -15,6 +15,7 @@
 //! | [`runs`] | what was restored, what was measured, what it came to |
 //! | [`corrective`] | what must be put right, by whom, by when |
 //! | [`work`], [`closing`] | the flow's steps |
+//! | [`detection`] | how long a loss goes unseen, and what that figure is made of |
 //! | [`databases`] | what they do where databases were dropped, and machines are not touched |
 //! | [`platform`] | the platform itself: a flow of its own, the same phases, evidence and verdict |
 //! | [`promises`] | what the contract promises, and whether a run saw it kept |
@@ -35,6 +36,7 @@
 pub mod closing;
 pub mod corrective;
 pub mod databases;
+pub mod detection;
 pub mod order;
 pub mod plans;
 pub mod platform;
@@ -67,6 +69,7 @@ pub static ACTIONS: &[&dyn AnyAction] = &[
     &plans::UPDATE,
     &plans::END,
     &runs::RUN,
+    &runs::STOP,
     &runs::LIST,
     &runs::GET,
     &corrective::LIST,

@@ -12,6 +12,8 @@
 //! [`Platform::not_shown`].
 
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::Duration;
 
 use base::time::Timestamp;
@@ -25,6 +27,7 @@ use durable::{Call, Nothing, Outside, Progress, Registry, Step, StepCx, Undo};
 use gate::{Cx, Effect, Gate, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use vault::client::Cancel;
 
 use super::order::{Order, Placed};
 use super::plans::{Scenario, Terms, invalid};
@@ -50,9 +53,17 @@ pub const SERVICE: &str = "controlPlane";
 const NAME: &str = "Control plane";
 /// The name of the flow.
 pub(super) const FLOW: &str = "drill-platform";
+<<<<<<< HEAD
 /// An attempt may take hours, and is let be for as long as its server lives. Where several servers share a
 /// database, another goes on this long after a server was last heard of.
 const TERM: Duration = Duration::from_secs(15 * 60);
+=======
+/// How long one attempt may take. Where several servers share a database, one that was cut off with its
+/// server is gone on with after that: nobody can tell earlier that it is not still at it.
+const TERM: Duration = Duration::from_secs(4 * 3_600);
+/// How often it is looked whether somebody has stopped a run.
+const LOOK: Duration = Duration::from_millis(250);
+>>>>>>> plan12
 
 /// The platform on its way back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -233,6 +244,35 @@ fn found(e: Error) -> Error {
     if e.kind() == Kind::Bug { e } else { Error::conflict(e.code().to_owned(), e.message().to_owned()) }
 }
 
+/// Does what may take hours, unless somebody stops the run: then it is cancelled, and that is its end. Whoever
+/// stops it may ask another server than this one, so the run itself is looked at.
+fn stoppable<T>(gate: &Gate, run: DrillRunId, work: impl FnOnce(&Cancel) -> Result<T>) -> Result<T> {
+    let stopped = || gate.db().read(move |conn| Ok(runs::load(conn, run)?.body.stopped.is_some()));
+    let given_up = || Error::conflict("drill.stopped", "somebody stopped the drill");
+    if stopped()? {
+        return Err(given_up());
+    }
+    let cancel = Cancel::new();
+    let result = thread::scope(|scope| {
+        let (working, over) = channel::<()>();
+        let (cancel, stopped) = (&cancel, &stopped);
+        scope.spawn(move || {
+            while over.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                // What cannot be read just now is read the next time.
+                if stopped().unwrap_or(false) {
+                    cancel.cancel();
+                    return;
+                }
+            }
+        });
+        let result = work(cancel);
+        drop(working);
+        result
+    });
+    // Also who stopped it in its last moment has stopped it.
+    if cancel.asked() || stopped()? { Err(given_up()) } else { result }
+}
+
 /// The copy and the database that is made of it need room, beside the platform that works on.
 pub(crate) struct Room(pub Arc<dyn Rig>);
 
@@ -284,6 +324,7 @@ impl Outside for BringBack {
         let asked = asked(gate, cx, input.run)?;
         let mut tell = |told| seen(gate, cx, input.run, Seen::Told(told));
 <<<<<<< HEAD
+<<<<<<< HEAD
         heed(gate, |cancel| self.0.try_out(&asked, cancel, &mut tell).map_err(found))?;
 =======
         let tried = self.0.try_out(&asked, &mut tell).map_err(found);
@@ -294,6 +335,9 @@ impl Outside for BringBack {
         }
         tried?;
 >>>>>>> keep12
+=======
+        stoppable(gate, input.run, |cancel| self.0.try_out(&asked, cancel, &mut tell).map_err(found))?;
+>>>>>>> plan12
         done()
     }
 
@@ -328,6 +372,7 @@ impl Outside for TryDamage {
         })?;
         let Some((place, snapshot)) = due else { return done() };
 <<<<<<< HEAD
+<<<<<<< HEAD
         let tried = asked(gate, cx, input.run)
             .and_then(|asked| heed(gate, |cancel| self.0.damage(&asked, cancel, (&place, &snapshot))));
         let control = match tried {
@@ -335,6 +380,14 @@ impl Outside for TryDamage {
 =======
         let control = match any(gate, cx, input.run).and_then(|asked| self.0.damage(&asked, &place, &snapshot)) {
 >>>>>>> keep12
+=======
+        let tried = |cancel: &Cancel| {
+            // Whatever becomes of it is an answer, unless somebody stops it.
+            let tried = asked(gate, cx, input.run);
+            Ok(tried.and_then(|asked| self.0.damage(&asked, cancel, (&place, &snapshot))))
+        };
+        let control = match stoppable(gate, input.run, tried)? {
+>>>>>>> plan12
             Ok(Some(code)) => Control::DamageFound { code },
             Ok(None) => Control::DamageMissed,
             Err(e) => Control::NotMade { code: e.code().to_owned() },

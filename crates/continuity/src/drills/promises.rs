@@ -22,6 +22,7 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value as Json};
 
 use super::Fact;
+use super::detection::{Basis, Detection};
 use super::plans::Scenario;
 use super::rules::Phase;
 use super::runs::{DrillRun, Restored};
@@ -57,12 +58,14 @@ fn promise(characteristics: &Map<String, Json>) -> Option<Promise> {
 }
 
 /// How long the platform took, from the incident until the disks were there, in milliseconds: without
-/// the time for which the service waited behind others of the plan.
-fn took(incident: Timestamp, found: &Restored) -> Option<u64> {
+/// the time for which the service waited behind others of the plan, and with the time for which the loss
+/// went unseen where that was measured. What only follows from settings was seen by nobody.
+fn took(incident: Timestamp, found: &Restored, detection: &Detection) -> Option<u64> {
+    let unseen = detection.unseen().filter(|_| detection.basis() == Basis::Measured).unwrap_or(0);
     let at = |phase| found.ends.get(&phase).map(|end| millis(*end));
     let began = at(Phase::Key)? - millis(incident);
     let restored = at(Phase::Restore)? - at(Phase::Wait)?;
-    u64::try_from(began + restored).ok()
+    u64::try_from(began + restored).ok().map(|took| took.saturating_add(unseen))
 }
 
 /// How old what serves was at the incident, in milliseconds.
@@ -75,12 +78,13 @@ fn millis(at: Timestamp) -> i64 {
 }
 
 /// How the promise was broken, in a few words of both languages; nothing where it was not seen broken.
-fn broken(promise: &Promise, incident: Timestamp, found: &Restored, lost: bool) -> Option<String> {
+fn broken(promise: &Promise, run: (Timestamp, &Detection), found: &Restored, lost: bool) -> Option<String> {
+    let (incident, detection) = run;
     let over = |measured: Option<u64>, promised: Option<u64>| {
         let (measured, promised) = (measured?, promised?);
         (measured > promised.saturating_mul(1_000)).then(|| (measured.div_ceil(1_000), promised))
     };
-    if let Some((took, promised)) = over(took(incident, found), promise.rto_seconds) {
+    if let Some((took, promised)) = over(took(incident, found, detection), promise.rto_seconds) {
         return Some(format!("復原花了 {took} 秒，承諾 {promised} 秒 / back after {took} s, promised {promised} s"));
     }
     if let Some((age, promised)) = over(age(incident, found), promise.rpo_seconds) {
@@ -113,7 +117,9 @@ pub(super) fn hold(tx: &mut Tx<'_>, run: &DrillRun) -> Result<()> {
     for found in &run.body.services {
         let Some(sold) = services::realised(tx, &found.service)? else { continue };
         let Some(promise) = promise(&sold.characteristics) else { continue };
-        let Some(how) = broken(&promise, run.incident_at, found, is_lost(run, found)) else { continue };
+        let Some(how) = broken(&promise, (run.incident_at, &run.body.detection), found, is_lost(run, found)) else {
+            continue;
+        };
         let fact = Fact::RecoveryPromiseBroken {
             run: run.id.to_string(),
             service: found.service.clone(),
@@ -166,11 +172,18 @@ mod tests {
             rpo_milliseconds: Some(9_000_000),
             ..Restored::new(placed())
         };
-        assert_eq!(broken(&promise, incident, &found(50, 600), false), None, "guests may say what they like");
+        let seen = |detection: Detection, found: &Restored, lost| broken(&promise, (incident, &detection), found, lost);
+        let held = |found: &Restored, lost| seen(Detection::Told, found, lost);
+        assert_eq!(held(&found(50, 600), false), None, "guests may say what they like");
         let nothing = Restored::new(placed());
-        assert_eq!(broken(&promise, incident, &nothing, false), None, "nobody looked");
-        assert!(broken(&promise, incident, &found(51, 600), false).unwrap().contains("61 s, promised 60 s"));
-        assert!(broken(&promise, incident, &found(50, 601), false).unwrap().contains("601 s of data"));
-        assert!(broken(&promise, incident, &nothing, true).is_some());
+        assert_eq!(held(&nothing, false), None, "nobody looked");
+        assert!(held(&found(51, 600), false).unwrap().contains("61 s, promised 60 s"));
+        assert!(held(&found(50, 601), false).unwrap().contains("601 s of data"));
+        assert!(held(&nothing, true).is_some());
+        // How long it went unseen counts where it was measured, and nowhere else.
+        let measured = Detection::Measured { milliseconds: Some(2_000), problem: None };
+        assert!(seen(measured, &found(50, 600), false).unwrap().contains("62 s, promised 60 s"));
+        let configured = Detection::Configured { silent_seconds: 90, look_seconds: 15 };
+        assert_eq!(seen(configured, &found(50, 600), false), None);
     }
 }

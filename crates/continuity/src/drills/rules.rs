@@ -15,6 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::detection::{Basis, Detection};
+
 /// What a plan promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -29,7 +31,8 @@ pub struct Objectives {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Phase {
-    /// From the incident until the platform begins to act.
+    /// From the incident until the platform begins to act: how long the loss goes unseen, and until the run
+    /// was taken up.
     Detect,
     /// Which point, which copy.
     Decide,
@@ -84,8 +87,11 @@ pub type Ends = BTreeMap<Phase, Timestamp>;
 pub struct Measured {
     /// Which.
     pub phase: Phase,
-    /// How long; absent where it did not end.
+    /// How long; absent where it did not end, or is not known.
     pub milliseconds: Option<u64>,
+    /// What that is made of. All but `detect` are timed while they happen.
+    #[serde(default)]
+    pub basis: Basis,
 }
 
 /// Milliseconds from one instant to another, rounded up; none where the second is the earlier.
@@ -93,21 +99,25 @@ fn between(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(micros(to).saturating_sub(micros(from))).map_or(0, |span| span.div_ceil(1_000))
 }
 
-/// Each phase on its own: from the end of the one before it.
-pub fn phases(incident: Timestamp, ends: &Ends) -> Vec<Measured> {
-    let mut from = Some(incident);
+/// Each phase on its own: from the end of the one before it, where the run began when the loss was seen.
+pub fn phases(began: Timestamp, ends: &Ends, detection: &Detection) -> Vec<Measured> {
+    let mut from = Some(began);
     let each = Phase::ALL.into_iter().map(|phase| {
         let end = ends.get(&phase).copied();
-        let milliseconds = from.zip(end).map(|(from, end)| between(from, end));
+        let span = from.zip(end).map(|(from, end)| between(from, end));
         from = end;
-        Measured { phase, milliseconds }
+        let unseen = if phase == Phase::Detect { detection.unseen() } else { Some(0) };
+        let basis = if phase == Phase::Detect { detection.basis() } else { Basis::Measured };
+        Measured { phase, milliseconds: span.zip(unseen).map(|(span, unseen)| span.saturating_add(unseen)), basis }
     });
     each.collect()
 }
 
-/// From the incident until it answered, in milliseconds; `None` where it never did.
-pub fn rto(incident: Timestamp, ends: &Ends) -> Option<u64> {
-    ends.get(&Phase::Boot).map(|answered| between(incident, *answered))
+/// From the incident until it answered, in milliseconds; `None` where it never did, or where nobody knows
+/// how long the loss goes unseen.
+pub fn rto(began: Timestamp, ends: &Ends, detection: &Detection) -> Option<u64> {
+    let answered = ends.get(&Phase::Boot).map(|answered| between(began, *answered));
+    answered.zip(detection.unseen()).map(|(answered, unseen)| answered.saturating_add(unseen))
 }
 
 /// How old the newest record was at the incident, in milliseconds.
@@ -155,8 +165,12 @@ pub fn newest_record(body: &str, pointer: &str) -> Result<Timestamp, Unread> {
 pub struct Found {
     /// The service.
     pub service: String,
+    /// Whether it answered.
+    pub answered: bool,
     /// From the incident until it answered.
     pub rto_milliseconds: Option<u64>,
+    /// Why that is not known, though it answered.
+    pub detection_problem: Option<String>,
     /// The age of its newest record at the incident.
     pub rpo_milliseconds: Option<u64>,
     /// Why its age is not known.
@@ -226,6 +240,8 @@ pub struct Miss {
 
 /// Not answering at all.
 pub const NO_ANSWER: &str = "drill.no_answer";
+/// Nobody knows how long its loss goes unseen.
+pub const LOSS_UNSEEN: &str = "drill.loss_unseen";
 /// Answering too late.
 pub const RTO_MISSED: &str = "drill.rto_missed";
 /// Nobody knows how much is lost.
@@ -248,7 +264,11 @@ fn seconds(milliseconds: u64) -> String {
 fn of_service(objectives: Objectives, found: &Found) -> Vec<Miss> {
     let miss = |code: &str, message: String| Miss { service: Some(found.service.clone()), code: code.into(), message };
     let time = match found.rto_milliseconds {
-        None => Some(miss(NO_ANSWER, "it did not answer".into())),
+        None if !found.answered => Some(miss(NO_ANSWER, "it did not answer".into())),
+        None => {
+            let why = found.detection_problem.as_deref().unwrap_or("nobody tried");
+            Some(miss(LOSS_UNSEEN, format!("how long its loss goes unseen is not known: {why}")))
+        }
         Some(took) if took > objectives.rto_seconds.saturating_mul(1_000) => {
             let message = format!("it answered after {}; promised are {} s", seconds(took), objectives.rto_seconds);
             Some(miss(RTO_MISSED, message))
@@ -272,8 +292,7 @@ fn of_service(objectives: Objectives, found: &Found) -> Vec<Miss> {
     };
     let differs = "other data came back than an earlier drill got from the same recovery point";
     // What never answered was never looked at.
-    let looked = found.rto_milliseconds.is_some();
-    let data = (looked && !found.data_is_same).then(|| miss(DATA_DIFFERS, differs.into()));
+    let data = (found.answered && !found.data_is_same).then(|| miss(DATA_DIFFERS, differs.into()));
     time.into_iter().chain(loss).chain(data).collect()
 }
 
@@ -333,7 +352,9 @@ mod tests {
     fn found(rto: Option<u64>, rpo: Option<u64>) -> Found {
         Found {
             service: "svc".into(),
+            answered: rto.is_some(),
             rto_milliseconds: rto,
+            detection_problem: None,
             rpo_milliseconds: rpo,
             record_problem: None,
             data_is_same: true,
@@ -358,6 +379,12 @@ mod tests {
             (vec![found(Some(0), Some(3_600_001))], Control::NotDue, Verdict::Failed, vec![RPO_MISSED]),
             (vec![found(None, None)], Control::NotDue, Verdict::Failed, vec![NO_ANSWER, RECORD_UNKNOWN]),
             (vec![good.clone(), found(None, Some(1))], Control::NotDue, Verdict::Failed, vec![NO_ANSWER]),
+            (
+                vec![Found { rto_milliseconds: None, ..good.clone() }],
+                Control::NotDue,
+                Verdict::Failed,
+                vec![LOSS_UNSEEN],
+            ),
             (vec![Found { data_is_same: false, ..good }], Control::NotDue, Verdict::Failed, vec![DATA_DIFFERS]),
         ];
         for (services, control, wanted, why) in table {
@@ -411,15 +438,37 @@ mod tests {
         (incident, ends.collect())
     }
 
+    #[test]
+    fn what_was_not_timed_is_never_called_measured() {
+        let (incident, ends) = ends(&[1, 2, 3, 4, 5, 6, 7, 8]);
+        let of = |detection: &Detection| {
+            let detect = phases(incident, &ends, detection)[0];
+            (detect.milliseconds, detect.basis, rto(incident, &ends, detection))
+        };
+        let seen = Detection::Measured { milliseconds: Some(900), problem: None };
+        assert_eq!(of(&seen), (Some(901), Basis::Measured, Some(928)));
+        let unseen = Detection::Measured { milliseconds: None, problem: Some("it is away".into()) };
+        assert_eq!(of(&unseen), (None, Basis::Measured, None), "what nobody knows is no figure");
+        assert_eq!((seen.problem(), unseen.problem()), (None, Some("it is away")));
+        let configured = Detection::Configured { silent_seconds: 90, look_seconds: 15 };
+        assert_eq!(of(&configured), (Some(105_001), Basis::Configured, Some(105_028)));
+        assert_eq!(of(&Detection::Told), (Some(1), Basis::Told, Some(28)));
+        let others = phases(incident, &ends, &configured);
+        assert!(others[1..].iter().all(|one| one.basis == Basis::Measured));
+    }
+
     proptest! {
         #[test]
-        fn the_phases_up_to_the_answer_add_up_to_the_rto(spans in proptest::collection::vec(0..10_000_000_u32, 0..=8)) {
+        fn the_phases_up_to_the_answer_add_up_to_the_rto(
+            spans in proptest::collection::vec(0..10_000_000_u32, 0..=8), unseen in 0..10_000_000_u64,
+        ) {
             let (incident, ends) = ends(&spans);
-            let measured = phases(incident, &ends);
+            let detection = Detection::Measured { milliseconds: Some(unseen), problem: None };
+            let measured = phases(incident, &ends, &detection);
             prop_assert_eq!(measured.len(), 8);
             prop_assert_eq!(measured.iter().filter(|one| one.milliseconds.is_some()).count(), spans.len());
             let sum: u64 = measured.iter().filter(|one| one.phase != Phase::Verify).filter_map(|one| one.milliseconds).sum();
-            prop_assert_eq!(rto(incident, &ends), (spans.len() >= 7).then_some(sum));
+            prop_assert_eq!(rto(incident, &ends, &detection), (spans.len() >= 7).then_some(sum));
         }
 
         #[test]

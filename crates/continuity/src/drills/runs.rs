@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::databases::{self, Database};
+use super::detection::Detection;
 use super::order::Placed;
 use super::plans::{self, DrillPlan, Scenario, Terms, listed};
 use super::platform::{self, Platform};
@@ -94,6 +95,12 @@ pub struct Machine {
     pub host: Option<HostId>,
     /// Its disks, once they are there.
     pub disks: Vec<Disk>,
+    /// How long its own loss went unseen, where that was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen_milliseconds: Option<u64>,
+    /// The host's task that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) loss_task: Option<String>,
 }
 
 /// One service in a run.
@@ -183,16 +190,18 @@ impl Restored {
         self.ends.entry(phase).or_insert(at);
     }
 
-    fn reckon(&mut self, incident: Timestamp) {
-        self.phases = rules::phases(incident, &self.ends);
-        self.rto_milliseconds = rules::rto(incident, &self.ends);
+    fn reckon(&mut self, incident: Timestamp, detection: &Detection) {
+        self.phases = rules::phases(incident, &self.ends, detection);
+        self.rto_milliseconds = rules::rto(incident, &self.ends, detection);
         self.rpo_milliseconds = self.newest_record.map(|newest| rules::rpo(incident, newest));
     }
 
-    fn found(&self) -> Found {
+    fn found(&self, detection: &Detection) -> Found {
         Found {
             service: self.service.clone(),
+            answered: self.answered(),
             rto_milliseconds: self.rto_milliseconds,
+            detection_problem: detection.problem().map(str::to_owned),
             rpo_milliseconds: self.rpo_milliseconds,
             record_problem: self.record_problem.clone(),
             data_is_same: self.data_is_same == Some(true),
@@ -211,10 +220,27 @@ impl Restored {
         machines.chain(self.database.iter().flat_map(Database::snapshots)).collect()
     }
 
+    fn answered(&self) -> bool {
+        self.ends.contains_key(&Phase::Boot)
+    }
+
     /// Whether everything came back as it was, however long it took.
     pub(crate) fn is_right(&self) -> bool {
-        self.rto_milliseconds.is_some() && self.newest_record.is_some() && self.data_is_same == Some(true)
+        self.answered() && self.newest_record.is_some() && self.data_is_same == Some(true)
     }
+}
+
+/// Who stopped a run before it was over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Stopped {
+    /// Who.
+    pub by: String,
+    /// When.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// Why, in their words.
+    pub reason: String,
 }
 
 /// What a run is about and what it found.
@@ -238,6 +264,9 @@ pub struct Body {
     /// What was taken after this instant is bad.
     #[schemars(with = "Option<String>")]
     pub bad_after: Option<Timestamp>,
+    /// How its loss comes to be known, and how long that takes.
+    #[serde(default)]
+    pub detection: Detection,
     /// The services, in the order in which they come back: each after those that it waits for.
     pub services: Vec<Restored>,
     /// Services that rely on each other in a circle, by name: each such group comes back side by side.
@@ -248,7 +277,10 @@ pub struct Body {
     /// The host's task that makes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) control_task: Option<String>,
-    /// What stopped the run.
+    /// Who stopped it.
+    #[serde(default)]
+    pub stopped: Option<Stopped>,
+    /// What ended the run before its end.
     pub failure: Option<Failure>,
     /// What it did not see kept.
     pub misses: Vec<Miss>,
@@ -268,7 +300,8 @@ pub struct DrillRun {
     pub number: i64,
     /// How it stands.
     pub state: State,
-    /// The instant of the incident that is played.
+    /// The instant of the incident that is played: of its being known, where `detection` says how long that
+    /// takes.
     #[schemars(with = "String")]
     pub incident_at: Timestamp,
     /// When it was over.
@@ -307,7 +340,8 @@ impl DrillRun {
 
     /// What it comes to.
     pub(crate) fn judge(&self, reached: Phase) -> (Verdict, Vec<Miss>) {
-        let found: Vec<Found> = self.body.services.iter().map(Restored::found).collect();
+        let detection = &self.body.detection;
+        let found: Vec<Found> = self.body.services.iter().map(|one| one.found(detection)).collect();
         let failure = self.body.failure.as_ref().map(|failure| (failure, reached));
         rules::judge(self.objectives(), &found, &self.body.control, failure)
     }
@@ -348,8 +382,8 @@ pub fn load(conn: &mut Conn<'_>, id: DrillRunId) -> Result<DrillRun> {
 
 /// Keeps what a run has found by now.
 pub(crate) fn save(tx: &mut Tx<'_>, run: &mut DrillRun) -> Result<()> {
-    let incident = run.incident_at;
-    run.body.services.iter_mut().for_each(|one| one.reckon(incident));
+    let (incident, detection) = (run.incident_at, run.body.detection.clone());
+    run.body.services.iter_mut().for_each(|one| one.reckon(incident, &detection));
     let body = text(&run.body)?;
     tx.execute("UPDATE drill_runs SET body = $2 WHERE id = $1", args![run.id, body]).map(drop)
 }
@@ -409,10 +443,12 @@ pub(crate) fn begin(
         terms: Terms { objectives: Some(promised.objectives), ..plan.terms.clone() },
         objectives_because: promised.because,
         bad_after: bad_after.or_else(|| unnoticed_since(&plan.terms.scenario, tx.now)),
+        detection: Detection::of(&plan.terms.scenario),
         services,
         circles: order.circles,
         control: if due { Control::Due } else { Control::NotDue },
         control_task: None,
+        stopped: None,
         failure: None,
         misses: Vec::new(),
     };
@@ -543,4 +579,43 @@ pub static GET: Action<DrillRef, DrillRun> = Action {
     summary: "Shows a drill: each phase of each service, beside what was promised.",
     effect: Effect::Read,
     run: |tx, input| granted(tx, "drill.get", input.id),
+};
+
+/// Which run is stopped, and why.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StopDrill {
+    /// Its id.
+    pub id: DrillRunId,
+    /// Why. It is kept with the run and in its evidence.
+    pub reason: String,
+}
+
+/// Stops a run.
+pub static STOP: Action<StopDrill, DrillRun> = Action {
+    name: "drill.stop",
+    summary: "Stops a drill that is on its way: what was made for it is taken away, and it has not passed.",
+    effect: Effect::Change,
+    run: |tx, input| {
+        let mut run = granted(tx, "drill.stop", input.id)?;
+        let reason = input.reason.trim();
+        if reason.is_empty() || reason.len() > limits::REASON_BYTES_MAX || reason.chars().any(char::is_control) {
+            let message = format!("say why in one line of at most {} bytes; it is kept", limits::REASON_BYTES_MAX);
+            return Err(Error::invalid("reason.missing", message).at("reason"));
+        }
+        let over = || Error::conflict("drill.over", "the drill is over: there is nothing to be stopped");
+        let flow = run.flow.filter(|_| run.state == State::Running).ok_or_else(over)?;
+        if run.body.stopped.is_none() {
+            let (by, at) = (tx.cx().actor().to_string(), tx.now);
+            run.body.stopped = Some(Stopped { by, at, reason: reason.to_owned() });
+            save(tx, &mut run)?;
+        }
+        match flows::unwind(tx, flow, reason) {
+            // Whoever is at it looks for that, and takes back itself what it has begun.
+            Err(e) if e.code() == "flow.calling" => {}
+            Err(e) if matches!(e.code(), "flow.past_return" | "flow.ended") => return Err(over()),
+            other => other?,
+        }
+        load(tx, run.id)
+    },
 };

@@ -27,7 +27,7 @@ use super::plans::{self, RecordAt, Scenario};
 use super::rules::{self, Phase, Unread};
 use super::runs::{self, Disk, DrillRun, Machine, Restored};
 use super::scope::Scope;
-use super::{KIND, closing, databases, key, platform};
+use super::{KIND, closing, databases, detection, key, platform};
 use crate::backups::repositories;
 use crate::recoveries::{self, Attached, Purpose, Wanted};
 use crate::{DrillPlanId, DrillRunId, RecoveryId, RepositoryId};
@@ -60,7 +60,7 @@ pub(super) fn load(tx: &mut Tx<'_>, input: &OfRun) -> Result<DrillRun> {
     runs::load(tx, input.run)
 }
 
-fn intent_id(text: &str) -> Result<IntentId> {
+pub(super) fn intent_id(text: &str) -> Result<IntentId> {
     text.parse().map_err(|e: String| Error::bug("machine.id", e))
 }
 
@@ -207,6 +207,8 @@ impl Step for Decide {
                 // A directory is reached by its own host alone.
                 host: choice.host,
                 disks: Vec::new(),
+                unseen_milliseconds: None,
+                loss_task: None,
             };
             one.machines = choice.machines.iter().map(machine).collect();
         }
@@ -303,6 +305,10 @@ pub(crate) fn access(tx: &mut Tx<'_>, task: &Task) -> Result<Json> {
         }
     }
     let id = Some(task.id.to_string());
+    // Ending a machine opens nothing.
+    if run.body.services.iter().flat_map(|one| &one.machines).any(|machine| machine.loss_task == id) {
+        return Ok(json!([]));
+    }
     let own = run.body.services.iter().find(|one| one.task == id);
     let own = own.or_else(|| run.body.services.first().filter(|_| run.body.control_task == id));
     let none = || Error::not_found("task.not_found", format!("task {} opens nothing", task.id));
@@ -782,6 +788,7 @@ pub(crate) fn register(registry: Registry) -> Registry {
         .step(Open)
         .step(BringBack)
         .step(Verify)
+        .step(detection::Detect)
         .step(Clean)
         .step(closing::TryDamage)
         .step(closing::Close)

@@ -48,7 +48,14 @@ pub struct File {
 }
 
 fn machine(one: &Machine) -> Json {
-    json!({ "saved": one.saved, "snapshot": one.snapshot, "host": one.host, "made": one.made, "disks": one.disks })
+    json!({
+        "saved": one.saved,
+        "snapshot": one.snapshot,
+        "host": one.host,
+        "made": one.made,
+        "disks": one.disks,
+        "unseenMilliseconds": one.unseen_milliseconds,
+    })
 }
 
 fn database(one: &Database) -> Json {
@@ -137,7 +144,9 @@ pub fn document(run: &DrillRun) -> Json {
             "incidentAt": run.incident_at,
             "endedAt": run.ended_at,
             "badAfter": body.bad_after,
+            "detection": body.detection,
             "verdict": run.state,
+            "stopped": body.stopped,
             "failure": body.failure,
         },
         "services": services,

@@ -36,10 +36,16 @@ pub enum Kind {
     Power,
     /// A cooling circuit.
     Cooling,
+    /// What finds fire or puts it out.
+    FireProtection,
     /// A network route or link.
     Route,
     /// A firm that delivers something.
     Supplier,
+    /// What is used up or kept in store: spare parts, fuel, paper.
+    Material,
+    /// How things get here: a carrier, a road, a warehouse.
+    Logistics,
     /// Somebody without whom it does not go.
     Person,
     /// A service of somebody else that is used as it is.
@@ -50,7 +56,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order in which people read them: from what is done to what it stands on.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 16] = [
         Kind::Activity,
         Kind::Service,
         Kind::Outside,
@@ -60,9 +66,12 @@ impl Kind {
         Kind::Site,
         Kind::Power,
         Kind::Cooling,
+        Kind::FireProtection,
         Kind::Route,
         Kind::BackupPlace,
         Kind::Supplier,
+        Kind::Material,
+        Kind::Logistics,
         Kind::Person,
     ];
 
@@ -77,8 +86,11 @@ impl Kind {
             Kind::Site => "site",
             Kind::Power => "power",
             Kind::Cooling => "cooling",
+            Kind::FireProtection => "fireProtection",
             Kind::Route => "route",
             Kind::Supplier => "supplier",
+            Kind::Material => "material",
+            Kind::Logistics => "logistics",
             Kind::Person => "person",
             Kind::Outside => "outside",
             Kind::BackupPlace => "backupPlace",

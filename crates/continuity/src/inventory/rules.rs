@@ -11,7 +11,7 @@ use super::types::{Entry, Kind, Known, Needs, Said, Stated, Thing};
 const SECONDS_MAX: u64 = 10 * 366 * 86_400;
 
 /// Kinds that people add; the others the platform knows by itself.
-pub const ADDED: [Kind; 10] = [
+pub const ADDED: [Kind; 13] = [
     Kind::Activity,
     Kind::Outside,
     Kind::Resource,
@@ -19,8 +19,11 @@ pub const ADDED: [Kind; 10] = [
     Kind::Site,
     Kind::Power,
     Kind::Cooling,
+    Kind::FireProtection,
     Kind::Route,
     Kind::Supplier,
+    Kind::Material,
+    Kind::Logistics,
     Kind::Person,
 ];
 

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{steps, words};
-use crate::FindingId;
+use crate::{FindingId, exercises};
 
 /// The kind of a finding, in audit and policies.
 pub const KIND: &str = "finding";
@@ -48,6 +48,8 @@ pub struct Finding {
     pub source_id: String,
     /// What was found.
     pub text: String,
+    /// The independent observer who found it; absent where somebody else did.
+    pub observed_by: Option<String>,
     /// Who puts it right.
     pub owner: String,
     /// By when.
@@ -69,7 +71,7 @@ pub struct Finding {
     pub closed_at: Option<Timestamp>,
 }
 
-const SELECT: &str = "SELECT id, tenant, source_kind, source_id, text, owner, due_at, note, closed_by, opened_at, closed_at FROM plan_findings";
+const SELECT: &str = "SELECT id, tenant, source_kind, source_id, text, owner, due_at, note, closed_by, opened_at, closed_at, observed_by FROM plan_findings";
 
 fn read(row: &Row, now: Timestamp) -> Result<Finding> {
     let (due_at, closed_at): (Timestamp, Option<Timestamp>) = (row.get(6)?, row.get(10)?);
@@ -88,6 +90,7 @@ fn read(row: &Row, now: Timestamp) -> Result<Finding> {
         closed_by: row.get(8)?,
         opened_at: row.get(9)?,
         closed_at,
+        observed_by: row.get(11)?,
     })
 }
 
@@ -115,6 +118,9 @@ pub struct NewFinding {
     /// By when.
     #[schemars(with = "String")]
     pub due_at: Timestamp,
+    /// Which of an exercise's observers found it.
+    #[serde(default)]
+    pub observed_by: Option<String>,
 }
 
 /// Writes a finding down, for an action that has checked that it may.
@@ -128,8 +134,8 @@ pub(crate) fn note(
     let (text, owner) = (words::told(&input.text, "text")?, words::named(&input.owner, "owner")?);
     let (id, now) = (FindingId::fresh(tx.ids(), tx.now), tx.now);
     tx.execute(
-        "INSERT INTO plan_findings (id, tenant, source_kind, source_id, text, owner, due_at, note, opened_at) VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8)",
-        args![id, tenant, source.word(), of, text, owner, input.due_at, now],
+        "INSERT INTO plan_findings (id, tenant, source_kind, source_id, text, owner, due_at, note, opened_at, observed_by) VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8, $9)",
+        args![id, tenant, source.word(), of, text, owner, input.due_at, now, input.observed_by],
     )?;
     db::words::begin(tx, KIND, tenant, &id.to_string(), &[&text])?;
     Ok(id)
@@ -167,7 +173,14 @@ pub static ADD: Action<AddFinding, Finding> = Action {
     run: |tx, input| {
         let (kind, tenant) = found_by(tx, &input.source)?;
         tx.grant("finding.create", kind.word(), &input.source, tenant, Class::Internal, ())?;
-        let id = note(tx, tenant, kind, &input.source, &input.finding)?;
+        // A review has no observers.
+        let observers = match kind {
+            Source::Exercise => exercises::observers(tx, &input.source)?,
+            Source::PlanReview => Vec::new(),
+        };
+        let observed_by = exercises::observed(&observers, input.finding.observed_by.as_ref())?;
+        let finding = NewFinding { observed_by, ..input.finding.clone() };
+        let id = note(tx, tenant, kind, &input.source, &finding)?;
         granted(tx, "finding.create", id)
     },
 };

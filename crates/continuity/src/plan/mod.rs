@@ -68,6 +68,7 @@ pub static ACTIONS: &[&dyn AnyAction] = &[
     &crate::runbooks::GET,
     &crate::runbooks::UPDATE,
     &crate::runbooks::END,
+    &crate::runbooks::sharing::SHARE,
     &crate::runbooks::VERSIONS,
     &crate::runbooks::draft::DRAFT,
 ];

@@ -97,6 +97,8 @@ pub static RECORD: Action<NewReview, Review> = Action {
             args![id, tenant, held_at, held_by, conclusion, input.next_due, by],
         )?;
         for finding in &input.findings {
+            // A review has no observers.
+            let finding = &NewFinding { observed_by: None, ..finding.clone() };
             findings::note(tx, tenant, findings::Source::PlanReview, &id.to_string(), finding)?;
         }
         let made = newest(tx, tenant)?;

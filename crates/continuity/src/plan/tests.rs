@@ -5,7 +5,7 @@ use std::time::Duration;
 use base::Kind;
 use base::id::{AccountId, TenantId};
 use base::time::Timestamp;
-use commerce::testing::member;
+use commerce::testing::{OPERATOR, member};
 use db::records::Scope;
 use gate::{Actor, Cx, Gate};
 use proptest::prelude::*;
@@ -24,6 +24,7 @@ use crate::drills::plans::Scenario;
 use crate::drills::tests as drills;
 use crate::exercises::{self, Conclude, ExerciseRef, Mode, NewExercise, Terms};
 use crate::runbooks::draft::{self, DraftOf};
+use crate::runbooks::sharing::{self, ShareRunbook};
 use crate::runbooks::{self, Begins, ChangeRunbook, Contents, RunbookRef, Step};
 use crate::start;
 
@@ -58,7 +59,7 @@ fn add(gate: &Gate, name: &str, called_by: Option<ContactId>) -> base::Result<Co
 }
 
 fn finding(text: &str, due_at: Timestamp) -> NewFinding {
-    NewFinding { text: text.into(), owner: "Ops".into(), due_at }
+    NewFinding { text: text.into(), owner: "Ops".into(), due_at, observed_by: None }
 }
 
 #[test]
@@ -326,6 +327,7 @@ fn exercise(gate: &Gate, mode: Mode) -> exercises::Exercise {
         scenario: "The site is dark.".into(),
         lead: "Ada".into(),
         participants: vec!["Lin".into()],
+        observers: vec!["Wu".into()],
     };
     let new = NewExercise { planned_at: gate.now() + Duration::from_secs(60), terms };
     gate.run(&member(CUSTOMER), &exercises::CREATE, new).unwrap()
@@ -342,6 +344,7 @@ fn a_technical_exercise_passes_only_with_drills_of_that_week_that_passed() {
             record: "We brought it back.".into(),
             passed: true,
             drills: drills.to_vec(),
+            observers: None,
             findings: vec![finding("Too slow", gate.now())],
         };
         let technical = exercise(gate, Mode::Technical).id;
@@ -368,6 +371,114 @@ fn a_technical_exercise_passes_only_with_drills_of_that_week_that_passed() {
         gate.run(&cx, &exercises::CANCEL, ExerciseRef { id: full }).unwrap();
         assert_eq!(code(conclude(full, &[])), "exercise.over", "{engine}");
     }
+}
+
+#[test]
+fn nobody_observes_what_they_carry_out_and_what_observers_found_is_known_as_theirs() {
+    each(|engine, house| {
+        let (gate, cx) = (house.gate(), member(CUSTOMER));
+        let planned = exercise(gate, Mode::TableTop);
+        assert_eq!(planned.terms.observers, ["Wu"], "{engine}");
+        let terms = |observers: &[&str]| Terms {
+            observers: observers.iter().map(|name| (*name).to_owned()).collect(),
+            ..planned.terms.clone()
+        };
+        for taking_part in ["Ada", " lin "] {
+            let new = NewExercise { planned_at: gate.now(), terms: terms(&["Chen", taking_part]) };
+            let refused = gate.run(&cx, &exercises::CREATE, new).unwrap_err();
+            assert_eq!(refused.code(), "exercise.observer_takes_part", "{engine}: {taking_part}");
+        }
+        let found = |by: Option<&str>| NewFinding {
+            observed_by: by.map(str::to_owned),
+            ..finding("The kit was not there", gate.now())
+        };
+        let conclude = |observers: Option<&[&str]>, findings| Conclude {
+            id: planned.id,
+            held_at: None,
+            record: "We talked.".into(),
+            passed: true,
+            drills: vec![],
+            observers: observers.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
+            findings,
+        };
+        let code = |input| gate.run(&cx, &exercises::CONCLUDE, input).unwrap_err().code().to_owned();
+        assert_eq!(code(conclude(Some(&["Lin"]), vec![])), "exercise.observer_takes_part", "{engine}");
+        assert_eq!(code(conclude(Some(&["Chen"]), vec![found(Some("Wu"))])), "finding.observer", "{engine}");
+        let done = gate.run(&cx, &exercises::CONCLUDE, conclude(None, vec![found(Some("wu")), found(None)])).unwrap();
+        assert_eq!(done.exercise.outcome.unwrap().observers, ["Wu"], "{engine}: those who were to");
+        let by: Vec<_> = done.findings.iter().map(|one| one.observed_by.as_deref()).collect();
+        assert_eq!(by, [Some("Wu"), None], "{engine}");
+
+        // Also what is added later is an observer's only where they observed; a review has none.
+        let add =
+            |source: String, by| gate.run(&cx, &findings::ADD, findings::AddFinding { source, finding: found(by) });
+        assert_eq!(add(planned.id.to_string(), Some("Lin")).unwrap_err().code(), "finding.observer", "{engine}");
+        let later = add(planned.id.to_string(), Some("Wu")).unwrap();
+        assert_eq!(later.observed_by.as_deref(), Some("Wu"), "{engine}");
+    });
+}
+
+#[test]
+fn a_runbook_is_read_by_its_tenant_and_where_it_was_shared_by_the_operators_staff_and_nobody_else() {
+    each(|engine, house| {
+        let (gate, cx) = (house.gate(), member(CUSTOMER));
+        // Staff who see into no customer's tenant.
+        let alone = Scope::Tenants { own: vec![OPERATOR], above: vec![] };
+        let staff = Cx::new(Actor::Account(AccountId(9)), OPERATOR, alone, ["operations".to_owned()].into());
+        let says = |text: &str| Contents {
+            title: "Power".into(),
+            service: None,
+            purpose: String::new(),
+            steps: vec![Step {
+                text: text.into(),
+                who: "Lin".into(),
+                minutes: None,
+                shows: String::new(),
+                begins: None,
+            }],
+        };
+        let made = gate.run(&cx, &runbooks::CREATE, says("A secret of before.")).unwrap();
+        let change = |text| ChangeRunbook { id: made.id, version: None, note: String::new(), contents: says(text) };
+        gate.run(&cx, &runbooks::UPDATE, change("Call the operator.")).unwrap();
+        let of = |version| RunbookRef { id: made.id, version };
+        let get = |cx: &Cx, version| gate.run(cx, &runbooks::GET, of(version)).map(|one| one.version);
+        let listed = |cx: &Cx| {
+            let ask = runbooks::ListRunbooks { service: None, shared: true };
+            gate.run(cx, &runbooks::LIST, ask).unwrap().items.len()
+        };
+        let share = |cx: &Cx, shared| gate.run(cx, &sharing::SHARE, ShareRunbook { id: made.id, shared });
+        let hidden = |result: base::Result<i64>| result.unwrap_err().kind() == Kind::NotFound;
+        assert!(hidden(get(&staff, None)) && listed(&staff) == 0, "{engine}: it is nobody else's");
+        assert_eq!(share(&staff, true).unwrap_err().kind(), Kind::NotFound, "{engine}");
+
+        assert_eq!(share(&cx, true).unwrap().shared_from, Some(2), "{engine}");
+        gate.run(&cx, &runbooks::UPDATE, change("Call the operator twice.")).unwrap();
+        assert_eq!(share(&cx, true).unwrap().shared_from, Some(2), "{engine}: since when stays");
+        assert_eq!((get(&staff, None).unwrap(), get(&staff, Some(2)).unwrap(), listed(&staff)), (3, 2, 1), "{engine}");
+        assert!(hidden(get(&staff, Some(1))), "{engine}: what it said before was not shared");
+        let versions = |cx: &Cx| gate.run(cx, &runbooks::VERSIONS, of(None)).unwrap().items.len();
+        assert_eq!((versions(&staff), versions(&cx)), (2, 3), "{engine}");
+        let denied = gate.run(&staff, &runbooks::UPDATE, change("Ours now.")).unwrap_err();
+        assert_eq!(denied.kind(), Kind::NotFound, "{engine}: to be read, and no more");
+        assert_eq!(share(&staff, false).unwrap_err().kind(), Kind::NotFound, "{engine}");
+        // Another customer sees nothing of it.
+        let stranger = member(3);
+        assert!(hidden(get(&stranger, None)) && listed(&stranger) == 0, "{engine}");
+        // It is not one of the operator's own, and its tenant's audit log tells who shared it.
+        assert!(gate.run(&staff, &runbooks::LIST, Default::default()).unwrap().items.is_empty(), "{engine}");
+        let shared = "SELECT COUNT(*) FROM audit_entries WHERE action = 'runbook.share'";
+        assert!(house.count(shared) >= 2, "{engine}");
+
+        share(&cx, false).unwrap();
+        assert!(hidden(get(&staff, None)) && listed(&staff) == 0, "{engine}: taken back");
+        share(&cx, true).unwrap();
+        gate.run(&cx, &runbooks::END, of(None)).unwrap();
+        assert!(hidden(get(&staff, None)) && listed(&staff) == 0, "{engine}: it is used no more");
+
+        let own = gate.run(&staff, &runbooks::CREATE, says("Ours.")).unwrap();
+        let refused = gate.run(&staff, &sharing::SHARE, ShareRunbook { id: own.id, shared: true }).unwrap_err();
+        assert_eq!(refused.code(), "runbook.own", "{engine}");
+    });
 }
 
 #[test]

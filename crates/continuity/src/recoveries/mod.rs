@@ -113,7 +113,7 @@ impl Recovery {
     }
 
     /// As disks name it.
-    fn wire_id(&self) -> Result<drivers::wire::RecoveryId> {
+    pub(crate) fn wire_id(&self) -> Result<drivers::wire::RecoveryId> {
         self.id.to_string().parse().map_err(|e: String| Error::bug("recovery.id", e))
     }
 }

@@ -5,6 +5,7 @@
 //! service from what the platform knows of it.
 
 pub mod draft;
+pub mod sharing;
 
 use std::collections::BTreeSet;
 
@@ -105,10 +106,15 @@ pub struct Runbook {
     /// Since when it is used no more.
     #[schemars(with = "Option<String>")]
     pub ended_at: Option<Timestamp>,
+    /// From which version on the operator's staff may read it; absent where they may not.
+    pub shared_from: Option<i64>,
+    /// Whose, by name.
+    pub tenant_name: String,
 }
 
 const SELECT: &str =
-    "SELECT r.id, r.tenant, v.version, r.version, v.body, v.note, v.changed_by, v.changed_at, r.ended_at
+    "SELECT r.id, r.tenant, v.version, r.version, v.body, v.note, v.changed_by, v.changed_at, r.ended_at, r.shared_from,
+         COALESCE((SELECT t.name FROM tenants t WHERE t.id = r.tenant), '')
      FROM runbooks r JOIN runbook_versions v ON v.runbook = r.id";
 
 fn read(row: &Row) -> Result<Runbook> {
@@ -124,6 +130,8 @@ fn read(row: &Row) -> Result<Runbook> {
         changed_by: row.get(6)?,
         changed_at: row.get(7)?,
         ended_at: row.get(8)?,
+        shared_from: row.get(9)?,
+        tenant_name: row.get(10)?,
     })
 }
 
@@ -169,6 +177,9 @@ fn granted(tx: &mut Tx<'_>, action: &str, id: RunbookId, version: Option<i64>) -
     let found = tx.query_opt(&sql, args![id, version], read)?;
     let found = found
         .ok_or_else(|| Error::not_found("runbook.not_found", format!("there is no runbook {id} of that version")))?;
+    if sharing::reads(tx, action, &found)? {
+        return Ok(found);
+    }
     let tenant = found.tenant;
     tx.grant(action, KIND, &id.to_string(), tenant, Class::Internal, found).map(Granted::into_inner)
 }
@@ -254,6 +265,8 @@ pub static CREATE: Action<Contents, Runbook> = Action {
 pub struct ListRunbooks {
     /// Only those about this service.
     pub service: Option<String>,
+    /// Instead of the operator's own, those that its customers have shared with it.
+    pub shared: bool,
 }
 
 /// Runbooks.
@@ -266,11 +279,11 @@ pub struct RunbookPage {
 /// Lists runbooks.
 pub static LIST: Action<ListRunbooks, RunbookPage> = Action {
     name: "runbook.list",
-    summary: "Lists runbooks that are in use, each in its newest version.",
+    summary: "Lists runbooks that are in use, each in its newest version: the tenant's own, or those shared with the operator.",
     effect: Effect::Read,
     run: |tx, input| {
         let tenant = steps::own(tx, "runbook.list")?;
-        let mut items = all(tx, tenant)?;
+        let mut items = if input.shared { sharing::with_operator(tx, tenant)? } else { all(tx, tenant)? };
         items.retain(|one| input.service.is_none() || one.contents.service == input.service);
         Ok(RunbookPage { items })
     },
@@ -301,9 +314,13 @@ pub static VERSIONS: Action<RunbookRef, RunbookPage> = Action {
     summary: "Shows every version of a runbook, the newest first.",
     effect: Effect::Read,
     run: |tx, input| {
-        granted(tx, "runbook.versions", input.id, None)?;
+        let newest = granted(tx, "runbook.versions", input.id, None)?;
         let sql = format!("{SELECT} WHERE r.id = $1 ORDER BY v.version DESC LIMIT $2");
-        Ok(RunbookPage { items: tx.query(&sql, args![input.id, limits::PAGE_MAX], read)? })
+        let mut items = tx.query(&sql, args![input.id, limits::PAGE_MAX], read)?;
+        // With whom it was shared sees what it says since then.
+        let shared = sharing::reads(tx, "runbook.versions", &newest)?;
+        items.retain(|one| !shared || sharing::is_open(one));
+        Ok(RunbookPage { items })
     },
 };
 

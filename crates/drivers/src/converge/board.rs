@@ -38,6 +38,8 @@ pub(super) enum Lane {
     Look,
     /// Files that are fetched.
     Fetch,
+    /// Losses that are tried: what waits behind a backup would be no measurement.
+    Loss,
 }
 
 impl Lane {
@@ -45,6 +47,7 @@ impl Lane {
         match work {
             Work::LookInto { .. } => Lane::Look,
             Work::FetchFile { .. } => Lane::Fetch,
+            Work::LoseMachine { .. } => Lane::Loss,
             _ => Lane::Long,
         }
     }

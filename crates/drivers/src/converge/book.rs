@@ -16,8 +16,8 @@ use super::{Settings, Store};
 use crate::hypervisor::{Answer, Found, spec_digest};
 use crate::moment::{HostClock, Moment};
 use crate::wire::{
-    CheckResult, Desired, Intent, IntentId, Intents, MachineSpec, MachineState, Observation, Orphan, Power, Problem,
-    Recovering, ReportAnswer, TaskId, TaskReport,
+    CheckResult, Desired, DiskSource, DiskSpec, Intent, IntentId, Intents, MachineSpec, MachineState, NetworkSpec,
+    Observation, Orphan, Power, Problem, Recovering, RecoveryId, ReportAnswer, TaskId, TaskReport,
 };
 
 /// Revisions in one second of an agent's life: below 2^53 for as long as JSON's numbers are doubles somewhere.
@@ -322,6 +322,36 @@ impl Book {
         };
         inner.show(id, &now);
         Some(again)
+    }
+
+    /// The present life of a machine that was made for that recovery, disk for disk, and reaches nothing
+    /// outside of this host.
+    ///
+    /// # Errors
+    /// `Conflict` (`machine.not_drilled`, `machine.taken_away`): this is no machine to be tried on, or it
+    /// does not run.
+    pub fn made_for(&self, id: &IntentId, recovery: &RecoveryId) -> Result<u64> {
+        let inner = self.inner();
+        let none = || Error::conflict("machine.taken_away", format!("machine {id} does not run here"));
+        let record = &inner.entries.get(id).filter(|entry| !entry.stranger).ok_or_else(none)?.record;
+        let spec = record.spec().ok_or_else(none)?;
+        let of_it =
+            |disk: &DiskSpec| matches!(&disk.source, DiskSource::Recovery { recovery: of, .. } if of == recovery);
+        let alone = |network: &NetworkSpec| matches!(network, NetworkSpec::User { outbound: false, .. });
+        if spec.disks.is_empty() || !spec.disks.iter().all(of_it) || !spec.networks.iter().all(alone) {
+            let message = format!("machine {id} was not made for recovery {recovery} alone: it is left as it is");
+            return Err(Error::conflict("machine.not_drilled", message));
+        }
+        record.life.as_ref().map(|open| open.life.seq).ok_or_else(none)
+    }
+
+    /// Whether the server has stored the end of that life.
+    pub fn has_told_end(&self, id: &IntentId, life: u64) -> bool {
+        let inner = self.inner();
+        // What is forgotten was told before.
+        let Some(record) = inner.entries.get(id).map(|entry| &entry.record) else { return true };
+        let open = record.life.as_ref().is_some_and(|open| open.life.seq <= life);
+        !open && record.next_seq > life && !record.ended.iter().any(|ended| ended.seq == life)
     }
 
     /// What the server should be told, oldest news first, at most as much as one report holds.

@@ -32,6 +32,7 @@
 mod board;
 mod book;
 mod decide;
+mod loss;
 mod pass;
 mod queue;
 mod record;

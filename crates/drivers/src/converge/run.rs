@@ -10,13 +10,14 @@ use base::{Error, Result, limits};
 
 use super::board::{Board, Lane};
 use super::book::Book;
+use super::loss;
 use super::pass::pass;
 use super::queue::Queue;
 use super::{ControlPlane, Settings, Store};
 use crate::hypervisor::Hypervisor;
 use crate::moment::HostClock;
 use crate::tasks::{Cancel, Worker};
-use crate::wire::{ConsoleRequest, ConsoleTail, HostReport, HostTask, Observation, PROTOCOL, Problem, Report};
+use crate::wire::{ConsoleRequest, ConsoleTail, HostReport, HostTask, Observation, PROTOCOL, Problem, Report, Work};
 
 /// Tells the threads of an agent to come to an end.
 #[derive(Clone, Default)]
@@ -136,6 +137,7 @@ impl Agent {
         // Whoever looks into a backup does not wait until the others are through with theirs.
         agent.spawn("look", |shared| shared.do_tasks(Lane::Look))?;
         agent.spawn("fetch", |shared| shared.do_tasks(Lane::Fetch))?;
+        agent.spawn("loss", |shared| shared.do_tasks(Lane::Loss))?;
         Ok(agent)
     }
 
@@ -294,9 +296,12 @@ impl Shared {
                 self.wake_reporter();
             }
         };
-        let result = match &self.worker {
-            Some(worker) => worker.run(task, access, cancel, &mut progress),
-            None => Err(Error::invalid("task.unsupported", "this agent does no tasks")),
+        let result = match (&task.work, &self.worker) {
+            (Work::LoseMachine { machine, recovery }, _) => {
+                loss::tried(&self.book, &*self.hypervisor, (machine, recovery), cancel)
+            }
+            (_, Some(worker)) => worker.run(task, access, cancel, &mut progress),
+            (_, None) => Err(Error::invalid("task.unsupported", "this agent does no tasks")),
         };
         match &result {
             Ok(_) => tracing::info!(id = %task.id, "a task is done"),

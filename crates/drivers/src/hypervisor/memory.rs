@@ -443,6 +443,15 @@ impl Hypervisor for Memory {
         self.call(id, Verb::Stop, None)
     }
 
+    /// Faults do not touch it, and nobody is woken by it: the next look finds it.
+    fn crash(&self, id: &IntentId) -> Result<()> {
+        let mut inner = self.inner();
+        let machine = inner.machines.get_mut(id).filter(|machine| machine.activity.run().is_some());
+        let machine = machine.ok_or_else(|| Error::not_found("machine.not_running", "it does not run"))?;
+        machine.activity = Activity::Stopped { how: Stopped::Crashed };
+        Ok(())
+    }
+
     fn remove(&self, id: &IntentId) -> Result<()> {
         self.call(id, Verb::Remove, None)
     }

@@ -60,6 +60,13 @@ pub trait Hypervisor: Send + Sync + 'static {
     /// `Unavailable`, `Uncertain`.
     fn stop(&self, id: &IntentId, grace: Duration) -> Result<()>;
 
+    /// Ends a machine's run as a crash would: at once, from the side, its disks left as they are. Nobody is
+    /// told; whoever watches it must see.
+    ///
+    /// # Errors
+    /// `NotFound` where it does not run; `Unavailable`, `Uncertain`.
+    fn crash(&self, id: &IntentId) -> Result<()>;
+
     /// Takes away the machine and everything that was made for it, disks included. What runs is
     /// stopped without asking.
     ///

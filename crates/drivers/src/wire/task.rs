@@ -16,7 +16,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DRILLED, DataDrilled, DataRestored, DataSource, DataTaken, DataTarget, IntentId, Marker, Problem, SavedItem, TaskId,
+    DRILLED, DataDrilled, DataRestored, DataSource, DataTaken, DataTarget, IntentId, Marker, Problem, RecoveryId,
+    SavedItem, TaskId,
 };
 
 /// One finite thing that a host's agent is asked for.
@@ -151,6 +152,15 @@ pub enum Work {
         /// Bytes that it may have.
         bytes_max: u64,
     },
+    /// End a machine that a drill made as a crash would, without a word to whoever watches it here, and tell
+    /// how long it took until the server had been told by that watch.
+    LoseMachine {
+        /// The machine. Refused where not every disk of it was made for that recovery, or where it reaches
+        /// out of its host.
+        machine: IntentId,
+        /// The drill's recovery.
+        recovery: RecoveryId,
+    },
     /// Work that this version does not know. Reported as failed.
     #[serde(other)]
     Unknown,
@@ -220,7 +230,7 @@ impl Work {
                 malformed("a page begins after a name")
             }
             Work::MakeRepository { .. } | Work::BackUpMachine { .. } | Work::RestoreDamaged { .. } => Ok(()),
-            Work::LookInto { .. } | Work::FetchFile { .. } => Ok(()),
+            Work::LookInto { .. } | Work::FetchFile { .. } | Work::LoseMachine { .. } => Ok(()),
         }
     }
 }
@@ -435,6 +445,14 @@ pub enum Outcome {
         /// It is a directory, as a tar archive.
         archive: bool,
     },
+    /// A machine was ended, and the server has been told so by whoever watches it.
+    LossSeen {
+        /// The life that was ended.
+        life: u64,
+        /// From just before its end until the server had acknowledged the report of it, in milliseconds by the
+        /// host's steady clock.
+        milliseconds: u64,
+    },
     /// Something that this version does not know.
     #[serde(other)]
     Unknown,
@@ -468,6 +486,7 @@ impl Outcome {
                 | (Work::RestoreDamaged { .. }, Outcome::DamageTried { .. })
                 | (Work::LookInto { .. }, Outcome::LookedInto { .. })
                 | (Work::FetchFile { .. }, Outcome::FileFetched { .. })
+                | (Work::LoseMachine { .. }, Outcome::LossSeen { .. })
         )
     }
 

@@ -4,7 +4,7 @@ use super::{before, now, page, show};
 use crate::drills::*;
 use crate::i18n::Lang;
 use crate::page::Page;
-use crate::ui::{Choice, Field, Summary};
+use crate::ui::{Choice, Confirm, Field, Summary};
 
 fn figure(measured: Option<&str>, promised: &str, kept: bool) -> Figure {
     Figure { measured: measured.map(Into::into), promised: promised.into(), kept }
@@ -44,7 +44,8 @@ fn actions(p: &Page) -> Vec<ActionRow> {
 fn view(p: &Page, state: &str) -> RunView {
     let d = &p.t.drills;
     let (running, passed) = (state == "running", state == "passed");
-    let phases = [d.detect, d.decide, d.reserve, d.key, d.wait, d.restore, d.boot, d.verify];
+    let detect = format!("{} ({})", d.detect, p.with(d.detect_configured, "1 min 30 s"));
+    let phases = [&detect, d.decide, d.reserve, d.key, d.wait, d.restore, d.boot, d.verify];
     let took = |at: usize| (!running || at < 4).then(|| "0.4 s".to_owned());
     RunView {
         id: "drun_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
@@ -56,7 +57,7 @@ fn view(p: &Page, state: &str) -> RunView {
             name: "官網".into(),
             turn: Some(p.with2(d.wave_after, 2, "資料庫")),
             from: Some(p.with2(d.from_copy, "異地伺服器", p.exact(&before(700)))),
-            phases: phases.iter().enumerate().map(|(at, phase)| (*phase, took(at))).collect(),
+            phases: phases.iter().enumerate().map(|(at, phase)| ((*phase).to_owned(), took(at))).collect(),
             newest: (!running).then(|| before(700)),
             point: Some("rpt_01jd8q2v7k3x5w9m0n4r6t8y2z".into()),
             shown: vec![p.with2(d.audit_whole, "48,211", "48,200"), d.shares_not_shown.into()],
@@ -68,6 +69,7 @@ fn view(p: &Page, state: &str) -> RunView {
         circles: vec![p.with(d.circle, "目錄、官網")],
         control: p.with(d.control_found, "repository.damaged"),
         misses: if passed || running { vec![] } else { vec![d.missed.into()] },
+        stopped: (state == "failed").then(|| p.with2(d.stopped_by, "林怡君", "磁碟要先用來還原")),
         has_evidence: !running,
     }
 }
@@ -99,11 +101,13 @@ pub(super) fn drill_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
         actions: actions(p),
         may_run: true,
         summary: Summary::default(),
-        bad_after: Some(
+        asks: vec![
             Field::line("badAfter", p.t.rules.drill_bad_after, "")
                 .hint(p.with(p.t.rules.drill_bad_after_hint, p.span(86_400)))
                 .free(),
-        ),
+            Field::private("shares", d.shares).hint(d.shares_hint).rows(6).optional(p.t.frame.optional),
+            Field::private("kit", d.kit).hint(d.kit_hint).rows(4).optional(p.t.frame.optional),
+        ],
         end: None,
         ended: None,
     };
@@ -122,7 +126,21 @@ pub(super) fn drill_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
         let live = state == "running";
         let plan = "drpl_1".to_owned();
         let called = "每季主機毀損".to_owned();
-        show(out, name, &RunPage { p, plan, name: called, incident: now(), live, view: view(p, state) });
+        let stop = live.then(|| Confirm {
+            id: "stop",
+            action: "/drills/drun_1/stop".into(),
+            csrf: p.csrf.clone(),
+            title: d.stop_title.into(),
+            body: d.stop_body.into(),
+            fields: vec![Field::line("reason", p.t.frame.reason, "").hint(p.t.frame.reason_hint)],
+            hidden: vec![],
+            button: d.stop.into(),
+            danger: true,
+            cancel: p.t.frame.cancel,
+            back: "/drills/drun_1".into(),
+            page: false,
+        });
+        show(out, name, &RunPage { p, plan, name: called, incident: now(), live, stop, view: view(p, state) });
     }
     show(
         out,

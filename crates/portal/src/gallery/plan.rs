@@ -114,7 +114,7 @@ fn runbook() -> Runbook {
     read(json!({
         "id": "rnbk_01jd8q2v7k3x5w9m0n4r6t8y2z", "tenant": "ten_01jd8q2v7k3x5w9m0n4r6t8y2z", "version": 2, "isNewest": true,
         "title": "恢復「官網」", "service": "svc_1", "purpose": "官網毀損或無法使用。", "note": "補上電話", "changedBy": "acc_1",
-        "changedAt": before(4_000), "endedAt": null,
+        "changedAt": before(4_000), "endedAt": null, "sharedFrom": 2, "tenantName": "和風設計",
         "steps": [
             step("依聯絡網由上而下通知團隊；沒有人接就打給代理人。", Json::Null),
             step("還原。入口網站：服務 → 官網 → 還原。", json!({ "type": "restore", "service": "svc_1" })),
@@ -225,10 +225,24 @@ fn versions(p: &crate::page::Page, out: &mut Vec<(&'static str, String)>) {
 
 fn runbooks(p: &crate::page::Page, out: &mut Vec<(&'static str, String)>) {
     let undescribed = vec![("svc_2".to_owned(), "測試機".to_owned())];
-    let list =
-        RunbooksPage { p, tabs: tabs(p, "/plan/runbooks"), runbooks: vec![runbook()], undescribed, may_write: true };
+    let list = RunbooksPage {
+        p,
+        tabs: tabs(p, "/plan/runbooks"),
+        runbooks: vec![runbook()],
+        shared: vec![runbook()],
+        undescribed,
+        may_write: true,
+    };
     show(out, "runbooks", &list);
-    let one = RunbookPage { p, runbook: runbook(), versions: vec![runbook()], may_write: true, may_end: true };
+    let one = RunbookPage {
+        p,
+        runbook: runbook(),
+        versions: vec![runbook()],
+        may_write: true,
+        may_end: true,
+        theirs: false,
+        may_share: true,
+    };
     show(out, "runbook", &one);
     let form = RunbookForm {
         p,

@@ -106,6 +106,15 @@ super::messages! {
         create: "建立計畫", "Make the plan";
         run_now: "立即演練", "Drill now";
         run_started: "演練已開始。", "The drill has begun.";
+        run_stopping: "演練正在停止，還原的東西會先清除。", "The drill is being stopped; what it brought back is taken away first.";
+        stop: "停止演練", "Stop the drill";
+        stop_title: "停止這次演練？", "Stop this drill?";
+        stop_body: "已還原的東西會全部清除。停止的演練不算通過，證據會寫明是誰停止的、為什麼。", "All that it brought back is taken away. A drill that was stopped has not passed, and its evidence says who stopped it and why.";
+        stopped_by: "{} 停止了這次演練：{}", "{} stopped this drill: {}";
+        shares: "主金鑰的分持", "Shares of the master key";
+        shares_hint: "每行一份。伺服器湊出金鑰、核對後立即忘記，不留紀錄。分持不想離開自己的電腦，請改用 yunwei drill run --share。", "One a line. The server puts them together, compares, and forgets them; nothing is kept. Where shares must not leave your own computer, use yunwei drill run --share.";
+        kit: "復原套件", "Recovery kit";
+        kit_hint: "貼上您保管的套件檔案內容；它必須找得到目前的副本。", "Paste what is in the file that you keep; it must lead to the copies as they are now.";
         plan_made: "計畫已建立。", "The plan has been made.";
         trend: "歷次結果", "Over time";
         trend_lead: "每次演練花的時間占承諾的多少；超過虛線就是未達成。", "How much of the promised time each drill took; above the dashed line it was missed.";
@@ -115,6 +124,9 @@ super::messages! {
         phase: "階段", "Phase";
         took: "花費", "Took";
         detect: "察覺", "Detect";
+        detect_measured: "實測：最後中斷演練自己的機器，計時多久被發現", "measured: at the end the drill's own machines are ended, and it is timed until that is seen";
+        detect_configured: "未實測，依設定：主機沒有回應超過 {} 才視為毀損", "not measured, by the settings: a host counts as lost after {} of silence";
+        detect_told: "不計入：平台不會自行察覺這種事故，從有人通報起算", "not in the figure: the platform does not watch for it; the clock starts when somebody says so";
         decide: "決定副本", "Decide";
         reserve: "保留主機", "Reserve a host";
         key: "取得金鑰", "Fetch the key";

@@ -14,9 +14,12 @@ super::messages! {
         site: "機房", "Site";
         power: "電力", "Power";
         cooling: "冷卻", "Cooling";
+        fire_protection: "消防", "Fire protection";
         route: "網路線路", "Network route";
         backup_place: "備份存放處", "Place for copies";
         supplier: "供應商", "Supplier";
+        material: "物料與備品", "Materials and spares";
+        logistics: "物流", "Logistics";
         person: "人員", "Person";
         all: "全部", "All";
         add: "新增項目", "Add";

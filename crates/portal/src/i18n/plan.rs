@@ -179,6 +179,12 @@ super::messages! {
         scenario: "情境", "Scenario";
         scenario_hint: "發生了什麼事、什麼時候、誰不在。", "What has happened, when, and who is away.";
         participants: "參加的人", "Participants";
+        observers: "觀察員", "Observers";
+        observers_hint: "每行一位；不主持也不參加的人。", "One a line: people who neither lead it nor take part.";
+        observed: "實際觀察的人", "Who observed it";
+        findings_observer: "由哪位觀察員發現", "Found by which observer";
+        findings_observer_hint: "上面觀察員的名字；不是觀察員發現的就留空。", "A name of the observers above; empty where somebody else found it.";
+        observed_by: "觀察員 {} 發現", "found by the observer {}";
         one_a_line: "一行一位。", "One a line.";
         write_down: "記錄結果", "Write down what came of it";
         record: "經過", "What happened";
@@ -198,6 +204,13 @@ super::messages! {
         undescribed_lead: "草稿會寫上最新的復原點、副本的位置和還原的指令。", "The draft names the newest recovery point, where its copies lie, and how to restore.";
         draft_for: "為「{}」草擬", "Draft one for {}";
         new_runbook: "新增手冊", "New runbook";
+        share: "與服務商共用", "Share with the operator";
+        share_lead: "由服務商的同仁執行的手冊，可以讓他們閱讀：從現在的版本起，只能看不能改。", "Where the operator's staff carry it out, they may read it: as it says now and from now on, and change nothing.";
+        share_stop: "停止共用", "Share it no more";
+        shared_from: "服務商的同仁可閱讀第 {} 版起的內容。", "The operator's staff may read it from version {} on.";
+        shared_by: "「{}」與我們共用的手冊，只能閱讀。", "{} shares this runbook with us. It can be read and not changed.";
+        shared_title: "客戶與我們共用的手冊", "Runbooks that customers share with us";
+        shared_whose: "客戶", "Customer";
         runbook_form_lead: "沒有內容的步驟不會存；存檔後會再多出空白的步驟。", "Steps without a text are not kept; each time it is saved there are empty ones again.";
         title: "標題", "Title";
         about: "關於哪個服務", "About which service";

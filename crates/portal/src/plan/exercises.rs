@@ -91,6 +91,7 @@ fn fields(s: &Signed, now: Option<&Exercise>, wrong: &[(&str, String)]) -> Vec<F
         Choice { chosen: *word == chosen, ..choice }
     });
     let people = terms.map(|terms| terms.participants.join("\n"));
+    let watching = terms.map(|terms| terms.observers.join("\n"));
     let fields = [
         Field::line("name", f.name, kept("name", terms.map(|terms| terms.name.clone()))),
         Field::tiles("mode", t.mode, modes.collect()),
@@ -103,6 +104,7 @@ fn fields(s: &Signed, now: Option<&Exercise>, wrong: &[(&str, String)]) -> Vec<F
         Field::area("participants", t.participants, kept("participants", people))
             .hint(t.one_a_line)
             .optional(f.optional),
+        Field::area("observers", t.observers, kept("observers", watching)).hint(t.observers_hint).optional(f.optional),
     ];
     fields.into_iter().map(|field| told(wrong, field)).collect()
 }
@@ -132,9 +134,13 @@ pub(crate) async fn edit(s: Signed, Path(id): Path<String>) -> Answer {
     form(&s, Some(&now), &[], "")
 }
 
+/// What was typed into an area, one a line.
+fn lines(s: &Signed, name: &str) -> Vec<String> {
+    s.visit.form.get(name).lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
 fn typed(s: &Signed) -> Result<NewExercise, &'static str> {
     let form = &s.visit.form;
-    let lines = form.get("participants").lines().map(str::trim).filter(|line| !line.is_empty());
     let mode = MODES.iter().find(|(word, _)| *word == form.get("mode")).ok_or("mode")?.1;
     Ok(NewExercise {
         planned_at: date(s, "plannedAt")?.ok_or("plannedAt")?,
@@ -143,7 +149,8 @@ fn typed(s: &Signed) -> Result<NewExercise, &'static str> {
             mode,
             scenario: form.get("scenario").to_owned(),
             lead: form.get("lead").to_owned(),
-            participants: lines.map(str::to_owned).collect(),
+            participants: lines(s, "participants"),
+            observers: lines(s, "observers"),
         },
     })
 }
@@ -151,7 +158,7 @@ fn typed(s: &Signed) -> Result<NewExercise, &'static str> {
 fn refuse(s: &Signed, now: Option<&Exercise>, error: Error) -> Answer {
     let words = said(s, &error);
     match error.attribute() {
-        Some(at @ ("name" | "scenario" | "lead" | "participants")) => form(s, now, &[(at, words)], ""),
+        Some(at @ ("name" | "scenario" | "lead" | "participants" | "observers")) => form(s, now, &[(at, words)], ""),
         _ if correctable(&error) => form(s, now, &[], &words),
         _ => Err(error.into()),
     }
@@ -204,13 +211,19 @@ async fn conclude_fields(s: &Signed, exercise: &Exercise, wrong: &[(&str, String
     let result = [("passed", t.goals_met), ("notPassed", t.goals_missed)];
     let result =
         result.map(|(value, label)| Choice { chosen: form.get("result") == value, ..Choice::new(value, label) });
+    let planned = exercise.terms.observers.join("\n");
+    let observers = if form.has("observers") { form.get("observers").to_owned() } else { planned };
     let mut fields = vec![
         Field::line("heldAt", t.held_at, form.get("heldAt")).kind("date", "").hint(t.held_at_hint).optional(f.optional),
         Field::area("record", t.record, form.get("record")).rows(8).hint(t.record_hint),
         Field::tiles("result", t.result, result.to_vec()),
+        Field::area("observers", t.observed, observers).hint(t.observers_hint).optional(f.optional),
         Field::area("findings", t.findings, form.get("findings")).hint(t.findings_hint).optional(f.optional),
         Field::line("findingsOwner", t.findings_owner, form.get("findingsOwner")).optional(f.optional),
         Field::line("findingsDue", t.findings_due, form.get("findingsDue")).kind("date", "").optional(f.optional),
+        Field::line("findingsObserver", t.findings_observer, form.get("findingsObserver"))
+            .hint(t.findings_observer_hint)
+            .optional(f.optional),
     ];
     let drills = drills(s).await?;
     if !drills.is_empty() {
@@ -260,6 +273,7 @@ fn outcome(s: &Signed, id: &str) -> Result<Conclude, &'static str> {
         record: form.get("record").to_owned(),
         passed,
         drills: drills.map_err(|_| "drills")?,
+        observers: Some(lines(s, "observers")),
         findings: typed_findings(s)?,
     })
 }
@@ -275,7 +289,8 @@ pub(crate) async fn conclude(s: Signed, Path(id): Path<String>) -> Answer {
         Err(error) => {
             let words = said(&s, &error);
             match error.attribute() {
-                Some(at @ ("record" | "heldAt")) => one(&s, &id, &[(at, words)], "").await,
+                Some("observedBy") => one(&s, &id, &[("findingsObserver", words)], "").await,
+                Some(at @ ("record" | "heldAt" | "observers")) => one(&s, &id, &[(at, words)], "").await,
                 Some("owner") => one(&s, &id, &[("findingsOwner", words)], "").await,
                 _ if correctable(&error) => one(&s, &id, &[], &words).await,
                 _ => Err(error.into()),

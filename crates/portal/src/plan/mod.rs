@@ -140,7 +140,14 @@ pub(crate) fn typed_findings(s: &Signed) -> Result<Vec<NewFinding>, &'static str
     }
     let due_at = date(s, "findingsDue")?.ok_or("findingsDue")?;
     let owner = form.get("findingsOwner").to_owned();
-    Ok(lines.into_iter().map(|text| NewFinding { text: text.to_owned(), owner: owner.clone(), due_at }).collect())
+    let observed_by = Some(form.get("findingsObserver").to_owned()).filter(|name| !name.is_empty());
+    let finding = |text: &str| NewFinding {
+        text: text.to_owned(),
+        owner: owner.clone(),
+        due_at,
+        observed_by: observed_by.clone(),
+    };
+    Ok(lines.into_iter().map(finding).collect())
 }
 
 fn phase(t: &'static Words, phase: Phase) -> &'static str {

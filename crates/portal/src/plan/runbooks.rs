@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use base::{Error, Result};
 use continuity::drills::plans::{self, ListPlans};
 use continuity::runbooks::draft::{self, DraftOf};
+use continuity::runbooks::sharing::{self, ShareRunbook};
 use continuity::runbooks::{self, Begins, ChangeRunbook, Contents, ListRunbooks, Runbook, RunbookRef, Step};
 use provisioning::services;
 
@@ -26,6 +27,8 @@ pub(crate) struct RunbooksPage<'a> {
     pub p: &'a Page,
     pub tabs: Tabs,
     pub runbooks: Vec<Runbook>,
+    /// Those of customers that were shared with the operator.
+    pub shared: Vec<Runbook>,
     /// (id, name)
     pub undescribed: Vec<(String, String)>,
     pub may_write: bool,
@@ -40,6 +43,10 @@ pub(crate) struct RunbookPage<'a> {
     pub versions: Vec<Runbook>,
     pub may_write: bool,
     pub may_end: bool,
+    /// Whether it is another tenant's, which has shared it.
+    pub theirs: bool,
+    /// Whether the visitor shares it, or takes that back.
+    pub may_share: bool,
 }
 
 /// The form of a runbook.
@@ -75,9 +82,12 @@ pub(crate) async fn page(s: Signed) -> Answer {
     let runbooks = s.call(&runbooks::LIST, ListRunbooks::default()).await?.items;
     let mut undescribed = if may_write(&s) { living(&s).await? } else { Vec::new() };
     undescribed.retain(|(id, _)| !runbooks.iter().any(|one| one.contents.service.as_ref() == Some(id)));
-    let view =
-        RunbooksPage { p: s.p(), tabs: tabs(s.p(), "/plan/runbooks"), runbooks, undescribed, may_write: may_write(&s) };
-    Ok(ok(&view))
+    let shared = match s.p().operator() {
+        true => s.call(&runbooks::LIST, ListRunbooks { service: None, shared: true }).await?.items,
+        false => Vec::new(),
+    };
+    let (tabs, may_write) = (tabs(s.p(), "/plan/runbooks"), may_write(&s));
+    Ok(ok(&RunbooksPage { p: s.p(), tabs, runbooks, shared, undescribed, may_write }))
 }
 
 async fn find(s: &Signed, id: &str) -> Result<Runbook> {
@@ -89,9 +99,18 @@ async fn find(s: &Signed, id: &str) -> Result<Runbook> {
 pub(crate) async fn show_one(s: Signed, Path(id): Path<String>) -> Answer {
     let runbook = find(&s, &id).await?;
     let versions = s.call(&runbooks::VERSIONS, RunbookRef { id: runbook.id, version: None }).await?.items;
-    let changeable = runbook.is_newest && runbook.ended_at.is_none();
+    let theirs = runbook.tenant != s.cx.tenant();
+    let changeable = runbook.is_newest && runbook.ended_at.is_none() && !theirs;
     let (may_write, may_end) = (changeable && may_write(&s), changeable && may_edit(&s));
-    Ok(ok(&RunbookPage { p: s.p(), runbook, versions, may_write, may_end }))
+    let may_share = may_end && !s.p().operator();
+    Ok(ok(&RunbookPage { p: s.p(), runbook, versions, may_write, may_end, theirs, may_share }))
+}
+
+/// `POST /plan/runbooks/{id}/share`
+pub(crate) async fn share(s: Signed, Path(id): Path<String>) -> Answer {
+    let shared = s.visit.form.get("shared") == "true";
+    s.call(&sharing::SHARE, ShareRunbook { id: id.parse()?, shared }).await?;
+    Ok(done(&s.portal, &format!("/plan/runbooks/{id}"), "saved"))
 }
 
 /// What a step may begin here, as a choice: (word, name).

@@ -6,6 +6,7 @@ mod closed;
 mod factors;
 mod inventory;
 mod platform;
+mod restoring;
 mod rules;
 mod search;
 mod skipping;
@@ -58,7 +59,8 @@ struct House {
     portal: Portal,
     gate: Gate,
     letters: Letters,
-    _workers: Handle,
+    /// Who does what lasts; without them it stands still.
+    workers: Option<Handle>,
     _scratch: Scratch,
 }
 
@@ -139,7 +141,7 @@ impl House {
             agents: String::new(),
             images: scratch.path().join("images"),
         };
-        House { router: routes(portal.clone()), portal, gate, letters, _workers: workers, _scratch: scratch }
+        House { router: routes(portal.clone()), portal, gate, letters, workers: Some(workers), _scratch: scratch }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 /// An order of a customer whose run has come to an end, there being no host.
-async fn ended_run(house: &House) -> String {
+pub(super) async fn ended_run(house: &House) -> String {
     customer(house, "Brightwater", "owner@example.com");
     let mut browser = join(house, "owner@example.com").await;
     browser.get("/catalog").await;

@@ -68,6 +68,17 @@ Examples:
         /// The drill's id.
         id: String,
     },
+    /// Stop a drill that is on its way: what was made for it is taken away, and it has not passed.
+    #[command(after_help = "\
+Examples:
+  yunwei drill stop drun_01m80h6wrtet7rkwawzsgh6gss --reason 'The disk is needed for a real restore'")]
+    Stop {
+        /// The drill's id.
+        id: String,
+        /// Why. It is kept with the drill and in its evidence.
+        #[arg(long)]
+        reason: String,
+    },
     /// List what drills found that must be put right.
     #[command(after_help = "\
 Examples:
@@ -302,6 +313,10 @@ pub fn run(command: DrillCommand, json: bool) -> Result<()> {
         }
         DrillCommand::Ls { plan } => list(&client, plan.as_deref(), json),
         DrillCommand::Show { id } => shown(&client.get(&format!("{DRILLS}/{}", known(&id)?))?, json),
+        DrillCommand::Stop { id, reason } => {
+            let stopped = client.post(&format!("{DRILLS}/{}/stop", known(&id)?), &json!({ "reason": reason }))?;
+            shown(&stopped, json)
+        }
         DrillCommand::Actions { all } => actions(&client, all, json),
     }
 }
@@ -521,6 +536,12 @@ fn shown(run: &Json, json: bool) -> Result<()> {
         let row = |p: &Json| vec![show::text(p, "phase"), milliseconds(&p["milliseconds"])];
         show::table(&["phase", "took"], phases.iter().map(row).collect(), "");
     }
+    if run["stopped"].is_object() {
+        println!("stopped by {}: {}", show::text(run, "stopped.by"), show::text(run, "stopped.reason"));
+    }
+    if let Some(line) = detection(&run["detection"]) {
+        println!("{line}");
+    }
     for platform in run["services"].as_array().into_iter().flatten().map(|service| &service["platform"]) {
         if platform.is_object() {
             println!("{}", platform_line(platform));
@@ -531,6 +552,23 @@ fn shown(run: &Json, json: bool) -> Result<()> {
         println!("  {} [{}]", show::text(miss, "message"), show::text(miss, "code"));
     }
     Ok(())
+}
+
+/// What the phase `detect` is made of.
+fn detection(of: &Json) -> Option<String> {
+    match of["basis"].as_str()? {
+        "measured" => Some(match (of["milliseconds"].as_u64(), of["problem"].as_str()) {
+            (Some(_), _) => "detect: measured, by ending the drill's own machines".to_owned(),
+            (None, Some(why)) => format!("detect: not measured: {why}"),
+            (None, None) => "detect: is measured at the end, by ending the drill's own machines".to_owned(),
+        }),
+        "configured" => Some(format!(
+            "detect: not measured: a host counts as lost after {} of silence, looked for every {}",
+            seconds(&of["silentSeconds"]),
+            seconds(&of["lookSeconds"])
+        )),
+        _ => Some("detect: not in the RTO: the clock starts when somebody says that it happened".to_owned()),
+    }
 }
 
 fn words(list: &Json) -> Vec<&str> {
@@ -573,7 +611,10 @@ fn doing(run: &Json) -> String {
     let services = run["services"].as_array().cloned().unwrap_or_default();
     let open = services.iter().find_map(|service| {
         let phases = service["phases"].as_array()?;
-        let phase = phases.iter().find(|phase| phase["milliseconds"].is_null())?;
+        // How long a loss goes unseen is tried last.
+        let is_open = |phase: &&Json| phase["milliseconds"].is_null();
+        let others = || phases.iter().filter(|phase| phase["phase"] != "detect");
+        let phase = others().find(is_open).or_else(|| phases.iter().find(is_open))?;
         Some(format!("{}: {}", show::text(service, "name"), show::text(phase, "phase")))
     });
     open.unwrap_or_else(|| if services.is_empty() { "begins".to_owned() } else { "cleaning up".to_owned() })
@@ -610,7 +651,7 @@ fn actions(client: &Client, all: bool, json: bool) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     #[test]
     fn a_database_is_named_with_where_its_newest_record_is() {
@@ -641,7 +682,14 @@ mod tests {
         let phases = json!([{ "phase": "detect", "milliseconds": 3 }, { "phase": "restore", "milliseconds": null }]);
         let run = json!({ "services": [{ "name": "Web", "phases": phases }] });
         assert_eq!(super::doing(&run), "Web: restore");
+        let last = json!([{ "phase": "detect", "milliseconds": null }, { "phase": "verify", "milliseconds": 3 }]);
+        let run_of = |phases: &Json| json!({ "services": [{ "name": "Web", "phases": phases }] });
+        assert_eq!(super::doing(&run_of(&last)), "Web: detect");
+        let both = json!([{ "phase": "detect", "milliseconds": null }, { "phase": "boot", "milliseconds": null }]);
+        assert_eq!(super::doing(&run_of(&both)), "Web: boot");
         assert_eq!(super::doing(&json!({ "services": [] })), "begins");
+        let configured = json!({ "basis": "configured", "silentSeconds": 90, "lookSeconds": 15 });
+        assert!(super::detection(&configured).unwrap().contains("not measured: a host counts as lost after 90 s"));
         let two = json!({ "services": [{ "service": "a", "name": "A", "wave": 1, "after": [] },
             { "service": "b", "name": "B", "wave": 2, "after": ["a"] }] });
         assert_eq!(super::turn(&two, &two["services"][0]).as_deref(), Some("wave 1"));

@@ -19,7 +19,7 @@ Examples:
   yunwei inventory ls --json | jq -r '.[] | select(.importance == 5) | .name'")]
     Ls {
         /// Only of this kind: activity, service, outside, resource, host, rack, site, power, cooling,
-        /// route, backupPlace, supplier, person.
+        /// fireProtection, route, backupPlace, supplier, material, logistics, person.
         #[arg(long)]
         kind: Option<String>,
     },

@@ -23,6 +23,7 @@ mod inventory;
 mod login;
 mod orders;
 mod plan;
+mod plan_checks;
 mod readiness;
 mod restore;
 mod search;

@@ -5,6 +5,7 @@ use clap::Subcommand;
 use serde_json::{Value as Json, json};
 
 use super::client::Client;
+use super::plan_checks::{self, FindingsCommand, ReviewsCommand, StepArgs};
 use super::readiness::{self, ContactsCommand, ExercisesCommand, RunbooksCommand};
 use super::show;
 
@@ -16,6 +17,12 @@ Examples:
   yunwei plan show
   yunwei plan show --json | jq '.steps[] | select(.contradicted) | .title.en'")]
     Show,
+    /// Change a step: who sees to it, by when, how far it is, what is said of it.
+    #[command(after_help = "\
+Examples:
+  yunwei plan step 3 --owner 'Lin Yi-chun' --due 2026-12-31T00:00:00+08:00 --state in-progress
+  yunwei plan step 3 --state done")]
+    Step(StepArgs),
     /// Print everything that is needed when all systems are down, as plain text.
     #[command(after_help = "\
 Examples:
@@ -77,6 +84,24 @@ Examples:
   yunwei plan exercises conclude exer_01m80h6wrtet7rkwawzsgh6gss --passed --record 'All were reached.'"
     )]
     Exercises(ExercisesCommand),
+    /// Reviews: somebody has looked at the whole plan, and says when it is due again.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei plan reviews ls
+  yunwei plan reviews record --by Lin --conclusion 'It holds.' --next 2027-11-01T00:00:00+08:00"
+    )]
+    Reviews(ReviewsCommand),
+    /// What reviews and exercises found, with an owner and a date.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei plan findings ls
+  yunwei plan findings close find_01m80h6wrtet7rkwawzsgh6gss --note 'It lies at the second site now.'"
+    )]
+    Findings(FindingsCommand),
     /// List versions.
     #[command(after_help = "\
 Examples:
@@ -117,6 +142,9 @@ pub fn run(command: PlanCommand, json: bool) -> Result<()> {
         PlanCommand::Contacts(command) => readiness::contacts(&client, &command, json)?,
         PlanCommand::Runbooks(command) => readiness::runbooks(&client, &command, json)?,
         PlanCommand::Exercises(command) => readiness::exercises(&client, &command, json)?,
+        PlanCommand::Step(step) => plan_checks::step(&client, &step, json)?,
+        PlanCommand::Reviews(command) => plan_checks::reviews(&client, &command, json)?,
+        PlanCommand::Findings(command) => plan_checks::findings(&client, &command, json)?,
         PlanCommand::Versions => versions(&client.get(VERSIONS)?, json),
         PlanCommand::Approve { number } => version(&decide(number, &json!({ "approve": true }))?, json),
         PlanCommand::Decline { number, reason } => {

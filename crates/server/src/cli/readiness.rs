@@ -78,11 +78,15 @@ pub enum RunbooksCommand {
     #[command(after_help = "\
 Examples:
   yunwei plan runbooks ls
-  yunwei plan runbooks ls --service svc_01m80h6wrtet7rkwawzsgh6gss")]
+  yunwei plan runbooks ls --service svc_01m80h6wrtet7rkwawzsgh6gss
+  yunwei plan runbooks ls --shared")]
     Ls {
         /// Only those about this service.
         #[arg(long, value_name = "ID")]
         service: Option<String>,
+        /// For the operator's staff: those that customers have shared with them.
+        #[arg(long)]
+        shared: bool,
     },
     /// Show a runbook, step by step.
     #[command(after_help = "\
@@ -145,6 +149,18 @@ Examples:
         /// Its id.
         id: String,
     },
+    /// Share a runbook with the operator's staff who carry it out: as it says now and from now on, to be read.
+    #[command(after_help = "\
+Examples:
+  yunwei plan runbooks share rnbk_01m80h6wrtet7rkwawzsgh6gss
+  yunwei plan runbooks share rnbk_01m80h6wrtet7rkwawzsgh6gss --stop")]
+    Share {
+        /// Its id.
+        id: String,
+        /// Share it no more.
+        #[arg(long)]
+        stop: bool,
+    },
     /// Use a runbook no more. Its versions stay to be read.
     #[command(after_help = "\
 Examples:
@@ -174,7 +190,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   yunwei plan exercises add 'Autumn' --mode table-top --at 2026-12-01T10:00:00+08:00 \\
-      --scenario 'The first site burns.' --lead 'Lin Yi-chun' --participant Wu --participant Chen")]
+      --scenario 'The first site burns.' --lead 'Lin Yi-chun' --participant Wu --participant Chen --observer Ho")]
     Add {
         /// What it is called.
         name: String,
@@ -193,6 +209,9 @@ Examples:
         /// Who takes part, once for each.
         #[arg(long = "participant", value_name = "NAME")]
         participants: Vec<String>,
+        /// Who observes, once for each: nobody who leads it or takes part.
+        #[arg(long = "observer", value_name = "NAME")]
+        observers: Vec<String>,
     },
     /// Change an exercise that is still to come; what is not named stays as it is.
     #[command(after_help = "\
@@ -219,6 +238,9 @@ Examples:
         /// Who takes part, once for each; instead of all who are named now.
         #[arg(long = "participant", value_name = "NAME")]
         participants: Vec<String>,
+        /// Who observes, once for each; instead of all who are named now.
+        #[arg(long = "observer", value_name = "NAME")]
+        observers: Vec<String>,
     },
     /// Call an exercise off.
     #[command(after_help = "\
@@ -259,6 +281,9 @@ pub struct Conclusion {
     /// A drill that was part of it, once for each.
     #[arg(long = "drill", value_name = "ID")]
     drills: Vec<String>,
+    /// Who observed it, once for each; those who were to by default.
+    #[arg(long = "observer", value_name = "NAME")]
+    observers: Vec<String>,
     /// What was found, once for each.
     #[arg(long = "finding", value_name = "TEXT", requires = "finding_owner", requires = "finding_due")]
     findings: Vec<String>,
@@ -268,6 +293,9 @@ pub struct Conclusion {
     /// By when, RFC 3339.
     #[arg(long, value_name = "TIME")]
     finding_due: Option<String>,
+    /// Which of the observers found it.
+    #[arg(long, value_name = "NAME", requires = "findings")]
+    finding_observer: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -394,9 +422,9 @@ fn contents(file: &Json) -> Json {
 
 pub fn runbooks(client: &Client, command: &RunbooksCommand, json: bool) -> Result<()> {
     match command {
-        RunbooksCommand::Ls { service } => {
-            let only = service.as_deref().map(known).transpose()?.map(|id| format!("?service={id}"));
-            books(&client.get(&format!("{RUNBOOKS}{}", only.unwrap_or_default()))?, json);
+        RunbooksCommand::Ls { service, shared } => {
+            let only = service.as_deref().map(known).transpose()?.map(|id| format!("&service={id}"));
+            books(&client.get(&format!("{RUNBOOKS}?shared={shared}{}", only.unwrap_or_default()))?, json);
         }
         RunbooksCommand::Show { id, version } => {
             let which = version.map(|version| format!("?version={version}")).unwrap_or_default();
@@ -416,6 +444,10 @@ pub fn runbooks(client: &Client, command: &RunbooksCommand, json: bool) -> Resul
         }
         RunbooksCommand::Versions { id } => {
             books(&client.get(&format!("{RUNBOOKS}/{}/versions", known(id)?))?, json);
+        }
+        RunbooksCommand::Share { id, stop } => {
+            let at = format!("{RUNBOOKS}/{}/share", known(id)?);
+            book(&client.post(&at, &json!({ "shared": !stop }))?, json);
         }
         RunbooksCommand::End { id } => {
             book(&client.post(&format!("{RUNBOOKS}/{}/end", known(id)?), &json!({}))?, json);
@@ -441,6 +473,9 @@ fn book(one: &Json, json: bool) {
     let said = |field| show::text(one, field);
     println!("{}  {}  version {}", said("id"), said("title"), said("version"));
     println!("{}", said("purpose"));
+    if let Some(from) = one["sharedFrom"].as_i64() {
+        println!("{}: shared with the operator's staff from version {from} on", said("tenantName"));
+    }
     if !one["endedAt"].is_null() {
         println!("used no more since {}", show::time(one, "endedAt"));
     }
@@ -458,24 +493,25 @@ pub fn exercises(client: &Client, command: &ExercisesCommand, json: bool) -> Res
     match command {
         ExercisesCommand::Ls => trials(&client.get(EXERCISES)?, json),
         ExercisesCommand::Show { id } => trial(&client.get(&at(id)?)?, json),
-        ExercisesCommand::Add { name, mode, at, scenario, lead, participants } => {
+        ExercisesCommand::Add { name, mode, at, scenario, lead, participants, observers } => {
             let body = json!({
                 "name": name, "mode": mode.word(), "plannedAt": at, "scenario": scenario, "lead": lead,
-                "participants": participants,
+                "participants": participants, "observers": observers,
             });
             trial(&client.post(EXERCISES, &body)?, json);
         }
-        ExercisesCommand::Change { id, name, mode, at: when, scenario, lead, participants } => {
+        ExercisesCommand::Change { id, name, mode, at: when, scenario, lead, participants, observers } => {
             let before = client.get(&at(id)?)?;
             let word = |new: Option<&str>, field: &str| new.map_or_else(|| before[field].clone(), Json::from);
-            let who = if participants.is_empty() { before["participants"].clone() } else { json!(participants) };
+            let named = |new: &[String], field: &str| if new.is_empty() { before[field].clone() } else { json!(new) };
             let body = json!({
                 "name": word(name.as_deref(), "name"),
                 "mode": word(mode.map(Mode::word), "mode"),
                 "plannedAt": word(when.as_deref(), "plannedAt"),
                 "scenario": word(scenario.as_deref(), "scenario"),
                 "lead": word(lead.as_deref(), "lead"),
-                "participants": who,
+                "participants": named(participants, "participants"),
+                "observers": named(observers, "observers"),
             });
             trial(&client.put(&at(id)?, &body)?, json);
         }
@@ -488,8 +524,13 @@ pub fn exercises(client: &Client, command: &ExercisesCommand, json: bool) -> Res
 }
 
 fn concluded(one: &Conclusion) -> Json {
-    let finding = |text: &String| json!({ "text": text, "owner": one.finding_owner, "dueAt": one.finding_due });
+    let finding = |text: &String| {
+        json!({
+            "text": text, "owner": one.finding_owner, "dueAt": one.finding_due, "observedBy": one.finding_observer,
+        })
+    };
     json!({
+        "observers": Some(&one.observers).filter(|names| !names.is_empty()),
         "heldAt": one.held_at,
         "record": one.record,
         "passed": one.passed,
@@ -519,12 +560,18 @@ fn trial(one: &Json, json: bool) {
     if one["outcome"].is_object() {
         println!("held {}: {}", show::time(one, "outcome.heldAt"), said("outcome.record"));
     }
+    let watching = if one["outcome"].is_object() { &one["outcome"]["observers"] } else { &one["observers"] };
+    let names: Vec<&str> = watching.as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+    if !names.is_empty() {
+        println!("observed by {}", names.join(", "));
+    }
     for finding in one["findings"].as_array().into_iter().flatten() {
         println!(
-            "- {}  {}  by {}",
+            "- {}  {}  by {}{}",
             show::text(finding, "text"),
             show::text(finding, "owner"),
-            show::time(finding, "dueAt")
+            show::time(finding, "dueAt"),
+            finding["observedBy"].as_str().map(|by| format!("  (found by the observer {by})")).unwrap_or_default()
         );
     }
 }

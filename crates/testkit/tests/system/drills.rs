@@ -128,6 +128,19 @@ fn a_service_is_brought_back_on_a_second_host_measured_and_proven_and_a_rotten_c
     assert_eq!((code, &report["ok"]), (Some(1), &false.into()));
     assert!(report["problems"].to_string().contains("/objectives/rtoSeconds"), "{report:#}");
 
+    assert_eq!(run["detection"], json!({ "basis": "configured", "silentSeconds": 90, "lookSeconds": 15 }));
+
+    // A machine is lost: the drill's own is ended behind everybody's back, and it is timed until that is seen.
+    let lost = ["drill", "plans", "create", "lost", "--service", &service, "--scenario", "machine-lost"];
+    let lost = yunwei(&customer.api, &[&lost[..], &promised].concat());
+    let (code, run) = drilled(&customer.api, id(&lost));
+    assert_eq!((code, &run["state"]), (Some(0), &"passed".into()), "{run:#}");
+    let unseen = run["detection"]["milliseconds"].as_u64().unwrap_or_else(|| panic!("{run:#}"));
+    eprintln!("a loss goes unseen for {unseen} ms");
+    assert!(run["detection"]["basis"] == "measured" && unseen < 30_000, "{run:#}");
+    assert!(run["services"][0]["rtoMilliseconds"].as_u64().is_some_and(|rto| rto >= unseen), "{run:#}");
+    assert_eq!((host.domains().unwrap(), other.domains().unwrap()), before, "nothing of the drill is left");
+
     // Everything dies on the way, and comes again.
     let begun = yunwei(&customer.api, &["drill", "run", id(&plan), "--no-wait"]);
     std::thread::sleep(Duration::from_millis(700));

@@ -28,16 +28,17 @@ use commerce::testing::{OPERATOR, manager, member};
 use db::Db;
 use db::testing::Scratch;
 use drivers::wire::{
-    Consistency, DataDrilled, DataRestored, DataTaken, DataTarget, DiskCopy, HostTask, LogSpan, Outcome, PROTOCOL,
-    Problem, Report, SavedItem, SavedKind, TaskReport, TaskState, Work,
+    Consistency, DataDrilled, DataRestored, DataTaken, DataTarget, DiskCopy, HostTask, IntentId, Life, LifeEnd,
+    LogSpan, MachineState, Observation, Outcome, PROTOCOL, Power, Problem, Report, SavedItem, SavedKind, TaskReport,
+    TaskState, Work,
 };
 use durable::Engine;
 use gate::keys::Keys;
 use gate::{Catalogue, Cx, Fact, Gate, Tx};
 use provisioning::testing::Town;
 use resources::observe::{OBSERVE, POLL, Poll};
-use resources::tasks;
 use resources::testing::{Mood, agent, facts, host, image, pool};
+use resources::{intents, tasks};
 use ring::digest::{SHA256, digest};
 use serde_json::Value as Json;
 
@@ -531,8 +532,34 @@ fn honest(
             sha256: base::hex::encode(digest(&SHA256, b"bytes").as_ref()),
             archive: false,
         },
+        Work::LoseMachine { .. } => Outcome::LossSeen { life: 1, milliseconds: 0 },
         Work::Unknown => Outcome::Unknown,
     }
+}
+
+/// What the watch of a host says of a machine that has died.
+fn died(gate: &Gate, host: HostId, machine: &IntentId) {
+    let id = machine.clone();
+    let known = gate.db().read(move |conn| intents::get(conn, &id)).unwrap().and_then(|found| found.observed);
+    let Some(known) = known else { return };
+    let now = gate.now();
+    let end = LifeEnd { at: now, certain: true, reason: "crashed".into() };
+    let life = Life {
+        seq: 1,
+        started_at: now,
+        started_certain: true,
+        last_seen_at: now,
+        ran_ms: 1,
+        end: Some(end),
+        vcpus: 1,
+        memory_mib: 1_024,
+    };
+    let (revision, state) = (known.revision + 1, MachineState::Crashed);
+    let seen =
+        Observation { revision, state, power: Some(Power::Stopped), converged: false, lives: vec![life], ..known };
+    let report =
+        Report { protocol: PROTOCOL, sent_at: now, host: None, observations: vec![seen], orphans: None, tasks: vec![] };
+    gate.run(&agent(host, OPERATOR), &OBSERVE, report).unwrap();
 }
 
 fn report(gate: &Gate, host: HostId, task: TaskReport) {
@@ -567,6 +594,9 @@ pub fn work_once(
             }
         };
         let answer = (mood.answer)(&task, &access, honest(&task, &access, gate.now(), store));
+        if let (Work::LoseMachine { machine, .. }, Answer::Say(_)) = (&task.work, &answer) {
+            died(gate, host, machine);
+        }
         let (state, outcome, problem) = match answer {
             Answer::Nothing => continue,
             Answer::Say(outcome) => (TaskState::Succeeded, Some(outcome), None),

@@ -10,7 +10,7 @@ use crate::backups::tests::registry;
 fn drilling() -> Tried {
     let (_, db, keep) = db::testing::sqlite();
     let (house, world, _, _) = one(db);
-    let plan = plan(&house, Terms { negative_every: 1, ..terms(&house, Scenario::HostLost) });
+    let plan = plan(&house, Terms { negative_every: 1, ..terms(&house, Scenario::MachineLost) });
     let run = start(&house, &plan);
     let (id, flow, gate) = (run.clone(), run.flow.unwrap(), house.gate().clone());
     let house = Arc::new(house);
@@ -59,4 +59,5 @@ fn killed_at_every_journal_write_a_drill_still_ends_the_same_and_leaves_nothing(
 #[test]
 fn killed_while_it_unwinds_a_drill_still_leaves_nothing() {
     flow_testing::kill_while_unwinding_from(&drilling, "verify");
+    flow_testing::kill_while_unwinding_from(&drilling, "detect");
 }

@@ -2,6 +2,7 @@
 //! what lies in a store in memory, and what opens it is asked for as a real host would.
 
 mod databases;
+mod detection;
 mod flow;
 mod matrix;
 mod platform;

@@ -21,6 +21,7 @@ use super::super::corrective::{self, ListActions};
 use super::super::plans::RecordAt;
 use super::super::platform::{self, SERVICE};
 use super::super::rules::{Control, Phase};
+use super::super::runs::{STOP, StopDrill};
 use super::super::work::look_for_due;
 use super::*;
 use crate::backups::places::{Role, SET_CREDENTIAL, SetCredential};
@@ -48,6 +49,8 @@ struct Mood {
     digest: String,
     /// What a restore from a damaged copy ends with.
     damage: Option<&'static str>,
+    /// Where somebody stops the run.
+    stops: Option<Phase>,
 }
 
 /// A machine in memory: what attempts have left on it.
@@ -70,7 +73,21 @@ impl World {
         self.left.lock().unwrap().is_empty()
     }
 
-    fn pass(&self, mood: &Mood, phase: Phase, seconds: u64) -> Result<()> {
+    fn stop(&self, run: DrillRunId) -> Result<DrillRun> {
+        self.gate.run(&manager(), &STOP, StopDrill { id: run, reason: "enough".into() })
+    }
+
+    fn pass(&self, mood: &Mood, of: (DrillRunId, &Cancel), phase: Phase, seconds: u64) -> Result<()> {
+        let (run, cancel) = of;
+        if mood.stops == Some(phase) {
+            self.stop(run)?;
+            let began = std::time::Instant::now();
+            while !cancel.asked() {
+                assert!(began.elapsed() < Duration::from_secs(20), "it was not cancelled");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            return Err(Error::conflict("vault.cancelled", "it was cancelled"));
+        }
         self.gate.clock().advance(Duration::from_secs(seconds));
         match mood.fails {
             Some((at, code)) if at == phase => Err(Error::unavailable(code, "it fails")),
@@ -84,8 +101,9 @@ impl Rig for World {
         Ok(self.mood.lock().unwrap().free)
     }
 
-    fn try_out(&self, asked: &Asked, _: &Cancel, told: &mut dyn FnMut(Told) -> Result<()>) -> Result<()> {
+    fn try_out(&self, asked: &Asked, cancel: &Cancel, told: &mut dyn FnMut(Told) -> Result<()>) -> Result<()> {
         let mood = self.mood.lock().unwrap().clone();
+        let of = (asked.run, cancel);
         self.left.lock().unwrap().insert(asked.run);
         self.attempts.fetch_add(1, Ordering::SeqCst);
         told(Told::Begun)?;
@@ -93,10 +111,10 @@ impl Rig for World {
             there.send(()).unwrap();
             go_on.recv().unwrap();
         }
-        self.pass(&mood, Phase::Key, 2)?;
+        self.pass(&mood, of, Phase::Key, 2)?;
         let place = asked.kit.places[0].name.clone();
         told(Told::Opened { place: place.clone() })?;
-        self.pass(&mood, Phase::Restore, 30)?;
+        self.pass(&mood, of, Phase::Restore, 30)?;
         let fits = |at: &Timestamp| asked.not_after.is_none_or(|latest| *at <= latest);
         let (point, taken_at) = mood.newer.filter(|(_, at)| fits(at)).unwrap_or((mood.point, mood.taken_at));
         let recovered = Recovered {
@@ -110,16 +128,21 @@ impl Rig for World {
             seconds: 30.0,
         };
         told(Told::Restored(recovered))?;
-        self.pass(&mood, Phase::Boot, 4)?;
+        self.pass(&mood, of, Phase::Boot, 4)?;
         told(Told::Answered)?;
-        self.pass(&mood, Phase::Verify, 1)?;
+        self.pass(&mood, of, Phase::Verify, 1)?;
         let newest = Some(taken_at - Duration::from_secs(5));
         self.left.lock().unwrap().remove(&asked.run);
         told(Told::Looked(Looked { newest, entries: 40, signed: 39 }))
     }
 
-    fn damage(&self, asked: &Asked, _: &Cancel, (place, snapshot): (&str, &str)) -> Result<Option<String>> {
+    fn damage(&self, asked: &Asked, cancel: &Cancel, (place, snapshot): (&str, &str)) -> Result<Option<String>> {
         assert!(asked.kit.places.iter().any(|one| one.name == place) && snapshot.len() == 64);
+        let mood = self.mood.lock().unwrap().clone();
+        // The control is stopped where no phase of the run is.
+        if mood.stops == Some(Phase::Wait) {
+            self.pass(&mood, (asked.run, cancel), Phase::Wait, 0)?;
+        }
         Ok(self.mood.lock().unwrap().damage.map(str::to_owned))
     }
 
@@ -169,6 +192,7 @@ impl Platform {
             fails: None,
             digest: "d".into(),
             damage: Some("repository.damaged"),
+            stops: None,
         };
         let (left, attempts, midway) = (Mutex::default(), AtomicUsize::default(), Mutex::default());
         let world = Arc::new(World { mood: Mutex::new(mood), left, gate: gate.clone(), attempts, midway });
@@ -502,8 +526,18 @@ fn a_server_that_stops_waits_for_no_drill_and_the_next_one_goes_on_with_it() {
 }
 
 fn drilling() -> Tried {
+    drilling_with(|_| {})
+}
+
+/// Drills that somebody stops while the copy comes back.
+fn stopped_drilling() -> Tried {
+    drilling_with(|mood| mood.stops = Some(Phase::Restore))
+}
+
+fn drilling_with(change: impl FnOnce(&mut Mood)) -> Tried {
     let (_, db, keep) = sqlite();
     let here = Platform::new(db);
+    here.world.set(change);
     let run = here.begin(&here.plan(|terms| terms.negative_every = 1));
     let (id, flow, gate, world) = (run.id, run.flow.unwrap(), here.gate.clone(), here.world.clone());
     let (again, done, clean) = (world.clone(), world.clone(), world.clone());
@@ -546,4 +580,41 @@ fn a_repeated_step_or_undo_changes_nothing() {
 #[test]
 fn killed_at_every_journal_write_a_drill_still_ends_the_same_and_leaves_nothing() {
     flow_testing::kill_after_each_journal_write(&drilling);
+}
+
+#[test]
+fn who_may_stops_it_wherever_it_is_and_nothing_of_it_is_left() {
+    on_both(|engine, here| {
+        let plan = here.plan(|terms| terms.negative_every = 1);
+        for at in [Phase::Key, Phase::Restore, Phase::Boot, Phase::Verify, Phase::Wait] {
+            here.world.set(|mood| mood.stops = Some(at));
+            let run = here.drilled(&plan);
+            assert_eq!((run.state, codes(&run)), (State::Failed, vec!["drill.given_up"]), "{engine} {at:?}");
+            assert!(here.world.is_bare() && run.has_evidence, "{engine} {at:?}");
+            let stopped = run.body.stopped.clone().unwrap();
+            assert!(run.body.misses[0].message.ends_with("stopped it: enough"), "{engine}: {:?}", run.body.misses);
+            let file = here.gate.run(&manager(), &evidence::GET, DrillRef { id: run.id }).unwrap();
+            assert_eq!(file.document["run"]["stopped"]["by"], json!(stopped.by), "{engine}");
+            assert_eq!(here.world.stop(run.id).unwrap_err().code(), "drill.over", "{engine}");
+        }
+        here.world.set(|mood| mood.stops = None);
+        assert!(passed(&here.drilled(&plan)), "{engine}: the next one is not stopped");
+
+        // Before anything was begun, without a reason, by somebody else's.
+        let run = here.begin(&plan);
+        let why = |reason: &str| StopDrill { id: run.id, reason: reason.into() };
+        assert_eq!(here.gate.run(&manager(), &STOP, why(" ")).unwrap_err().code(), "reason.missing", "{engine}");
+        let hidden = here.gate.run(&member(CUSTOMER), &STOP, why("x")).unwrap_err();
+        assert_eq!(hidden.code(), "drill.not_found", "{engine}");
+        here.world.stop(run.id).unwrap();
+        here.engine.settle().unwrap();
+        let run = here.look(run.id);
+        assert_eq!((run.state, codes(&run)), (State::Failed, vec!["drill.given_up"]), "{engine}");
+        assert!(here.world.is_bare(), "{engine}");
+    });
+}
+
+#[test]
+fn a_server_killed_at_every_journal_write_of_a_run_that_is_stopped_leaves_nothing_of_it() {
+    assert!(flow_testing::kill_while_somebody_turns_it_round(&stopped_drilling) > 6);
 }

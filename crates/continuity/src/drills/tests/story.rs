@@ -2,7 +2,6 @@
 
 use base::Kind;
 use commerce::testing::{manager, member};
-use durable::flows;
 
 use super::*;
 use crate::backups::digits::Standing;
@@ -203,11 +202,17 @@ fn a_drill_that_somebody_stops_is_no_pass() {
         let second =
             house.gate().run(&member(CUSTOMER), &RUN, StartDrill { id: plan.id, bad_after: None, brought: None });
         assert_eq!(second.unwrap_err().code(), "drill.running", "{engine}");
-        let flow = run.flow.unwrap();
-        house.within(move |tx| flows::unwind(tx, flow, "enough")).unwrap();
+        let stop = runs::StopDrill { id: run.id, reason: "enough".into() };
+        let stopping = house.gate().run(&member(CUSTOMER), &runs::STOP, stop).unwrap();
+        assert!(stopping.body.stopped.is_some(), "{engine}");
         live(&house, &world);
         let run = look(house.gate(), &run);
-        assert_eq!(run.state, State::Failed, "{engine}: {:?}", run.body.failure);
+        assert_eq!(
+            (run.state, codes(&run)),
+            (State::Failed, vec!["drill.given_up"]),
+            "{engine}: {:?}",
+            run.body.failure
+        );
         assert!(run.has_evidence);
         assert_nothing_is_left(&house);
     });

@@ -1,6 +1,7 @@
 //! The agent with its threads, beside a server in the same process.
 
 use super::*;
+use crate::wire::{HostTask, NetworkSpec, TaskReport, TaskState, Work};
 
 /// A server in the same process that remembers everything.
 #[derive(Default)]
@@ -8,6 +9,8 @@ struct Desk {
     intents: Mutex<(u64, Vec<(u64, Intent)>)>,
     changed: std::sync::Condvar,
     states: Mutex<HashMap<IntentId, Observation>>,
+    tasks: Mutex<Vec<HostTask>>,
+    told: Mutex<Vec<TaskReport>>,
     reachable: std::sync::atomic::AtomicBool,
 }
 
@@ -25,6 +28,23 @@ impl Desk {
         let start = std::time::Instant::now();
         while !done(&self.states.lock().unwrap()) {
             assert!(start.elapsed() < Duration::from_secs(20), "waited for {what} in vain");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Asks for a task, and waits for its end.
+    fn ask(&self, name: &str, work: Work) -> TaskReport {
+        let id: TaskId = name.parse().unwrap();
+        self.tasks.lock().unwrap().push(HostTask { id: id.clone(), work });
+        self.intents.lock().unwrap().0 += 1;
+        self.changed.notify_all();
+        let start = std::time::Instant::now();
+        loop {
+            let told = self.told.lock().unwrap().clone();
+            if let Some(end) = told.into_iter().find(|one| one.id == id && one.state != TaskState::Running) {
+                return end;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "waited for the end of {name} in vain");
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -48,7 +68,7 @@ impl ControlPlane for Desk {
             full: after == 0,
             intents: news,
             console_requests: vec![],
-            tasks: vec![],
+            tasks: self.tasks.lock().unwrap().clone(),
         })
     }
 
@@ -58,6 +78,7 @@ impl ControlPlane for Desk {
         for seen in &report.observations {
             states.insert(seen.id.clone(), seen.clone());
         }
+        self.told.lock().unwrap().extend(report.tasks.clone());
         Ok(ReportAnswer::default())
     }
 
@@ -70,7 +91,9 @@ impl ControlPlane for Desk {
     }
 
     fn access(&self, task: &TaskId) -> Result<serde_json::Value> {
-        Err(base::Error::not_found("task.not_found", format!("there is no task {task}")))
+        let listed = self.tasks.lock().unwrap().iter().any(|one| one.id == *task);
+        let none = || Error::not_found("task.not_found", format!("there is no task {task}"));
+        listed.then(|| serde_json::json!([])).ok_or_else(none)
     }
 
     fn recover(&self, _: &IntentId, recovery: &RecoveryId, _: &str) -> Result<RecoveryAccess> {
@@ -179,5 +202,47 @@ fn an_agent_cut_off_from_its_server_keeps_recording_and_tells_later() {
     assert_eq!(hypervisor.truth().len(), 1, "what the agent has not heard it does not do");
     desk.reachable.store(true, std::sync::atomic::Ordering::SeqCst);
     desk.wait_for("both lives", |states| states.values().any(|s| s.state == MachineState::Absent && s.generation == 2));
+    agent.stop();
+}
+
+/// A machine of that recovery, with or without a way out.
+fn of_recovery(recovery: &str, outbound: bool) -> Desired {
+    let source = DiskSource::Recovery { recovery: recovery.parse().unwrap(), disk: "data".into(), boot: None };
+    let disks = vec![DiskSpec { name: "data".into(), size_mib: 8, source }];
+    let networks = vec![NetworkSpec::User { mac: None, forwards: vec![], outbound }];
+    Desired::Machine(Box::new(MachineSpec { disks, networks, ..machine(64, Power::Running) }))
+}
+
+#[test]
+fn a_loss_is_timed_until_the_server_was_told_by_the_watch_and_tried_on_a_drills_machine_alone() {
+    let desk = Arc::new(Desk::default());
+    desk.reachable.store(true, std::sync::atomic::Ordering::SeqCst);
+    let hypervisor = Arc::new(Memory::default());
+    let watch = Duration::from_millis(300);
+    let settings = Settings { poll_wait: Duration::from_millis(50), watch_every: watch, ..Settings::default() };
+    let store = Store::in_memory().unwrap();
+    let agent = Agent::start(settings, hypervisor.clone(), desk.clone(), store, HostClock::system()).unwrap();
+    for (n, desired) in [of_recovery("rcvy_1", false), of_recovery("rcvy_1", true), running(64)].into_iter().enumerate()
+    {
+        desk.put(Intent { id: id(n), generation: 1, desired, lives_known: 0 });
+    }
+    desk.wait_for("machines", |states| states.len() == 3 && states.values().all(|s| s.converged));
+    let lose = |n, of: &str| Work::LoseMachine { machine: id(n), recovery: of.parse().unwrap() };
+
+    // Neither of another recovery, nor with a way out, nor a customer's own, nor one that is not there.
+    for (name, n, of) in [("t1", 0, "rcvy_2"), ("t2", 1, "rcvy_1"), ("t3", 2, "rcvy_1"), ("t4", 9, "rcvy_1")] {
+        let refused = desk.ask(name, lose(n, of));
+        let code = refused.problem.unwrap().code;
+        assert!(refused.outcome.is_none() && code.starts_with("machine."), "{name}: {code}");
+    }
+    assert!(hypervisor.truth().iter().all(crate::hypervisor::Found::lives), "they live on");
+
+    let seen = desk.ask("t5", lose(0, "rcvy_1"));
+    let Some(crate::wire::Outcome::LossSeen { life: 1, milliseconds }) = seen.outcome else { panic!("{seen:?}") };
+    assert!(milliseconds <= 30_000, "{milliseconds} ms");
+    let told = desk.states.lock().unwrap()[&id(0)].lives.clone();
+    let ended = told.iter().any(|life| life.seq == 1 && life.end.as_ref().is_some_and(|end| end.reason == "crashed"));
+    let known = ended || told.iter().any(|life| life.seq > 1);
+    assert!(known, "the server was told of its end by the watch: {told:?}");
     agent.stop();
 }
