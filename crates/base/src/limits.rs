@@ -145,6 +145,10 @@ pub const DESIGN_SERVICES_MAX: usize = 32;
 pub const CHILD_SPECIFICATIONS_MAX: usize = 16;
 /// Expressions kept compiled.
 pub const EXPRESSIONS_CACHED_MAX: usize = 1_000;
+/// Largest signed note that is read, in bytes: room for many signatures.
+pub const NOTE_BYTES_MAX: usize = 1 << 20;
+/// Largest file of a proof that is read, in bytes.
+pub const PROOF_BYTES_MAX: usize = 4 << 20;
 /// Audit entries that one transaction of the sequencer takes in.
 pub const AUDIT_BATCH_MAX: usize = 1_000;
 /// Audit entries between two checkpoints at the most.

@@ -23,8 +23,12 @@
 
 pub mod actions;
 mod export;
+mod filter;
+mod kept;
 mod key;
 mod leaf;
+mod lines;
+mod proof;
 mod sequencer;
 mod store;
 #[cfg(test)]
@@ -40,9 +44,12 @@ use serde::Serialize;
 
 use crate::Cx;
 
-pub use export::{Span, export, export_at};
+pub use export::{Format, export, export_at};
+pub use filter::Filter;
+pub use kept::Kept;
 pub use key::{Checkpoint, Key, VerifyingKey};
 pub use leaf::{Leaf, Private};
+pub use proof::{Proven, check, prove, prove_at, prove_growth, prove_growth_at};
 pub use sequencer::{Head, Sequencer, erase, sequence};
 pub use tree::{leaf_hash, root_from_inclusion, verify_consistency};
 pub use verify::{Bad, Report, Signed, Verify, verify, verify_at};

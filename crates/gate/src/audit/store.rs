@@ -85,6 +85,11 @@ pub(super) fn read(row: &Row) -> Result<Stored> {
     })
 }
 
+/// The entry at a place of the tree.
+pub(super) fn at(conn: &mut Conn<'_>, index: u64) -> Result<Option<Stored>> {
+    conn.query_opt(&format!("SELECT {COLUMNS} FROM {FROM} WHERE e.leaf_index = $1"), args![index], read)
+}
+
 pub(super) fn pending(conn: &mut Conn<'_>, most: usize) -> Result<Vec<Stored>> {
     let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE e.leaf_index IS NULL ORDER BY e.seq LIMIT $1");
     conn.query(&sql, args![most], read)
