@@ -58,6 +58,7 @@ fn words(p: &Page, cause: Cause) -> (&'static str, &'static str) {
         Cause::BackupUnusual => (t.backup_unusual, t.backup_unusual_do),
         Cause::DrillFailed => (t.drill_failed, t.drill_failed_do),
         Cause::ControlPlaneOverdue => (t.control_plane_overdue, t.control_plane_overdue_do),
+        Cause::AuditShippingBehind => (t.audit_shipping_behind, t.audit_shipping_behind_do),
     }
 }
 
@@ -67,6 +68,7 @@ pub(crate) fn row(p: &Page, alarm: Alarm) -> AlarmRow {
     let href = match object.kind.as_str() {
         "service" if !p.operator() => Some(format!("/services/{}", object.id)),
         "drillPlan" => Some(format!("/drills/plans/{}", object.id)),
+        "auditPlace" if p.operator() => Some("/operator/audit/places".to_owned()),
         _ => None,
     };
     let name = match object.kind.as_str() {

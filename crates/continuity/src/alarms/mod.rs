@@ -1,4 +1,4 @@
-//! Alarms: what is wrong with copies and drills until somebody sees to it, in the words of TM Forum's
+//! Alarms: what is wrong with copies, drills and the audit log's shipping until somebody sees to it, in the words of TM Forum's
 //! alarm management (TMF642).
 //!
 //! ```text
@@ -14,6 +14,7 @@
 //! | `backupUnusual` | far more changed than ever since the point before ([`rules::is_unusual`]) | a person says that it is as it should be |
 //! | `drillFailed` | a drill shows a miss, or cannot be made | the plan's next drill passes |
 //! | `controlPlaneOverdue` | the platform's own copies are late | there is one |
+//! | `auditShippingBehind` | a place lacks what was signed of the audit log for longer than its limit, or has more than the log | it has it all, or is shipped to no more |
 //!
 //! **Invariants** (tests: `tests.rs`)
 //! - one thing is wrong once: a second time counts, and mails nobody again;
@@ -66,17 +67,20 @@ pub enum Cause {
     DrillFailed,
     /// The platform's own copies are too old.
     ControlPlaneOverdue,
+    /// A place off the host lacks what was signed of the audit log, for longer than its limit.
+    AuditShippingBehind,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Cause; 6] = [
+    pub const ALL: [Cause; 7] = [
         Cause::BackupFailed,
         Cause::BackupDegraded,
         Cause::BackupOverdue,
         Cause::BackupUnusual,
         Cause::DrillFailed,
         Cause::ControlPlaneOverdue,
+        Cause::AuditShippingBehind,
     ];
 
     /// The word that is stored.
@@ -88,13 +92,14 @@ impl Cause {
             Cause::BackupUnusual => "backupUnusual",
             Cause::DrillFailed => "drillFailed",
             Cause::ControlPlaneOverdue => "controlPlaneOverdue",
+            Cause::AuditShippingBehind => "auditShippingBehind",
         }
     }
 
     /// How bad it is.
     pub fn severity(self) -> Severity {
         match self {
-            Cause::BackupOverdue | Cause::ControlPlaneOverdue => Severity::Critical,
+            Cause::BackupOverdue | Cause::ControlPlaneOverdue | Cause::AuditShippingBehind => Severity::Critical,
             Cause::BackupFailed | Cause::BackupUnusual | Cause::DrillFailed => Severity::Major,
             Cause::BackupDegraded => Severity::Minor,
         }
@@ -127,7 +132,7 @@ impl Severity {
 /// What an alarm is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Alarmed {
-    /// `service`, `drillPlan` or `controlPlane`.
+    /// `service`, `drillPlan`, `controlPlane` or `auditPlace`.
     pub kind: String,
     /// Its id.
     pub id: String,

@@ -164,6 +164,13 @@ pub(super) fn newest_checkpoint(conn: &mut Conn<'_>) -> Result<Option<(Timestamp
     })
 }
 
+/// How many entries it covers, and the note.
+pub(super) fn newest_signed(conn: &mut Conn<'_>) -> Result<Option<(u64, String)>> {
+    conn.query_opt("SELECT size, note FROM audit_checkpoints ORDER BY size DESC LIMIT 1", &[], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })
+}
+
 pub(super) fn checkpoints(conn: &mut Conn<'_>) -> Result<Vec<String>> {
     conn.query("SELECT note FROM audit_checkpoints ORDER BY size", &[], |row| row.get(0))
 }

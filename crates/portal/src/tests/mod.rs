@@ -8,6 +8,7 @@ mod inventory;
 mod platform;
 mod rules;
 mod search;
+mod shipping;
 mod skipping;
 mod unanswered;
 mod uploads;
@@ -84,6 +85,7 @@ fn catalogue() -> Catalogue {
         .actions(continuity::start::ACTIONS)
         .actions(&web::hub::actions())
         .actions(gate::audit::actions::ACTIONS)
+        .actions(guard::shipping::ACTIONS)
         .actions(gate::search::ACTIONS)
         .findable(access::FINDABLE)
         .findable(resources::FINDABLE)

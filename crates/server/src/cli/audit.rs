@@ -10,6 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use gate::audit::{self, Filter, Format, Kept, Verify, VerifyingKey, export_at};
 use serde_json::json;
 
+use super::audit_places::{self, PlacesCommand};
 use super::{DataArgs, show};
 
 #[derive(Debug, Subcommand)]
@@ -31,6 +32,7 @@ Examples:
   yunwei audit verify --data /var/lib/yunwei --database postgres://yunwei@db/yunwei
   yunwei audit verify --data /var/lib/yunwei --against /mnt/other-host/audit --key /mnt/other-host/audit.pub
   yunwei audit verify --data /var/lib/yunwei --against /var/log/yunwei-audit.log
+  yunwei audit verify --data /var/lib/yunwei --against cloud
   yunwei audit verify entry-4711.tlog-proof --key audit.pub
   yunwei audit verify grown.proof --key audit.pub --from checkpoint-of-march")]
     Verify(VerifyArgs),
@@ -56,6 +58,19 @@ Examples:
   yunwei audit export --data /var/lib/yunwei --format csv --action account. --outcome refused --out refused.csv
   python3 tests/audit/verify.py log.jsonl --key \"$(cat audit.pub)\"")]
     Export(ExportArgs),
+    /// Places off this host that the log is shipped to while it is written.
+    ///
+    /// Whoever has the server has its database and its key. What was shipped before is out of their reach:
+    /// `yunwei audit verify --against` holds the log against it.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei audit places add other-host --directory /mnt/other-host/audit
+  yunwei audit places add siem --syslog log.example.com:6514 --authority log-ca.pem
+  yunwei audit places ls"
+    )]
+    Places(PlacesCommand),
 }
 
 #[derive(Debug, Args)]
@@ -73,9 +88,9 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "KEY|FILE")]
     key: Option<String>,
     /// What was kept elsewhere: a file or a directory of checkpoints, of what was shipped, or of a syslog
-    /// server. May be given several times.
+    /// server; or the name of a directory or bucket that the log is shipped to. May be given several times.
     /// Where you do not trust this server, run this on another machine, on a copy of its data and with files.
-    #[arg(long, value_name = "FILE|DIR", conflicts_with = "file")]
+    #[arg(long, value_name = "FILE|DIR|PLACE", conflicts_with = "file")]
     against: Vec<PathBuf>,
     /// With a proof of growth: the file with the checkpoint that it begins from.
     #[arg(long, value_name = "FILE", requires = "file")]
@@ -146,6 +161,7 @@ pub fn run(command: AuditCommand, json: bool) -> ExitCode {
         AuditCommand::Verify(args) => verify(&args, json),
         AuditCommand::Prove(args) => prove(&args, json).map(|()| ExitCode::SUCCESS),
         AuditCommand::Export(args) => export(args, json).map(|()| ExitCode::SUCCESS),
+        AuditCommand::Places(command) => audit_places::run(command, json).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         super::complain(&error, json);
@@ -191,7 +207,10 @@ fn verify_log(args: &VerifyArgs, data: &Path, key: Option<&str>, json: bool) -> 
     let (mut kept, keys) = (Kept::default(), data.join("keys"));
     let location = DataArgs { data: data.to_owned(), database: args.database.clone() }.location();
     for named in &args.against {
-        kept.join(Kept::at(named)?);
+        kept.join(match named.exists() {
+            true => Kept::at(named)?,
+            false => guard::shipping::kept_at(&location, &keys, &named.to_string_lossy())?,
+        });
     }
     if !args.against.is_empty() && kept.notes.is_empty() {
         return Err(Error::invalid("audit.nothing_kept", "no checkpoint is in what --against names"));

@@ -8,6 +8,7 @@ mod alarms;
 mod announce;
 mod approvals;
 mod audit;
+mod audit_places;
 mod backup;
 mod backup_places;
 mod backup_policies;
