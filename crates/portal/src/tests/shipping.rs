@@ -55,6 +55,7 @@ async fn a_place_is_named_changed_shipped_to_and_removed_for_a_reason() {
     b.expect(StatusCode::UNPROCESSABLE_ENTITY, "f-everySeconds-error");
     send(&mut b, &place, &[("everySeconds", "30")]).await;
     assert_eq!(b.status, StatusCode::SEE_OTHER, "{}", b.page);
+    b.get(PLACES).await;
     b.post(&format!("{place}/ship"), &[]).await;
     assert_eq!(b.location, PLACES, "{}", b.page);
 

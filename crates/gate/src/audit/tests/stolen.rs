@@ -1,15 +1,13 @@
 //! Root on the server: somebody who has the database *and* the key, and writes a history that agrees with
 //! itself. What was kept elsewhere disagrees.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::*;
 use crate::audit::{Kept, prove_growth};
 
 /// Another one each time; `YUNWEI_SEED` plays one again.
 pub(super) fn seed() -> u64 {
     let named = std::env::var("YUNWEI_SEED").ok().and_then(|text| text.parse().ok());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64;
+    let now = base::time::micros(base::time::Clock::System.now()) as u64;
     let seed = named.unwrap_or(now);
     println!("YUNWEI_SEED={seed}");
     seed
