@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may depend on whom; a crate that is not named may not be depended on.
-const ARROWS: [(&str, &str); 20] = [
+const ARROWS: [(&str, &str); 21] = [
     ("base", ""),
     ("db", "base"),
     ("gate", "base db"),
@@ -14,13 +14,14 @@ const ARROWS: [(&str, &str); 20] = [
     ("drivers", "base"),
     ("vault", "base"),
     ("web", "base db gate durable"),
+    ("guard", "base db gate vault web"),
     ("repository", "base vault web"),
     ("access", "base db gate durable drivers web"),
     ("commerce", "base db gate durable"),
     ("resources", "base db gate ledger durable drivers"),
     ("provisioning", "base db gate ledger durable drivers resources commerce"),
     ("billing", "base db gate ledger durable commerce provisioning resources"),
-    ("continuity", "base db gate ledger durable drivers vault access commerce provisioning resources"),
+    ("continuity", "base db gate guard ledger durable drivers vault access commerce provisioning resources"),
     ("agent", "base drivers vault"),
     ("portal", "*"),
     ("server", "*"),

@@ -12,6 +12,11 @@ pub(crate) static SENSITIVE: &[(&str, Fresh)] = &[
     ("approval.approve", Fresh::Factor),
     ("approval.set_rule", Fresh::Factor),
     ("audit.erase", Fresh::Factor),
+    // Whoever ships the log somewhere else, or nowhere, wants nobody to see what comes next.
+    ("auditPlace.create", Fresh::Factor),
+    ("auditPlace.remove", Fresh::Factor),
+    ("auditPlace.set_credential", Fresh::Factor),
+    ("auditPlace.update", Fresh::Factor),
     ("backup.reveal_escrow", Fresh::Factor),
     ("controlPlane.kit", Fresh::Factor),
     // Somebody at a session that was left open must not make it theirs.

@@ -147,6 +147,16 @@ pub const DESIGN_SERVICES_MAX: usize = 32;
 pub const CHILD_SPECIFICATIONS_MAX: usize = 16;
 /// Expressions kept compiled.
 pub const EXPRESSIONS_CACHED_MAX: usize = 1_000;
+/// Largest signed note that is read, in bytes: room for many signatures.
+pub const NOTE_BYTES_MAX: usize = 1 << 20;
+/// Places that the audit log is shipped to.
+pub const AUDIT_PLACES_MAX: i64 = 16;
+/// Audit entries that go to a place in one piece.
+pub const SHIPPED_ENTRIES_MAX: usize = 2_000;
+/// Audit entries that go to a webhook in one piece: below a megabyte.
+pub const SHIPPED_TO_WEBHOOK_MAX: usize = 500;
+/// Largest file of a proof that is read, in bytes.
+pub const PROOF_BYTES_MAX: usize = 4 << 20;
 /// Audit entries that one transaction of the sequencer takes in.
 pub const AUDIT_BATCH_MAX: usize = 1_000;
 /// Audit entries between two checkpoints at the most.

@@ -60,6 +60,7 @@ fn words(p: &Page, cause: Cause) -> (&'static str, &'static str) {
         Cause::PlaceNotImmutable => (t.place_not_immutable, t.place_not_immutable_do),
         Cause::ControlPlaneDegraded => (t.control_plane_degraded, t.control_plane_degraded_do),
         Cause::ControlPlaneOverdue => (t.control_plane_overdue, t.control_plane_overdue_do),
+        Cause::AuditShippingBehind => (t.audit_shipping_behind, t.audit_shipping_behind_do),
     }
 }
 
@@ -70,6 +71,7 @@ pub(crate) fn row(p: &Page, alarm: Alarm) -> AlarmRow {
         "service" if !p.operator() => Some(format!("/services/{}", object.id)),
         "backupPlace" if p.operator() => Some(format!("/operator/backups/places/{}", object.id)),
         "drillPlan" => Some(format!("/drills/plans/{}", object.id)),
+        "auditPlace" if p.operator() => Some("/operator/audit/places".to_owned()),
         _ => None,
     };
     let name = match object.kind.as_str() {

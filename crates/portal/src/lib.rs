@@ -54,6 +54,7 @@ mod records;
 mod restoring;
 mod search;
 mod services;
+mod shipping;
 mod start;
 mod step_up;
 mod ui;
@@ -394,4 +395,10 @@ fn operator_routes() -> Router<Portal> {
         .route("/operator/offerings", get(offerings::list))
         .route("/operator/offerings/{id}", get(offerings::page))
         .route("/operator/audit", get(audit::search))
+        .route("/operator/audit/places", get(shipping::list))
+        .route("/operator/audit/places/new", get(shipping::new).post(shipping::create))
+        .route("/operator/audit/places/{id}", get(shipping::edit).post(shipping::change))
+        .route("/operator/audit/places/{id}/ship", post(shipping::ship))
+        .route("/operator/audit/places/{id}/credential", get(shipping::credential).post(shipping::set_credential))
+        .route("/operator/audit/places/{id}/remove", get(shipping::ask_remove).post(shipping::remove))
 }

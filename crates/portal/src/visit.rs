@@ -387,6 +387,7 @@ fn from_here(headers: &HeaderMap) -> base::Result<()> {
 fn flash(t: &'static Messages, code: &str) -> Option<Notice> {
     let text = match code {
         "saved" => t.frame.saved,
+        "shipping" => t.shipping.shipping,
         "signed-out" => t.frame.signed_out,
         "joined" => t.door.joined,
         "password-set" => t.door.reset_done,

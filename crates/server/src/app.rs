@@ -40,6 +40,7 @@ pub fn catalogue() -> Catalogue {
         .actions(continuity::plan::ACTIONS)
         .actions(continuity::start::ACTIONS)
         .actions(gate::audit::actions::ACTIONS)
+        .actions(guard::shipping::ACTIONS)
         .actions(&web::hub::actions())
         .actions(gate::search::ACTIONS)
         .findable(access::FINDABLE)

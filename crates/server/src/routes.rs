@@ -29,6 +29,7 @@ use continuity::restores::actions as restores;
 use continuity::{evidence, exercises, inventory, runbooks, start, studies};
 use durable::{flows, jobs};
 use gate::audit::actions as log;
+use guard::shipping::actions as shipping;
 use portal::Portal;
 use provisioning::services;
 use resources::{capacity, claims, console, hosts, images, intents, orphans, places};
@@ -304,6 +305,13 @@ pub static ROUTES: &[Route] = &[
     Route::get("/audit/entries/{index}/proof", &log::PROOF),
     Route::get("/audit/consistency", &log::CONSISTENCY),
     Route::act("/audit/erase", &log::ERASE),
+    Route::post("/audit/places", &shipping::CREATE).with_secret(),
+    Route::get("/audit/places", &shipping::LIST),
+    Route::get("/audit/places/{id}", &shipping::GET),
+    Route::patch("/audit/places/{id}", &shipping::UPDATE),
+    Route::act("/audit/places/{id}/credential", &shipping::SET_CREDENTIAL),
+    Route::act("/audit/places/{id}/ship", &shipping::SHIP),
+    Route::act("/audit/places/{id}/remove", &shipping::REMOVE),
 ];
 
 /// The OpenAPI document of the platform's own API.

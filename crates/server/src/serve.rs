@@ -10,6 +10,8 @@ use base::time::Clock;
 use base::{Error, Result};
 use drivers::mail::Mail;
 use gate::audit::{Key, Sequencer};
+use gate::keys::Keys;
+use guard::shipping::Shipper;
 use portal::Portal;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -140,7 +142,9 @@ async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> 
     let portal =
         Portal { gate: house.gate.clone(), authenticator, hub: house.hub.clone(), tls, agents: agents_url, images };
     let router = routes::router(house, &web, portal);
-    let log = Sequencer::start(&house.gate, Key::open_or_make(&folder.keys())?)?;
+    let key = Key::open_or_make(&folder.keys())?;
+    let shipper = Shipper::start(&house.gate, house.hub.clone(), Keys::open(&folder.keys())?, key.public().clone())?;
+    let log = Sequencer::start(&house.gate, key)?;
     let work = house.engine.start()?;
     if site.starts_with("https:") && args.tls_cert.is_none() && args.trusted_proxies.is_empty() {
         tracing::warn!(
@@ -169,8 +173,9 @@ async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> 
     notices.abort();
     let stopped = tokio::task::spawn_blocking(move || {
         work.stop();
-        // Last, so that what was done while stopping is signed too.
+        // Last, so that what was done while stopping is signed too, and then shipped.
         log.stop();
+        shipper.stop();
     })
     .await;
     stopped.map_err(|e| Error::bug("server.task", "stopping stopped on a broken invariant").because(e))

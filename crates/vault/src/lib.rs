@@ -12,6 +12,7 @@
 //!   ([`fault`]).
 //! - [`work`]: the child's side. `engine`: the one module that knows rustic. [`place`]: where
 //!   repositories lie.
+//! - [`objects`]: single objects in object storage, for what is no repository.
 //! - [`spoil`]: damage on purpose, for the negative controls of drills.
 //!
 //! Invariants, each with a test beside the engine it holds for:
@@ -23,6 +24,7 @@ pub mod client;
 mod engine;
 pub mod fault;
 mod frame;
+pub mod objects;
 pub mod place;
 pub mod request;
 pub mod spoil;

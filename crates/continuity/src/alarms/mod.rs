@@ -1,4 +1,4 @@
-//! Alarms: what is wrong with copies and drills until somebody sees to it, in the words of TM Forum's
+//! Alarms: what is wrong with copies, drills and the audit log's shipping until somebody sees to it, in the words of TM Forum's
 //! alarm management (TMF642).
 //!
 //! ```text
@@ -16,6 +16,7 @@
 //! | `placeNotImmutable` | a place that is said to keep copies let a host remove or change one | it refuses |
 //! | `controlPlaneDegraded` | the platform's newest copies are not whole, or older ones were lost | all are whole |
 //! | `controlPlaneOverdue` | the platform's own copies are late | there is one |
+//! | `auditShippingBehind` | a place lacks what was signed of the audit log for longer than its limit, or has more than the log | it has it all, or is shipped to no more |
 //!
 //! **Invariants** (tests: `tests.rs`)
 //! - one thing is wrong once: a second time counts, and mails nobody again;
@@ -72,11 +73,13 @@ pub enum Cause {
     ControlPlaneDegraded,
     /// The platform's own copies are too old.
     ControlPlaneOverdue,
+    /// A place off the host lacks what was signed of the audit log, for longer than its limit.
+    AuditShippingBehind,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Cause; 8] = [
+    pub const ALL: [Cause; 9] = [
         Cause::BackupFailed,
         Cause::BackupDegraded,
         Cause::BackupOverdue,
@@ -85,6 +88,7 @@ impl Cause {
         Cause::PlaceNotImmutable,
         Cause::ControlPlaneDegraded,
         Cause::ControlPlaneOverdue,
+        Cause::AuditShippingBehind,
     ];
 
     /// The word that is stored.
@@ -98,13 +102,14 @@ impl Cause {
             Cause::PlaceNotImmutable => "placeNotImmutable",
             Cause::ControlPlaneDegraded => "controlPlaneDegraded",
             Cause::ControlPlaneOverdue => "controlPlaneOverdue",
+            Cause::AuditShippingBehind => "auditShippingBehind",
         }
     }
 
     /// How bad it is.
     pub fn severity(self) -> Severity {
         match self {
-            Cause::BackupOverdue | Cause::ControlPlaneOverdue => Severity::Critical,
+            Cause::BackupOverdue | Cause::ControlPlaneOverdue | Cause::AuditShippingBehind => Severity::Critical,
             Cause::BackupFailed
             | Cause::BackupUnusual
             | Cause::DrillFailed
@@ -141,7 +146,7 @@ impl Severity {
 /// What an alarm is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Alarmed {
-    /// `service`, `drillPlan`, `backupPlace` or `controlPlane`.
+    /// `service`, `drillPlan`, `backupPlace`, `controlPlane` or `auditPlace`.
     pub kind: String,
     /// Its id.
     pub id: String,

@@ -20,11 +20,12 @@ fn damaged() -> Error {
 const SELECT: &str =
     "SELECT a.id, a.tenant, a.object_kind, a.object, a.cause, a.problem, a.times, a.raised_at, a.changed_at,
     a.acknowledged_by, a.acknowledged_at, a.note, a.cleared_at, a.cleared_by,
-    COALESCE(r.body, ''), COALESCE(p.name, b.name, '')
-    FROM alarms a
-    LEFT JOIN records r ON a.object_kind = 'service' AND r.kind = 'service' AND r.id = a.object
-    LEFT JOIN drill_plans p ON a.object_kind = 'drillPlan' AND p.id = a.object
-    LEFT JOIN backup_places b ON a.object_kind = 'backupPlace' AND b.id = a.object";
+     COALESCE(r.body, ''), COALESCE(p.name, b.name, l.name, '')
+     FROM alarms a
+     LEFT JOIN records r ON a.object_kind = 'service' AND r.kind = 'service' AND r.id = a.object
+     LEFT JOIN drill_plans p ON a.object_kind = 'drillPlan' AND p.id = a.object
+     LEFT JOIN backup_places b ON a.object_kind = 'backupPlace' AND b.id = a.object
+     LEFT JOIN audit_places l ON a.object_kind = 'auditPlace' AND l.id = a.object";
 
 #[derive(Deserialize)]
 struct Called {
@@ -104,6 +105,11 @@ pub(super) fn is_open(conn: &mut Conn<'_>, kind: &str, object: &str, cause: Caus
     let sql =
         "SELECT COUNT(*) FROM alarms WHERE object_kind = $1 AND object = $2 AND cause = $3 AND cleared_at IS NULL";
     Ok(conn.query_one(sql, args![kind, object, cause.word()], |row| row.get::<i64>(0))? > 0)
+}
+
+/// The things of a kind about which there is an open alarm.
+pub(super) fn open_about(conn: &mut Conn<'_>, kind: &str) -> Result<Vec<String>> {
+    conn.query("SELECT object FROM alarms WHERE object_kind = $1 AND cleared_at IS NULL", args![kind], |row| row.get(0))
 }
 
 /// Alarms that are open since then and that nobody was told of.

@@ -227,3 +227,35 @@ fn its_people_and_the_operators_are_told_once_each_in_their_own_language() {
         assert!(subject == "25 alarms" && text.ends_with("And 5 more."), "{subject}");
     });
 }
+
+#[test]
+fn an_audit_log_that_does_not_leave_the_house_is_an_alarm_until_it_does() {
+    each_house(|engine, house| {
+        let sql = |sql: String| house.gate().db().write(move |conn| conn.execute(&sql, &[])).unwrap();
+        let causes = || {
+            watch::look_at_shipping(house.gate()).unwrap();
+            all(&house, &manager()).iter().map(|alarm| alarm.probable_cause).collect::<Vec<_>>()
+        };
+        let now = base::time::micros(house.gate().now());
+        sql(format!(
+            "INSERT INTO audit_places (id, tenant, name, target, entries, every_seconds, behind_seconds, shipped, attempts, next_at, revision, created_at)
+             VALUES ('{}', '{OPERATOR}', 'far', '{{\"type\":\"directory\",\"path\":\"/srv\"}}', 1, 60, 900, 0, 0, {now}, 1, {now})",
+            guard::AuditPlaceId(7)
+        ));
+        sql(format!("INSERT INTO audit_checkpoints (size, at, note) VALUES (1000000, {now}, 'signed')"));
+        house.gate().clock().advance(Duration::from_secs(900));
+        assert_eq!(causes(), [], "{engine}");
+        house.gate().clock().advance(Duration::from_secs(2));
+        assert_eq!(causes(), [Cause::AuditShippingBehind], "{engine}");
+        assert_eq!(causes(), [Cause::AuditShippingBehind], "{engine}: once");
+        let alarm = all(&house, &manager()).remove(0);
+        assert_eq!((alarm.times, alarm.alarmed_object.name.as_str()), (1, "far"), "{engine}");
+        sql("UPDATE audit_places SET shipped = 1000000".into());
+        assert_eq!(causes(), [], "{engine}");
+        // A log that is shorter than what was shipped of it was cut.
+        sql("UPDATE audit_places SET shipped = 1000001, shipped_at = 0".into());
+        assert_eq!(causes(), [Cause::AuditShippingBehind], "{engine}");
+        sql("DELETE FROM audit_places".into());
+        assert_eq!(causes(), [], "{engine}: what is shipped to no more is not late");
+    });
+}

@@ -29,6 +29,8 @@ const TELL_AFTER: Duration = Duration::from_secs(60);
 const ROLES: [&str; 3] = ["owner", "administrator", "operations"];
 /// What the control plane is called as an object.
 const CONTROL_PLANE: (&str, &str) = ("controlPlane", "controlPlane");
+/// The kind of a place that the audit log is shipped to.
+const AUDIT_PLACE: &str = guard::shipping::KIND;
 
 fn service_wrong<'a>(point: &'a RecoveryPoint, cause: Cause, problem: drivers::wire::Problem) -> Wrong<'a> {
     Wrong { tenant: point.tenant, kind: "service", id: &point.service, cause, problem }
@@ -148,6 +150,14 @@ pub enum Seen {
         #[schemars(with = "Option<String>")]
         late_since: Option<Timestamp>,
     },
+    /// The audit log has not been shipped to a place for too long, or is again.
+    AuditPlace {
+        /// The place.
+        place: String,
+        /// Since when it lacks something, where that is too long.
+        #[schemars(with = "Option<String>")]
+        late_since: Option<Timestamp>,
+    },
     /// Alarms are there that nobody was told of.
     Untold,
 }
@@ -166,6 +176,16 @@ pub static WATCH: Action<Seen, ()> = Action {
             let found = problem("backup.overdue", format!("there is no new copy of the platform since {since}"));
             let (tenant, (kind, id)) = (tx.operator()?, CONTROL_PLANE);
             raise(tx, &Wrong { tenant, kind, id, cause: Cause::ControlPlaneOverdue, problem: found })
+        }
+        Seen::AuditPlace { place, late_since: None } => clear(tx, AUDIT_PLACE, place, &[Cause::AuditShippingBehind]),
+        Seen::AuditPlace { place, late_since: Some(since) } => {
+            let found =
+                problem("shipping.behind", format!("what was signed of the audit log since {since} is not there"));
+            let tenant = tx.operator()?;
+            raise(
+                tx,
+                &Wrong { tenant, kind: AUDIT_PLACE, id: place, cause: Cause::AuditShippingBehind, problem: found },
+            )
         }
         Seen::Untold => tell(tx),
     },
@@ -268,6 +288,25 @@ fn control_plane_changed(conn: &mut db::Conn<'_>, now: Timestamp) -> Result<Opti
     Ok((late.is_some() != known).then_some(late))
 }
 
+/// Looks whether the audit log leaves the house.
+///
+/// # Errors
+/// Those of the database.
+pub(super) fn look_at_shipping(gate: &Gate) -> Result<()> {
+    let Ok(operator) = gate.operator() else { return Ok(()) };
+    let now = gate.now();
+    let (late, known) =
+        gate.db().read(move |conn| Ok((guard::shipping::late(conn, now)?, store::open_about(conn, AUDIT_PLACE)?)))?;
+    let late: BTreeMap<String, Timestamp> = late.into_iter().map(|(place, since)| (place.to_string(), since)).collect();
+    for (place, since) in late.iter().filter(|(place, _)| !known.contains(place)) {
+        see(gate, Seen::AuditPlace { place: place.clone(), late_since: Some(*since) }, operator)?;
+    }
+    for place in known.into_iter().filter(|place| !late.contains_key(place)) {
+        see(gate, Seen::AuditPlace { place, late_since: None }, operator)?;
+    }
+    Ok(())
+}
+
 /// Looks for alarms that nobody was told of.
 pub(super) fn look_for_untold(gate: &Gate) -> Result<()> {
     let before = gate.now() - TELL_AFTER;
@@ -281,9 +320,8 @@ pub(super) fn look_for_untold(gate: &Gate) -> Result<()> {
 /// Adds the reconcilers.
 #[must_use]
 pub fn register(registry: Registry) -> Registry {
-    registry.reconciler("alarms.late", Duration::from_secs(300), look).reconciler(
-        "alarms.tell",
-        Duration::from_secs(30),
-        look_for_untold,
-    )
+    registry
+        .reconciler("alarms.late", Duration::from_secs(300), look)
+        .reconciler("alarms.shipping", Duration::from_secs(30), look_at_shipping)
+        .reconciler("alarms.tell", Duration::from_secs(30), look_for_untold)
 }

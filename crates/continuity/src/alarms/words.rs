@@ -27,6 +27,9 @@ pub(super) fn headline(cause: Cause) -> Words {
         Cause::ControlPlaneOverdue => {
             Words { en: "The platform's own backup is late", zh: "平台本身的備份逾期" }
         }
+        Cause::AuditShippingBehind => {
+            Words { en: "The audit log does not leave the server", zh: "稽核紀錄未能送出" }
+        }
     }
 }
 
@@ -64,6 +67,10 @@ pub(super) fn next_step(cause: Cause) -> Words {
         Cause::ControlPlaneOverdue => Words {
             en: "See `yunwei control-plane show`: without a copy, the loss of this server is the loss of every key.",
             zh: "請執行 `yunwei control-plane show`：沒有副本時，失去這台伺服器等於失去所有金鑰。",
+        },
+        Cause::AuditShippingBehind => Words {
+            en: "See `yunwei audit places ls`: what is not shipped can be rewritten by whoever has this server. Where nobody can say why, hold the log against the place: `yunwei audit verify --against`.",
+            zh: "請執行 `yunwei audit places ls`：尚未送出的紀錄，可能被控制這台伺服器的人改寫。若原因不明，請以 `yunwei audit verify --against` 比對。",
         },
     }
 }

@@ -12,18 +12,15 @@
 //! [`Platform::not_shown`].
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
 use base::time::Timestamp;
 use base::{Error, Kind, Result, limits};
-<<<<<<< HEAD
-use durable::{Call, Nothing, Outside, Progress, Registry, Step, StepCx, Undo, flows};
-=======
 use drivers::wire::Problem;
-use durable::{Call, Nothing, Outside, Progress, Registry, Step, StepCx, Undo};
->>>>>>> keep12
+use durable::{Call, Nothing, Outside, Progress, Registry, Step, StepCx, Undo, flows};
 use gate::{Cx, Effect, Gate, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,12 +36,7 @@ use crate::backups::places;
 use crate::backups::work::problem;
 use crate::control_plane::brought::{self, Brought, Witnessed};
 use crate::control_plane::trial::{Asked, Looked, Rig, Told};
-<<<<<<< HEAD
-use crate::control_plane::{kit, store};
-use crate::stopping::heed;
-=======
 use crate::control_plane::{findings, kit, store};
->>>>>>> keep12
 use crate::{BackupPlaceId, ControlPlanePointId, DrillPlanId, DrillRunId};
 
 /// What the platform is called where services have their ids.
@@ -53,17 +45,11 @@ pub const SERVICE: &str = "controlPlane";
 const NAME: &str = "Control plane";
 /// The name of the flow.
 pub(super) const FLOW: &str = "drill-platform";
-<<<<<<< HEAD
 /// An attempt may take hours, and is let be for as long as its server lives. Where several servers share a
 /// database, another goes on this long after a server was last heard of.
 const TERM: Duration = Duration::from_secs(15 * 60);
-=======
-/// How long one attempt may take. Where several servers share a database, one that was cut off with its
-/// server is gone on with after that: nobody can tell earlier that it is not still at it.
-const TERM: Duration = Duration::from_secs(4 * 3_600);
 /// How often it is looked whether somebody has stopped a run.
 const LOOK: Duration = Duration::from_millis(250);
->>>>>>> plan12
 
 /// The platform on its way back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -223,7 +209,8 @@ fn asked(gate: &Gate, cx: &StepCx<'_>, run: DrillRunId) -> Result<Asked> {
         let (mut wanted, (point, _)) = (places_of(tx, &run)?, choice(tx, &run)?);
         let whole = store::whole_at(tx, point)?;
         wanted.retain(|place| whole.contains(place));
-        Ok(Asked { run: run.id, kit: kit::of(tx, &wanted)?, not_after: run.body.bad_after, point: Some(point) })
+        // Which is of before the incident; its snapshot may have been written after it.
+        Ok(Asked { run: run.id, kit: kit::of(tx, &wanted)?, not_after: None, point: Some(point) })
     })
 }
 
@@ -231,11 +218,7 @@ fn asked(gate: &Gate, cx: &StepCx<'_>, run: DrillRunId) -> Result<Asked> {
 fn any(gate: &Gate, cx: &StepCx<'_>, run: DrillRunId) -> Result<Asked> {
     read(gate, cx, run, |tx, run| {
         let wanted = places_of(tx, &run)?;
-<<<<<<< HEAD
-        Ok(Asked { run: run.id, kit: kit::of(tx, &wanted)?, not_after: Some(not_after(&run)) })
-=======
-        Ok(Asked { run: run.id, kit: kit::of(tx, &wanted)?, not_after: run.body.bad_after, point: None })
->>>>>>> keep12
+        Ok(Asked { run: run.id, kit: kit::of(tx, &wanted)?, not_after: Some(not_after(&run)), point: None })
     })
 }
 
@@ -244,10 +227,12 @@ fn found(e: Error) -> Error {
     if e.kind() == Kind::Bug { e } else { Error::conflict(e.code().to_owned(), e.message().to_owned()) }
 }
 
-/// Does what may take hours, unless somebody stops the run: then it is cancelled, and that is its end. Whoever
-/// stops it may ask another server than this one, so the run itself is looked at.
+/// Does what may take hours, unless somebody stops the run, or this server: then it is cancelled. A run that was
+/// stopped ends with that; one whose server stops is gone on with by the next. Whoever stops a run may ask another
+/// server than this one, so the run itself is looked at.
 fn stoppable<T>(gate: &Gate, run: DrillRunId, work: impl FnOnce(&Cancel) -> Result<T>) -> Result<T> {
-    let stopped = || gate.db().read(move |conn| Ok(runs::load(conn, run)?.body.stopped.is_some()));
+    let (stopping, stopped) =
+        (durable::stopping(gate), || gate.db().read(move |conn| Ok(runs::load(conn, run)?.body.stopped.is_some())));
     let given_up = || Error::conflict("drill.stopped", "somebody stopped the drill");
     if stopped()? {
         return Err(given_up());
@@ -255,11 +240,11 @@ fn stoppable<T>(gate: &Gate, run: DrillRunId, work: impl FnOnce(&Cancel) -> Resu
     let cancel = Cancel::new();
     let result = thread::scope(|scope| {
         let (working, over) = channel::<()>();
-        let (cancel, stopped) = (&cancel, &stopped);
+        let (cancel, stopping, stopped) = (&cancel, &stopping, &stopped);
         scope.spawn(move || {
             while over.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 // What cannot be read just now is read the next time.
-                if stopped().unwrap_or(false) {
+                if stopping.load(Ordering::SeqCst) || stopped().unwrap_or(false) {
                     cancel.cancel();
                     return;
                 }
@@ -270,7 +255,11 @@ fn stoppable<T>(gate: &Gate, run: DrillRunId, work: impl FnOnce(&Cancel) -> Resu
         result
     });
     // Also who stopped it in its last moment has stopped it.
-    if cancel.asked() || stopped()? { Err(given_up()) } else { result }
+    match (stopped()?, cancel.asked()) {
+        (true, _) => Err(given_up()),
+        (false, true) => Err(durable::stopped()),
+        (false, false) => result,
+    }
 }
 
 /// The copy and the database that is made of it need room, beside the platform that works on.
@@ -323,21 +312,13 @@ impl Outside for BringBack {
         }
         let asked = asked(gate, cx, input.run)?;
         let mut tell = |told| seen(gate, cx, input.run, Seen::Told(told));
-<<<<<<< HEAD
-<<<<<<< HEAD
-        heed(gate, |cancel| self.0.try_out(&asked, cancel, &mut tell).map_err(found))?;
-=======
-        let tried = self.0.try_out(&asked, &mut tell).map_err(found);
+        let tried = stoppable(gate, input.run, |cancel| self.0.try_out(&asked, cancel, &mut tell).map_err(found));
         if let Err(e) = &tried
             && findings::of(e.code()).is_some()
         {
             seen(gate, cx, input.run, Seen::Damaged(problem(e.code(), e.message())))?;
         }
         tried?;
->>>>>>> keep12
-=======
-        stoppable(gate, input.run, |cancel| self.0.try_out(&asked, cancel, &mut tell).map_err(found))?;
->>>>>>> plan12
         done()
     }
 
@@ -371,23 +352,12 @@ impl Outside for TryDamage {
             Ok(one.place_name.clone().zip(platform.snapshot).filter(|_| is_due))
         })?;
         let Some((place, snapshot)) = due else { return done() };
-<<<<<<< HEAD
-<<<<<<< HEAD
-        let tried = asked(gate, cx, input.run)
-            .and_then(|asked| heed(gate, |cancel| self.0.damage(&asked, cancel, (&place, &snapshot))));
-        let control = match tried {
-            Err(e) if durable::is_stopped(&e) => return Err(e),
-=======
-        let control = match any(gate, cx, input.run).and_then(|asked| self.0.damage(&asked, &place, &snapshot)) {
->>>>>>> keep12
-=======
         let tried = |cancel: &Cancel| {
             // Whatever becomes of it is an answer, unless somebody stops it.
-            let tried = asked(gate, cx, input.run);
+            let tried = any(gate, cx, input.run);
             Ok(tried.and_then(|asked| self.0.damage(&asked, cancel, (&place, &snapshot))))
         };
         let control = match stoppable(gate, input.run, tried)? {
->>>>>>> plan12
             Ok(Some(code)) => Control::DamageFound { code },
             Ok(None) => Control::DamageMissed,
             Err(e) => Control::NotMade { code: e.code().to_owned() },

@@ -10,6 +10,7 @@ use db::{Class, Row, Value, args};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::filter::{Conditions, Filter};
 use super::leaf::Private;
 use super::tree::{consistency_path, inclusion_path};
 use super::{sequencer, store};
@@ -42,6 +43,20 @@ pub struct ListEntries {
     pub before: Option<i64>,
     /// At most so many.
     pub limit: Option<u32>,
+}
+
+impl ListEntries {
+    fn filter(&self) -> Filter {
+        Filter {
+            actor: self.actor.clone(),
+            action: self.action.clone(),
+            object: self.object.clone(),
+            tenant: self.tenant.clone(),
+            outcome: self.outcome.clone(),
+            since: self.from,
+            until: self.until,
+        }
+    }
 }
 
 /// An entry as it is shown.
@@ -207,43 +222,6 @@ fn read(row: &Row, scope: &Scope) -> Result<(AuditEntry, String)> {
     Ok((entry, leaf))
 }
 
-/// Builds `WHERE` out of conditions with one parameter each.
-struct Conditions {
-    sql: String,
-    values: Vec<Value<'static>>,
-}
-
-impl Conditions {
-    fn and(&mut self, condition: &str, value: Value<'static>) {
-        self.values.push(value);
-        self.sql.push_str(&format!(" AND {condition} ${}", self.values.len()));
-    }
-
-    fn text(&mut self, condition: &str, value: Option<&String>) {
-        if let Some(value) = value {
-            self.and(condition, Value::Text(value.clone().into()));
-        }
-    }
-
-    /// Texts that begin with `prefix`, by comparison, so that an index and either engine can do it.
-    fn prefix(&mut self, column: &str, prefix: &str) {
-        self.and(&format!("{column} >="), Value::Text(prefix.to_owned().into()));
-        self.and(&format!("{column} <"), Value::Text(format!("{prefix}\u{10ffff}").into()));
-    }
-
-    fn scope(&mut self, scope: &Scope) {
-        let Scope::Tenants { own, .. } = scope else { return };
-        let first = self.values.len() + 1;
-        self.values.extend(own.iter().map(|tenant| Value::Text(tenant.to_string().into())));
-        let marks: Vec<String> = (first..=self.values.len()).map(|n| format!("${n}")).collect();
-        self.sql.push_str(&if marks.is_empty() {
-            " AND 1 = 0".to_owned()
-        } else {
-            format!(" AND e.object_tenant IN ({})", marks.join(", "))
-        });
-    }
-}
-
 /// Lists entries, newest first.
 pub static LIST: Action<ListEntries, AuditEntries> = Action {
     name: "audit.list",
@@ -252,27 +230,10 @@ pub static LIST: Action<ListEntries, AuditEntries> = Action {
     run: |tx, input| {
         let most = input.limit.unwrap_or(limits::PAGE_DEFAULT).clamp(1, limits::PAGE_MAX);
         let scope = tx.cx().scope().clone();
-        let mut where_ = Conditions { sql: "e.leaf_index IS NOT NULL".to_owned(), values: vec![] };
-        where_.text("e.actor =", input.actor.as_ref());
-        where_.text("e.object_id =", input.object.as_ref());
-        where_.text("e.object_tenant =", input.tenant.as_ref());
-        match input.action.as_deref() {
-            Some(noun) if noun.ends_with('.') => where_.prefix("e.action", noun),
-            Some(_) => where_.text("e.action =", input.action.as_ref()),
-            None => {}
-        }
+        let mut where_ = Conditions::placed();
+        where_.filter(&input.filter());
         if input.without_hosts {
             where_.and("e.action <>", Value::Text("agent.observe".into()));
-        }
-        match input.outcome.as_deref() {
-            Some("refused") => where_.prefix("e.outcome", "refused:"),
-            Some(_) => where_.text("e.outcome =", input.outcome.as_ref()),
-            None => {}
-        }
-        for (condition, at) in [("e.at >=", input.from), ("e.at <", input.until)] {
-            if let Some(at) = at {
-                where_.and(condition, Value::Int(base::time::micros(at)));
-            }
         }
         if let Some(before) = input.before {
             where_.and("e.leaf_index <", Value::Int(before));
@@ -370,7 +331,7 @@ pub static FINDABLE: &[Findable] = &[Findable::own("auditEntry", "audit.list", f
 
 fn find(tx: &mut Tx<'_>, asked: &Asked<'_>) -> Result<Vec<Hit>> {
     let scope = tx.cx().scope().clone();
-    let mut where_ = Conditions { sql: "e.leaf_index IS NOT NULL".to_owned(), values: vec![] };
+    let mut where_ = Conditions::placed();
     match (asked.text.parse::<i64>(), asked.whole()) {
         (Ok(number), _) => where_.and("e.leaf_index =", Value::Int(number)),
         (_, Some(id)) => where_.and("e.object_id =", Value::Text(id.to_owned().into())),

@@ -4,12 +4,13 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use base::{Error, Result, hex};
+use base::{Error, Result, hex, limits};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 
+use super::kept::Kept;
 use super::sha256;
 use super::tree::Hash;
 
@@ -129,22 +130,20 @@ impl Key {
 /// The notes in the append-only file of a key's directory; none where there is no file.
 pub(super) fn notes_in(directory: &Path) -> Result<Vec<String>> {
     let path = directory.join(CHECKPOINTS);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(split_notes(&text)),
+    match std::fs::read(&path) {
+        Ok(text) => Ok(Kept::of(&text[..]).map_err(|e| unusable(&path, e))?.notes),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(e) => Err(unusable(&path, e)),
     }
 }
 
-/// A note is three lines, an empty one, the signature, an empty one. What a
-/// crash cut short at the end of the file is left out.
-fn split_notes(text: &str) -> Vec<String> {
-    let parts: Vec<&str> = text.split("\n\n").collect();
-    parts
-        .chunks(2)
-        .filter(|pair| pair.len() == 2 && pair[1].contains('\u{2014}'))
-        .map(|pair| format!("{}\n\n{}\n", pair[0], pair[1].trim_end()))
-        .collect()
+/// Em dash, space, a name without spaces or plus signs, space, at least a key's id in base 64.
+fn is_signature_line(line: &str) -> bool {
+    let Some((name, signature)) = line.strip_prefix("\u{2014} ").and_then(|line| line.split_once(' ')) else {
+        return false;
+    };
+    let named = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '+');
+    named && BASE64.decode(signature).is_ok_and(|bytes| bytes.len() > 4)
 }
 
 fn body(origin: &str, size: u64, root: &Hash) -> String {
@@ -215,9 +214,15 @@ impl VerifyingKey {
     }
 
     fn checked(&self, note: &str) -> Option<Checkpoint> {
+        // As signed-note has it: no control characters, and nothing after the text but signature lines.
+        if note.len() > limits::NOTE_BYTES_MAX || note.chars().any(|c| c < ' ' && c != '\n') {
+            return None;
+        }
         let (text, signatures) = note.rsplit_once("\n\n")?;
         let text = format!("{text}\n");
-        if !self.signed(&text, signatures) {
+        let formed = signatures.ends_with('\n') && signatures.lines().all(is_signature_line);
+        // As tlog-checkpoint has it: no line of the text is empty.
+        if !formed || text.lines().any(str::is_empty) || !self.signed(&text, signatures) {
             return None;
         }
         let mut lines = text.lines();

@@ -19,13 +19,18 @@
 //! - a tree that is shorter than, or differs from, what was signed before is
 //!   never signed again.
 //!
-//! Not here: who may read it (`access`), shipping checkpoints to other places.
+//! Not here: who may read it (`access`), shipping it to other places (`guard`).
 
 pub mod actions;
 mod export;
+mod filter;
+mod kept;
 mod key;
 mod leaf;
+mod lines;
+mod proof;
 mod sequencer;
+mod shipment;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -40,10 +45,14 @@ use serde::Serialize;
 
 use crate::Cx;
 
-pub use export::{Span, export, export_at};
+pub use export::{Format, export, export_at};
+pub use filter::Filter;
+pub use kept::Kept;
 pub use key::{Checkpoint, Key, VerifyingKey};
 pub use leaf::{Leaf, Private};
+pub use proof::{Proven, check, prove, prove_at, prove_growth, prove_growth_at};
 pub use sequencer::{Head, Sequencer, erase, sequence};
+pub use shipment::Shipment;
 pub use tree::{leaf_hash, root_from_inclusion, verify_consistency};
 pub use verify::{Bad, Report, Signed, Verify, verify, verify_at};
 

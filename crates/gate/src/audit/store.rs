@@ -85,6 +85,11 @@ pub(super) fn read(row: &Row) -> Result<Stored> {
     })
 }
 
+/// The entry at a place of the tree.
+pub(super) fn at(conn: &mut Conn<'_>, index: u64) -> Result<Option<Stored>> {
+    conn.query_opt(&format!("SELECT {COLUMNS} FROM {FROM} WHERE e.leaf_index = $1"), args![index], read)
+}
+
 pub(super) fn pending(conn: &mut Conn<'_>, most: usize) -> Result<Vec<Stored>> {
     let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE e.leaf_index IS NULL ORDER BY e.seq LIMIT $1");
     conn.query(&sql, args![most], read)
@@ -155,6 +160,13 @@ pub(super) fn insert_checkpoint(conn: &mut Conn<'_>, size: u64, at: Timestamp, n
 /// When, and the note.
 pub(super) fn newest_checkpoint(conn: &mut Conn<'_>) -> Result<Option<(Timestamp, String)>> {
     conn.query_opt("SELECT at, note FROM audit_checkpoints ORDER BY size DESC LIMIT 1", &[], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })
+}
+
+/// How many entries it covers, and the note.
+pub(super) fn newest_signed(conn: &mut Conn<'_>) -> Result<Option<(u64, String)>> {
+    conn.query_opt("SELECT size, note FROM audit_checkpoints ORDER BY size DESC LIMIT 1", &[], |row| {
         Ok((row.get(0)?, row.get(1)?))
     })
 }

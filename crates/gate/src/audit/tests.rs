@@ -1,3 +1,6 @@
+mod proofs;
+mod stolen;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -14,7 +17,7 @@ use super::tree::{
     Frontier, Hash, consistency_path, inclusion_path, leaf_hash, node_hash, root_from_inclusion, split,
     verify_consistency,
 };
-use super::{Report, Sequencer, Span, Verify, export, sha256, verify};
+use super::{Filter, Format, Report, Sequencer, Verify, export, sha256, verify};
 use crate::testing::{gate, somebody};
 use crate::{Action, Catalogue, Cx, Effect, Gate};
 
@@ -432,7 +435,7 @@ fn python(log: &Log, db: &Db) -> Option<serde_json::Value> {
     let file = scratch.path().join("log.jsonl");
     let key = VerifyingKey::in_directory(log.keys.path()).unwrap();
     let out = std::fs::File::create(&file).unwrap();
-    export(db, &key, Vec::new(), Span::default(), out).unwrap();
+    export(db, &key, Vec::new(), (Filter::default(), Format::default()), out).unwrap();
     let mut command = Command::new("python3");
     command.arg(script).arg(&file).arg("--key").arg(key.text());
     command.arg("--checkpoints").arg(log.keys.path().join("audit.checkpoints"));

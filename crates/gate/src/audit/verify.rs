@@ -8,6 +8,7 @@ use base::{Error, Result, limits};
 use db::{Conn, Db, Location, args};
 use serde::Serialize;
 
+use super::kept::Kept;
 use super::key::{Checkpoint, VerifyingKey, notes_in};
 use super::leaf::{commitment, hexed};
 use super::store::{self, Stored};
@@ -20,8 +21,8 @@ pub struct Verify<'v> {
     pub directory: Option<&'v Path>,
     /// A key kept elsewhere, which an intruder on this machine cannot have changed.
     pub key: Option<&'v str>,
-    /// Checkpoints kept elsewhere, as notes.
-    pub checkpoints: &'v [String],
+    /// Checkpoints and entries that were kept elsewhere.
+    pub kept: Option<&'v Kept>,
 }
 
 /// What verification found.
@@ -79,26 +80,25 @@ pub fn verify(db: &Db, with: &Verify<'_>) -> Result<Report> {
         (None, Some(directory)) => VerifyingKey::in_directory(directory)?,
         (None, None) => return Err(Error::not_found("audit.key_absent", "say with which key to verify")),
     };
-    let mut notes: Vec<(String, &'static str)> = with.checkpoints.iter().map(|note| (note.clone(), "given")).collect();
+    let mut kept = with.kept.cloned().unwrap_or_default();
+    let mut notes: Vec<(String, &'static str)> = kept.notes.drain(..).map(|note| (note, "kept elsewhere")).collect();
     if let Some(directory) = with.directory {
         notes.extend(notes_in(directory)?.into_iter().map(|note| (note, "in the file")));
     }
     db.read(move |conn| {
         notes.extend(store::checkpoints(conn)?.into_iter().map(|note| (note, "in the database")));
-        let mut audit = Audit::new(&key, notes);
+        let mut audit = Audit::new(&key, notes, kept);
         audit.walk(conn)?;
         audit.finish(conn)
     })
 }
 
-/// Verifies the log at a location, beside a running server, with the key and the
-/// file of checkpoints in `keys`.
+/// Verifies the log at a location, beside a running server.
 ///
 /// # Errors
 /// As [`verify`]; `NotFound` where there is no database.
-pub fn verify_at(location: &Location, keys: &Path) -> Result<Report> {
-    let db = Db::open_read_only(location)?;
-    verify(&db, &Verify { directory: Some(keys), ..Verify::default() })
+pub fn verify_at(location: &Location, with: &Verify<'_>) -> Result<Report> {
+    verify(&Db::open_read_only(location)?, with)
 }
 
 impl std::fmt::Display for Report {
@@ -130,13 +130,14 @@ struct Audit {
     full: BTreeMap<(i64, i64), Hash>,
     checkpoints: BTreeMap<u64, Vec<(Checkpoint, &'static str)>>,
     unsigned: Option<&'static str>,
+    kept: Kept,
     holds: Option<Signed>,
     erased: u64,
     bad: Option<Bad>,
 }
 
 impl Audit {
-    fn new(key: &VerifyingKey, notes: Vec<(String, &'static str)>) -> Self {
+    fn new(key: &VerifyingKey, notes: Vec<(String, &'static str)>, kept: Kept) -> Self {
         let mut checkpoints: BTreeMap<u64, Vec<(Checkpoint, &'static str)>> = BTreeMap::new();
         let mut unsigned = None;
         for (note, place) in notes {
@@ -150,6 +151,7 @@ impl Audit {
             full: BTreeMap::new(),
             checkpoints,
             unsigned,
+            kept,
             holds: None,
             erased: 0,
             bad: None,
@@ -196,6 +198,9 @@ impl Audit {
         let hash = stored.leaf.text().map(|text| leaf_hash(text.as_bytes())).unwrap_or_default();
         if stored.hash.as_deref() != Some(&hash[..]) {
             return self.found(expected, seq, "the entry was changed");
+        }
+        if self.kept.entries.get(&expected).is_some_and(|kept| *kept != hash) {
+            return self.found(expected, seq, "the entry is not the one that was kept elsewhere");
         }
         match (&stored.private, stored.leaf.private.as_str()) {
             (Some((salt, body)), committed) if hexed(Some(&commitment(salt, body))) != committed => {
@@ -245,11 +250,20 @@ impl Audit {
                 .iter()
                 .find(|(size, _)| **size > reached)
                 .map(|(size, signed)| (*size, signed.first().map_or("", |(_, place)| *place)));
+            if let Some(index) = self.kept.twice {
+                self.found(index, None, "two different entries of this place were kept elsewhere");
+            }
             if let Some((size, place)) = cut {
                 self.found(
                     reached,
                     None,
                     format!("the entry is missing: the tail was cut; a checkpoint ({place}) covers {size} entries"),
+                );
+            } else if self.kept.entries.last_key_value().is_some_and(|(index, _)| *index >= reached) {
+                self.found(
+                    reached,
+                    None,
+                    "the entry is missing: the tail was cut; entries from here on were kept elsewhere",
                 );
             } else if stored != reached {
                 self.found(

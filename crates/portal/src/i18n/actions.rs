@@ -53,6 +53,7 @@ const NOUNS: &[(&str, &str, &str)] = &[
     ("billingAccount", "帳務帳號", "Billing account"),
     ("hub", "通知訂閱", "Subscription"),
     ("audit", "稽核紀錄", "Audit log"),
+    ("auditPlace", "稽核紀錄存放處", "Place for the audit log"),
     ("backup", "備份", "Backup"),
     ("backupPlace", "備份存放處", "Place for copies"),
     ("backupPolicy", "備份政策", "Backup policy"),
@@ -177,6 +178,7 @@ const VERBS: &[(&str, &str, &str)] = &[
     ("clear", "解除", "cleared"),
     ("versions", "查看版本：", "versions looked at"),
     ("confirm", "以驗證碼完成", "confirmed by a code"),
+    ("ship", "立即送到", "shipped to"),
     ("step_up", "再次確認", "confirmed again"),
     ("renew", "重新產生", "made anew"),
 ];

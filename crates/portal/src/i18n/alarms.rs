@@ -40,5 +40,7 @@ super::messages! {
         control_plane_degraded_do: "請執行 yunwei control-plane show，並修復所列的存放處；下一次備份會重新檢查那裡的所有內容。", "run yunwei control-plane show and put the named place right; the next copy looks at everything there again.";
         control_plane_overdue: "平台本身的備份逾期", "The platform's own backup is late";
         control_plane_overdue_do: "請執行 yunwei control-plane show：沒有副本時，失去這台伺服器等於失去所有金鑰。", "run yunwei control-plane show: without a copy, the loss of this server is the loss of every key.";
+        audit_shipping_behind: "稽核紀錄未能送出", "The audit log does not leave the server";
+        audit_shipping_behind_do: "請看稽核紀錄的存放處：尚未送出的紀錄，可能被控制這台伺服器的人改寫。", "see yunwei audit places ls: what is not shipped can be rewritten by whoever has this server.";
     }
 }

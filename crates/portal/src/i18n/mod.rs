@@ -25,6 +25,7 @@ mod plan;
 mod platform;
 mod rules;
 mod search;
+mod shipping;
 mod steps;
 mod webhooks;
 
@@ -48,6 +49,7 @@ pub(crate) use plan::Plan;
 pub(crate) use platform::Platform;
 pub(crate) use rules::Rules;
 pub(crate) use search::Search;
+pub(crate) use shipping::Shipping;
 pub(crate) use steps::Steps;
 pub(crate) use webhooks::Webhooks;
 
@@ -102,6 +104,7 @@ pub(crate) struct Messages {
     pub platform: Platform,
     pub rules: Rules,
     pub search: Search,
+    pub shipping: Shipping,
 }
 
 static ZH: Messages = Messages {
@@ -127,6 +130,7 @@ static ZH: Messages = Messages {
     platform: Platform::ZH,
     rules: Rules::ZH,
     search: Search::ZH,
+    shipping: Shipping::ZH,
 };
 static EN: Messages = Messages {
     frame: Frame::EN,
@@ -151,6 +155,7 @@ static EN: Messages = Messages {
     platform: Platform::EN,
     rules: Rules::EN,
     search: Search::EN,
+    shipping: Shipping::EN,
 };
 
 impl Lang {
@@ -257,6 +262,7 @@ mod tests {
             Platform::ALL,
             Rules::ALL,
             Search::ALL,
+            Shipping::ALL,
         ]
         .concat()
     }

@@ -9,6 +9,7 @@ mod platform;
 mod restoring;
 mod rules;
 mod search;
+mod shipping;
 mod skipping;
 mod unanswered;
 mod uploads;
@@ -86,6 +87,7 @@ fn catalogue() -> Catalogue {
         .actions(continuity::start::ACTIONS)
         .actions(&web::hub::actions())
         .actions(gate::audit::actions::ACTIONS)
+        .actions(guard::shipping::ACTIONS)
         .actions(gate::search::ACTIONS)
         .findable(access::FINDABLE)
         .findable(resources::FINDABLE)

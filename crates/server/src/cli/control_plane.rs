@@ -13,6 +13,7 @@ use continuity::control_plane::kit::Kit;
 use continuity::control_plane::recover::{self, RECOVERED, Stage, Wanted};
 use continuity::shares::{self, Share};
 use gate::Cx;
+use gate::audit::Verify;
 use gate::keys::{Keys, MasterKey};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value as Json, json};
@@ -335,7 +336,8 @@ pub fn recover(args: &RecoverArgs, json: bool) -> Result<()> {
     bar.enable_steady_tick(Duration::from_millis(200));
     let recovered = recover::recover(&wanted, &mut |stage| told(&bar, stage))?;
     bar.set_message("checking the audit log");
-    let report = gate::audit::verify_at(&location, &args.data.data.join("keys"))?;
+    let keys = args.data.data.join("keys");
+    let report = gate::audit::verify_at(&location, &Verify { directory: Some(&keys), ..Verify::default() })?;
     Folder::open(&args.data.data)?;
     let gate = app::open_gate(&location, Clock::System)?;
     let system = Cx::system("recover", gate.operator()?);

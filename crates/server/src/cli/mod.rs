@@ -8,6 +8,7 @@ mod alarms;
 mod announce;
 mod approvals;
 mod audit;
+mod audit_places;
 mod backup;
 mod backup_places;
 mod backup_policies;
@@ -96,6 +97,7 @@ Examples:
         after_help = "\
 Examples:
   yunwei audit verify --data /var/lib/yunwei
+  yunwei audit prove --data /var/lib/yunwei 4711 --out entry-4711.tlog-proof
   yunwei audit export --data /var/lib/yunwei --out log.jsonl"
     )]
     Audit(audit::AuditCommand),

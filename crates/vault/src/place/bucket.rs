@@ -6,9 +6,12 @@
 use std::ops::Range;
 
 use base::{Error, Result};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use http_body_util::BodyExt as _;
+use md5::{Digest as _, Md5};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential, Checksum};
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
@@ -77,6 +80,34 @@ impl Bucket {
             Kind::Data => format!("{prefix}/data/{}/{name}", name.get(..2).unwrap_or("00")),
             _ => format!("{prefix}/{}/{name}", kind.name()),
         })
+    }
+}
+
+/// Objects by name, beside what repositories are made of.
+impl Bucket {
+    fn object(&self, name: &str) -> Path {
+        Path::from(format!("{}/{name}", self.prefix))
+    }
+
+    pub(crate) fn put_object(&self, name: &str, body: Bytes) -> Result<()> {
+        let done = self.runtime.block_on(self.store.put(&self.object(name), body.into()));
+        done.map(drop).map_err(|e| meaning(&e, &format!("writing {name}")))
+    }
+
+    pub(crate) fn get_object(&self, name: &str) -> Result<Option<Bytes>> {
+        let path = self.object(name);
+        match self.runtime.block_on(async { self.store.get(&path).await?.bytes().await }) {
+            Ok(body) => Ok(Some(body)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(meaning(&error, &format!("reading {name}"))),
+        }
+    }
+
+    pub(crate) fn list_objects(&self) -> Result<Vec<String>> {
+        let folder = Some(Path::from(self.prefix.as_str())).filter(|path| !path.as_ref().is_empty());
+        let found = self.runtime.block_on(self.store.list(folder.as_ref()).try_collect::<Vec<_>>());
+        let found = found.map_err(|e| meaning(&e, "listing"))?;
+        Ok(found.into_iter().filter_map(|meta| Some(meta.location.filename()?.to_owned())).collect())
     }
 }
 
@@ -194,8 +225,14 @@ fn failed(error: ureq::Error) -> HttpError {
 #[async_trait::async_trait]
 impl HttpService for Plain {
     async fn call(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
+        if head.method == ureq::http::Method::PUT {
+            // A bucket that locks its objects for a time takes none without this digest, which every S3 knows.
+            let digest = BASE64_STANDARD.encode(Md5::digest(&body));
+            let digest = digest.parse().map_err(|e| HttpError::new(HttpErrorKind::Request, e))?;
+            head.headers.insert("content-md5", digest);
+        }
         let answer = if body.is_empty() && head.method != ureq::http::Method::PUT {
             self.0.run(ureq::http::Request::from_parts(head, ())).map_err(failed)?
         } else {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use base::Result;
 use bytes::Bytes;
 
+pub(crate) use bucket::Bucket;
 pub use folder::{Folder, UNFINISHED, put, sync_folder};
 
 use crate::request::Place;

@@ -153,24 +153,43 @@ impl Hub {
 
     /// One attempt. Blocks for at most [`limits::DELIVERY_SECONDS_MAX`] and a name's resolution.
     fn send(&self, gate: &Gate, delivery: &Waiting) -> Result<Sent> {
-        let private = self.0.settings.private_targets;
-        let uri = address::read(&delivery.callback, private)?;
-        let found = address::resolve(&uri, private)?;
+        // Before anything is read for it.
+        address::read(&delivery.callback, self.0.settings.private_targets)?;
         let wanted = delivery.clone();
         let record = gate
             .db()
             .read(move |conn| db::records::at_revision(conn, &wanted.kind, &wanted.record, wanted.revision))?;
         let body = self.event(delivery, record).to_string();
-        let timestamp = gate.now().as_second();
-        let signed = signature(&delivery.secret, &delivery.id, timestamp, &body)?;
+        self.signed(&delivery.callback, &delivery.secret, &delivery.id, &body, gate.now())
+    }
+
+    /// Posts what is no notification, signed and guarded as notifications are, and once: whoever asks tries
+    /// again. Blocks as one attempt of those does.
+    ///
+    /// # Errors
+    /// `Invalid`, `Forbidden` for an address that is not allowed; `Unavailable` where there is no answer, or
+    /// another than 2xx (`hub.refused`).
+    pub fn post(&self, url: &str, secret: &str, id: &str, body: &str, now: Timestamp) -> Result<()> {
+        match self.signed(url, secret, id, body, now)?.status {
+            200..=299 => Ok(()),
+            status => Err(Error::unavailable("hub.refused", format!("{url} answered {status}"))),
+        }
+    }
+
+    fn signed(&self, url: &str, secret: &str, id: &str, body: &str, now: Timestamp) -> Result<Sent> {
+        let private = self.0.settings.private_targets;
+        let uri = address::read(url, private)?;
+        let found = address::resolve(&uri, private)?;
+        let timestamp = now.as_second();
+        let signed = signature(secret, id, timestamp, body)?;
         let answer = self
             .agent(found)?
             .post(uri)
             .header("content-type", "application/json")
-            .header("webhook-id", &delivery.id)
+            .header("webhook-id", id)
             .header("webhook-timestamp", timestamp.to_string())
             .header("webhook-signature", signed)
-            .send(&body);
+            .send(body);
         match answer {
             Ok(answer) => {
                 let seconds = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse::<u64>().ok());

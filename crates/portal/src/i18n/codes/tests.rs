@@ -79,9 +79,19 @@ fn codes(folder: &Path, found: &mut Vec<(String, String)>) {
 #[test]
 fn every_code_that_a_page_can_show_is_said_in_chinese() {
     let mut found = Vec::new();
-    for room in
-        ["access", "billing", "commerce", "continuity", "durable", "gate", "provisioning", "resources", "web", "portal"]
-    {
+    for room in [
+        "access",
+        "billing",
+        "commerce",
+        "continuity",
+        "durable",
+        "gate",
+        "guard",
+        "provisioning",
+        "resources",
+        "web",
+        "portal",
+    ] {
         codes(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(room).join("src"), &mut found);
     }
     assert!(found.len() > 200, "the sources were read: {}", found.len());
