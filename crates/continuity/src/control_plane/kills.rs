@@ -25,12 +25,11 @@ use crate::backups::retention::Retention;
 use crate::backups::tests::bucket::Bucket;
 use crate::backups::tests::{gate as open, program};
 
-/// A platform that keeps the newest points of itself in two buckets.
+/// A platform that keeps the newest point of itself in two buckets.
 struct Platform {
     data: Scratch,
     database: Location,
     places: Vec<BackupPlaceId>,
-    buckets: Vec<Bucket>,
 }
 
 impl Platform {
@@ -39,27 +38,27 @@ impl Platform {
         register(Registry::default(), Installation { data, database, program: program(), server: PathBuf::new() })
     }
 
-    fn new(gate: &Gate, database: Location, last: u32) -> Option<Platform> {
+    fn new(gate: &Gate, database: Location) -> Option<Platform> {
         let data = Scratch::new();
         for (folder, file) in [("keys", "ca.key"), ("images", "tiny")] {
             fs::create_dir(data.path().join(folder)).unwrap();
             fs::write(data.path().join(folder).join(file), "0123456789").unwrap();
         }
-        let buckets: Vec<Bucket> = [Bucket::new(), Bucket::new()].into_iter().collect::<Option<_>>()?;
-        let places: Vec<_> = ["one", "two"].iter().zip(&buckets).map(|(name, one)| one.place(gate, name).id).collect();
+        let places = ["one", "two"].map(|name| Bucket::new().map(|bucket| bucket.place(gate, name).id));
+        let places: Vec<_> = places.into_iter().collect::<Option<_>>()?;
         let schedule = Schedule { calendar: "hourly :15".into(), jitter_minutes: 0, time_zone: "UTC".into() };
         let new = NewPolicy {
             name: "platform".into(),
             what: Default::default(),
             schedule,
-            retention: Retention { last, ..Retention::default() },
+            retention: Retention { last: 1, ..Retention::default() },
             places: places.clone(),
             prune_delay_hours: 72,
             offered: false,
         };
         let policy = gate.run(&manager(), &CREATE_POLICY, new).unwrap().id;
         gate.run(&manager(), &PROTECT, Protect { policy }).unwrap();
-        Some(Platform { data, database, places, buckets })
+        Some(Platform { data, database, places })
     }
 
     fn opened(&self, gate: &Gate, place: BackupPlaceId) -> Repository {
@@ -103,53 +102,11 @@ impl Platform {
 }
 
 #[test]
-fn copies_that_are_gone_from_a_real_bucket_are_missed_and_are_back_with_it() {
-    let (_, db, keep) = db::testing::sqlite();
-    let folder = Scratch::new();
-    let (gate, database) = (open(db, &folder), Location::Directory(keep.path().to_owned()));
-    let Some(mut platform) = Platform::new(&gate, database, 100) else { return };
-    let engine = Engine::new(gate.clone(), platform.registry()).unwrap();
-    let take = || {
-        gate.clock().advance(std::time::Duration::from_secs(3_600));
-        gate.run(&manager(), &TAKE, Nothing {}).unwrap();
-        engine.settle().unwrap();
-        let mut all = gate.run(&manager(), &GET, Nothing {}).unwrap().points;
-        all.reverse();
-        all.into_iter().map(|one| (one.state, one.copies[0].state)).collect::<Vec<_>>()
-    };
-    use points::CopyState::{Damaged, Missing, Verified};
-    assert_eq!(take(), [(State::Available, Verified)]);
-    let bucket = platform.buckets.remove(0);
-    let lies = bucket.empty();
-    assert_eq!(take(), [(State::Degraded, Missing), (State::Available, Verified)], "a new repository was made");
-    // What was there is brought back, and is not the one that was made meanwhile.
-    bucket.empty();
-    bucket.fill(&lies);
-    assert_eq!(take(), [(State::Available, Verified), (State::Degraded, Missing), (State::Available, Verified)]);
-    // Damage takes all that is there, until a look has read everything.
-    let whole = bucket.empty();
-    let spoiled = whole.iter().map(|(key, bytes)| match key.contains("/data/") {
-        true => (key.clone(), bytes.iter().map(|byte| !byte).collect()),
-        false => (key.clone(), bytes.clone()),
-    });
-    bucket.fill(&spoiled.collect::<Vec<_>>());
-    let now = take();
-    assert_eq!((now[0], now[2]), ((State::Degraded, Damaged), (State::Degraded, Damaged)), "{now:?}");
-    bucket.empty();
-    bucket.fill(&whole);
-    let now = take();
-    assert_eq!(
-        (now[0], now[2], now[4]),
-        ((State::Available, Verified), (State::Available, Verified), (State::Available, Verified))
-    );
-}
-
-#[test]
 fn a_server_killed_at_every_moment_of_its_own_backup_brings_the_point_about_and_leaves_nothing_beside_it() {
     let (_, db, keep) = db::testing::sqlite();
     let folder = Scratch::new();
     let (gate, database) = (open(db, &folder), Location::Directory(keep.path().to_owned()));
-    let Some(platform) = Platform::new(&gate, database, 1).map(Arc::new) else { return };
+    let Some(platform) = Platform::new(&gate, database).map(Arc::new) else { return };
     let taken = |gate: &Gate| {
         gate.clock().advance(std::time::Duration::from_secs(3_600));
         gate.run(&manager(), &TAKE, Nothing {}).unwrap();

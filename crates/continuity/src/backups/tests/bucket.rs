@@ -78,35 +78,10 @@ impl Bucket {
         answer
     }
 
-    /// The names of all that is in it.
-    fn keys(&self) -> Vec<String> {
-        let listed = self.ask("GET", "?list-type=2&max-keys=1000");
-        listed.split("<Key>").skip(1).map(|key| key.split("</Key>").next().unwrap().to_owned()).collect()
-    }
-
-    /// Takes away all that is in it.
-    pub fn empty(&self) -> Vec<(String, Vec<u8>)> {
-        let all = self.keys().into_iter().map(|key| {
-            let at = format!("http://{}/{}/{key}", self.address, self.name);
-            // Any credential will do, but one there must be.
-            let got = ureq::get(&at).header("authorization", "AWS4-HMAC-SHA256 Credential=key/x").call().unwrap();
-            let bytes = got.into_body().read_to_vec().unwrap();
-            ureq::delete(&at).call().unwrap();
-            (key, bytes)
-        });
-        all.collect()
-    }
-
-    /// Puts there what was taken away.
-    pub fn fill(&self, all: &[(String, Vec<u8>)]) {
-        for (key, bytes) in all {
-            ureq::put(format!("http://{}/{}/{key}", self.address, self.name)).send(&bytes[..]).unwrap();
-        }
-    }
-
     /// How many packs of data lie in it.
     pub fn packs(&self) -> usize {
-        self.keys().iter().filter(|key| key.contains("/data/")).count()
+        let listed = self.ask("GET", "?list-type=2");
+        listed.split("<Key>").skip(1).filter(|key| key.split("</Key>").next().unwrap().contains("/data/")).count()
     }
 
     /// It as a place for copies, with what lets everybody in.

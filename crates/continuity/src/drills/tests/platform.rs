@@ -307,6 +307,24 @@ fn a_copy_that_is_finished_after_the_incident_is_not_what_comes_back() {
     });
 }
 
+#[test]
+fn damage_that_a_drill_finds_is_known_of_its_place_and_has_everything_there_read() {
+    on_both(|engine, here| {
+        here.world.set(|mood| mood.fails = Some((Phase::Restore, vault::fault::REPOSITORY_DAMAGED)));
+        assert_eq!(codes(&here.drilled(&here.plan(|_| {}))), [vault::fault::REPOSITORY_DAMAGED], "{engine}");
+        let known = here.gate.run(&manager(), &control_plane::GET, Nothing {}).unwrap().points.remove(0);
+        let whole: Vec<bool> = known.copies.iter().map(|copy| copy.state == points::CopyState::Verified).collect();
+        assert_eq!(whole, [false, true], "{engine}: the copy that was to serve, and no other");
+        let problem = known.copies[0].problem.as_ref().map(|problem| problem.code.as_str());
+        assert_eq!(problem, Some(vault::fault::REPOSITORY_DAMAGED), "{engine}");
+        let next = here.gate.run(&manager(), &points::TAKE, Nothing {}).unwrap().id;
+        let doubted = here.places.map(|place| {
+            here.gate.db().read(move |conn| control_plane::store::is_doubted(conn, next, place)).unwrap()
+        });
+        assert_eq!(doubted, [true, false], "{engine}: the next point has everything there read");
+    });
+}
+
 /// Before anything was taken.
 fn gate_start() -> Timestamp {
     gate::testing::START.parse::<Timestamp>().unwrap() - Duration::from_secs(1)
