@@ -46,7 +46,7 @@ enum Backend {
 }
 
 /// Where the data lives.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// A directory with `yunwei.db` in it.
     Directory(PathBuf),

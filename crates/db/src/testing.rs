@@ -2,7 +2,6 @@
 //! server of its own that ends with the test process.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "only tests use it")]
-#![expect(clippy::zombie_processes, reason = "the private server ends with this process")]
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -8,13 +8,13 @@
 //! The object is written anew once a day at the most; each of its versions stays until its time has come.
 
 use base::Result;
+use base::time::{Clock, Timestamp};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
 use object_store::client::HttpService as _;
 use ring::digest::{SHA256, digest};
-use rustic_core::jiff::Timestamp;
 use rustic_core::jiff::fmt::rfc2822;
 use tokio::runtime::Runtime;
 use ureq::http::{HeaderMap, Method, Request};
@@ -67,8 +67,8 @@ impl Probe<'_> {
         if self.seen(NAME, &of)?.is_none() {
             return Ok(false);
         }
-        let sooner =
-            (Timestamp::now() + rustic_core::jiff::SignedDuration::from_secs(SOON)).strftime("%Y-%m-%dT%H:%M:%SZ");
+        let soon = std::time::Duration::from_secs(SOON.unsigned_abs());
+        let sooner = (Clock::System.now() + soon).strftime("%Y-%m-%dT%H:%M:%SZ");
         let body = format!(
             "<Retention xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Mode>{mode}</Mode><RetainUntilDate>{sooner}</RetainUntilDate></Retention>"
         );
@@ -80,7 +80,7 @@ impl Probe<'_> {
 
     /// The object as it lies there, written today; nothing where the storage keeps no versions.
     fn there(&self) -> Result<Option<Lies>> {
-        let now = Timestamp::now().as_second();
+        let now = Clock::System.now().as_second();
         let fresh = |lies: &Lies| lies.written.is_some_and(|at| now - at.as_second() < AGE_MAX);
         let kept = |lies: &Lies| {
             let until = lies.lock.as_ref().and_then(|(_, until)| until.parse::<Timestamp>().ok());

@@ -318,9 +318,9 @@ fn damage_that_a_drill_finds_is_known_of_its_place_and_has_everything_there_read
         let problem = known.copies[0].problem.as_ref().map(|problem| problem.code.as_str());
         assert_eq!(problem, Some(vault::fault::REPOSITORY_DAMAGED), "{engine}");
         let next = here.gate.run(&manager(), &points::TAKE, Nothing {}).unwrap().id;
-        let doubted = here.places.map(|place| {
-            here.gate.db().read(move |conn| control_plane::store::is_doubted(conn, next, place)).unwrap()
-        });
+        let doubted = here
+            .places
+            .map(|place| here.gate.db().read(move |conn| control_plane::store::is_doubted(conn, next, place)).unwrap());
         assert_eq!(doubted, [true, false], "{engine}: the next point has everything there read");
     });
 }
