@@ -245,7 +245,7 @@ pub(crate) async fn passkey(portal: Portal, Anybody(visit): Anybody) -> Answer {
     };
     let credential = visit.form.raw("credential").to_owned();
     let input = OpenWithPasskey { credential, user_agent: visit.agent.clone() };
-    match portal.gate.call(&cx, &OPEN, input).await {
+    match OPEN.call(&portal.gate, &cx, input).await {
         Ok(signed_in) => Ok(let_in(&portal, &visit, &signed_in)),
         Err(error) => {
             let (words, status) = match error.kind() {

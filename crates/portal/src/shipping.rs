@@ -179,6 +179,8 @@ async fn new_page(s: &Signed, wrong: &[(&str, String)], general: &str) -> Answer
 
 /// `GET /operator/audit/places/new`
 pub(crate) async fn new(s: Signed) -> Answer {
+    // Nobody names a place who may not know of any.
+    s.call(&LIST, Default::default()).await?;
     new_page(&s, &[], "").await
 }
 
@@ -233,7 +235,9 @@ pub(crate) async fn create(s: Signed) -> Answer {
 }
 
 async fn find(s: &Signed, id: &str) -> Result<AuditPlace> {
-    s.call(&GET, AuditPlaceRef { id: id.parse()? }).await
+    // What is no identifier names no place.
+    let id = id.parse().map_err(|_| Error::not_found("auditPlace.not_found", "the log is shipped to no such place"))?;
+    s.call(&GET, AuditPlaceRef { id }).await
 }
 
 async fn change_page(s: &Signed, id: &str, wrong: &[(&str, String)], general: &str) -> Answer {

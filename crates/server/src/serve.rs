@@ -134,7 +134,13 @@ async fn serve(args: &ServeArgs, house: &House, site: &str, folder: &Folder) -> 
     let images = folder.images();
     resources::images::sweep(&images);
     match house.alone {
-        Some(_) => continuity::control_plane::sweep(folder.path(), &args.data.location())?,
+        Some(_) => {
+            let (data, location) = (folder.path().to_owned(), args.data.location());
+            // It speaks to PostgreSQL, and waits for its answers.
+            tokio::task::spawn_blocking(move || continuity::control_plane::sweep(&data, &location))
+                .await
+                .unwrap_or_else(|e| Err(Error::bug("task.panic", "a task stopped on a broken invariant").because(e)))?;
+        }
         None => {
             tracing::warn!("another server works in this data directory: what earlier ones left stays until it ends")
         }

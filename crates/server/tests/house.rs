@@ -227,7 +227,7 @@ fn passkeys_from(gate: &gate::Gate, addresses: [&str; 3]) -> String {
     let sign_in = |address: &str, credential: &str| {
         let cx = gate::Cx::nobody(base::id::TenantId(1)).for_request("req", Some(address.parse().unwrap()));
         let input = OpenWithPasskey { credential: credential.to_owned(), user_agent: String::new() };
-        gate.run(&cx, &OPEN, input).unwrap_err()
+        OPEN.run(gate, &cx, input).unwrap_err()
     };
     // `{"type":"webauthn.get","challenge":"AAAA","origin":"https://cloud.example.com"}`
     let client =

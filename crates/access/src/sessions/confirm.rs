@@ -5,8 +5,6 @@
 //! and three that are right at a time leave an attacker with the password one chance in some three
 //! thousand a day, of which the account's owner sees each day's refusals.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use base::id::AccountId;
 use base::time::Timestamp;
 use base::{Error, Result};
@@ -15,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::actions::{SignedIn, active, begin, current};
 use super::{SessionId, sign_ins, store};
-use crate::factors::passkeys::{self, Bound, Purpose};
+use crate::factors::passkeys::{Bound, Once, Purpose};
 use crate::passwords::attempts::{self, Subjects};
 use crate::passwords::hashing;
 use crate::prepared::Prepared;
@@ -38,7 +36,7 @@ pub struct Confirming {
     input: ConfirmSession,
     subjects: Subjects,
     /// Whether the log says already that it was refused: a transaction may run again.
-    logged: AtomicBool,
+    logged: Once,
 }
 
 fn wrong_code() -> Error {
@@ -56,7 +54,7 @@ pub static CONFIRM: Prepared<ConfirmSession, Confirming, SignedIn> = Prepared {
         let (account, _) = gate.db().read(move |conn| sign_ins::find(conn, &ticket, now))?;
         let subjects = Subjects::of_codes(account, cx);
         attempts::admit(gate, &subjects).inspect_err(|_| attempts::log(cx.address(), "too many codes"))?;
-        Ok(Confirming { input, subjects, logged: AtomicBool::new(false) })
+        Ok(Confirming { input, subjects, logged: Once::default() })
     },
     run: |tx, confirming| {
         let now = tx.now;
@@ -65,11 +63,9 @@ pub static CONFIRM: Prepared<ConfirmSession, Confirming, SignedIn> = Prepared {
         tx.touch("account", &account.id.to_string(), account.home, 0);
         let bound = Bound::ticket(&confirming.input.ticket);
         let taken = factors::take(tx, account.id, confirming.input.code.reveal(), &bound)
-            .inspect_err(|error| passkeys::log_refusal(tx.cx(), error))?;
+            .inspect_err(|error| confirming.logged.refusal(tx.cx(), error))?;
         let Some(strength) = taken else {
-            if !confirming.logged.swap(true, Ordering::Relaxed) {
-                attempts::log(tx.cx().address(), "wrong code");
-            }
+            confirming.logged.log(tx.cx(), "wrong code");
             return Err(wrong_code());
         };
         if !sign_ins::end(tx, &confirming.input.ticket)? {

@@ -9,9 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::verify::{ALGORITHMS, Registration};
-use super::{Bound, Purpose, RelyingParty, party, refused, store};
+use super::{Bound, Once, Purpose, RelyingParty, party, refused, store};
 use crate::factors::actions::{Activated, added, ensure_room, first_codes, tell, touch};
 use crate::factors::{self, Factor, FactorId, FactorKind};
+use crate::prepared::Prepared;
 use crate::secret::{self, Secret};
 use crate::sessions::actions::{SignedIn, active, begin, current, oneself};
 use crate::{accounts, reach, sessions, tenants, text};
@@ -289,18 +290,26 @@ pub struct OpenWithPasskey {
     pub user_agent: String,
 }
 
+/// An answer, and whether the log was told that it does not count.
+#[derive(Debug)]
+pub struct Opening {
+    input: OpenWithPasskey,
+    logged: Once,
+}
+
 /// Signs in with a passkey alone.
-pub static OPEN: Action<OpenWithPasskey, SignedIn> = Action {
+pub static OPEN: Prepared<OpenWithPasskey, Opening, SignedIn> = Prepared {
     name: "session.open_passkey",
     summary: "Signs in with a passkey alone, where the authenticator made sure who used it.",
     effect: Effect::Create,
-    run: |tx, input| {
+    prepare: |_, _, input| Ok(Opening { input, logged: Once::default() }),
+    run: |tx, Opening { input, logged }| {
         let taken = super::take(tx, None, &input.credential, &Bound::nobody())
-            .inspect_err(|error| super::log_refusal(tx.cx(), error))?;
+            .inspect_err(|error| logged.refusal(tx.cx(), error))?;
         let account = accounts::store::load(tx, taken.account)?;
         tx.touch("account", &account.id.to_string(), account.home, 0);
         if !taken.verified {
-            return Err(refused()).inspect_err(|error| super::log_refusal(tx.cx(), error));
+            return Err(refused()).inspect_err(|error| logged.refusal(tx.cx(), error));
         }
         let account = active(account)?;
         begin(tx, account, &input.user_agent, Strength::Passkey)

@@ -28,6 +28,7 @@ mod tests;
 mod verify;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::id::AccountId;
 use base::{Error, Result, hex};
@@ -160,10 +161,23 @@ pub(crate) fn second(tx: &mut Tx<'_>, account: AccountId, typed: &str, bound: &B
     }
 }
 
-/// Writes into the log that a passkey did not count; what went wrong otherwise is nobody's guess.
-pub(crate) fn log_refusal(cx: &Cx, error: &Error) {
-    if matches!(error.code(), "passkey.refused" | "passkey.copied") {
-        attempts::log(cx.address(), "wrong passkey");
+/// A transaction may run more than once, and whoever is refused is written into the log once.
+#[derive(Debug, Default)]
+pub(crate) struct Once(AtomicBool);
+
+impl Once {
+    /// Writes down why.
+    pub(crate) fn log(&self, cx: &Cx, why: &'static str) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            attempts::log(cx.address(), why);
+        }
+    }
+
+    /// Writes down that a passkey did not count; what went wrong otherwise is nobody's guess.
+    pub(crate) fn refusal(&self, cx: &Cx, error: &Error) {
+        if matches!(error.code(), "passkey.refused" | "passkey.copied") {
+            self.log(cx, "wrong passkey");
+        }
     }
 }
 

@@ -174,7 +174,7 @@ fn challenge(house: &House, cx: &Cx, ticket: Option<&str>) -> Request {
 
 fn alone(house: &House, credential: String) -> base::Result<SignedIn> {
     let input = OpenWithPasskey { credential, user_agent: "Firefox".into() };
-    house.gate.run(&nobody(house), &OPEN, input)
+    OPEN.run(&house.gate, &nobody(house), input)
 }
 
 fn confirm(house: &House, ticket: &str, shown: String) -> base::Result<SignedIn> {

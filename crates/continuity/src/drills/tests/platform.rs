@@ -116,7 +116,10 @@ impl Rig for World {
         told(Told::Opened { place: place.clone() })?;
         self.pass(&mood, of, Phase::Restore, 30)?;
         let fits = |at: &Timestamp| asked.not_after.is_none_or(|latest| *at <= latest);
-        let (point, taken_at) = mood.newer.filter(|(_, at)| fits(at)).unwrap_or((mood.point, mood.taken_at));
+        let (point, taken_at) = mood
+            .newer
+            .filter(|(id, at)| asked.point.is_none_or(|point| point == *id) && fits(at))
+            .unwrap_or((mood.point, mood.taken_at));
         let recovered = Recovered {
             point,
             taken_at,

@@ -100,14 +100,19 @@ impl Platform {
     pub fn keep(house: &Installation, places: &Places) -> Outcome<Platform> {
         let policy = house.backup_policy("the platform", "hourly :15", &places.ids[1..])?;
         house.api.post("/api/v1/control-plane/protect", &json!({ "policy": policy }))?;
-        let begun = house.api.post("/api/v1/control-plane/backup", &json!({}))?;
-        settled(&house.api, &format!("/api/v1/control-plane/points/{}", id(&begun)))?;
+        Platform::copy(house)?;
         let kit = house.folder.join("recovery-kit.json");
         std::fs::write(&kit, house.api.post("/api/v1/control-plane/kit", &json!({}))?.to_string())?;
         let folder = house.folder.join("shares");
         let words = ["admin", "key-shares", "--shares", "3", "--threshold", "2", "--out"];
         house.run_json(&[&words[..], &[&folder.display().to_string()]].concat())?;
         Ok(Platform { kit, shares: [folder.join("share-1.txt"), folder.join("share-3.txt")] })
+    }
+
+    /// Takes a copy of the platform to all its places.
+    pub fn copy(house: &Installation) -> Outcome<()> {
+        let begun = house.api.post("/api/v1/control-plane/backup", &json!({}))?;
+        settled(&house.api, &format!("/api/v1/control-plane/points/{}", id(&begun))).map(drop)
     }
 
     /// The platform is brought back beside itself, with the people who keep its key and its kit; and from a

@@ -114,6 +114,9 @@ fn show(args: &Args) -> Outcome<()> {
     script.step("a recovery point, looked at in three places", || back::take(&first, &service))?;
     let point = script.step("another one", || back::take(&first, &service))?;
     script.step("restic reads every byte of every copy", || places.judged_by_restic(&first))?;
+    let platform = script.step("the platform is kept, its key in three shares", || Platform::keep(&house, &places))?;
+    let platform_drill = script.step("a drill of the platform, beside it", || platform.drill(&house))?;
+    println!("      a server answered on its copy after {platform_drill:.1} s");
     let seconds_of_use = Duration::from_secs(args.seconds);
     script.step(&format!("the rest of {} seconds of use", args.seconds), || {
         wait(&stop, seconds_of_use.saturating_sub(in_use.elapsed()));
@@ -138,9 +141,7 @@ fn show(args: &Args) -> Outcome<()> {
     let again = script.step("the machine's own page", || order.visit(&first.api))?;
     println!("      {}", again.url);
     script.step("somebody answers for the first host being gone", || back::retire(&house, &host))?;
-    let platform = script.step("the platform is kept, its key in three shares", || Platform::keep(&house, &places))?;
-    let platform_drill = script.step("a drill of the platform, beside it", || platform.drill(&house))?;
-    println!("      a server answered on its copy after {platform_drill:.1} s");
+    script.step("the platform is kept as it is by now", || Platform::copy(&house))?;
     let platform_rto = script.step("the platform is lost, and recovered with two of them", || {
         platform.lose_and_recover(&mut house, &other)
     })?;
