@@ -15,6 +15,7 @@ import { createHash, createHmac } from "node:crypto";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 import { passkeys } from "./passkeys.mjs";
+import { shipping } from "./shipping.mjs";
 
 const require = createRequire(import.meta.url);
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
@@ -549,6 +550,7 @@ async function operator(credentials) {
   await inTheDark(page, [["/", "op-zh-overview"], ["/operator/flows?show=all", "op-zh-flows"], ["/operator/audit", "op-zh-audit"]]);
   await page.goto(`${portal}/?lang=en`);
   await rules(page);
+  await shipping({ page, portal, visit, look, inChinese, hold, say });
   for (const [list, name] of [["/operator/flows?show=all", "op-flow"], ["/operator/hosts", "op-host"], ["/operator/customers", "op-customer"], ["/operator/offerings", "op-offering"]]) {
     await page.goto(portal + list);
     const first = page.locator("main table.list tbody th a, main a.cover").first();

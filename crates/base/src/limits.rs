@@ -117,6 +117,10 @@ pub const REPORT_BYTES_MAX: usize = 8 << 20;
 pub const KNOWN_RECORDS_MAX: usize = 512;
 /// Write transactions that share one commit.
 pub const GROUP_COMMIT_MAX: usize = 512;
+/// Pages (4 KiB) by which the write-ahead log grows before it is taken into the database beside the writer.
+pub const WAL_PAGES: i32 = 4_000;
+/// Pages of the write-ahead log at which the writer takes in the rest itself, so that the log begins anew.
+pub const WAL_PAGES_MAX: i32 = 16_000;
 /// Writes that may wait for the writer before new ones are turned away.
 pub const WRITE_QUEUE_MAX: usize = 10_000;
 /// Times that a transaction is run again after a serialisation failure.

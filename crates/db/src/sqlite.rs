@@ -10,6 +10,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::ffi::c_int;
 use std::fs::{File, TryLockError};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -17,9 +18,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SendError, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use base::{Error, Result, limits};
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::conn::{Conn, Inner, Row};
@@ -31,10 +34,13 @@ pub(crate) struct Sqlite {
     path: PathBuf,
     read_only: bool,
     queue: Mutex<Option<SyncSender<(Job, Done)>>>,
-    /// The writer, and who tells what came of its writes.
+    /// The writer, who tells what came of its writes, and who takes the log into the database.
     threads: Mutex<Vec<JoinHandle<()>>>,
     _lock: Option<File>,
 }
+
+/// How long another's lock is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
@@ -97,6 +103,8 @@ impl Sqlite {
         restrict_file(&path).map_err(|e| unusable(directory, e))?;
         let mut conn = connect(&path, false)?;
         migrate::sqlite(&mut conn)?;
+        let (ask, asked) = sync_channel(0);
+        conn.wal_hook(Some(take_in(ask))).map_err(translate)?;
         let link = Link::new(conn);
         let (sender, receiver) = sync_channel(limits::WRITE_QUEUE_MAX);
         // Not bounded, or the end of the teller could wait for a writer that waits for the teller; what stands in
@@ -107,12 +115,14 @@ impl Sqlite {
         };
         let writer = thread("db-writer", Box::new(move || serve(&link, &receiver, &tell)))?;
         let teller = thread("db-teller", Box::new(move || told.into_iter().for_each(Group::tell)))?;
+        let file = path.clone();
+        let keeper = thread("db-checkpoint", Box::new(move || checkpoints(&file, &asked)))?;
         Ok(Sqlite {
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             path,
             read_only: false,
             queue: Mutex::new(Some(sender)),
-            threads: Mutex::new(vec![writer, teller]),
+            threads: Mutex::new(vec![writer, teller, keeper]),
             _lock: Some(lock),
         })
     }
@@ -147,8 +157,9 @@ impl Sqlite {
         match sender.try_send((job, done)) {
             Ok(()) => {}
             Err(TrySendError::Full((_, done))) => {
-                done(Err(Error::unavailable("db.busy", "too many writes are waiting")
-                    .retry_after(std::time::Duration::from_secs(1))))
+                done(Err(
+                    Error::unavailable("db.busy", "too many writes are waiting").retry_after(Duration::from_secs(1))
+                ))
             }
             Err(TrySendError::Disconnected((_, done))) => {
                 done(Err(Error::unavailable("db.closed", "the database is shutting down")))
@@ -181,12 +192,43 @@ impl Drop for Sqlite {
         drop(sender);
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         // A job's own callback may hold the last handle; a thread cannot wait for itself, nor the writer for the
-        // teller, which goes on for as long as there is a writer.
+        // others, which go on for as long as there is a writer.
         let here = std::thread::current().id();
         for thread in threads.into_iter().take_while(|thread| thread.thread().id() != here) {
             let _ = thread.join();
         }
         READERS.with_borrow_mut(|readers| readers.remove(&self.serial));
+    }
+}
+
+/// What the writer does about its log after each commit: asks for it to be taken into the database whenever it has
+/// grown by so much. Under steady load that never comes to the log's end, where alone it can begin anew: so the
+/// writer takes in the rest of a long one itself.
+fn take_in(ask: SyncSender<()>) -> impl FnMut(&mut Wal, c_int) -> rusqlite::Result<()> + Send + 'static {
+    let mut asked_at = 0;
+    move |log, pages| {
+        // Shorter than it was: it has begun anew.
+        asked_at = if pages < asked_at { 0 } else { asked_at };
+        if pages >= limits::WAL_PAGES_MAX {
+            // Refused while the other is at it, who is asked no more: a later commit comes through.
+            let _ = log.checkpoint();
+        } else if pages >= asked_at + limits::WAL_PAGES {
+            asked_at = pages;
+            let _ = ask.try_send(());
+        }
+        Ok(())
+    }
+}
+
+/// Takes the log into the database whenever that is asked for, beside the writer.
+fn checkpoints(path: &Path, asked: &Receiver<()>) {
+    let mut conn = None;
+    for () in asked {
+        conn = conn.or_else(|| connect(path, false).ok());
+        let taken = conn.as_ref().map(|conn| conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
+        if let Some(Err(error)) = taken {
+            tracing::warn!(%error, "the database's log was not taken in; the writer does it when it has grown");
+        }
     }
 }
 
@@ -306,13 +348,12 @@ fn connect(path: &Path, read_only: bool) -> Result<Connection> {
     conn.set_prepared_statement_cache_capacity(256);
     // A plan never depends on the values that are bound: without this, every `LIMIT $n` is planned again each time.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(translate)?;
-    conn.busy_timeout(std::time::Duration::from_secs(10)).map_err(translate)?;
+    conn.busy_timeout(Duration::from_secs(10)).map_err(translate)?;
     if !read_only {
         // What a savepoint may have to give back stays in memory: without this each spills into a file.
-        // The log is taken into the database at 16 MiB: pages that change in every commit are then written there seldom.
         conn.execute_batch(
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-32000; PRAGMA temp_store=MEMORY;
-             PRAGMA wal_autocheckpoint=4000;",
+             PRAGMA wal_autocheckpoint=0;",
         )
         .map_err(translate)?;
     }
@@ -327,7 +368,15 @@ fn claim(directory: &Path) -> Result<File> {
         .write(true)
         .open(directory.join("yunwei.lock"))
         .map_err(|e| unusable(directory, e))?;
-    match lock.try_lock() {
+    // A child that somebody starts holds all files for the moment until it is another program: also one just closed.
+    let end = Instant::now() + LOCK_WAIT;
+    let taken = loop {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(LOCK_WAIT / 50),
+            taken => break taken,
+        }
+    };
+    match taken {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(Error::conflict(
             "data.in_use",

@@ -126,10 +126,17 @@ fn create(server: &str, template: &str) -> String {
     let name = format!("t{}_{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
     let mut admin = ::postgres::Client::connect(&format!("{server} dbname=postgres"), ::postgres::NoTls)
         .expect("the private PostgreSQL answers");
-    // What tests left is removed by those that come after: a database that is still open cannot be, yet.
+    // What tests left is removed by those that come after. One that is still open cannot be, yet; the server would
+    // wait five seconds for its users.
     let over = std::mem::take(&mut *OVER.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    let open = over.into_iter().filter(|name| admin.batch_execute(&format!("DROP DATABASE {name}")).is_err());
-    let open: Vec<String> = open.collect();
+    let used = "SELECT 1 FROM pg_stat_activity WHERE datname = $1 LIMIT 1";
+    let open: Vec<String> = over
+        .into_iter()
+        .filter(|name| {
+            let is_open = admin.query_opt(used, &[name]).unwrap().is_some();
+            is_open || admin.batch_execute(&format!("DROP DATABASE {name}")).is_err()
+        })
+        .collect();
     OVER.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(open);
     admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).unwrap();
     name

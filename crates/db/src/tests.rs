@@ -1,6 +1,7 @@
 mod copies;
 mod groups;
 mod lists;
+mod log;
 
 use base::Kind;
 

@@ -18,8 +18,7 @@ pub trait Fact: Any + std::fmt::Debug {
     fn revision(&self) -> i64 {
         0
     }
-    /// Whether it is written down. Not so for what comes every few seconds and
-    /// stands elsewhere in full: it is only reacted to.
+    /// Whether it is written down. Not so for what stands elsewhere in full: it is only reacted to.
     fn is_kept(&self) -> bool {
         true
     }
@@ -49,6 +48,10 @@ impl Fact for RecordFact {
     }
     fn revision(&self) -> i64 {
         self.revision
+    }
+    /// Its revision is kept with the record's others.
+    fn is_kept(&self) -> bool {
+        false
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Tx<'t> {
     pub(crate) after: Vec<Box<dyn FnOnce() + Send>>,
     once_stored: Vec<(Box<dyn Fact>, TenantId)>,
     reacting: u8,
-    /// Whether a fact was written down.
+    /// Whether a fact was written down, or a record, which tells its own.
     pub(crate) stated: bool,
     pub(crate) deeds: Vec<Deed>,
     /// Whether this only gives an answer again.
@@ -272,6 +272,7 @@ impl<'t> Tx<'t> {
     }
 
     fn record_fact(&mut self, name: &'static str, kind: &'static Kind, record: &Record) -> Result<()> {
+        self.stated = true;
         self.fact(
             RecordFact {
                 name,

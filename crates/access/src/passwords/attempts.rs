@@ -19,6 +19,7 @@
 //! whatever the network ([`Subjects::of_codes`]).
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base::address::household;
@@ -224,5 +225,18 @@ pub(crate) fn log(from: Option<IpAddr>, why: &'static str) {
     match from {
         Some(address) => tracing::warn!(target: "yunwei::door", %address, "sign-in refused: {why}"),
         None => tracing::warn!(target: "yunwei::door", "sign-in refused: {why}"),
+    }
+}
+
+/// Tells the log of a refusal once, though a transaction may run more than once.
+#[derive(Debug, Default)]
+pub(crate) struct Once(AtomicBool);
+
+impl Once {
+    /// [`log`], the first time.
+    pub(crate) fn log(&self, cx: &Cx, why: &'static str) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            log(cx.address(), why);
+        }
     }
 }

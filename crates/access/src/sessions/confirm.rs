@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::actions::{SignedIn, active, begin, current};
 use super::{SessionId, sign_ins, store};
-use crate::factors::passkeys::{Bound, Once, Purpose};
-use crate::passwords::attempts::{self, Subjects};
+use crate::factors::passkeys::{self, Bound, Purpose};
+use crate::passwords::attempts::{self, Once, Subjects};
 use crate::passwords::hashing;
 use crate::prepared::Prepared;
 use crate::secret::Secret;
@@ -63,7 +63,7 @@ pub static CONFIRM: Prepared<ConfirmSession, Confirming, SignedIn> = Prepared {
         tx.touch("account", &account.id.to_string(), account.home, 0);
         let bound = Bound::ticket(&confirming.input.ticket);
         let taken = factors::take(tx, account.id, confirming.input.code.reveal(), &bound)
-            .inspect_err(|error| confirming.logged.refusal(tx.cx(), error))?;
+            .inspect_err(|error| passkeys::log_refusal(&confirming.logged, tx.cx(), error))?;
         let Some(strength) = taken else {
             confirming.logged.log(tx.cx(), "wrong code");
             return Err(wrong_code());

@@ -98,7 +98,7 @@ fn an_accepted_order_is_complete_and_priced() {
         assert_eq!(prices[1]["recurringChargePeriod"], "month");
         assert_eq!(prices[2]["unitOfMeasure"], "vCPU-hour");
         assert_eq!(made.body["orderTotalPrice"].as_array().unwrap().len(), 2);
-        assert_eq!(facts(&gate, &made.id), ["RecordCreated", "OrderAccepted"]);
+        assert_eq!(facts(&gate, &made.id), ["OrderAccepted"]);
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use base::{Error, Result};
+use base::Result;
 use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Map, Value as Json, json};
 
 use super::backup::{items, made};
+use super::bucket::Bucket;
 use super::client::{Client, known};
+use super::files::{read, read_named};
 use super::show;
 
 #[derive(Debug, Subcommand)]
@@ -110,24 +112,11 @@ pub struct NewPlace {
     /// A syslog server that speaks TLS.
     #[arg(long, value_name = "HOST:PORT", requires = "authority")]
     syslog: Option<String>,
-    /// S3-compatible object storage.
-    #[arg(long, value_name = "URL", requires = "bucket", requires = "region")]
-    endpoint: Option<String>,
     /// A program that listens for webhooks.
     #[arg(long, value_name = "URL")]
     webhook: Option<String>,
-    /// The bucket, which must be there.
-    #[arg(long, requires = "endpoint")]
-    bucket: Option<String>,
-    /// Where in the bucket.
-    #[arg(long, default_value = "", requires = "endpoint")]
-    prefix: String,
-    /// The region, in the provider's words.
-    #[arg(long, requires = "endpoint")]
-    region: Option<String>,
-    /// The bucket is a part of the host's name, as AWS wants it.
-    #[arg(long, requires = "endpoint")]
-    virtual_hosted: bool,
+    #[command(flatten)]
+    bucket: Bucket,
     /// The authority that the other side's certificate comes from (PEM).
     #[arg(long, value_name = "FILE")]
     authority: Option<PathBuf>,
@@ -189,21 +178,13 @@ fn path(id: &str) -> Result<String> {
     Ok(format!("{PLACES}/{}", known(id)?))
 }
 
-fn read(file: &PathBuf) -> Result<String> {
-    std::fs::read_to_string(file)
-        .map_err(|e| Error::invalid("file.unreadable", format!("cannot read {}: {e}", file.display())))
-}
-
 fn body(new: &NewPlace) -> Result<Json> {
-    let authority = new.authority.as_ref().map(read).transpose()?;
+    let authority = read_named(new.authority.as_ref())?;
     let target = match (&new.directory, &new.syslog, &new.webhook) {
         (Some(path), ..) => json!({ "type": "directory", "path": path }),
         (_, Some(address), _) => json!({ "type": "syslog", "address": address, "authority": authority }),
         (_, _, Some(url)) => json!({ "type": "webhook", "url": url }),
-        (None, None, None) => json!({
-            "type": "bucket", "endpoint": new.endpoint, "bucket": new.bucket, "prefix": new.prefix,
-            "region": new.region, "virtualHosted": new.virtual_hosted, "authority": authority,
-        }),
+        (None, None, None) => new.bucket.location(authority),
     };
     Ok(json!({
         "name": new.name, "target": target, "entries": !new.heads_only,

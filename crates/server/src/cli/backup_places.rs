@@ -7,7 +7,9 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value as Json, json};
 
 use super::backup::{items, made};
+use super::bucket::Bucket;
 use super::client::{Client, known};
+use super::files::{read, read_named};
 use super::show;
 
 #[derive(Debug, Subcommand)]
@@ -139,21 +141,8 @@ pub struct NewPlace {
     /// A server that speaks restic's REST protocol, such as yunwei-repository.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// S3-compatible object storage.
-    #[arg(long, value_name = "URL", requires = "bucket", requires = "region")]
-    endpoint: Option<String>,
-    /// The bucket, which must be there.
-    #[arg(long, requires = "endpoint")]
-    bucket: Option<String>,
-    /// Where in the bucket.
-    #[arg(long, default_value = "", requires = "endpoint")]
-    prefix: String,
-    /// The region, in the provider's words.
-    #[arg(long, requires = "endpoint")]
-    region: Option<String>,
-    /// The bucket is a part of the host's name, as AWS wants it.
-    #[arg(long, requires = "endpoint")]
-    virtual_hosted: bool,
+    #[command(flatten)]
+    bucket: Bucket,
     /// The authority that the server's certificate comes from, where it is your own (PEM).
     #[arg(long, value_name = "FILE")]
     authority: Option<PathBuf>,
@@ -222,13 +211,8 @@ fn told(place: &Json, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn read(file: &PathBuf) -> Result<String> {
-    std::fs::read_to_string(file)
-        .map_err(|e| Error::invalid("file.unreadable", format!("cannot read {}: {e}", file.display())))
-}
-
 fn place(new: &NewPlace) -> Result<Json> {
-    let authority = new.authority.as_ref().map(read).transpose()?;
+    let authority = read_named(new.authority.as_ref())?;
     let location = match (&new.folder, &new.server) {
         (Some(folder), _) => {
             let (host, path) = folder.split_once(':').ok_or_else(|| {
@@ -237,10 +221,7 @@ fn place(new: &NewPlace) -> Result<Json> {
             json!({ "type": "folder", "host": host, "path": path })
         }
         (None, Some(url)) => json!({ "type": "server", "url": url, "authority": authority }),
-        (None, None) => json!({
-            "type": "bucket", "endpoint": new.endpoint, "bucket": new.bucket, "prefix": new.prefix,
-            "region": new.region, "virtualHosted": new.virtual_hosted, "authority": authority,
-        }),
+        (None, None) => new.bucket.location(authority),
     };
     let immutability = new.immutability.map(Immutability::word);
     Ok(json!({

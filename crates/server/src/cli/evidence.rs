@@ -8,6 +8,7 @@ use clap::Subcommand;
 use continuity::evidence::verify;
 
 use super::client::{Client, known};
+use super::files::read;
 use super::show;
 
 #[derive(Debug, Subcommand)]
@@ -61,11 +62,6 @@ fn get(drill: &str, out: Option<PathBuf>) -> Result<()> {
     };
     std::fs::write(&path, format!("{file:#}\n"))
         .map_err(|e| Error::unavailable("evidence.file", format!("cannot write {}: {e}", path.display())))
-}
-
-fn read(path: &std::path::Path) -> Result<String> {
-    std::fs::read_to_string(path)
-        .map_err(|e| Error::invalid("file.unreadable", format!("cannot read {}: {e}", path.display())))
 }
 
 fn look(file: &std::path::Path, key: Option<String>, json: bool) -> Result<ExitCode> {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use http_body_util::BodyExt as _;
 use md5::{Digest as _, Md5};
-use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential, Checksum};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
@@ -57,8 +57,6 @@ impl Bucket {
             .with_secret_access_key(named.secret_key.reveal())
             .with_virtual_hosted_style_request(named.virtual_hosted)
             .with_http_connector(http.clone())
-            // Where objects are locked, S3 takes nothing without one.
-            .with_checksum_algorithm(Checksum::SHA256)
             // Tried again by the bridge, for all places alike.
             .with_retry(retry)
             .build()

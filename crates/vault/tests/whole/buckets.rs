@@ -12,25 +12,18 @@ use vault::request::{Answer, Bucket, Place, Read, Repository, Secret, Task};
 use crate::judge::{Restic, there};
 use crate::support::*;
 
-/// moto, and what S3 does besides: a checksum is as good as MD5 where objects are locked, and nobody shortens the
-/// retention of what is locked for compliance.
+/// moto, and what S3 does besides: nobody shortens the retention of what is locked for compliance.
 const SERVE: &str = r#"
 import sys
-from moto.s3 import models, responses
+from moto.s3 import models
 from moto.s3.exceptions import AccessDeniedByLock
-from werkzeug.datastructures import Headers
-put, retain = responses.S3Response._key_response_put, models.S3Backend.put_object_retention
-def _put(self, *a, **k):
-    if self.headers.get("x-amz-checksum-sha256"):
-        self.headers = Headers(list(self.headers.items()))
-        self.headers["x-amz-sdk-checksum-algorithm"] = "SHA256"
-    return put(self, *a, **k)
+retain = models.S3Backend.put_object_retention
 def _retain(self, bucket_name, key_name, version_id, retention):
     key = self.get_object(bucket_name, key_name, version_id=version_id)
     if key.lock_mode == "COMPLIANCE" and (retention[0] != "COMPLIANCE" or retention[1] < key.lock_until):
         raise AccessDeniedByLock
     return retain(self, bucket_name, key_name, version_id, retention)
-responses.S3Response._key_response_put, models.S3Backend.put_object_retention = _put, _retain
+models.S3Backend.put_object_retention = _retain
 from moto.server import main
 main(sys.argv[1:])
 "#;

@@ -9,9 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::verify::{ALGORITHMS, Registration};
-use super::{Bound, Once, Purpose, RelyingParty, party, refused, store};
+use super::{Bound, Purpose, RelyingParty, party, refused, store};
 use crate::factors::actions::{Activated, added, ensure_room, first_codes, tell, touch};
 use crate::factors::{self, Factor, FactorId, FactorKind};
+use crate::passwords::attempts::Once;
 use crate::prepared::Prepared;
 use crate::secret::{self, Secret};
 use crate::sessions::actions::{SignedIn, active, begin, current, oneself};
@@ -305,11 +306,11 @@ pub static OPEN: Prepared<OpenWithPasskey, Opening, SignedIn> = Prepared {
     prepare: |_, _, input| Ok(Opening { input, logged: Once::default() }),
     run: |tx, Opening { input, logged }| {
         let taken = super::take(tx, None, &input.credential, &Bound::nobody())
-            .inspect_err(|error| logged.refusal(tx.cx(), error))?;
+            .inspect_err(|error| super::log_refusal(logged, tx.cx(), error))?;
         let account = accounts::store::load(tx, taken.account)?;
         tx.touch("account", &account.id.to_string(), account.home, 0);
         if !taken.verified {
-            return Err(refused()).inspect_err(|error| logged.refusal(tx.cx(), error));
+            return Err(refused()).inspect_err(|error| super::log_refusal(logged, tx.cx(), error));
         }
         let account = active(account)?;
         begin(tx, account, &input.user_agent, Strength::Passkey)

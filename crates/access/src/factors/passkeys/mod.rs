@@ -28,13 +28,12 @@ mod tests;
 mod verify;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::id::AccountId;
 use base::{Error, Result, hex};
 use gate::{Cx, Gate, Strength, Tx};
 
-use crate::passwords::attempts;
+use crate::passwords::attempts::Once;
 use crate::secret::{self, Secret};
 use verify::Answer;
 
@@ -161,23 +160,10 @@ pub(crate) fn second(tx: &mut Tx<'_>, account: AccountId, typed: &str, bound: &B
     }
 }
 
-/// A transaction may run more than once, and whoever is refused is written into the log once.
-#[derive(Debug, Default)]
-pub(crate) struct Once(AtomicBool);
-
-impl Once {
-    /// Writes down why.
-    pub(crate) fn log(&self, cx: &Cx, why: &'static str) {
-        if !self.0.swap(true, Ordering::Relaxed) {
-            attempts::log(cx.address(), why);
-        }
-    }
-
-    /// Writes down that a passkey did not count; what went wrong otherwise is nobody's guess.
-    pub(crate) fn refusal(&self, cx: &Cx, error: &Error) {
-        if matches!(error.code(), "passkey.refused" | "passkey.copied") {
-            self.log(cx, "wrong passkey");
-        }
+/// Writes into the log that a passkey did not count; what went wrong otherwise is nobody's guess.
+pub(crate) fn log_refusal(logged: &Once, cx: &Cx, error: &Error) {
+    if matches!(error.code(), "passkey.refused" | "passkey.copied") {
+        logged.log(cx, "wrong passkey");
     }
 }
 

@@ -4,14 +4,13 @@
 //!
 //! `LIST_RECORDS` says among how many, one million unless it is set.
 
-#![expect(clippy::unwrap_used, reason = "a measurement stops on its first surprise")]
-
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::figures::median;
+use crate::house::House;
+use crate::http;
 use base::id::TenantId;
-use benches::house::House;
-use benches::{http, median};
 use commerce::catalog::CATEGORY;
 use db::Record;
 use gate::Gate;
@@ -21,7 +20,7 @@ use tokio::net::TcpListener;
 const ROUNDS: usize = 101;
 const BATCH: usize = 20_000;
 
-fn main() {
+pub fn run() {
     let number = std::env::var("LIST_RECORDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
     let scratch = db::testing::Scratch::new();
     let house = House::new(scratch.path()).unwrap();

@@ -2,15 +2,13 @@
 //! decimal arithmetic that they need; and a whole bill, beside the durable rows
 //! that it writes.
 
-#![expect(clippy::unwrap_used, reason = "a measurement stops on its first surprise")]
-
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use crate::figures::report;
 use base::id::TenantId;
 use base::time::{Timestamp, from_micros, micros};
-use benches::report;
 use billing::bills::{RUN, RunInput};
 use billing::rating::{self, Calendar, Price, Used};
 use billing::usage::{self, Basis, LifeEnd, LifeSeen, MeterStart};
@@ -26,7 +24,7 @@ fn tariff() -> Vec<Price> {
     rating::prices(&[price("Processor", "vCPU-hour", 0.35), price("Memory", "GiB-hour", 0.12)]).unwrap()
 }
 
-fn main() {
+pub fn run() {
     let slices = pure();
     let plain = arithmetic();
     report("slices rated at two prices, one core", slices, "/s", "of the bare decimal arithmetic", plain);

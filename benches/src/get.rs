@@ -5,18 +5,17 @@
 //! same client, which takes a share of the same processors; so beside answers a
 //! second stands the processor time that the serving process took for each.
 
-#![expect(clippy::unwrap_used, reason = "a measurement stops on its first surprise")]
-
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::figures::median;
+use crate::house::House;
+use crate::http;
+use crate::process::Role;
 use axum::body::Bytes;
 use axum::http::header;
 use axum::routing;
-use benches::house::House;
-use benches::process::Role;
-use benches::{http, median};
 use commerce::catalog::CATEGORY;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -26,9 +25,8 @@ const ROUNDS: usize = 5;
 const RECORDS: usize = 10_000;
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
 
-fn main() {
-    let words: Vec<String> = std::env::args().collect();
-    match words.get(1).map(String::as_str) {
+pub fn run(words: &[String]) {
+    match words.first().map(String::as_str) {
         Some("serve") => serve(),
         Some("peer") => peer(),
         _ => compare(),
@@ -91,13 +89,13 @@ fn measure(role: &Role, request: &[u8], connections: usize) -> Measured {
 }
 
 fn compare() {
-    let ours = Role::start(&["serve"], &[]).unwrap();
+    let ours = Role::start(&["get", "serve"], &[]).unwrap();
     let (token, path) = (&ours.words[0], &ours.words[1]);
     let bearer = format!("Bearer {token}");
     let asked = http::get(ours.address, path, &[("authorization", &bearer)]);
     let answer = http::once(ours.address, &asked).unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
-    let peer = Role::start(&["peer"], http::body(&answer)).unwrap();
+    let peer = Role::start(&["get", "peer"], http::body(&answer)).unwrap();
     let asked_peer = http::get(peer.address, path, &[("authorization", &bearer)]);
     assert_eq!(http::body(&http::once(peer.address, &asked_peer).unwrap()), http::body(&answer));
 

@@ -1,9 +1,4 @@
-//! Measuring: each program prints what it measured beside the peer or the
-//! physical limit that it measured in the same run, and their ratio.
-
-pub mod house;
-pub mod http;
-pub mod process;
+//! What measurements have in common: rates, and figures beside their peer.
 
 use std::time::{Duration, Instant};
 

@@ -2,14 +2,12 @@
 //! any answer must do, which is to walk to all that a failure reaches; and the same
 //! question put to a whole inventory in a database.
 
-#![expect(clippy::unwrap_used, reason = "a measurement stops on its first surprise")]
-
 use std::hint::black_box;
 use std::time::Instant;
 
+use crate::figures::report;
 use base::id::{Ids, TenantId};
 use base::time::Clock;
-use benches::report;
 use continuity::impact::{Activity, Copy, Data, Graph, Harm, Host, Kind, Need, Node, NodeIx, Source, Study};
 use continuity::inventory::import::{IMPORT, ImportInventory};
 use continuity::studies::{RANK, actions::RankAsk};
@@ -23,7 +21,7 @@ const MACHINES: u32 = 20;
 const SERVICES: u32 = 1_000;
 const ACTIVITIES: u32 = 400;
 
-fn main() {
+pub fn run() {
     let graph = Graph::new(firm()).unwrap();
     let began = Instant::now();
     let ranks = black_box(Study::new(&graph, 300).single_points());

@@ -2,17 +2,16 @@
 //! it says that it is ready, and how much memory it then holds; beside a bare
 //! axum program that opens the same SQLite file.
 
-#![expect(clippy::unwrap_used, reason = "a measurement stops on its first surprise")]
-
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::figures::median;
+use crate::house::House;
+use crate::http;
+use crate::process::resident_mib;
 use axum::routing;
-use benches::house::House;
-use benches::process::resident_mib;
-use benches::{http, median};
 use commerce::catalog::CATEGORY;
 use serde_json::json;
 use testkit::{Binaries, free_port};
@@ -23,10 +22,9 @@ const ROUNDS: usize = 7;
 /// Long enough for what is done after the start to be done.
 const REST: Duration = Duration::from_secs(2);
 
-fn main() {
-    let words: Vec<String> = std::env::args().collect();
-    match words.as_slice() {
-        [_, role, data, address] if role == "peer" => peer(Path::new(data), address.parse().unwrap()),
+pub fn run(words: &[String]) {
+    match words {
+        [role, data, address] if role == "peer" => peer(Path::new(data), address.parse().unwrap()),
         _ => compare(),
     }
 }
@@ -55,7 +53,7 @@ fn compare() {
         }));
         peers.push(start(|address| {
             let mut command = Command::new(std::env::current_exe().unwrap());
-            command.arg("peer").arg(scratch.path()).arg(address.to_string());
+            command.args(["start", "peer"]).arg(scratch.path()).arg(address.to_string());
             command
         }));
     }

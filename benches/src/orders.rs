@@ -5,18 +5,17 @@
 //!
 //! `ORDERS` says how many, 4,000 unless it is set.
 
-#![expect(clippy::unwrap_used, reason = "a measurement stops on its first surprise")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::figures::rate;
+use crate::house::House;
+use crate::process;
 use access::tenants::actions as tenants;
 use base::id::{HostId, TenantId};
-use benches::house::House;
-use benches::{process, rate};
 use commerce::catalog::PRODUCT_OFFERING;
 use commerce::orders::PRODUCT_ORDER;
 use commerce::testing::order;
@@ -51,7 +50,7 @@ const TABLES: [&str; 16] = [
     "usage_entries",
 ];
 
-fn main() {
+pub fn run() {
     let number: usize = std::env::var("ORDERS").ok().and_then(|text| text.parse().ok()).unwrap_or(4_000);
     let scratch = db::testing::Scratch::new();
     let house = House::new(scratch.path()).unwrap();

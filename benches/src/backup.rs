@@ -5,8 +5,6 @@
 //! YUNWEI_BENCH_IMAGE_MIB   size of the image (10240; a fifth of it is data)
 //! YUNWEI_BENCH_ROUNDS      rounds of each (3)
 
-#![expect(clippy::unwrap_used, reason = "a measurement stops on its first surprise")]
-
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -16,9 +14,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::figures::median;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use benches::median;
 use vault::client::{Cancel, Worker};
 use vault::request::{
     Answer, Backup, Changed, Image, Key, Limits, Place, Read as Reading, Repository, Restore, Secret, Source, Task,
@@ -35,7 +33,7 @@ fn setting(name: &str, usual: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
-fn main() {
+pub fn run() {
     let scratch = Scratch(std::env::temp_dir().join(format!("yunwei-bench-{}", std::process::id())));
     fs::create_dir_all(&scratch.0).unwrap();
     files(&scratch.0);
@@ -87,7 +85,7 @@ impl Dice {
 /// Runs it: how long it took in seconds, and the most memory that a child of ours held, in MiB.
 fn measured<T>(work: impl FnOnce() -> T) -> (T, f64, f64) {
     // What was left to be written by an earlier one is not this one's to write.
-    run(&mut Command::new("sync"));
+    succeed(&mut Command::new("sync"));
     let (over, peak) = (AtomicBool::new(false), AtomicUsize::new(0));
     let (done, seconds) = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -148,7 +146,7 @@ trait Program {
     fn check(&self, at: &Path);
 }
 
-fn run(command: &mut Command) {
+fn succeed(command: &mut Command) {
     let output = command.stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
@@ -219,13 +217,15 @@ struct Restic;
 impl Restic {
     fn run(at: &Path, arguments: &[&str]) {
         let cache = at.with_extension("cache");
-        run(Command::new("restic")
-            .arg("--cache-dir")
-            .arg(cache)
-            .arg("--repo")
-            .arg(at)
-            .args(arguments)
-            .env("RESTIC_PASSWORD", PASSWORD));
+        succeed(
+            Command::new("restic")
+                .arg("--cache-dir")
+                .arg(cache)
+                .arg("--repo")
+                .arg(at)
+                .args(arguments)
+                .env("RESTIC_PASSWORD", PASSWORD),
+        );
     }
 }
 
@@ -270,7 +270,7 @@ impl Program for Borg {
     }
 
     fn make(&mut self, at: &Path) {
-        run(&mut Self::run(at, &["init", "--encryption", "repokey-blake2", at.to_str().unwrap()]));
+        succeed(&mut Self::run(at, &["init", "--encryption", "repokey-blake2", at.to_str().unwrap()]));
     }
 
     fn back_up(&mut self, at: &Path, data: &Path, what: What<'_>) {
@@ -282,17 +282,17 @@ impl Program for Borg {
             arguments.extend(["--sparse", "--chunker-params", "fixed,4194304"]);
         }
         arguments.extend([archive.as_str(), data.to_str().unwrap()]);
-        run(&mut Self::run(at, &arguments));
+        succeed(&mut Self::run(at, &arguments));
     }
 
     fn restore(&self, at: &Path, to: &Path) {
         fs::create_dir_all(to).unwrap();
         let archive = format!("{}::{}", at.display(), self.archives);
-        run(Self::run(at, &["extract", "--sparse", &archive]).current_dir(to));
+        succeed(Self::run(at, &["extract", "--sparse", &archive]).current_dir(to));
     }
 
     fn check(&self, at: &Path) {
-        run(&mut Self::run(at, &["check", "--verify-data", at.to_str().unwrap()]));
+        succeed(&mut Self::run(at, &["check", "--verify-data", at.to_str().unwrap()]));
     }
 }
 
@@ -475,8 +475,8 @@ fn server(scratch: &Path) {
     let write = per_second(total, CLIENTS, PACKS, |number| served.ask("POST", &names[number], &packs[number]));
     let read = per_second(total, CLIENTS, PACKS, |number| served.ask("GET", &names[number], &[]));
     println!("\nthe repository server, {PACKS} packs of 16 MiB, {CLIENTS} clients, no TLS");
-    benches::report("added, hashed and on the disk", write, "MiB/s", "the disk alone", disk_write);
-    benches::report("read", read, "MiB/s", "the disk's cache alone", disk_read);
+    crate::figures::report("added, hashed and on the disk", write, "MiB/s", "the disk alone", disk_write);
+    crate::figures::report("read", read, "MiB/s", "the disk's cache alone", disk_read);
 }
 
 /// How much of `total` is done a second by threads that share `count` turns.

@@ -1,13 +1,11 @@
 //! The store: durable writes through the gate beside the plain grouped
 //! transaction of the same engine, and that beside the disk's own sync.
 
-#![expect(clippy::unwrap_used, reason = "a measurement stops on its first surprise")]
-
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use crate::figures::{rate, report};
 use base::id::TenantId;
-use benches::{rate, report};
 use db::Class;
 use db::records::Key;
 use gate::shape::{Field, Shape, Type};
@@ -30,7 +28,7 @@ static NOTE: Kind = Kind {
 
 const SPAN: Duration = Duration::from_secs(3);
 
-fn main() {
+pub fn run() {
     let scratch = db::testing::Scratch::new();
     let syncs = disk(scratch.path());
     println!("{:<44} {syncs:>12.0} /s", "fdatasync of the disk");

@@ -2,8 +2,6 @@
 //! more; with their audit entries, on SQLite, every commit on the disk. Beside
 //! it plain grouped transactions of the same engine.
 
-#![expect(clippy::unwrap_used, reason = "a measurement ends at its first fault")]
-
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -77,7 +75,7 @@ static OBSERVE: Action<Vec<RunId>, usize> = Action {
     run: |tx, runs| runs.iter().map(|run| flows::wake(tx, &format!("bench:{run}"))).sum(),
 };
 
-fn main() {
+pub fn run() {
     let runs = RUNS;
     let scratch = db::testing::Scratch::new();
     let db = Db::open(&Location::Directory(scratch.path().to_owned())).unwrap();
@@ -112,7 +110,7 @@ fn main() {
     let with = audit::Verify { directory: Some(scratch.path()), ..Default::default() };
     let report = audit::verify(gate.db(), &with).unwrap();
     assert!(report.is_good(), "the audit log of the runs does not verify");
-    benches::report("whole runs of five steps", whole, "/s", "of plain transactions of one row", plain);
+    crate::figures::report("whole runs of five steps", whole, "/s", "of plain transactions of one row", plain);
 }
 
 /// Calls `work` `count` times, each with its number, from `threads` threads; gives the calls a second.

@@ -7,13 +7,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use benches::median;
+use crate::figures::median;
 use serde_json::Value as Json;
 use testkit::{Api, Customer, Installation, Machines, Options, Outcome};
 
 const ROUNDS: usize = 5;
 
-fn main() {
+pub fn run() {
     let scratch = db::testing::Scratch::new();
     if let Err(fault) = measure(scratch.path()) {
         println!("not measured: {fault}");
@@ -94,8 +94,8 @@ fn answers(address: SocketAddr) -> Outcome<()> {
     while Instant::now() < until {
         let (heard, hears) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            let asked = benches::http::get(address, "/", &[("connection", "close")]);
-            let good = benches::http::once(address, &asked).is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200"));
+            let asked = crate::http::get(address, "/", &[("connection", "close")]);
+            let good = crate::http::once(address, &asked).is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200"));
             let _ = heard.send(good);
         });
         if hears.recv_timeout(Duration::from_millis(100)).unwrap_or(false) {
