@@ -167,19 +167,31 @@ fn lies(s: &Signed) -> Vec<Field> {
         [("folder", r.folder, r.folder_note), ("server", r.server, r.server_note), ("bucket", r.bucket, r.bucket_note)];
     let kinds =
         kinds.map(|(value, label, note)| Choice { chosen: value == now, ..Choice::new(value, label).note(note) });
-    let line = |name: &'static str, label: &'static str| Field::line(name, label, kept(s, name, "")).optional(optional);
-    let hosted = !s.visit.form.get("virtualHosted").is_empty();
-    vec![
+    let line = |name: &'static str, label: &'static str| Field::line(name, label, kept(s, name, ""));
+    let mut fields = vec![
         Field::tiles("kind", r.place_kind, kinds.to_vec()),
-        line("path", r.path).hint(r.path_hint),
-        line("url", r.url).hint(r.url_hint),
+        line("path", r.path).hint(r.path_hint).only("folder"),
+        line("url", r.url).hint(r.url_hint).only("server"),
+    ];
+    fields.extend(bucket(s));
+    let authority = Field::area("authority", r.authority, kept(s, "authority", "")).hint(r.authority_hint);
+    fields.push(authority.optional(optional).only("server bucket"));
+    fields
+}
+
+/// What names a place in object storage.
+pub(crate) fn bucket(s: &Signed) -> [Field; 5] {
+    let r = &s.t().rules;
+    let line = |name: &'static str, label: &'static str| Field::line(name, label, kept(s, name, ""));
+    let hosted = !s.visit.form.get("virtualHosted").is_empty();
+    [
         line("endpoint", r.endpoint).hint(r.url_hint),
         line("bucket", r.bucket_name),
-        line("prefix", r.prefix),
+        line("prefix", r.prefix).optional(s.t().frame.optional),
         line("region", r.region),
-        Field::check("virtualHosted", r.virtual_hosted, r.virtual_hosted_text, hosted).free(),
-        Field::area("authority", r.authority, kept(s, "authority", "")).hint(r.authority_hint).optional(optional),
+        Field::check("virtualHosted", r.virtual_hosted, r.virtual_hosted_text, hosted),
     ]
+    .map(|field| field.only("bucket"))
 }
 
 fn crumbs(p: &Page) -> Crumbs {

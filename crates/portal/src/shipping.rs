@@ -13,7 +13,7 @@ use guard::shipping::{AuditPlace, State, Target};
 
 use crate::account::{ConfirmPage, correctable, said};
 use crate::page::{Page, show};
-use crate::places::{RuleForm, answer, fault, kept};
+use crate::places::{RuleForm, answer, bucket, fault, kept};
 use crate::ui::{Badge, Choice, Confirm, Copy, Crumbs, Field, Summary, Tone, told};
 use crate::visit::{Answer, Signed, done};
 
@@ -146,7 +146,7 @@ fn form<'a>(s: &'a Signed, title: String, lead: &str, action: String, fields: Ve
 }
 
 async fn new_page(s: &Signed, wrong: &[(&str, String)], general: &str) -> Answer {
-    let (t, r, optional) = (&s.t().shipping, &s.t().rules, s.t().frame.optional);
+    let (t, optional) = (&s.t().shipping, s.t().frame.optional);
     let now = kept(s, "kind", "directory");
     let kinds = [
         ("directory", t.directory, t.directory_note),
@@ -156,23 +156,19 @@ async fn new_page(s: &Signed, wrong: &[(&str, String)], general: &str) -> Answer
     ];
     let kinds =
         kinds.map(|(value, label, note)| Choice { chosen: value == now, ..Choice::new(value, label).note(note) });
-    let line = |name: &'static str, label: &'static str| Field::line(name, label, kept(s, name, "")).optional(optional);
-    let hosted = !s.visit.form.get("virtualHosted").is_empty();
+    let line = |name: &'static str, label: &'static str| Field::line(name, label, kept(s, name, ""));
     let entries = !s.visit.form.has("csrf") || !s.visit.form.get("entries").is_empty();
+    let authority = Field::area("authority", t.authority, kept(s, "authority", ""));
     let mut fields = vec![
-        Field::line("name", s.t().frame.name, kept(s, "name", "")),
+        line("name", s.t().frame.name),
         Field::tiles("kind", t.kind, kinds.to_vec()),
-        line("path", t.path).hint(t.path_hint),
-        line("address", t.address).hint(t.address_hint),
-        line("url", t.url).hint(t.url_hint),
-        line("endpoint", r.endpoint).hint(r.url_hint),
-        line("bucket", r.bucket_name),
-        line("prefix", r.prefix),
-        line("region", r.region),
-        Field::check("virtualHosted", r.virtual_hosted, r.virtual_hosted_text, hosted).free(),
-        Field::area("authority", t.authority, kept(s, "authority", "")).hint(t.authority_hint).optional(optional),
-        Field::check("entries", t.entries, t.entries_text, entries).free(),
+        line("path", t.path).hint(t.path_hint).only("directory"),
+        line("address", t.address).hint(t.address_hint).only("syslog"),
+        line("url", t.url).hint(t.url_hint).only("webhook"),
     ];
+    fields.extend(bucket(s));
+    fields.push(authority.hint(t.authority_hint).optional(optional).only("syslog bucket"));
+    fields.push(Field::check("entries", t.entries, t.entries_text, entries).free());
     fields.extend(times(s, 60, 900));
     answer(s, form(s, t.new.to_owned(), t.new_lead, format!("{UP}/new"), fields), wrong, general)
 }

@@ -258,6 +258,8 @@ pub(crate) struct Field {
     pub required: bool,
     /// Set apart from fields of the same name elsewhere on the page.
     pub prefix: &'static str,
+    /// The kinds that it is asked for, by the values of the form's tiles; empty: all.
+    pub only: &'static str,
 }
 impl HtmlSafe for Field {}
 
@@ -273,6 +275,7 @@ impl Field {
             autofocus: false,
             required: true,
             prefix: "",
+            only: "",
         }
     }
     pub(crate) fn line(name: impl Into<String>, label: impl Into<String>, value: impl Into<String>) -> Self {
@@ -341,6 +344,13 @@ impl Field {
     }
     /// May be left empty, which goes without saying: for filters.
     pub(crate) fn free(mut self) -> Self {
+        self.required = false;
+        self
+    }
+    /// Asked for only where one of these tiles is chosen. Whether it is needed is said by whoever reads the form:
+    /// where it is not shown nobody could fill it.
+    pub(crate) fn only(mut self, kinds: &'static str) -> Self {
+        self.only = kinds;
         self.required = false;
         self
     }
