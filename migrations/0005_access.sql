@@ -17,11 +17,14 @@ CREATE UNIQUE INDEX tenants_by_path ON tenants (path);
 CREATE UNIQUE INDEX tenants_one_operator ON tenants (kind) WHERE kind = 'operator';
 CREATE INDEX tenants_by_parent ON tenants (parent, id);
 
--- People and programs that sign in. `email_key` is the address in the form in
--- which two spellings of one address are equal; who has left gives it back.
+-- People, who sign in, and service accounts, which do not. `email_key` is the
+-- address in the form in which two spellings of one address are equal; who has
+-- left gives it back. A service account has no address: its key is `service:`
+-- and its identifier, which no address can be.
 CREATE TABLE accounts (
     id           TEXT PRIMARY KEY,
     home         TEXT NOT NULL REFERENCES tenants (id),
+    kind         TEXT NOT NULL CHECK (kind IN ('person', 'service')),
     email        TEXT NOT NULL,
     email_key    TEXT NOT NULL,
     name         TEXT NOT NULL,
@@ -101,6 +104,7 @@ CREATE TABLE sign_in_rules (
     idle_seconds     BIGINT,
     session_seconds  BIGINT,
     password_history BIGINT NOT NULL,
+    token_days       BIGINT,
     updated_at       BIGINT NOT NULL
 );
 
@@ -112,21 +116,36 @@ CREATE TABLE former_passwords (
 );
 CREATE INDEX former_passwords_by_account ON former_passwords (account, replaced_at);
 
--- Keys for programs. Only the SHA-256 of the secret is kept. `roles` is a JSON
--- list, or NULL where the token may do all that its account may.
+-- What service accounts are for, and who answers for each.
+CREATE TABLE service_accounts (
+    account     TEXT PRIMARY KEY REFERENCES accounts (id),
+    purpose     TEXT NOT NULL,
+    responsible TEXT NOT NULL REFERENCES accounts (id),
+    sensitive   BIGINT NOT NULL
+);
+CREATE INDEX service_accounts_by_responsible ON service_accounts (responsible);
+
+-- Keys for programs. Only the SHA-256 of the secret is kept. `roles` and
+-- `scopes` are JSON lists, or NULL where the token may do all that its account
+-- may; `networks` is a JSON list, empty where it is used from anywhere.
 CREATE TABLE api_tokens (
-    id         TEXT PRIMARY KEY,
-    hash       BYTEA NOT NULL UNIQUE,
-    prefix     TEXT NOT NULL,
-    account    TEXT NOT NULL REFERENCES accounts (id),
-    tenant     TEXT NOT NULL REFERENCES tenants (id),
-    name       TEXT NOT NULL,
-    roles      TEXT,
-    sensitive  BIGINT NOT NULL,
-    created_at BIGINT NOT NULL,
-    expires_at BIGINT,
-    revoked_at BIGINT,
-    used_at    BIGINT
+    id          TEXT PRIMARY KEY,
+    hash        BYTEA NOT NULL UNIQUE,
+    prefix      TEXT NOT NULL,
+    account     TEXT NOT NULL REFERENCES accounts (id),
+    tenant      TEXT NOT NULL REFERENCES tenants (id),
+    name        TEXT NOT NULL,
+    roles       TEXT,
+    scopes      TEXT,
+    networks    TEXT NOT NULL,
+    sensitive   BIGINT NOT NULL,
+    made_by     TEXT NOT NULL,
+    created_at  BIGINT NOT NULL,
+    expires_at  BIGINT,
+    revoked_at  BIGINT,
+    used_at     BIGINT,
+    used_from   TEXT,
+    replaced_by TEXT
 );
 CREATE INDEX api_tokens_by_account ON api_tokens (account, id);
 CREATE INDEX api_tokens_by_tenant ON api_tokens (tenant, id);

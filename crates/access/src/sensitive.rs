@@ -32,6 +32,11 @@ pub(crate) static SENSITIVE: &[(&str, Fresh)] = &[
     ("recoveryCode.renew", Fresh::Always),
     ("role.grant", Fresh::Factor),
     ("role.revoke", Fresh::Factor),
+    ("serviceAccount.create", Fresh::Factor),
+    // The key is shown to whoever makes it.
+    ("serviceAccount.create_key", Fresh::Factor),
+    ("serviceAccount.rotate_key", Fresh::Factor),
+    ("serviceAccount.update", Fresh::Factor),
     ("signInRules.update", Fresh::Factor),
     ("tenant.suspend", Fresh::Factor),
     ("token.create", Fresh::Factor),

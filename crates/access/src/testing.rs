@@ -10,7 +10,7 @@ use db::{Db, args};
 use gate::keys::Keys;
 use gate::{Catalogue, Cx, Gate, Proof, Strength};
 
-use crate::accounts::{self, Account, AccountState};
+use crate::accounts::{self, Account, AccountKind, AccountState};
 use crate::reach;
 use crate::roles::{self, ROLES};
 use crate::secret::{self, Of};
@@ -111,6 +111,7 @@ impl House {
                 let account = Account {
                     id,
                     home: tenant,
+                    kind: AccountKind::Person,
                     email: email.shown.clone(),
                     name: email.key.clone(),
                     locale: "en".to_owned(),

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use crate::announcements;
 use crate::invitations::actions::{INVITE, InviteAccount};
+use crate::service_accounts::actions::{self as service_accounts, NewServiceAccount};
 use crate::testing::House;
 use crate::tokens::actions::{CREATE, CreateToken};
 
@@ -34,13 +35,18 @@ fn samples(house: &House) -> BTreeMap<&'static str, (For, Json)> {
     let owner = house.with_role("owner", house.first);
     let member = house.person("member@example.com", house.first, &["member"]);
     let member_cx = house.cx(member, None).unwrap();
-    let input = CreateToken { name: "ci".to_owned(), days: None, roles: None, sensitive: false, account: None };
+    let input = CreateToken { name: "ci".to_owned(), sensitive: false, ..Default::default() };
     let token = house.gate.run(&member_cx, &CREATE, input).unwrap().token.id;
     let roles = vec!["viewer".to_owned()];
     let email = "new@example.com".to_owned();
     let input = InviteAccount { tenant: None, email, name: "New".to_owned(), locale: None, roles };
     let invitation = house.gate.run(&owner, &INVITE, input).unwrap().id;
     let (first, department) = (house.first, house.department);
+    let input = NewServiceAccount { name: "deploy".to_owned(), roles: vec!["member".to_owned()], ..Default::default() };
+    let program = house.gate.run(&owner, &service_accounts::CREATE, input).unwrap().account.id;
+    let key = json!({"account": program, "name": "ci", "scopes": ["tenant:read"]});
+    let input = serde_json::from_value(key.clone()).unwrap();
+    let program_key = house.gate.run(&owner, &service_accounts::CREATE_KEY, input).unwrap().token.id;
     let link = format!("ywl_{}", "A".repeat(43));
     let (one, gone) = (owner.account().unwrap(), "apr_01arz3ndektsv4rrffq69g5fav");
     let told = json!({"audience": "own", "title": "Closed on Friday", "text": "We move."});
@@ -91,6 +97,12 @@ fn samples(house: &House) -> BTreeMap<&'static str, (For, Json)> {
         ("recoveryCode.renew", (Oneself, json!({}))),
         ("signInRules.get", (Managers, json!({"tenant": first}))),
         ("signInRules.update", (Managers, json!({"tenant": first, "password_history": 3}))),
+        ("serviceAccount.create", (Managers, json!({"tenant": first, "name": "x", "roles": ["viewer"]}))),
+        ("serviceAccount.list", (Managers, json!({"tenant": first}))),
+        ("serviceAccount.get", (Managers, json!({"account": program}))),
+        ("serviceAccount.update", (Managers, json!({"account": program, "purpose": "x"}))),
+        ("serviceAccount.create_key", (Managers, key)),
+        ("serviceAccount.rotate_key", (Managers, json!({"token": program_key}))),
         ("session.close", (Oneself, json!({"session": "ses_01arz3ndektsv4rrffq69g5fav"}))),
         ("session.list", (Oneself, json!({}))),
         ("session.close_all", (Oneself, json!({}))),
@@ -135,6 +147,7 @@ fn everything(house: &House) -> Vec<String> {
         "mail_links",
         "credentials",
         "factors",
+        "service_accounts",
         "sign_in_rules",
     ];
     let mut out = Vec::new();
@@ -148,6 +161,7 @@ fn everything(house: &House) -> Vec<String> {
             "invitations" => "id || state || CAST(expires_at AS TEXT)",
             "mail_links" => "subject",
             "factors" => "id || account",
+            "service_accounts" => "account || purpose || responsible",
             "sign_in_rules" => "tenant || factor_roles",
             _ => "account || password",
         };
@@ -291,6 +305,12 @@ fn an_owner_manages_what_is_theirs() {
             "person.unlink",
             "signInRules.get",
             "signInRules.update",
+            "serviceAccount.create",
+            "serviceAccount.list",
+            "serviceAccount.get",
+            "serviceAccount.update",
+            "serviceAccount.create_key",
+            "serviceAccount.rotate_key",
             "token.revoke",
             "account.remove",
             "reach.list",

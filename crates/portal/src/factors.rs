@@ -312,6 +312,7 @@ pub(crate) async fn reset(s: Signed, Path(id): Path<String>) -> Answer {
 const IDLE_MINUTES: &[i64] = &[5, 10, 15, 30, 60];
 const SESSION_HOURS: &[i64] = &[1, 2, 4, 8, 12];
 const HISTORIES: &[i64] = &[0, 1, 3, 5, 10, 12];
+const TOKEN_DAYS: &[i64] = &[7, 30, 90, 180, 366];
 
 /// Choices of numbers; what is set is among them, whoever set it.
 fn choices(known: &[i64], unit: i64, set: i64, word: impl Fn(i64) -> String) -> Vec<Choice> {
@@ -341,11 +342,14 @@ async fn rules_page(s: &Signed, general: &str) -> Answer {
     let many = |n: i64| if n == 0 { f.rules_history_none.to_owned() } else { n.to_string() };
     let idle = found.own.idle_seconds.unwrap_or(limits::SESSION_IDLE_SECONDS);
     let session = found.own.session_seconds.unwrap_or(limits::SESSION_SECONDS_MAX);
+    let tokens = i64::from(found.own.token_days.unwrap_or(limits::TOKEN_DAYS_MAX));
+    let days = |n: i64| p.with(t.account.days, n);
     let fields = vec![
         Field::boxes("role", f.rules_factor, roles.collect()).hint(f.rules_factor_hint),
         Field::select("idle", f.rules_idle, choices(IDLE_MINUTES, 60, idle, span)),
         Field::select("session", f.rules_session, choices(SESSION_HOURS, 3_600, session, span)),
         Field::select("history", f.rules_history, choices(HISTORIES, 1, i64::from(found.own.password_history), many)),
+        Field::select("tokens", f.rules_tokens, choices(TOKEN_DAYS, 1, tokens, days)),
     ];
     let held = &found.in_force;
     let in_force = p.with2(f.rules_in_force, p.span(held.idle_seconds), p.span(held.session_seconds));
@@ -379,6 +383,7 @@ pub(crate) async fn set_rules(s: Signed) -> Answer {
         idle_seconds: form.get("idle").parse().ok(),
         session_seconds: form.get("session").parse().ok(),
         password_history: form.get("history").parse().ok(),
+        token_days: form.get("tokens").parse().ok(),
     };
     match s.call(&rules::UPDATE, input).await {
         Ok(_) => Ok(done(&s.portal, "/sign-in-rules", "saved")),

@@ -53,6 +53,7 @@ mod protection;
 mod records;
 mod restoring;
 mod search;
+mod service_accounts;
 mod services;
 mod shipping;
 mod start;
@@ -335,6 +336,19 @@ fn account_routes() -> Router<Portal> {
         .route("/members/{id}/role", get(account::role_form).post(account::role))
         .route("/members/{id}/remove", get(account::ask_remove).post(account::remove))
         .route("/members/{id}/factors", get(factors::ask_reset).post(factors::reset))
+        .route("/service-accounts", get(service_accounts::list))
+        .route("/service-accounts/new", get(service_accounts::new).post(service_accounts::create))
+        .route("/service-accounts/{id}", get(service_accounts::show_one))
+        .route("/service-accounts/{id}/edit", get(service_accounts::edit).post(service_accounts::change))
+        .route("/service-accounts/{id}/suspend", post(service_accounts::suspend))
+        .route("/service-accounts/{id}/resume", post(service_accounts::resume))
+        .route("/service-accounts/{id}/remove", get(service_accounts::ask_remove).post(service_accounts::remove))
+        .route("/service-accounts/{id}/keys", post(service_accounts::create_key))
+        .route("/service-accounts/{id}/keys/{key}/rotate", post(service_accounts::rotate))
+        .route(
+            "/service-accounts/{id}/keys/{key}/revoke",
+            get(service_accounts::ask_revoke).post(service_accounts::revoke),
+        )
         .route("/sign-in-rules", get(factors::rules_form).post(factors::set_rules))
         .route("/activity", get(audit::activity))
         .route("/account", get(profile::overview).post(profile::save))

@@ -4,8 +4,8 @@
 //! its own. A path's `{parameter}` is the field of that name in the action's input.
 
 use access::{
-    accounts, announcements, approvals, factors, invitations, passwords, roles, sessions, sign_in_rules, tenants,
-    tokens,
+    accounts, announcements, approvals, factors, invitations, passwords, roles, service_accounts, sessions,
+    sign_in_rules, tenants, tokens,
 };
 use axum::Router;
 use axum::extract::Request;
@@ -60,6 +60,13 @@ pub static ROUTES: &[Route] = &[
     Route::post("/tokens", &tokens::actions::CREATE).with_secret(),
     Route::get("/tokens", &tokens::actions::LIST),
     Route::act("/tokens/{token}/revoke", &tokens::actions::REVOKE),
+    // Programs, who answers for them, and their keys.
+    Route::post("/service-accounts", &service_accounts::actions::CREATE),
+    Route::get("/service-accounts", &service_accounts::actions::LIST),
+    Route::get("/service-accounts/{account}", &service_accounts::actions::GET),
+    Route::patch("/service-accounts/{account}", &service_accounts::actions::UPDATE),
+    Route::post("/service-accounts/{account}/keys", &service_accounts::actions::CREATE_KEY).with_secret(),
+    Route::post("/service-accounts/keys/{token}/rotate", &service_accounts::actions::ROTATE_KEY).with_secret(),
     Route::act("/password", &passwords::actions::CHANGE),
     Route::act("/password/request-reset", &passwords::actions::REQUEST_RESET).open(),
     Route::act("/password/reset", &passwords::actions::RESET).open(),

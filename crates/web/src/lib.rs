@@ -35,6 +35,6 @@ pub use asking::{Asking, Authenticator, Caller, Traced, bearer, same_origin};
 pub use attachment::attachment;
 pub use house::{Settings, Web};
 pub use metrics::Metrics;
-pub use peer::Network;
+pub use base::address::Network;
 pub use reply::{Refusal, Reply};
 pub use sweep::sweep;

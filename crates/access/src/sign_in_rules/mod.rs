@@ -9,8 +9,8 @@
 //! - more rules, or more roles, never make anything laxer ([`InForce::meet`]);
 //! - who must have a second factor and has none can do nothing but enrol one, whatever the door.
 //!
-//! Not here: what signing in is (`sessions`); tokens, which no rule of these concerns: making one
-//! needs a session that meets them.
+//! Not here: what signing in is (`sessions`); tokens, of which a rule says how long new ones live and
+//! nothing else: making one needs a session that meets the rules.
 
 pub mod actions;
 pub(crate) mod store;
@@ -56,6 +56,8 @@ pub struct Rules {
     pub session_seconds: Option<i64>,
     /// A new password is none of so many last ones.
     pub password_history: u32,
+    /// An API token that is made from now on lives no longer, in days.
+    pub token_days: Option<u32>,
 }
 
 /// What holds where several rules meet.
@@ -69,6 +71,8 @@ pub struct InForce {
     pub session_seconds: i64,
     /// The longest password history.
     pub password_history: u32,
+    /// The shortest longest life of new API tokens, in days.
+    pub token_days: u32,
 }
 
 impl Default for InForce {
@@ -79,6 +83,7 @@ impl Default for InForce {
             idle_seconds: limits::SESSION_IDLE_SECONDS,
             session_seconds: limits::SESSION_SECONDS_MAX,
             password_history: 0,
+            token_days: limits::TOKEN_DAYS_MAX,
         }
     }
 }
@@ -93,6 +98,7 @@ impl InForce {
         self.idle_seconds = rules.idle_seconds.map_or(self.idle_seconds, |one| one.min(self.idle_seconds));
         self.session_seconds = rules.session_seconds.map_or(self.session_seconds, |one| one.min(self.session_seconds));
         self.password_history = self.password_history.max(rules.password_history);
+        self.token_days = rules.token_days.map_or(self.token_days, |one| one.min(self.token_days));
         self
     }
 }
@@ -132,6 +138,7 @@ pub(crate) fn of_account(conn: &mut Conn<'_>, account: AccountId) -> Result<Aske
                 limits.idle_seconds = limits.idle_seconds.min(held.idle_seconds);
                 limits.session_seconds = limits.session_seconds.min(held.session_seconds);
                 limits.password_history = limits.password_history.max(held.password_history);
+                limits.token_days = limits.token_days.min(held.token_days);
                 place.insert(held)
             }
         };

@@ -9,6 +9,7 @@ mod factors;
 mod inventory;
 mod plan;
 mod recovery;
+mod service_accounts;
 
 use crate::account::*;
 use crate::bills::*;
@@ -654,6 +655,7 @@ fn all(lang: Lang) -> Vec<(&'static str, String)> {
     approvals::approval_pages(lang, &mut out);
     account_pages(lang, &mut out);
     factors::pages(lang, &mut out);
+    service_accounts::pages(lang, &mut out);
     operator_pages(lang, &mut out);
     recovery::pages(lang, &mut out);
     recovery::platform(lang, &mut out);

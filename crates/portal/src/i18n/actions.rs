@@ -17,6 +17,7 @@ const NOUNS: &[(&str, &str, &str)] = &[
     ("password", "密碼", "Password"),
     ("factor", "驗證方式", "Second factor"),
     ("recoveryCode", "復原碼", "Recovery codes"),
+    ("serviceAccount", "服務帳號", "Service account"),
     ("signInRules", "登入規則", "Sign-in rules"),
     ("tenant", "組織", "Organisation"),
     ("operator", "營運者", "Operator"),
@@ -179,6 +180,8 @@ const VERBS: &[(&str, &str, &str)] = &[
     ("versions", "查看版本：", "versions looked at"),
     ("confirm", "以驗證碼完成", "confirmed by a code"),
     ("ship", "立即送到", "shipped to"),
+    ("create_key", "建立金鑰於", "given a key"),
+    ("rotate_key", "輪替金鑰於", "given a new key for an old one"),
     ("step_up", "再次確認", "confirmed again"),
     ("renew", "重新產生", "made anew"),
 ];

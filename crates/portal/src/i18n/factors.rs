@@ -66,6 +66,7 @@ super::messages! {
         rules_session: "最長登入時間", "Sign out in any case after";
         rules_history: "不可重複使用最近的密碼", "Last passwords that may not be used again";
         rules_history_none: "不限制", "no rule";
+        rules_tokens: "API 權杖與金鑰最長有效期間", "API tokens and keys live at most";
         rules_in_force: "目前實際生效：閒置 {}，最長 {}。", "In force at present: idle {}, at most {}.";
         kind: "種類", "Kind";
         kind_app: "驗證器", "Authenticator app";

@@ -25,6 +25,7 @@ mod plan;
 mod platform;
 mod rules;
 mod search;
+mod service_accounts;
 mod shipping;
 mod steps;
 mod webhooks;
@@ -49,6 +50,7 @@ pub(crate) use plan::Plan;
 pub(crate) use platform::Platform;
 pub(crate) use rules::Rules;
 pub(crate) use search::Search;
+pub(crate) use service_accounts::ServiceAccounts;
 pub(crate) use shipping::Shipping;
 pub(crate) use steps::Steps;
 pub(crate) use webhooks::Webhooks;
@@ -104,6 +106,7 @@ pub(crate) struct Messages {
     pub platform: Platform,
     pub rules: Rules,
     pub search: Search,
+    pub service_accounts: ServiceAccounts,
     pub shipping: Shipping,
 }
 
@@ -130,6 +133,7 @@ static ZH: Messages = Messages {
     platform: Platform::ZH,
     rules: Rules::ZH,
     search: Search::ZH,
+    service_accounts: ServiceAccounts::ZH,
     shipping: Shipping::ZH,
 };
 static EN: Messages = Messages {
@@ -155,6 +159,7 @@ static EN: Messages = Messages {
     platform: Platform::EN,
     rules: Rules::EN,
     search: Search::EN,
+    service_accounts: ServiceAccounts::EN,
     shipping: Shipping::EN,
 };
 
@@ -262,6 +267,7 @@ mod tests {
             Platform::ALL,
             Rules::ALL,
             Search::ALL,
+            ServiceAccounts::ALL,
             Shipping::ALL,
         ]
         .concat()

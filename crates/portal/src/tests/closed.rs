@@ -42,6 +42,7 @@ fn filled(path: &str) -> String {
         "services" => of("svc"),
         "bills" => of("bill"),
         "catalog" | "offerings" => of("pof"),
+        "service-accounts" => path.replace("{id}", &format!("acc_{id}")).replace("{key}", &format!("tok_{id}")),
         "members" => {
             path.replace("invitations/{id}", &format!("invitations/inv_{id}")).replace("{id}", &format!("acc_{id}"))
         }

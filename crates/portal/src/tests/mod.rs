@@ -9,6 +9,7 @@ mod platform;
 mod restoring;
 mod rules;
 mod search;
+mod service_accounts;
 mod shipping;
 mod skipping;
 mod unanswered;
@@ -279,6 +280,9 @@ async fn every_page_of_the_operator_opens() {
         "/account",
         "/search?q=bright",
         "/members",
+        "/service-accounts",
+        "/service-accounts/new",
+        "/sign-in-rules",
         "/account/tokens",
         "/account/sessions",
         "/bills",

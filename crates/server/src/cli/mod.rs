@@ -28,6 +28,7 @@ mod plan_checks;
 mod readiness;
 mod restore;
 mod search;
+mod service_accounts;
 mod services;
 mod show;
 
@@ -190,6 +191,15 @@ Examples:
   yunwei alarm ls"
     )]
     Alarm(alarms::AlarmCommand),
+    /// Service accounts: programs, who answers for them, and their keys.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei service-account new deploy --role member --purpose 'Rolls out the shop'
+  yunwei service-account ls"
+    )]
+    ServiceAccount(service_accounts::ServiceAccountCommand),
     /// Announcements: what everyone concerned is told, and who has read it.
     #[command(
         subcommand,
@@ -381,6 +391,7 @@ pub fn main() -> ExitCode {
         Command::Plan(command) => plan::run(command, json),
         Command::Alarm(command) => alarms::run(command, json),
         Command::Announce(command) => announce::run(command, json),
+        Command::ServiceAccount(command) => service_accounts::run(command, json),
         Command::Approval(command) => approvals::run(command, json),
         Command::Evidence(command) => return evidence::run(command, json),
         Command::Inventory(command) => inventory::run(command, json),
