@@ -105,6 +105,7 @@ CREATE TABLE sign_in_rules (
     session_seconds  BIGINT,
     password_history BIGINT NOT NULL,
     token_days       BIGINT,
+    provider_factors BIGINT,
     updated_at       BIGINT NOT NULL
 );
 
@@ -162,22 +163,72 @@ CREATE TABLE sessions (
     created_at BIGINT NOT NULL,
     seen_at    BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
-    strength   TEXT NOT NULL CHECK (strength IN ('password', 'password+code', 'password+recovery', 'password+passkey', 'passkey')),
+    strength   TEXT NOT NULL CHECK (strength IN ('password', 'password+code', 'password+recovery', 'password+passkey', 'passkey', 'provider', 'provider+factor')),
     proven_at  BIGINT NOT NULL
 );
 CREATE INDEX sessions_by_account ON sessions (account, id);
 CREATE INDEX sessions_by_expiry ON sessions (expires_at);
 
--- Sign-ins whose password was right and whose second factor is still to come.
+-- Sign-ins whose password was right, or that an identity provider vouched for, and
+-- whose second factor is still to come.
 CREATE TABLE sign_ins (
     hash       BYTEA PRIMARY KEY,
     account    TEXT NOT NULL REFERENCES accounts (id),
+    first      TEXT NOT NULL CHECK (first IN ('password', 'provider')),
     user_agent TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL
 );
 CREATE INDEX sign_ins_by_account ON sign_ins (account, created_at);
 CREATE INDEX sign_ins_by_expiry ON sign_ins (expires_at);
+
+-- Identity providers of tenants (OpenID Connect). The client's secret is sealed
+-- with the master key; empty where there is none. `settings` is JSON.
+CREATE TABLE identity_providers (
+    id            TEXT PRIMARY KEY,
+    tenant        TEXT NOT NULL REFERENCES tenants (id),
+    name          TEXT NOT NULL,
+    issuer        TEXT NOT NULL,
+    client_id     TEXT NOT NULL,
+    client_secret TEXT NOT NULL,
+    settings      TEXT NOT NULL,
+    state         TEXT NOT NULL CHECK (state IN ('active', 'off')),
+    created_at    BIGINT NOT NULL,
+    UNIQUE (tenant, issuer, client_id)
+);
+
+-- The mail domains of a provider's people. One that was confirmed is one provider's alone.
+CREATE TABLE provider_domains (
+    provider     TEXT NOT NULL REFERENCES identity_providers (id),
+    domain       TEXT NOT NULL,
+    confirmed_at BIGINT,
+    confirmed_by TEXT,
+    PRIMARY KEY (provider, domain)
+);
+CREATE UNIQUE INDEX provider_domains_confirmed ON provider_domains (domain) WHERE confirmed_at IS NOT NULL;
+
+-- Whom a provider knows here: its name for somebody, and the account that this is.
+-- `made` where the account was made for it.
+CREATE TABLE provider_accounts (
+    provider TEXT NOT NULL REFERENCES identity_providers (id),
+    subject  TEXT NOT NULL,
+    account  TEXT NOT NULL REFERENCES accounts (id),
+    made     BIGINT NOT NULL,
+    bound_at BIGINT NOT NULL,
+    used_at  BIGINT,
+    PRIMARY KEY (provider, subject)
+);
+CREATE UNIQUE INDEX provider_accounts_by_account ON provider_accounts (account, provider);
+
+-- Sign-ins that are at a provider at present, by the hash of what the browser
+-- keeps: once, for one purpose, in one session where it is to be connected.
+CREATE TABLE provider_sign_ins (
+    hash       BYTEA PRIMARY KEY,
+    provider   TEXT NOT NULL REFERENCES identity_providers (id),
+    bound      TEXT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX provider_sign_ins_by_expiry ON provider_sign_ins (expires_at);
 
 -- Who has been asked to join. `roles` is a JSON list.
 CREATE TABLE invitations (

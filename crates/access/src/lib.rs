@@ -1,7 +1,7 @@
 //! Access: who people are, where they belong, and what they may do.
 //!
 //! Tenants, accounts of people and of programs, roles, invitations, passwords, second factors, sessions,
-//! API tokens, approvals by a second person, the policies that come with the product, and the [`Authenticator`] that turns a
+//! API tokens, identity providers, approvals by a second person, the policies that come with the product, and the [`Authenticator`] that turns a
 //! token or a cookie into the context in which everything else is done.
 //!
 //! Architecture invariants:
@@ -25,6 +25,7 @@ pub mod operator;
 pub mod passwords;
 pub mod policies;
 mod prepared;
+pub mod providers;
 pub mod reach;
 pub mod roles;
 mod secret;
@@ -82,6 +83,7 @@ pub fn actions() -> Vec<&'static dyn AnyAction> {
         sign_in_rules::actions::ACTIONS,
         tokens::actions::ACTIONS,
         service_accounts::actions::ACTIONS,
+        providers::actions::ACTIONS,
     ]
     .concat()
 }

@@ -25,6 +25,15 @@ pub(crate) static SENSITIVE: &[(&str, Fresh)] = &[
     ("factor.register_passkey", Fresh::Always),
     ("factor.remove", Fresh::Always),
     ("factor.reset", Fresh::Factor),
+    // Another way in for oneself.
+    ("identityLink.begin", Fresh::Always),
+    ("identityLink.complete", Fresh::Factor),
+    // Whoever names a provider says who comes in, and as what.
+    ("identityProvider.confirm_domain", Fresh::Factor),
+    ("identityProvider.create", Fresh::Factor),
+    ("identityProvider.remove", Fresh::Factor),
+    ("identityProvider.set_secret", Fresh::Factor),
+    ("identityProvider.update", Fresh::Factor),
     // Wants the present password anyway.
     ("password.change", Fresh::Factor),
     ("person.link", Fresh::Factor),

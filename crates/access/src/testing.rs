@@ -63,6 +63,7 @@ impl House {
     pub fn over(gate: Gate) -> House {
         let [operator, first, department, second] = [1, 2, 3, 4].map(TenantId);
         gate.install(std::sync::Arc::new(Keys::of(&[7; 32]).unwrap()));
+        crate::providers::install(&gate, "http://localhost", web::Outgoing::default());
         let house = House { gate, operator, first, department, second };
         let plan = [
             (operator, None, TenantKind::Operator, vec![operator]),

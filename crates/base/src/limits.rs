@@ -297,6 +297,12 @@ pub const KEY_OVERLAP_HOURS_MAX: u32 = 7 * 24;
 pub const KEY_OVERLAP_HOURS_DEFAULT: u32 = 24;
 /// Longest text about what a service account is for, in characters.
 pub const PURPOSE_CHARS_MAX: usize = 1_000;
+/// Identity providers of one tenant.
+pub const PROVIDERS_PER_TENANT_MAX: usize = 10;
+/// Domains of an identity provider; groups, roles and words in its settings.
+pub const PROVIDER_ENTRIES_MAX: usize = 100;
+/// Longest secret of a client at an identity provider, in bytes.
+pub const CLIENT_SECRET_BYTES_MAX: usize = 1_024;
 /// An invitation can be accepted for so long, in seconds.
 pub const INVITATION_SECONDS: i64 = 7 * 24 * 60 * 60;
 /// A link to set a new password works for so long, in seconds.

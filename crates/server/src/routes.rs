@@ -4,7 +4,7 @@
 //! its own. A path's `{parameter}` is the field of that name in the action's input.
 
 use access::{
-    accounts, announcements, approvals, factors, invitations, passwords, roles, service_accounts, sessions,
+    accounts, announcements, approvals, factors, invitations, passwords, providers, roles, service_accounts, sessions,
     sign_in_rules, tenants, tokens,
 };
 use axum::Router;
@@ -46,6 +46,8 @@ pub static ROUTES: &[Route] = &[
     Route::post("/sessions/confirm", &sessions::confirm::CONFIRM).with_secret().open(),
     Route::act("/sessions/passkey-challenge", &factors::passkeys::actions::CHALLENGE).with_secret().open(),
     Route::post("/sessions/passkey", &factors::passkeys::actions::OPEN).with_secret().open(),
+    Route::act("/sessions/provider/begin", &providers::sign_in::BEGIN).with_secret().open(),
+    Route::post("/sessions/provider", &providers::sign_in::OPEN).with_secret().open(),
     Route::act("/sessions/step-up", &sessions::confirm::STEP_UP),
     Route::get("/sessions", &sessions::actions::LIST),
     Route::act("/sessions/close", &sessions::actions::CLOSE),
@@ -84,6 +86,18 @@ pub static ROUTES: &[Route] = &[
     Route::act("/accounts/{account}/resume", &accounts::actions::RESUME),
     Route::act("/accounts/{account}/remove", &accounts::actions::REMOVE),
     Route::act("/accounts/{account}/reset-factors", &factors::actions::RESET),
+    // A firm's own identity provider, and one's own part at it.
+    Route::post("/identity-providers", &providers::actions::CREATE),
+    Route::get("/identity-providers", &providers::actions::LIST),
+    Route::get("/identity-providers/{provider}", &providers::actions::GET),
+    Route::patch("/identity-providers/{provider}", &providers::actions::UPDATE),
+    Route::act("/identity-providers/{provider}/secret", &providers::actions::SET_SECRET),
+    Route::act("/identity-providers/{provider}/confirm-domain", &providers::actions::CONFIRM_DOMAIN),
+    Route::act("/identity-providers/{provider}/remove", &providers::actions::REMOVE),
+    Route::get("/identity-links", &providers::sign_in::CONNECTED),
+    Route::act("/identity-links/begin", &providers::sign_in::CONNECT).with_secret(),
+    Route::post("/identity-links", &providers::sign_in::COMPLETE),
+    Route::act("/identity-links/{provider}/remove", &providers::sign_in::DISCONNECT),
     Route::get("/sign-in-rules", &sign_in_rules::actions::GET),
     Route::patch("/sign-in-rules", &sign_in_rules::actions::UPDATE),
     Route::act("/accounts/{account}/grant", &roles::actions::GRANT),

@@ -126,6 +126,7 @@ pub(crate) fn leave(conn: &mut Conn<'_>, account: &mut Account, at: Timestamp) -
     conn.execute("DELETE FROM factors WHERE account = $1", args![account.id])?;
     conn.execute("DELETE FROM credentials WHERE account = $1", args![account.id])?;
     conn.execute("DELETE FROM former_passwords WHERE account = $1", args![account.id])?;
+    conn.execute("DELETE FROM provider_accounts WHERE account = $1", args![account.id])?;
     conn.execute("DELETE FROM mail_links WHERE purpose = 'reset' AND subject = $1", args![account.id])?;
     conn.execute(
         "UPDATE api_tokens SET revoked_at = $2 WHERE account = $1 AND revoked_at IS NULL",

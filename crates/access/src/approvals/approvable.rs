@@ -62,6 +62,7 @@ impl Approvable {
 }
 
 const PERSON: &[&str] = &["name", "email", "state", "roles"];
+const PROVIDER: &[&str] = &["name", "issuer", "state", "domains", "settings"];
 const PROGRAM: &[&str] = &["name", "purpose", "responsible_name", "state", "roles", "sensitive"];
 const POLICY: &[&str] = &["name", "revision", "what", "schedule", "retention", "places", "pruneDelayHours", "offered"];
 
@@ -125,6 +126,13 @@ pub static APPROVABLE: &[Approvable] = &[
     ),
     one("account.suspend", false, "Keep somebody out", "停用帳號").look("account.get", "account", PERSON),
     one("account.resume", true, "Let somebody in again", "恢復帳號").look("account.get", "account", PERSON),
+    one(
+        "identityProvider.update",
+        true,
+        "Change an identity provider: who comes in by it, and as what",
+        "變更身分提供者：誰可以登入，以及得到什麼角色",
+    )
+    .look("identityProvider.get", "provider", PROVIDER),
     one("serviceAccount.create", true, "Make a service account, with these roles", "建立服務帳號並給予角色"),
     one(
         "serviceAccount.update",

@@ -18,7 +18,7 @@ use super::{Approval, rules, store};
 use crate::reach::{self, Standing};
 use crate::sessions::SessionId;
 use crate::tokens::{self, TokenId};
-use crate::{accounts, service_accounts, sign_in_rules, tenants};
+use crate::{accounts, service_accounts, sessions, sign_in_rules, tenants};
 
 /// The instant by which a right must have been given to count for approving, or a link taken back to count no more.
 pub(super) fn settled_by(tx: &Tx<'_>) -> Timestamp {
@@ -122,7 +122,10 @@ pub(super) fn requester(tx: &mut Tx<'_>, approval: &Approval) -> Result<Cx> {
     let may = match &token {
         Some(token) => token.is_in_force(tx.now),
         // By now they could do nothing but enrol a second factor.
-        None => !sign_in_rules::must_enrol(tx, approval.requester)?,
+        None => {
+            let strength = sessions::store::strength(tx, &session)?;
+            !sign_in_rules::must_enrol(tx, approval.requester, strength)?
+        }
     };
     if !may {
         return Err(gone());

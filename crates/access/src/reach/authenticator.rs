@@ -254,7 +254,7 @@ fn key(of: Of, text: &str, wanted: Option<TenantId>) -> Result<Key> {
     }
     Err(match of {
         Of::Session => no_session(),
-        Of::Token | Of::SignIn | Of::Link => unknown_token(),
+        _ => unknown_token(),
     })
 }
 
@@ -269,7 +269,7 @@ fn look_up(
 ) -> Result<(Known, Noted)> {
     match of {
         Of::Session => look_up_session(conn, hash, wanted, now, generation),
-        Of::Token | Of::SignIn | Of::Link => look_up_token(conn, catalogue, hash, wanted, now, generation),
+        _ => look_up_token(conn, catalogue, hash, wanted, now, generation),
     }
 }
 
@@ -339,7 +339,7 @@ fn look_up_session(
             strength: session.strength,
             at: session.proven_at,
             has_factor,
-            must_enrol: asked.factor && !has_factor,
+            must_enrol: asked.wants_factor(Some(session.strength)) && !has_factor,
             for_sensitive: false,
         });
     let visitor = Visitor { cx, session: Some(session.id), csrf: URL_SAFE_NO_PAD.encode(csrf).into() };

@@ -45,6 +45,8 @@ pub static FOR_PEOPLE: &[&str] = &[
     "factor.enrol",
     "factor.enrol_passkey",
     "factor.register_passkey",
+    "identityLink.begin",
+    "identityLink.complete",
     "password.change",
     "recoveryCode.renew",
     "serviceAccount.create",

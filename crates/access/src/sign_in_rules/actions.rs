@@ -65,6 +65,9 @@ pub struct UpdateRules {
     /// Longest life in days of API tokens that are made from now on; the platform's own is the longest.
     #[serde(default)]
     pub token_days: Option<u32>,
+    /// Whether a second factor that an identity provider asked for counts as one here.
+    #[serde(default)]
+    pub provider_factors: Option<bool>,
 }
 
 /// Changes a tenant's sign-in rules.
@@ -92,6 +95,7 @@ pub static UPDATE: Action<UpdateRules, SignInRules> = Action {
             within(i64::from(days), 1, i64::from(limits::TOKEN_DAYS_MAX), "token_days")?;
             rules.token_days = Some(days);
         }
+        rules.provider_factors = input.provider_factors.or(rules.provider_factors);
         let now = tx.now;
         store::put(tx, tenant.id, &rules, now)?;
         reach::changed(tx);

@@ -27,6 +27,7 @@ fn any_rules() -> impl Strategy<Value = Rules> {
             session_seconds,
             password_history,
             token_days,
+            provider_factors: None,
         },
     )
 }
@@ -179,4 +180,16 @@ fn the_last_passwords_are_not_taken_again() {
         // Three later it may come back.
         change(d, a).unwrap();
     }
+}
+
+#[test]
+fn a_factor_at_a_provider_counts_only_where_nobody_says_that_it_does_not() {
+    let says = |provider_factors| Rules { provider_factors, ..Rules::default() };
+    let meet = |all: &[Option<bool>]| {
+        all.iter().fold(InForce::default(), |held, one| held.meet(&says(*one))).provider_factors
+    };
+    assert_eq!(meet(&[None, None]), None);
+    assert_eq!(meet(&[None, Some(true)]), Some(true));
+    assert_eq!(meet(&[Some(true), Some(false)]), Some(false));
+    assert_eq!(meet(&[Some(false), None, Some(true)]), Some(false));
 }

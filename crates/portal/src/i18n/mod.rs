@@ -18,6 +18,7 @@ mod door;
 mod drills;
 mod factors;
 mod frame;
+mod identity_providers;
 mod inventory;
 mod operator;
 mod ordering;
@@ -43,6 +44,7 @@ pub(crate) use door::Door;
 pub(crate) use drills::Drills;
 pub(crate) use factors::Factors;
 pub(crate) use frame::{Errors, Frame, State};
+pub(crate) use identity_providers::IdentityProviders;
 pub(crate) use inventory::Inventory;
 pub(crate) use operator::Operator;
 pub(crate) use ordering::Ordering;
@@ -98,6 +100,7 @@ pub(crate) struct Messages {
     pub steps: Steps,
     pub webhooks: Webhooks,
     pub drills: Drills,
+    pub identity_providers: IdentityProviders,
     pub inventory: Inventory,
     pub plan: Plan,
     pub alarms: Alarms,
@@ -125,6 +128,7 @@ static ZH: Messages = Messages {
     steps: Steps::ZH,
     webhooks: Webhooks::ZH,
     drills: Drills::ZH,
+    identity_providers: IdentityProviders::ZH,
     inventory: Inventory::ZH,
     plan: Plan::ZH,
     alarms: Alarms::ZH,
@@ -151,6 +155,7 @@ static EN: Messages = Messages {
     steps: Steps::EN,
     webhooks: Webhooks::EN,
     drills: Drills::EN,
+    identity_providers: IdentityProviders::EN,
     inventory: Inventory::EN,
     plan: Plan::EN,
     alarms: Alarms::EN,
@@ -259,6 +264,7 @@ mod tests {
             Steps::ALL,
             Webhooks::ALL,
             Drills::ALL,
+            IdentityProviders::ALL,
             Inventory::ALL,
             Plan::ALL,
             Alarms::ALL,
