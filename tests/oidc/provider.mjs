@@ -7,6 +7,10 @@ import http from "node:http";
 import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { Provider } from "oidc-provider";
 
+// Its notices are not for the test, which reads one line and then no more.
+console.info = () => {};
+process.stdout.on("error", () => {});
+
 const redirect = process.argv[2] ?? "http://localhost/sign-in/provider";
 let person = { sub: "mei", claims: {} };
 

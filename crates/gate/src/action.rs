@@ -255,7 +255,8 @@ impl Catalogue {
 
     /// Everything that can be done, by name, with whether it changes anything.
     pub(crate) fn effects(&self) -> impl Iterator<Item = (String, Effect)> {
-        let of_kinds = self.kinds.iter().flat_map(|kind| kind.verbs.iter().map(|verb| (kind.action(*verb), verb.effect())));
+        let of_kinds =
+            self.kinds.iter().flat_map(|kind| kind.verbs.iter().map(|verb| (kind.action(*verb), verb.effect())));
         self.actions.values().map(|action| (action.name().to_owned(), action.effect())).chain(of_kinds)
     }
 }

@@ -143,9 +143,7 @@ pub(crate) async fn sign_in(portal: Portal, Anybody(visit): Anybody) -> Answer {
         Err(error) => {
             let (words, status) = match error.kind() {
                 Kind::Unauthenticated | Kind::Invalid => (d.sign_in_wrong.to_owned(), StatusCode::UNAUTHORIZED),
-                Kind::Forbidden if error.code() == "provider.only" => {
-                    (visit.page.error(&error), StatusCode::FORBIDDEN)
-                }
+                Kind::Forbidden if error.code() == "provider.only" => (visit.page.error(&error), StatusCode::FORBIDDEN),
                 Kind::Forbidden => (d.account_suspended.to_owned(), StatusCode::FORBIDDEN),
                 Kind::Throttled => {
                     let seconds = error.wait().map_or(60, |wait| wait.as_secs().max(1));

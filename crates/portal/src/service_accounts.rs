@@ -200,13 +200,7 @@ async fn key_fields(s: &Signed, one: &ServiceAccount, fresh: bool, wrong: &[(&st
     Ok(fields.into_iter().map(|field| told(wrong, field)).collect())
 }
 
-async fn show_page(
-    s: &Signed,
-    id: &str,
-    secret: Option<String>,
-    wrong: &[(&str, String)],
-    general: &str,
-) -> Answer {
+async fn show_page(s: &Signed, id: &str, secret: Option<String>, wrong: &[(&str, String)], general: &str) -> Answer {
     let found = read(s, id).await?;
     let may_manage = may_manage(s);
     let now = s.portal.gate.now();

@@ -34,9 +34,9 @@ pub mod tmf;
 
 pub use asking::{Asking, Authenticator, Caller, Traced, bearer, same_origin};
 pub use attachment::attachment;
+pub use base::address::Network;
 pub use house::{Settings, Web};
 pub use metrics::Metrics;
 pub use outgoing::Outgoing;
-pub use base::address::Network;
 pub use reply::{Refusal, Reply};
 pub use sweep::sweep;

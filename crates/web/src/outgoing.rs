@@ -120,10 +120,7 @@ impl Outgoing {
     }
 }
 
-fn answer(
-    answer: std::result::Result<axum::http::Response<ureq::Body>, ureq::Error>,
-    most: u64,
-) -> Result<Answer> {
+fn answer(answer: std::result::Result<axum::http::Response<ureq::Body>, ureq::Error>, most: u64) -> Result<Answer> {
     let silent = |e: ureq::Error| Error::new(Kind::Unavailable, "hub.no_answer", e.to_string()).because(e);
     let mut answer = answer.map_err(silent)?;
     let status = answer.status().as_u16();

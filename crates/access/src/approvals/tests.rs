@@ -11,9 +11,9 @@ use super::actions::{ApprovalRef, Approve, AskApproval, Decline, ListApprovals, 
 use super::approvable::APPROVABLE;
 use super::settings::{SetRule, TwoAccounts};
 use super::{APPROVE, ASK, Approval, DECLINE, GET, GET_RULE, LINK, LIST, SET_RULE, State, UNLINK, WITHDRAW};
+use crate::Authenticator;
 use crate::accounts::actions::{AccountRef, RemoveAccount, SUSPEND};
 use crate::roles::actions::{GRANT, GrantRole, Nothing, REVOKE};
-use crate::Authenticator;
 use crate::service_accounts::actions::{CREATE as CREATE_PROGRAM, CREATE_KEY, NewServiceAccount};
 use crate::sign_in_rules::actions::{UPDATE, UpdateRules};
 use crate::tenants::actions::{CREATE as CREATE_TENANT, CreateTenant};

@@ -81,7 +81,8 @@ pub static CREATE: Prepared<NewProvider, Looked, Provider> = Prepared {
         rules::settings(&input.settings, tx.cx().roles(), tenant.kind)?;
         let domains = rules::domains(&input.domains)?;
         if store::list(tx, tenant.id)?.len() >= limits::PROVIDERS_PER_TENANT_MAX {
-            let message = format!("an organisation has at most {} identity providers", limits::PROVIDERS_PER_TENANT_MAX);
+            let message =
+                format!("an organisation has at most {} identity providers", limits::PROVIDERS_PER_TENANT_MAX);
             return Err(Error::exhausted("provider.too_many", message));
         }
         let client_id = text::name(&input.client_id, "client_id")?;

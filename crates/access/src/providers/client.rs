@@ -254,7 +254,8 @@ impl Client {
         ];
         let methods = document.token_endpoint_auth_methods_supported.as_deref().unwrap_or_default();
         let takes = |method: &str| methods.iter().any(|one| one == method);
-        let basic = !secret.is_empty() && (methods.is_empty() || takes("client_secret_basic") || !takes("client_secret_post"));
+        let basic =
+            !secret.is_empty() && (methods.is_empty() || takes("client_secret_basic") || !takes("client_secret_post"));
         if !basic {
             fields.push(("client_id", &*provider.client_id));
             if !secret.is_empty() {

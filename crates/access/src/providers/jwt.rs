@@ -146,8 +146,8 @@ pub(super) fn verify(token: &str, keys: &Keys, expected: &Expected<'_>) -> Resul
     if header.crit.is_some() {
         return Err(refused("it wants to be read in a way that is not known here"));
     }
-    let algorithm = Algorithm::named(&header.alg)
-        .ok_or_else(|| refused("it is signed neither with RS256 nor with ES256"))?;
+    let algorithm =
+        Algorithm::named(&header.alg).ok_or_else(|| refused("it is signed neither with RS256 nor with ES256"))?;
     let signature = decoded(signature).ok_or_else(|| refused("its signature does not read"))?;
     let signed = token.rsplit_once('.').map_or("", |(signed, _)| signed);
     let key = chosen(keys, &header, algorithm)?;
@@ -199,7 +199,9 @@ fn check(claims: &Claims, expected: &Expected<'_>) -> Result<()> {
     if now.saturating_sub(made) > AGE_SECONDS_MAX {
         return Err(refused("it was made too long ago"));
     }
-    if claims.0.contains_key("nbf") && claims.number("nbf").is_none_or(|begins| begins > now.saturating_add(SKEW_SECONDS)) {
+    if claims.0.contains_key("nbf")
+        && claims.number("nbf").is_none_or(|begins| begins > now.saturating_add(SKEW_SECONDS))
+    {
         return Err(refused("it does not count yet"));
     }
     if claims.text("nonce") != Some(expected.nonce) {

@@ -199,7 +199,10 @@ impl Errand {
 /// # Errors
 /// `Forbidden` (`provider.only`).
 pub(crate) fn keep_to_provider(conn: &mut Conn<'_>, account: AccountId) -> Result<()> {
-    match store::of_account(conn, account)?.iter().find(|one| one.state == ProviderState::Active && !one.settings.passwords) {
+    match store::of_account(conn, account)?
+        .iter()
+        .find(|one| one.state == ProviderState::Active && !one.settings.passwords)
+    {
         None => Ok(()),
         Some(one) => Err(Error::forbidden(
             "provider.only",

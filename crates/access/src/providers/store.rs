@@ -9,7 +9,8 @@ use db::{Conn, Row, args};
 
 use super::{Domain, Provider, ProviderId, ProviderState, Settings};
 
-const COLUMNS: &str = "p.id, p.tenant, p.name, p.issuer, p.client_id, p.client_secret, p.settings, p.state, p.created_at";
+const COLUMNS: &str =
+    "p.id, p.tenant, p.name, p.issuer, p.client_id, p.client_secret, p.settings, p.state, p.created_at";
 
 fn read(row: &Row) -> Result<Provider> {
     let settings: String = row.get(6)?;
@@ -222,12 +223,7 @@ pub(crate) fn begin(
 }
 
 /// At which provider a sign-in is that began for `bound`.
-pub(crate) fn at(
-    conn: &mut Conn<'_>,
-    hash: &[u8; 32],
-    bound: &str,
-    now: Timestamp,
-) -> Result<Option<ProviderId>> {
+pub(crate) fn at(conn: &mut Conn<'_>, hash: &[u8; 32], bound: &str, now: Timestamp) -> Result<Option<ProviderId>> {
     conn.query_opt(
         "SELECT provider FROM provider_sign_ins WHERE hash = $1 AND bound = $2 AND expires_at > $3",
         args![hash, bound, now],

@@ -146,7 +146,11 @@ fn a_token_that_is_signed_otherwise_does_not() {
     for alg in ["none", "None", "nOnE", "HS256", "RS256", "PS256", "ES384", "ES512", "EdDSA", "es256", ""] {
         let head = b64(with(header(), json!({ "alg": alg })).to_string().as_bytes());
         for signature in ["", signature] {
-            assert_eq!(code(&format!("{head}.{body}.{signature}")), if alg == "RS256" { KEY_UNKNOWN } else { "provider.token" }, "{alg}");
+            assert_eq!(
+                code(&format!("{head}.{body}.{signature}")),
+                if alg == "RS256" { KEY_UNKNOWN } else { "provider.token" },
+                "{alg}"
+            );
         }
     }
     // HS256 with what everybody knows as its secret.

@@ -133,13 +133,7 @@ impl Authenticator {
         self.visitor(Of::Session, cookie, wanted, None).await
     }
 
-    async fn visitor(
-        &self,
-        of: Of,
-        text: &str,
-        wanted: Option<TenantId>,
-        from: Option<IpAddr>,
-    ) -> Result<Visitor> {
+    async fn visitor(&self, of: Of, text: &str, wanted: Option<TenantId>, from: Option<IpAddr>) -> Result<Visitor> {
         let key = key(of, text, wanted)?;
         let now = self.0.gate.now();
         if let Some(visitor) = self.remembered(&key, now) {

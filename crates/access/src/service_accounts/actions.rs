@@ -123,7 +123,8 @@ fn responsible(tx: &mut Tx<'_>, home: &Tenant, named: Option<AccountId>) -> Resu
 fn purpose(text: &str) -> Result<String> {
     let text = text.replace("\r\n", "\n");
     let text = text.trim();
-    let fits = text.chars().nth(limits::PURPOSE_CHARS_MAX).is_none() && !text.chars().any(|c| c.is_control() && c != '\n');
+    let fits =
+        text.chars().nth(limits::PURPOSE_CHARS_MAX).is_none() && !text.chars().any(|c| c.is_control() && c != '\n');
     if fits {
         return Ok(text.to_owned());
     }
@@ -352,7 +353,8 @@ pub static ROTATE_KEY: Action<RotateKey, NewToken> = Action {
         };
         let hours = input.overlap_hours.unwrap_or(limits::KEY_OVERLAP_HOURS_DEFAULT);
         if hours > limits::KEY_OVERLAP_HOURS_MAX {
-            let message = format!("two keys work beside each other for at most {} hours", limits::KEY_OVERLAP_HOURS_MAX);
+            let message =
+                format!("two keys work beside each other for at most {} hours", limits::KEY_OVERLAP_HOURS_MAX);
             return Err(Error::invalid("token.overlap", message).at("overlap_hours"));
         }
         if !old.is_in_force(tx.now) || old.replaced_by.is_some() {

@@ -122,7 +122,7 @@ pub(crate) fn answers(conn: &mut Conn<'_>, person: AccountId, home: &Tenant) -> 
 pub(crate) fn behind(conn: &mut Conn<'_>, program: AccountId) -> Result<Vec<Account>> {
     let Some(known) = store::find(conn, program)? else { return Ok(Vec::new()) };
     let mut people = vec![known.responsible];
-    people.extend(tokens::store::makers(conn, program)?.iter().filter_map(|maker| maker.parse().ok()));
+    people.extend(tokens::store::makers(conn, program)?.iter().filter_map(|maker| maker.parse::<AccountId>().ok()));
     people.sort_unstable();
     people.dedup();
     people.into_iter().map(|person| accounts::store::load(conn, person)).collect()
@@ -158,7 +158,9 @@ fn without_owner(program: &Account, person: &Account) -> Notice {
         },
         zh: Spoken {
             title: format!("服務帳號「{name}」沒有負責人"),
-            text: format!("{who} 原本負責服務帳號「{name}」，現在已不再負責。它的金鑰仍然有效。請指定新的負責人；若不再需要，請移除它。"),
+            text: format!(
+                "{who} 原本負責服務帳號「{name}」，現在已不再負責。它的金鑰仍然有效。請指定新的負責人；若不再需要，請移除它。"
+            ),
         },
         path: format!("/service-accounts/{}", program.id),
     }

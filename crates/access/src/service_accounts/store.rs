@@ -43,12 +43,7 @@ pub(crate) fn count(conn: &mut Conn<'_>, home: TenantId) -> Result<u64> {
 }
 
 /// A page of those at home in a tenant that have not left, by identifier.
-pub(crate) fn list(
-    conn: &mut Conn<'_>,
-    home: TenantId,
-    after: Option<AccountId>,
-    limit: u32,
-) -> Result<Vec<Program>> {
+pub(crate) fn list(conn: &mut Conn<'_>, home: TenantId, after: Option<AccountId>, limit: u32) -> Result<Vec<Program>> {
     let after = after.map(|id| id.to_string()).unwrap_or_default();
     let sql = format!(
         "SELECT {COLUMNS} FROM service_accounts s JOIN accounts a ON a.id = s.account

@@ -162,11 +162,7 @@ fn the_use_of_a_key_is_noted_with_its_place() {
         let owner = house.with_role("owner", house.first);
         let (account, one) = with_key(&house, &owner, &["viewer"], &["*:read"]);
         let (id, now) = (one.token.id, house.gate.now());
-        house
-            .gate
-            .db()
-            .write(move |c| crate::tokens::store::touch(c, id, now, "192.0.2.7".parse().ok()))
-            .unwrap();
+        house.gate.db().write(move |c| crate::tokens::store::touch(c, id, now, "192.0.2.7".parse().ok())).unwrap();
         let found = house.gate.run(&owner, &GET, ServiceAccountRef { account }).unwrap();
         assert_eq!((found.service.used_at, found.keys[0].used_from.as_deref()), (Some(now), Some("192.0.2.7")));
     }
@@ -363,7 +359,10 @@ fn a_token_hands_on_no_more_than_its_own_scopes_and_networks() {
         assert_eq!(make(wish(&["account:write"], &[])).unwrap_err().attribute(), Some("scopes"));
         assert_eq!(make(wish(&["account.list"], &["192.0.2.0/24"])).unwrap_err().attribute(), Some("networks"));
         let child = make(wish(&["account.list"], &["10.2.0.0/16"])).unwrap().token;
-        assert_eq!((child.scopes.unwrap(), child.networks), (vec!["account.list".to_owned()], vec!["10.2.0.0/16".to_owned()]));
+        assert_eq!(
+            (child.scopes.unwrap(), child.networks),
+            (vec!["account.list".to_owned()], vec!["10.2.0.0/16".to_owned()])
+        );
         let same = make(CreateToken { name: "t".to_owned(), ..Default::default() }).unwrap().token;
         assert_eq!((same.scopes, same.networks), (narrow.token.scopes.clone(), narrow.token.networks.clone()));
         // And it is no way to a password.

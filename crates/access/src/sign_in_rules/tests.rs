@@ -185,9 +185,8 @@ fn the_last_passwords_are_not_taken_again() {
 #[test]
 fn a_factor_at_a_provider_counts_only_where_nobody_says_that_it_does_not() {
     let says = |provider_factors| Rules { provider_factors, ..Rules::default() };
-    let meet = |all: &[Option<bool>]| {
-        all.iter().fold(InForce::default(), |held, one| held.meet(&says(*one))).provider_factors
-    };
+    let meet =
+        |all: &[Option<bool>]| all.iter().fold(InForce::default(), |held, one| held.meet(&says(*one))).provider_factors;
     assert_eq!(meet(&[None, None]), None);
     assert_eq!(meet(&[None, Some(true)]), Some(true));
     assert_eq!(meet(&[Some(true), Some(false)]), Some(false));

@@ -6,6 +6,7 @@ mod approvals;
 mod back_office;
 mod drills;
 mod factors;
+mod identity_providers;
 mod inventory;
 mod plan;
 mod recovery;
@@ -656,6 +657,7 @@ fn all(lang: Lang) -> Vec<(&'static str, String)> {
     account_pages(lang, &mut out);
     factors::pages(lang, &mut out);
     service_accounts::pages(lang, &mut out);
+    identity_providers::pages(lang, &mut out);
     operator_pages(lang, &mut out);
     recovery::pages(lang, &mut out);
     recovery::platform(lang, &mut out);

@@ -4,6 +4,7 @@
 mod approvals;
 mod closed;
 mod factors;
+mod identity_providers;
 mod inventory;
 mod platform;
 mod restoring;

@@ -253,10 +253,20 @@ fn list(found: &Json, json: bool) {
         return show::json(found);
     }
     let row = |one: &Json| {
-        vec![show::text(one, "id"), show::text(one, "name"), show::text(one, "issuer"), domains(one), show::text(one, "state")]
+        vec![
+            show::text(one, "id"),
+            show::text(one, "name"),
+            show::text(one, "issuer"),
+            domains(one),
+            show::text(one, "state"),
+        ]
     };
     let rows = found["items"].as_array().into_iter().flatten().map(row).collect();
-    show::table(&["id", "name", "issuer", "domains", "state"], rows, "People sign in with passwords and passkeys alone.");
+    show::table(
+        &["id", "name", "issuer", "domains", "state"],
+        rows,
+        "People sign in with passwords and passkeys alone.",
+    );
     println!("People come back to: {}", show::text(found, "redirect"));
 }
 

@@ -250,7 +250,11 @@ fn list(items: &Json, json: bool) {
         ]
     };
     let rows = items.as_array().into_iter().flatten().map(row).collect();
-    show::table(&["id", "name", "roles", "answers for it", "state", "last used"], rows, "There are no service accounts.");
+    show::table(
+        &["id", "name", "roles", "answers for it", "state", "last used"],
+        rows,
+        "There are no service accounts.",
+    );
 }
 
 fn one(found: &Json, json: bool) {

@@ -20,9 +20,9 @@ use super::super::sign_in::{
     AtProvider, BEGIN, BeginAtProvider, COMPLETE, CONNECT, CONNECTED, CameBack, DISCONNECT, OPEN,
 };
 use super::super::{GroupRole, Provider, ProviderState, Settings, install};
-use crate::accounts::actions::{SUSPEND, AccountRef};
-use crate::factors::totp;
+use crate::accounts::actions::{AccountRef, SUSPEND};
 use crate::factors::actions::{ACTIVATE, ActivateFactor, ENROL, EnrolFactor};
+use crate::factors::totp;
 use crate::roles::actions::{GRANT, GrantRole, Nothing};
 use crate::sessions::actions::{self as sessions, OpenSession, Opened, SignedIn};
 use crate::sign_in_rules::actions::{UPDATE as SET_RULES, UpdateRules};
@@ -53,7 +53,9 @@ fn idp() -> Option<Idp> {
     let required = std::env::var("YUNWEI_TEST_OIDC").is_ok_and(|word| word == "require");
     if !folder.join("node_modules/oidc-provider").exists() {
         assert!(!required, "install the provider: (cd tests/oidc && npm install)");
-        eprintln!("SKIPPED: no OpenID provider is installed; (cd tests/oidc && npm install), or YUNWEI_TEST_OIDC=require");
+        eprintln!(
+            "SKIPPED: no OpenID provider is installed; (cd tests/oidc && npm install), or YUNWEI_TEST_OIDC=require"
+        );
         return None;
     }
     let mut child = Command::new("node")
@@ -90,7 +92,8 @@ impl Idp {
 fn visit(url: &str) -> BTreeMap<String, String> {
     let (agent, mut cookies, mut at) = (agent(), BTreeMap::new(), url.to_owned());
     for _ in 0..10 {
-        let sent: Vec<String> = cookies.iter().map(|(name, value): (&String, &String)| format!("{name}={value}")).collect();
+        let sent: Vec<String> =
+            cookies.iter().map(|(name, value): (&String, &String)| format!("{name}={value}")).collect();
         let answer = agent.get(&at).header("cookie", sent.join("; ")).call().unwrap();
         for set in answer.headers().get_all("set-cookie") {
             let (name, rest) = set.to_str().unwrap().split_once('=').unwrap();
@@ -99,7 +102,12 @@ fn visit(url: &str) -> BTreeMap<String, String> {
         let to = answer.headers().get("location").map(|to| to.to_str().unwrap().to_owned());
         let to = to.unwrap_or_else(|| panic!("{at} leads nowhere: {}", answer.status()));
         if let Some(back) = to.strip_prefix(RETURN) {
-            return back.trim_start_matches('?').split('&').filter_map(|pair| pair.split_once('=')).map(decoded).collect();
+            return back
+                .trim_start_matches('?')
+                .split('&')
+                .filter_map(|pair| pair.split_once('='))
+                .map(decoded)
+                .collect();
         }
         let origin = url.split('/').take(3).collect::<Vec<_>>().join("/");
         at = if to.starts_with('/') { format!("{origin}{to}") } else { to };
@@ -356,6 +364,7 @@ fn no_account_is_taken_over_or_made_by_an_address() {
     let auth = Authenticator::new(house.gate.clone());
     let cx = |signed_in: &SignedIn| auth.recognise(&signed_in.secret, None).unwrap().cx;
     let (one, other) = (open().unwrap().signed_in().unwrap(), open().unwrap().signed_in().unwrap());
+    stage.idp.next(&json!({ "sub": "mei", "claims": mei() }));
     let at = BeginAtProvider { provider: Some(stage.provider.id), email: None };
     let way = CONNECT.run(&house.gate, &cx(&one), at.clone()).unwrap();
     let back = visit(&way.url);
@@ -415,7 +424,8 @@ fn two_factors_there_count_where_the_rules_say_so() {
         stage.open(came(&way, &visit(&way.url))).unwrap()
     };
     let rules = |provider_factors| {
-        let rules = UpdateRules { factor_roles: Some(vec!["member".to_owned()]), provider_factors, ..Default::default() };
+        let rules =
+            UpdateRules { factor_roles: Some(vec!["member".to_owned()]), provider_factors, ..Default::default() };
         stage.house.gate.run(&stage.owner, &SET_RULES, rules).unwrap();
     };
     let auth = Authenticator::new(stage.house.gate.clone());
@@ -472,7 +482,10 @@ fn a_provider_at_a_private_address_or_of_another_name_is_not_asked() {
     assert_eq!(code(create(wish(&idp, makes()))), "provider.known");
     // Where the operator does not allow it, nothing on this machine is asked.
     install(&house.gate, "http://localhost", web::Outgoing::default());
-    assert_eq!(code(create(NewProvider { client_id: "yunwei-ec".to_owned(), ..wish(&idp, makes()) })), "provider.issuer");
+    assert_eq!(
+        code(create(NewProvider { client_id: "yunwei-ec".to_owned(), ..wish(&idp, makes()) })),
+        "provider.issuer"
+    );
 }
 
 #[test]
@@ -481,7 +494,8 @@ fn es256_is_verified_like_rs256() {
     let Some(idp) = idp() else { return };
     let house = house(db);
     let owner = house.with_role("owner", house.first);
-    let wish = NewProvider { client_id: "yunwei-ec".to_owned(), domains: Vec::new(), ..wish(&idp, Settings::default()) };
+    let wish =
+        NewProvider { client_id: "yunwei-ec".to_owned(), domains: Vec::new(), ..wish(&idp, Settings::default()) };
     let provider = CREATE.run(&house.gate, &owner, wish).unwrap();
     let stage = Stage { idp, house, owner, provider };
     stage.run_secret(SECRET);
