@@ -17,11 +17,14 @@ CREATE UNIQUE INDEX tenants_by_path ON tenants (path);
 CREATE UNIQUE INDEX tenants_one_operator ON tenants (kind) WHERE kind = 'operator';
 CREATE INDEX tenants_by_parent ON tenants (parent, id);
 
--- People and programs that sign in. `email_key` is the address in the form in
--- which two spellings of one address are equal; who has left gives it back.
+-- People, who sign in, and service accounts, which do not. `email_key` is the
+-- address in the form in which two spellings of one address are equal; who has
+-- left gives it back. A service account has no address: its key is `service:`
+-- and its identifier, which no address can be.
 CREATE TABLE accounts (
     id           TEXT PRIMARY KEY,
     home         TEXT NOT NULL REFERENCES tenants (id),
+    kind         TEXT NOT NULL CHECK (kind IN ('person', 'service')),
     email        TEXT NOT NULL,
     email_key    TEXT NOT NULL,
     name         TEXT NOT NULL,
@@ -101,6 +104,8 @@ CREATE TABLE sign_in_rules (
     idle_seconds     BIGINT,
     session_seconds  BIGINT,
     password_history BIGINT NOT NULL,
+    token_days       BIGINT,
+    provider_factors BIGINT,
     updated_at       BIGINT NOT NULL
 );
 
@@ -112,21 +117,36 @@ CREATE TABLE former_passwords (
 );
 CREATE INDEX former_passwords_by_account ON former_passwords (account, replaced_at);
 
--- Keys for programs. Only the SHA-256 of the secret is kept. `roles` is a JSON
--- list, or NULL where the token may do all that its account may.
+-- What service accounts are for, and who answers for each.
+CREATE TABLE service_accounts (
+    account     TEXT PRIMARY KEY REFERENCES accounts (id),
+    purpose     TEXT NOT NULL,
+    responsible TEXT NOT NULL REFERENCES accounts (id),
+    sensitive   BIGINT NOT NULL
+);
+CREATE INDEX service_accounts_by_responsible ON service_accounts (responsible);
+
+-- Keys for programs. Only the SHA-256 of the secret is kept. `roles` and
+-- `scopes` are JSON lists, or NULL where the token may do all that its account
+-- may; `networks` is a JSON list, empty where it is used from anywhere.
 CREATE TABLE api_tokens (
-    id         TEXT PRIMARY KEY,
-    hash       BYTEA NOT NULL UNIQUE,
-    prefix     TEXT NOT NULL,
-    account    TEXT NOT NULL REFERENCES accounts (id),
-    tenant     TEXT NOT NULL REFERENCES tenants (id),
-    name       TEXT NOT NULL,
-    roles      TEXT,
-    sensitive  BIGINT NOT NULL,
-    created_at BIGINT NOT NULL,
-    expires_at BIGINT,
-    revoked_at BIGINT,
-    used_at    BIGINT
+    id          TEXT PRIMARY KEY,
+    hash        BYTEA NOT NULL UNIQUE,
+    prefix      TEXT NOT NULL,
+    account     TEXT NOT NULL REFERENCES accounts (id),
+    tenant      TEXT NOT NULL REFERENCES tenants (id),
+    name        TEXT NOT NULL,
+    roles       TEXT,
+    scopes      TEXT,
+    networks    TEXT NOT NULL,
+    sensitive   BIGINT NOT NULL,
+    made_by     TEXT NOT NULL,
+    created_at  BIGINT NOT NULL,
+    expires_at  BIGINT,
+    revoked_at  BIGINT,
+    used_at     BIGINT,
+    used_from   TEXT,
+    replaced_by TEXT
 );
 CREATE INDEX api_tokens_by_account ON api_tokens (account, id);
 CREATE INDEX api_tokens_by_tenant ON api_tokens (tenant, id);
@@ -143,22 +163,72 @@ CREATE TABLE sessions (
     created_at BIGINT NOT NULL,
     seen_at    BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
-    strength   TEXT NOT NULL CHECK (strength IN ('password', 'password+code', 'password+recovery', 'password+passkey', 'passkey')),
+    strength   TEXT NOT NULL CHECK (strength IN ('password', 'password+code', 'password+recovery', 'password+passkey', 'passkey', 'provider', 'provider+factor')),
     proven_at  BIGINT NOT NULL
 );
 CREATE INDEX sessions_by_account ON sessions (account, id);
 CREATE INDEX sessions_by_expiry ON sessions (expires_at);
 
--- Sign-ins whose password was right and whose second factor is still to come.
+-- Sign-ins whose password was right, or that an identity provider vouched for, and
+-- whose second factor is still to come.
 CREATE TABLE sign_ins (
     hash       BYTEA PRIMARY KEY,
     account    TEXT NOT NULL REFERENCES accounts (id),
+    first      TEXT NOT NULL CHECK (first IN ('password', 'provider')),
     user_agent TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL
 );
 CREATE INDEX sign_ins_by_account ON sign_ins (account, created_at);
 CREATE INDEX sign_ins_by_expiry ON sign_ins (expires_at);
+
+-- Identity providers of tenants (OpenID Connect). The client's secret is sealed
+-- with the master key; empty where there is none. `settings` is JSON.
+CREATE TABLE identity_providers (
+    id            TEXT PRIMARY KEY,
+    tenant        TEXT NOT NULL REFERENCES tenants (id),
+    name          TEXT NOT NULL,
+    issuer        TEXT NOT NULL,
+    client_id     TEXT NOT NULL,
+    client_secret TEXT NOT NULL,
+    settings      TEXT NOT NULL,
+    state         TEXT NOT NULL CHECK (state IN ('active', 'off')),
+    created_at    BIGINT NOT NULL,
+    UNIQUE (tenant, issuer, client_id)
+);
+
+-- The mail domains of a provider's people. One that was confirmed is one provider's alone.
+CREATE TABLE provider_domains (
+    provider     TEXT NOT NULL REFERENCES identity_providers (id),
+    domain       TEXT NOT NULL,
+    confirmed_at BIGINT,
+    confirmed_by TEXT,
+    PRIMARY KEY (provider, domain)
+);
+CREATE UNIQUE INDEX provider_domains_confirmed ON provider_domains (domain) WHERE confirmed_at IS NOT NULL;
+
+-- Whom a provider knows here: its name for somebody, and the account that this is.
+-- `made` where the account was made for it.
+CREATE TABLE provider_accounts (
+    provider TEXT NOT NULL REFERENCES identity_providers (id),
+    subject  TEXT NOT NULL,
+    account  TEXT NOT NULL REFERENCES accounts (id),
+    made     BIGINT NOT NULL,
+    bound_at BIGINT NOT NULL,
+    used_at  BIGINT,
+    PRIMARY KEY (provider, subject)
+);
+CREATE UNIQUE INDEX provider_accounts_by_account ON provider_accounts (account, provider);
+
+-- Sign-ins that are at a provider at present, by the hash of what the browser
+-- keeps: once, for one purpose, in one session where it is to be connected.
+CREATE TABLE provider_sign_ins (
+    hash       BYTEA PRIMARY KEY,
+    provider   TEXT NOT NULL REFERENCES identity_providers (id),
+    bound      TEXT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX provider_sign_ins_by_expiry ON provider_sign_ins (expires_at);
 
 -- Who has been asked to join. `roles` is a JSON list.
 CREATE TABLE invitations (

@@ -1,7 +1,7 @@
 //! Access: who people are, where they belong, and what they may do.
 //!
-//! Tenants, accounts, roles, invitations, passwords, second factors, sessions, API tokens, approvals
-//! by a second person, the policies that come with the product, and the [`Authenticator`] that turns a
+//! Tenants, accounts of people and of programs, roles, invitations, passwords, second factors, sessions,
+//! API tokens, identity providers, approvals by a second person, the policies that come with the product, and the [`Authenticator`] that turns a
 //! token or a cookie into the context in which everything else is done.
 //!
 //! Architecture invariants:
@@ -25,10 +25,12 @@ pub mod operator;
 pub mod passwords;
 pub mod policies;
 mod prepared;
+pub mod providers;
 pub mod reach;
 pub mod roles;
 mod secret;
 mod sensitive;
+pub mod service_accounts;
 pub mod sessions;
 pub mod sign_in_rules;
 mod sweep;
@@ -53,13 +55,14 @@ pub use reach::authenticator::{Authenticator, Visitor, wanted_tenant};
 pub use secret::Secret;
 pub use sweep::sweep;
 
-/// Marks what is sensitive, in all rooms, and what is open to those who have yet to enrol a factor, and says
-/// who is asked where a second person is needed.
+/// Marks what is sensitive, in all rooms, what is open to those who have yet to enrol a factor, and what no
+/// program does; and says who is asked where a second person is needed.
 #[must_use]
 pub fn guarded(catalogue: gate::Catalogue) -> gate::Catalogue {
     catalogue
         .sensitive(sensitive::SENSITIVE)
         .open_to_unenrolled(sign_in_rules::OPEN_TO_UNENROLLED)
+        .for_people(service_accounts::FOR_PEOPLE)
         .guarded(&approvals::guard::GUARD)
 }
 
@@ -79,6 +82,8 @@ pub fn actions() -> Vec<&'static dyn AnyAction> {
         factors::passkeys::actions::ACTIONS,
         sign_in_rules::actions::ACTIONS,
         tokens::actions::ACTIONS,
+        service_accounts::actions::ACTIONS,
+        providers::actions::ACTIONS,
     ]
     .concat()
 }

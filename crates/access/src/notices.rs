@@ -34,7 +34,7 @@ pub struct Spoken {
 /// # Errors
 /// Those of the database.
 pub fn tell(tx: &mut Tx<'_>, tenant: TenantId, roles: &[&str], notice: &Notice) -> Result<()> {
-    let sql = "SELECT DISTINCT g.account FROM role_grants g JOIN accounts a ON a.id = g.account AND a.state = 'active'
+    let sql = "SELECT DISTINCT g.account FROM role_grants g JOIN accounts a ON a.id = g.account AND a.state = 'active' AND a.kind = 'person'
          WHERE g.tenant = $1 AND g.role = $2 ORDER BY g.account";
     let mut people: Vec<AccountId> = Vec::new();
     for role in roles {

@@ -9,7 +9,7 @@ use base::{Error, Result, limits};
 use gate::{AnyAction, Effect, Tx};
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::{self, Account, AccountState};
+use crate::accounts::{self, Account, AccountKind, AccountState};
 use crate::passwords::{hashing, strength};
 use crate::prepared::Prepared;
 use crate::roles::{self, ADMINISTRATOR, SUPPORT};
@@ -99,6 +99,7 @@ fn init(tx: &mut Tx<'_>, input: &InitOperator, phc: Option<&str>) -> Result<Oper
     let account = Account {
         id: AccountId::fresh(tx.ids(), now),
         home: id,
+        kind: AccountKind::Person,
         email: email.shown.clone(),
         name: text::name(input.administrator.as_deref().unwrap_or(&input.email), "administrator")?,
         locale,
@@ -121,9 +122,8 @@ fn init(tx: &mut Tx<'_>, input: &InitOperator, phc: Option<&str>) -> Result<Oper
     let wanted = CreateToken {
         name: "first administrator".to_owned(),
         days: Some(limits::TOKEN_DAYS_MAX),
-        roles: None,
         sensitive: true,
-        account: None,
+        ..CreateToken::default()
     };
     let NewToken { secret, .. } = make(tx, account.id, id, &wanted)?;
     Ok(Operator { tenant: id, account: account.id, token: secret })

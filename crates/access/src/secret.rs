@@ -55,6 +55,10 @@ pub(crate) enum Of {
     Session,
     SignIn,
     Link,
+    /// A sign-in that is at an identity provider.
+    AtProvider,
+    /// An account that is being connected with an identity provider.
+    Connecting,
 }
 
 impl Of {
@@ -64,6 +68,8 @@ impl Of {
             Of::Session => "yws_",
             Of::SignIn => "ywi_",
             Of::Link => "ywl_",
+            Of::AtProvider => "ywo_",
+            Of::Connecting => "ywc_",
         }
     }
 }

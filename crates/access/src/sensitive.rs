@@ -25,6 +25,15 @@ pub(crate) static SENSITIVE: &[(&str, Fresh)] = &[
     ("factor.register_passkey", Fresh::Always),
     ("factor.remove", Fresh::Always),
     ("factor.reset", Fresh::Factor),
+    // Another way in for oneself.
+    ("identityLink.begin", Fresh::Always),
+    ("identityLink.complete", Fresh::Factor),
+    // Whoever names a provider says who comes in, and as what.
+    ("identityProvider.confirm_domain", Fresh::Factor),
+    ("identityProvider.create", Fresh::Factor),
+    ("identityProvider.remove", Fresh::Factor),
+    ("identityProvider.set_secret", Fresh::Factor),
+    ("identityProvider.update", Fresh::Factor),
     // Wants the present password anyway.
     ("password.change", Fresh::Factor),
     ("person.link", Fresh::Factor),
@@ -32,6 +41,11 @@ pub(crate) static SENSITIVE: &[(&str, Fresh)] = &[
     ("recoveryCode.renew", Fresh::Always),
     ("role.grant", Fresh::Factor),
     ("role.revoke", Fresh::Factor),
+    ("serviceAccount.create", Fresh::Factor),
+    // The key is shown to whoever makes it.
+    ("serviceAccount.create_key", Fresh::Factor),
+    ("serviceAccount.rotate_key", Fresh::Factor),
+    ("serviceAccount.update", Fresh::Factor),
     ("signInRules.update", Fresh::Factor),
     ("tenant.suspend", Fresh::Factor),
     ("token.create", Fresh::Factor),

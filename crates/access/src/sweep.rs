@@ -23,6 +23,7 @@ pub fn sweep(gate: &Gate) -> Result<()> {
         conn.execute("DELETE FROM sessions WHERE expires_at <= $1 OR seen_at <= $2", args![now, unused])?;
         conn.execute("DELETE FROM mail_links WHERE expires_at <= $1", args![now])?;
         conn.execute("DELETE FROM sign_ins WHERE expires_at <= $1", args![now])?;
+        conn.execute("DELETE FROM provider_sign_ins WHERE expires_at <= $1", args![now])?;
         networks::sweep(conn, now)?;
         let unconfirmed = now - limits::ENROLMENT_SECONDS * 1_000_000;
         conn.execute("DELETE FROM factors WHERE active_at IS NULL AND created_at <= $1", args![unconfirmed])?;

@@ -10,7 +10,7 @@ use db::{Db, args};
 use gate::keys::Keys;
 use gate::{Catalogue, Cx, Gate, Proof, Strength};
 
-use crate::accounts::{self, Account, AccountState};
+use crate::accounts::{self, Account, AccountKind, AccountState};
 use crate::reach;
 use crate::roles::{self, ROLES};
 use crate::secret::{self, Of};
@@ -63,6 +63,7 @@ impl House {
     pub fn over(gate: Gate) -> House {
         let [operator, first, department, second] = [1, 2, 3, 4].map(TenantId);
         gate.install(std::sync::Arc::new(Keys::of(&[7; 32]).unwrap()));
+        crate::providers::install(&gate, "http://localhost", web::Outgoing::default());
         let house = House { gate, operator, first, department, second };
         let plan = [
             (operator, None, TenantKind::Operator, vec![operator]),
@@ -111,6 +112,7 @@ impl House {
                 let account = Account {
                     id,
                     home: tenant,
+                    kind: AccountKind::Person,
                     email: email.shown.clone(),
                     name: email.key.clone(),
                     locale: "en".to_owned(),

@@ -9,6 +9,8 @@ use serde_json::{Value as Json, json};
 
 use crate::announcements;
 use crate::invitations::actions::{INVITE, InviteAccount};
+use crate::providers::{Provider, ProviderId, ProviderState, Settings};
+use crate::service_accounts::actions::{self as service_accounts, NewServiceAccount};
 use crate::testing::House;
 use crate::tokens::actions::{CREATE, CreateToken};
 
@@ -34,13 +36,19 @@ fn samples(house: &House) -> BTreeMap<&'static str, (For, Json)> {
     let owner = house.with_role("owner", house.first);
     let member = house.person("member@example.com", house.first, &["member"]);
     let member_cx = house.cx(member, None).unwrap();
-    let input = CreateToken { name: "ci".to_owned(), days: None, roles: None, sensitive: false, account: None };
+    let input = CreateToken { name: "ci".to_owned(), sensitive: false, ..Default::default() };
     let token = house.gate.run(&member_cx, &CREATE, input).unwrap().token.id;
     let roles = vec!["viewer".to_owned()];
     let email = "new@example.com".to_owned();
     let input = InviteAccount { tenant: None, email, name: "New".to_owned(), locale: None, roles };
     let invitation = house.gate.run(&owner, &INVITE, input).unwrap().id;
     let (first, department) = (house.first, house.department);
+    let input = NewServiceAccount { name: "deploy".to_owned(), roles: vec!["member".to_owned()], ..Default::default() };
+    let program = house.gate.run(&owner, &service_accounts::CREATE, input).unwrap().account.id;
+    let key = json!({"account": program, "name": "ci", "scopes": ["tenant:read"]});
+    let input = serde_json::from_value(key.clone()).unwrap();
+    let program_key = house.gate.run(&owner, &service_accounts::CREATE_KEY, input).unwrap().token.id;
+    let provider = provider(house);
     let link = format!("ywl_{}", "A".repeat(43));
     let (one, gone) = (owner.account().unwrap(), "apr_01arz3ndektsv4rrffq69g5fav");
     let told = json!({"audience": "own", "title": "Closed on Friday", "text": "We move."});
@@ -91,6 +99,28 @@ fn samples(house: &House) -> BTreeMap<&'static str, (For, Json)> {
         ("recoveryCode.renew", (Oneself, json!({}))),
         ("signInRules.get", (Managers, json!({"tenant": first}))),
         ("signInRules.update", (Managers, json!({"tenant": first, "password_history": 3}))),
+        ("serviceAccount.create", (Managers, json!({"tenant": first, "name": "x", "roles": ["viewer"]}))),
+        ("serviceAccount.list", (Managers, json!({"tenant": first}))),
+        ("serviceAccount.get", (Managers, json!({"account": program}))),
+        ("serviceAccount.update", (Managers, json!({"account": program, "purpose": "x"}))),
+        ("serviceAccount.create_key", (Managers, key)),
+        ("serviceAccount.rotate_key", (Managers, json!({"token": program_key}))),
+        (
+            "identityProvider.create",
+            (Managers, json!({"tenant": first, "name": "x", "issuer": "https://192.0.2.1", "client_id": "x"})),
+        ),
+        ("identityProvider.list", (Managers, json!({"tenant": first}))),
+        ("identityProvider.get", (Managers, json!({"provider": provider}))),
+        ("identityProvider.update", (Managers, json!({"provider": provider, "name": "x"}))),
+        ("identityProvider.set_secret", (Managers, json!({"provider": provider, "secret": "x"}))),
+        ("identityProvider.confirm_domain", (Platform, json!({"provider": provider, "domain": "example.com"}))),
+        ("identityProvider.remove", (Managers, json!({"provider": provider}))),
+        ("session.begin_provider", (Anybody, json!({"email": "x@example.com"}))),
+        ("session.open_provider", (Anybody, json!({"ticket": "x", "state": "x", "code": "x"}))),
+        ("identityLink.begin", (Oneself, json!({"email": "x@example.com"}))),
+        ("identityLink.complete", (Oneself, json!({"ticket": "x", "state": "x", "code": "x"}))),
+        ("identityLink.list", (Oneself, json!({}))),
+        ("identityLink.remove", (Oneself, json!({"provider": provider}))),
         ("session.close", (Oneself, json!({"session": "ses_01arz3ndektsv4rrffq69g5fav"}))),
         ("session.list", (Oneself, json!({}))),
         ("session.close_all", (Oneself, json!({}))),
@@ -119,6 +149,25 @@ fn samples(house: &House) -> BTreeMap<&'static str, (For, Json)> {
     ])
 }
 
+/// An identity provider of the first customer, as if its document had been read.
+fn provider(house: &House) -> ProviderId {
+    let provider = Provider {
+        id: ProviderId::fresh(house.gate.ids(), house.gate.now()),
+        tenant: house.first,
+        name: "Firm".to_owned(),
+        issuer: "https://id.example.com".to_owned(),
+        client_id: "yunwei".to_owned(),
+        has_secret: false,
+        settings: Settings::default(),
+        domains: Vec::new(),
+        state: ProviderState::Off,
+        created_at: house.gate.now(),
+    };
+    let id = provider.id;
+    house.gate.db().write(move |conn| crate::providers::store::insert(conn, &provider)).unwrap();
+    id
+}
+
 fn run(gate: &Gate, cx: &Cx, action: &'static dyn AnyAction, input: &Json) -> base::Result<Json> {
     action.run_json(gate, cx, input.clone())
 }
@@ -135,6 +184,8 @@ fn everything(house: &House) -> Vec<String> {
         "mail_links",
         "credentials",
         "factors",
+        "identity_providers",
+        "service_accounts",
         "sign_in_rules",
     ];
     let mut out = Vec::new();
@@ -148,6 +199,8 @@ fn everything(house: &House) -> Vec<String> {
             "invitations" => "id || state || CAST(expires_at AS TEXT)",
             "mail_links" => "subject",
             "factors" => "id || account",
+            "identity_providers" => "id || name || state || client_secret",
+            "service_accounts" => "account || purpose || responsible",
             "sign_in_rules" => "tenant || factor_roles",
             _ => "account || password",
         };
@@ -291,6 +344,17 @@ fn an_owner_manages_what_is_theirs() {
             "person.unlink",
             "signInRules.get",
             "signInRules.update",
+            "identityProvider.list",
+            "identityProvider.get",
+            "identityProvider.update",
+            "identityProvider.set_secret",
+            "identityProvider.remove",
+            "serviceAccount.create",
+            "serviceAccount.list",
+            "serviceAccount.get",
+            "serviceAccount.update",
+            "serviceAccount.create_key",
+            "serviceAccount.rotate_key",
             "token.revoke",
             "account.remove",
             "reach.list",

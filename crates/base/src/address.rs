@@ -1,11 +1,64 @@
-//! Network addresses, as far as people stand behind them.
+//! Network addresses: those that people stand behind, and ranges of them.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv6Addr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::limits;
+use crate::{Error, limits};
+
+/// A range of addresses, `10.0.0.0/8`, or one address. Bits behind the prefix are cleared, so that
+/// two ways of writing one range are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    ip: IpAddr,
+    prefix: u32,
+}
+
+impl FromStr for Network {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let wrong =
+            || Error::invalid("network.malformed", format!("`{text}` is not an address or a range such as 10.0.0.0/8"));
+        let (ip, prefix) = text.split_once('/').map_or((text, None), |(ip, prefix)| (ip, Some(prefix)));
+        let ip: IpAddr = ip.trim().parse().map_err(|_| wrong())?;
+        let most = if ip.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(most), |p| p.trim().parse::<u32>().map_err(|_| wrong()))?;
+        // A mapped IPv4 address would never be met: callers' addresses are looked at as IPv4.
+        let mapped = matches!(ip, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+        if prefix > most || mapped { Err(wrong()) } else { Ok(Network { ip: cut(ip, prefix), prefix }) }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.ip, self.prefix)
+    }
+}
+
+impl Network {
+    /// Whether the address lies inside.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        ip.is_ipv4() == self.ip.is_ipv4() && cut(ip, self.prefix) == self.ip
+    }
+
+    /// Whether all of another range lies inside.
+    pub fn covers(&self, other: &Network) -> bool {
+        other.prefix >= self.prefix && self.contains(other.ip)
+    }
+}
+
+/// An address without the bits behind the prefix.
+fn cut(ip: IpAddr, prefix: u32) -> IpAddr {
+    match ip {
+        IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & !u32::MAX.checked_shr(prefix).unwrap_or(0))),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::MAX.checked_shr(prefix).unwrap_or(0))),
+    }
+}
 
 /// What one caller is counted under: an IPv4 address; of IPv6, the network of a
 /// household, since whoever has one address there has 2⁶⁴ of them.
@@ -56,6 +109,37 @@ impl Drop for Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn network(text: &str) -> Network {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_range_holds_its_addresses_and_no_others() {
+        for (range, inside, outside) in [
+            ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
+            ("192.0.2.7", "192.0.2.7", "192.0.2.8"),
+            ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::"),
+            ("0.0.0.0/0", "8.8.8.8", "::1"),
+            ("::/0", "::1", "8.8.8.8"),
+        ] {
+            assert!(network(range).contains(inside.parse().unwrap()), "{range} {inside}");
+            assert!(!network(range).contains(outside.parse().unwrap()), "{range} {outside}");
+        }
+        assert!(network("10.0.0.0/8").contains("::ffff:10.1.1.1".parse().unwrap()));
+        for wrong in ["10.0.0.0/33", "x", "::/129", "", "10.0.0.0/-1", "::ffff:10.0.0.1", "10.0.0.0/8/8"] {
+            assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_written_in_one_way_and_lie_in_each_other() {
+        assert_eq!(network("10.1.2.3/8").to_string(), "10.0.0.0/8");
+        assert_eq!(network("10.1.2.3/8"), network(" 10.0.0.0/8".trim()));
+        assert!(network("10.0.0.0/8").covers(&network("10.2.0.0/16")));
+        assert!(!network("10.2.0.0/16").covers(&network("10.0.0.0/8")));
+        assert!(!network("::/0").covers(&network("10.0.0.0/8")));
+    }
 
     #[test]
     fn a_household_is_one_caller() {

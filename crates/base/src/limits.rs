@@ -289,6 +289,24 @@ pub const TOKENS_PER_ACCOUNT_MAX: u64 = 50;
 pub const TOKEN_DAYS_MAX: u32 = 366;
 /// Life of an API token when nobody asks for another, in days.
 pub const TOKEN_DAYS_DEFAULT: u32 = 90;
+/// Scopes of one API token.
+pub const TOKEN_SCOPES_MAX: usize = 64;
+/// Networks that one API token can be bound to.
+pub const TOKEN_NETWORKS_MAX: usize = 32;
+/// Service accounts at home in one tenant that have not left.
+pub const SERVICE_ACCOUNTS_MAX: u64 = 200;
+/// How long a key that was rotated works beside its successor at most, in hours.
+pub const KEY_OVERLAP_HOURS_MAX: u32 = 7 * 24;
+/// How long it does when nobody asks for another time, in hours.
+pub const KEY_OVERLAP_HOURS_DEFAULT: u32 = 24;
+/// Longest text about what a service account is for, in characters.
+pub const PURPOSE_CHARS_MAX: usize = 1_000;
+/// Identity providers of one tenant.
+pub const PROVIDERS_PER_TENANT_MAX: usize = 10;
+/// Domains of an identity provider; groups, roles and words in its settings.
+pub const PROVIDER_ENTRIES_MAX: usize = 100;
+/// Longest secret of a client at an identity provider, in bytes.
+pub const CLIENT_SECRET_BYTES_MAX: usize = 1_024;
 /// An invitation can be accepted for so long, in seconds.
 pub const INVITATION_SECONDS: i64 = 7 * 24 * 60 * 60;
 /// A link to set a new password works for so long, in seconds.

@@ -134,6 +134,7 @@ pub struct Catalogue {
     guard: Option<&'static Guard>,
     sensitive: BTreeMap<&'static str, Fresh>,
     open_to_unenrolled: &'static [&'static str],
+    for_people: &'static [&'static str],
 }
 
 impl Catalogue {
@@ -199,6 +200,18 @@ impl Catalogue {
         self
     }
 
+    /// Names what no program does with a key of its own: what makes further keys, or other ways in.
+    #[must_use]
+    pub fn for_people(mut self, actions: &'static [&'static str]) -> Self {
+        self.for_people = actions;
+        self
+    }
+
+    /// Whether an action is one that no program does with a key of its own.
+    pub fn is_for_people(&self, action: &str) -> bool {
+        self.for_people.contains(&action)
+    }
+
     /// Whether the actor has shown enough for the action.
     pub(crate) fn check_proof(&self, cx: &Cx, action: &str, now: Timestamp) -> Result<()> {
         if cx.proof().is_some_and(|proof| proof.must_enrol) && !self.open_to_unenrolled.contains(&action) {
@@ -237,7 +250,13 @@ impl Catalogue {
 
     /// Every name that a policy may speak of.
     pub fn names(&self) -> Vec<String> {
-        let of_kinds = self.kinds.iter().flat_map(|kind| kind.verbs.iter().map(|verb| kind.action(*verb)));
-        self.actions.keys().map(ToString::to_string).chain(of_kinds).collect()
+        self.effects().map(|(name, _)| name).collect()
+    }
+
+    /// Everything that can be done, by name, with whether it changes anything.
+    pub(crate) fn effects(&self) -> impl Iterator<Item = (String, Effect)> {
+        let of_kinds =
+            self.kinds.iter().flat_map(|kind| kind.verbs.iter().map(|verb| (kind.action(*verb), verb.effect())));
+        self.actions.values().map(|action| (action.name().to_owned(), action.effect())).chain(of_kinds)
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use base::id::{AccountId, HostId, TenantId};
 use db::records::Scope;
 
-use crate::Proof;
+use crate::{Bounds, Proof};
 
 /// Who does it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,6 +90,7 @@ struct Who {
     roles_key: u64,
     session: Option<String>,
     proof: Option<Proof>,
+    bounds: Option<Arc<Bounds>>,
 }
 
 impl Cx {
@@ -99,7 +100,7 @@ impl Cx {
         let mut hasher = DefaultHasher::new();
         (actor.kind(), &roles).hash(&mut hasher);
         let roles_key = hasher.finish();
-        let who = Arc::new(Who { actor, tenant, scope, roles, roles_key, session: None, proof: None });
+        let who = Arc::new(Who { actor, tenant, scope, roles, roles_key, session: None, proof: None, bounds: None });
         Cx { who, request: Arc::default(), address: None, reason: Arc::default() }
     }
 
@@ -130,6 +131,13 @@ impl Cx {
     #[must_use]
     pub fn proven(&self, proof: Proof) -> Self {
         let who = Who { proof: Some(proof), ..(*self.who).clone() };
+        Cx { who: Arc::new(who), ..self.clone() }
+    }
+
+    /// The same, with a token that is limited beside its account's roles.
+    #[must_use]
+    pub fn bounded(&self, bounds: Bounds) -> Self {
+        let who = Who { bounds: Some(Arc::new(bounds)), ..(*self.who).clone() };
         Cx { who: Arc::new(who), ..self.clone() }
     }
 
@@ -200,6 +208,10 @@ impl Cx {
     /// How an account has shown who it is; nothing for those who are no account.
     pub fn proof(&self) -> Option<&Proof> {
         self.who.proof.as_ref()
+    }
+    /// What the token is limited to with which the actor came, where it is limited.
+    pub fn bounds(&self) -> Option<&Bounds> {
+        self.who.bounds.as_deref()
     }
     /// Why, in the actor's words.
     pub fn reason(&self) -> &str {

@@ -53,11 +53,15 @@ impl Policies {
         self.by_action.contains_key(action)
     }
 
-    /// Decides; default is to refuse.
+    /// Decides; default is to refuse. What the actor's token is limited to is no part of the policies and of
+    /// what is remembered: it is looked at each time.
     ///
     /// # Errors
     /// `Unauthenticated` where nobody is signed in, else `Forbidden`.
     pub fn decide(&self, cx: &Cx, action: &str, kind: &str, class: Class, relation: Relation) -> Result<()> {
+        if let Some(bounds) = cx.bounds() {
+            bounds.check(action, cx.address())?;
+        }
         let mut hasher = DefaultHasher::new();
         (cx.roles_key(), action, kind, class, relation).hash(&mut hasher);
         let key = hasher.finish();

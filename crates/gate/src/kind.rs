@@ -40,6 +40,16 @@ impl Verb {
             Verb::Delete => "delete",
         }
     }
+
+    /// Whether it changes anything.
+    pub fn effect(self) -> Effect {
+        match self {
+            Verb::Create => Effect::Create,
+            Verb::Get | Verb::List => Effect::Read,
+            Verb::Update => Effect::Change,
+            Verb::Delete => Effect::Delete,
+        }
+    }
 }
 
 /// The legal moves of a life cycle.

@@ -15,6 +15,7 @@
 
 mod action;
 pub mod audit;
+mod bounds;
 mod cx;
 mod decide;
 pub mod facts;
@@ -34,6 +35,7 @@ mod tests;
 mod tx;
 
 pub use action::{Action, AnyAction, Catalogue, Effect, read_input, write_output};
+pub use bounds::Bounds;
 pub use cx::{Actor, Cx, Relation};
 pub use decide::Policies;
 pub use facts::{Fact, RecordFact};

@@ -29,14 +29,28 @@ pub enum Strength {
     /// one knows or is.
     #[serde(rename = "passkey")]
     Passkey,
+    /// What an identity provider of the account's organisation said, as one factor.
+    #[serde(rename = "provider")]
+    Provider,
+    /// The same with a second factor: shown there, where the organisation's rules let that count, or here.
+    #[serde(rename = "provider+factor")]
+    ProviderFactor,
     /// An API token.
     #[serde(rename = "token")]
     Token,
 }
 
 impl Strength {
-    const ALL: [Strength; 6] =
-        [Strength::Password, Strength::Code, Strength::Recovery, Strength::Key, Strength::Passkey, Strength::Token];
+    const ALL: [Strength; 8] = [
+        Strength::Password,
+        Strength::Code,
+        Strength::Recovery,
+        Strength::Key,
+        Strength::Passkey,
+        Strength::Provider,
+        Strength::ProviderFactor,
+        Strength::Token,
+    ];
 
     /// The word that is stored, and that the audit log says.
     pub fn word(self) -> &'static str {
@@ -46,13 +60,18 @@ impl Strength {
             Strength::Recovery => "password+recovery",
             Strength::Key => "password+passkey",
             Strength::Passkey => "passkey",
+            Strength::Provider => "provider",
+            Strength::ProviderFactor => "provider+factor",
             Strength::Token => "token",
         }
     }
 
     /// Whether a second factor was shown, or a passkey that is two in one.
     pub fn is_two_factor(self) -> bool {
-        matches!(self, Strength::Code | Strength::Recovery | Strength::Key | Strength::Passkey)
+        matches!(
+            self,
+            Strength::Code | Strength::Recovery | Strength::Key | Strength::Passkey | Strength::ProviderFactor
+        )
     }
 }
 

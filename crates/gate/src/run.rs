@@ -149,6 +149,15 @@ impl Gate {
         self.0.catalogue.check_proof(cx, action, self.now())
     }
 
+    /// Whether the actor could begin an action in the tenant in which they act, and has shown enough of who they
+    /// are. Asked again when it runs; this is for what is slow, or reaches out, and comes before.
+    ///
+    /// # Errors
+    /// Those of the decision.
+    pub fn check_allowed(&self, cx: &Cx, action: &str) -> Result<()> {
+        self.0.open(cx, action, self.now())
+    }
+
     /// Runs an action and waits until its result is durable. Not for async tasks.
     ///
     /// # Errors

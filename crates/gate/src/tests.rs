@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::shape::{Field, Shape, Type};
 use crate::testing::{gate, somebody};
-use crate::{Action, Catalogue, Cx, Effect, Gate, Kind, Policies, StateMachine, Verb, free};
+use crate::{Action, Bounds, Catalogue, Cx, Effect, Gate, Kind, Policies, StateMachine, Verb, free};
 
 static PART: Shape =
     Shape { name: "Part", fields: &[Field::new("id", Type::Text), Field::new("size", Type::Integer).required()] };
@@ -295,4 +295,71 @@ fn policies_are_refused_as_a_whole_on_any_error() {
         let error = Policies::parse(text, &actions).map(drop).unwrap_err();
         assert!(error.message().contains(complaint), "{text}: {}", error.message());
     }
+}
+
+/// Somebody with a token for `scopes`, who comes from 192.0.2.7.
+fn with_token(scopes: Option<&[&str]>, networks: &[&str], program: bool) -> Cx {
+    let scopes = scopes.map(|all| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>());
+    let networks = networks.iter().map(|text| text.parse().unwrap()).collect();
+    let catalogue = catalogue().for_people(&["thing.fail"]);
+    let bounds = Bounds::new(&catalogue, scopes.as_deref(), networks, program);
+    somebody(TenantId(1)).bounded(bounds).for_request("", "192.0.2.7".parse().ok())
+}
+
+#[test]
+fn a_token_does_what_its_scopes_and_the_policies_both_allow() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let gate = gate(db, catalogue());
+    let made = THING.create(&gate, &somebody(TenantId(1)), object(json!({"name": "a"}))).unwrap();
+    let create = |scopes: &[&str]| {
+        THING.create(&gate, &with_token(Some(scopes), &[], false), object(json!({"name": "b"}))).map(drop)
+    };
+    let get = |scopes: &[&str]| THING.get(&gate, &with_token(Some(scopes), &[], false), &made.id).map(drop);
+    for scopes in [&["thing.create"][..], &["thing:write"], &["*:write"], &["other:read", "thing.create"]] {
+        assert!(create(scopes).is_ok(), "{scopes:?}");
+    }
+    for scopes in [&["thing.get"][..], &["thing:read"], &["*:read"], &["other:write"], &[], &["thing"], &["*"]] {
+        assert_eq!(create(scopes).unwrap_err().code(), "token.out_of_scope", "{scopes:?}");
+    }
+    for scopes in [&["thing.get"][..], &["thing:read"], &["thing:write"], &["*:read"]] {
+        assert!(get(scopes).is_ok(), "{scopes:?}");
+    }
+    // What the policies forbid stays forbidden.
+    let nobody = Cx::nobody(TenantId(1)).bounded(Bounds::new(&catalogue(), None, vec![], false));
+    assert_eq!(THING.get(&gate, &nobody, &made.id).unwrap_err().kind(), ErrorKind::Unauthenticated);
+    // A refusal is on the record.
+    THING.create(&gate, &somebody(TenantId(1)), object(json!({"name": "c"}))).unwrap();
+    assert!(audit(&gate).contains(&("thing.create".to_owned(), "refused:token.out_of_scope".to_owned())));
+}
+
+#[test]
+fn a_token_is_used_from_its_networks_alone() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let gate = gate(db, catalogue());
+    let list = |cx: &Cx| THING.list(&gate, cx, true, |scope| page(scope, None)).map(drop);
+    assert!(list(&with_token(None, &["10.0.0.0/8", "192.0.2.0/24"], false)).is_ok());
+    let elsewhere = with_token(None, &["10.0.0.0/8"], false);
+    assert_eq!(list(&elsewhere).unwrap_err().code(), "token.network");
+    assert!(list(&elsewhere.for_request("", "10.2.3.4".parse().ok())).is_ok());
+    assert_eq!(list(&elsewhere.for_request("", None)).unwrap_err().code(), "token.network");
+}
+
+#[test]
+fn a_programs_token_is_never_for_what_only_people_do() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let gate = gate(db, catalogue());
+    for scopes in [None, Some(&["*:write"][..]), Some(&["thing.fail"])] {
+        let error = gate.run(&with_token(scopes, &[], true), &FAIL, "x".to_owned()).unwrap_err();
+        assert_eq!(error.code(), "token.out_of_scope", "{scopes:?}");
+    }
+    assert_eq!(gate.run(&with_token(None, &[], false), &FAIL, "x".to_owned()).unwrap_err().code(), "thing.failed");
+}
+
+#[test]
+fn one_token_covers_no_more_than_its_own_scopes() {
+    let catalogue = catalogue();
+    let narrow = Bounds::new(&catalogue, Some(&["thing:read".to_owned()]), vec![], false);
+    assert!(narrow.covers(&catalogue, "thing.get") && narrow.covers(&catalogue, "thing:read"));
+    assert!(!narrow.covers(&catalogue, "thing:write") && !narrow.covers(&catalogue, "*:write"));
+    assert!(Bounds::new(&catalogue, None, vec![], false).covers(&catalogue, "*:write"));
 }

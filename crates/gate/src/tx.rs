@@ -12,7 +12,7 @@ use db::{Class, Conn, Record};
 
 use crate::run::Inner;
 use crate::shape::LAST_UPDATE;
-use crate::{Cx, Deed, Fact, Kind, RecordFact, Relation, Verb};
+use crate::{Catalogue, Cx, Deed, Fact, Kind, RecordFact, Relation, Verb};
 
 /// A transaction in which an action runs. Dereferences to the connection, so
 /// that a room's `store.rs` writes plain SQL with it.
@@ -121,6 +121,11 @@ impl<'t> Tx<'t> {
     /// Who acts.
     pub fn cx(&self) -> &'t Cx {
         self.cx
+    }
+
+    /// All that can be done.
+    pub fn catalogue(&self) -> &'t Catalogue {
+        self.gate.catalogue()
     }
 
     /// Where identifiers come from.

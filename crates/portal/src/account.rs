@@ -465,9 +465,8 @@ pub(crate) async fn token_create(s: Signed) -> Answer {
     let input = tokens::CreateToken {
         name: form.get("name").to_owned(),
         days: form.get("days").parse().ok(),
-        roles: None,
         sensitive: form.has("sensitive"),
-        account: None,
+        ..tokens::CreateToken::default()
     };
     match s.call(&tokens::CREATE, input).await {
         Ok(made) => tokens_page(&s, Some(made.secret), &[], "").await,

@@ -71,9 +71,19 @@ fn password_field(name: &'static str, label: &'static str, complete: &'static st
 }
 
 /// Where to go after signing in: a path of ours, never another site.
-fn next(visit: &Visit) -> String {
-    let wanted = if visit.form.has("next") { visit.form.get("next") } else { visit.query.get("next") };
+pub(crate) fn next(visit: &Visit) -> String {
+    local(if visit.form.has("next") { visit.form.get("next") } else { visit.query.get("next") })
+}
+
+/// A path of ours that is no door, or the first page.
+pub(crate) fn local(wanted: &str) -> String {
     if is_local(wanted) && !wanted.starts_with("/sign-") { wanted.to_owned() } else { "/".to_owned() }
+}
+
+/// The page on which one begins again, with what went wrong.
+pub(crate) fn sign_in_failed(visit: &Visit, words: &str, status: StatusCode) -> Response {
+    let password = password_field("password", visit.page.t.door.password, "current-password");
+    sign_in_page(visit, words, [email_field(visit, "username"), password], status)
 }
 
 fn sign_in_page(visit: &Visit, wrong: &str, fields: [Field; 2], status: StatusCode) -> Response {
@@ -122,7 +132,7 @@ pub(crate) async fn sign_in(portal: Portal, Anybody(visit): Anybody) -> Answer {
         None => portal.stranger(&visit)?,
     };
     match sessions::OPEN.call(&portal.gate, &cx, input).await {
-        Ok(Opened::SignedIn(signed_in)) => Ok(let_in(&portal, &visit, &signed_in)),
+        Ok(Opened::SignedIn(signed_in)) => Ok(let_in(&portal, &next(&visit), &signed_in)),
         Ok(Opened::FactorNeeded(needed)) => {
             let to = format!("/sign-in/code?next={}", crate::http::encode(&next(&visit)));
             let mut response = Redirect::to(&to).into_response();
@@ -133,6 +143,7 @@ pub(crate) async fn sign_in(portal: Portal, Anybody(visit): Anybody) -> Answer {
         Err(error) => {
             let (words, status) = match error.kind() {
                 Kind::Unauthenticated | Kind::Invalid => (d.sign_in_wrong.to_owned(), StatusCode::UNAUTHORIZED),
+                Kind::Forbidden if error.code() == "provider.only" => (visit.page.error(&error), StatusCode::FORBIDDEN),
                 Kind::Forbidden => (d.account_suspended.to_owned(), StatusCode::FORBIDDEN),
                 Kind::Throttled => {
                     let seconds = error.wait().map_or(60, |wait| wait.as_secs().max(1));
@@ -149,13 +160,13 @@ pub(crate) async fn sign_in(portal: Portal, Anybody(visit): Anybody) -> Answer {
 }
 
 /// A browser that is signed in from now on.
-fn let_in(portal: &Portal, visit: &Visit, signed_in: &SignedIn) -> Response {
-    let mut response = Redirect::to(&next(visit)).into_response();
+pub(crate) fn let_in(portal: &Portal, next: &str, signed_in: &SignedIn) -> Response {
+    let mut response = Redirect::to(next).into_response();
     add_cookie(&mut response, &access::sessions::cookie::set(&signed_in.secret, portal.tls));
     response
 }
 
-fn add_cookie(response: &mut Response, cookie: &str) {
+pub(crate) fn add_cookie(response: &mut Response, cookie: &str) {
     if let Ok(value) = HeaderValue::from_str(cookie) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }
@@ -200,7 +211,7 @@ pub(crate) async fn code(portal: Portal, Anybody(visit): Anybody) -> Answer {
     let input = ConfirmSession { ticket, code: Secret::new(visit.form.get("code")) };
     match CONFIRM.call(&portal.gate, &cx, input).await {
         Ok(signed_in) => {
-            let mut response = let_in(&portal, &visit, &signed_in);
+            let mut response = let_in(&portal, &next(&visit), &signed_in);
             add_cookie(&mut response, &forget);
             Ok(response)
         }
@@ -246,7 +257,7 @@ pub(crate) async fn passkey(portal: Portal, Anybody(visit): Anybody) -> Answer {
     let credential = visit.form.raw("credential").to_owned();
     let input = OpenWithPasskey { credential, user_agent: visit.agent.clone() };
     match OPEN.call(&portal.gate, &cx, input).await {
-        Ok(signed_in) => Ok(let_in(&portal, &visit, &signed_in)),
+        Ok(signed_in) => Ok(let_in(&portal, &next(&visit), &signed_in)),
         Err(error) => {
             let (words, status) = match error.kind() {
                 Kind::Unauthenticated | Kind::Invalid => (f.passkey_wrong, StatusCode::UNAUTHORIZED),

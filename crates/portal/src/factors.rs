@@ -92,6 +92,8 @@ pub(crate) fn strength_words(p: &Page, strength: Strength) -> &'static str {
         Strength::Recovery => f.with_recovery,
         Strength::Key => f.with_key,
         Strength::Passkey => f.with_passkey,
+        Strength::Provider => f.with_provider,
+        Strength::ProviderFactor => f.with_provider_factor,
     }
 }
 
@@ -312,6 +314,7 @@ pub(crate) async fn reset(s: Signed, Path(id): Path<String>) -> Answer {
 const IDLE_MINUTES: &[i64] = &[5, 10, 15, 30, 60];
 const SESSION_HOURS: &[i64] = &[1, 2, 4, 8, 12];
 const HISTORIES: &[i64] = &[0, 1, 3, 5, 10, 12];
+const TOKEN_DAYS: &[i64] = &[7, 30, 90, 180, 366];
 
 /// Choices of numbers; what is set is among them, whoever set it.
 fn choices(known: &[i64], unit: i64, set: i64, word: impl Fn(i64) -> String) -> Vec<Choice> {
@@ -341,11 +344,16 @@ async fn rules_page(s: &Signed, general: &str) -> Answer {
     let many = |n: i64| if n == 0 { f.rules_history_none.to_owned() } else { n.to_string() };
     let idle = found.own.idle_seconds.unwrap_or(limits::SESSION_IDLE_SECONDS);
     let session = found.own.session_seconds.unwrap_or(limits::SESSION_SECONDS_MAX);
+    let tokens = i64::from(found.own.token_days.unwrap_or(limits::TOKEN_DAYS_MAX));
+    let days = |n: i64| p.with(t.account.days, n);
+    let counts = found.own.provider_factors == Some(true);
     let fields = vec![
         Field::boxes("role", f.rules_factor, roles.collect()).hint(f.rules_factor_hint),
         Field::select("idle", f.rules_idle, choices(IDLE_MINUTES, 60, idle, span)),
         Field::select("session", f.rules_session, choices(SESSION_HOURS, 3_600, session, span)),
         Field::select("history", f.rules_history, choices(HISTORIES, 1, i64::from(found.own.password_history), many)),
+        Field::select("tokens", f.rules_tokens, choices(TOKEN_DAYS, 1, tokens, days)),
+        Field::check("provider_factors", f.rules_provider, f.rules_provider_text, counts).free(),
     ];
     let held = &found.in_force;
     let in_force = p.with2(f.rules_in_force, p.span(held.idle_seconds), p.span(held.session_seconds));
@@ -373,12 +381,18 @@ pub(crate) async fn rules_form(s: Signed) -> Answer {
 /// `POST /sign-in-rules`
 pub(crate) async fn set_rules(s: Signed) -> Answer {
     let form = &s.visit.form;
+    // Not ticked says nothing where nothing was said: what is said above holds.
+    let now = s.call(&rules::GET, rules::RulesOf::default()).await?.own.provider_factors;
+    let ticked = form.has("provider_factors");
+    let provider_factors = (ticked || now.is_some()).then_some(ticked);
     let input = rules::UpdateRules {
         tenant: None,
         factor_roles: Some(form.all("role").into_iter().map(ToOwned::to_owned).collect()),
         idle_seconds: form.get("idle").parse().ok(),
         session_seconds: form.get("session").parse().ok(),
         password_history: form.get("history").parse().ok(),
+        token_days: form.get("tokens").parse().ok(),
+        provider_factors,
     };
     match s.call(&rules::UPDATE, input).await {
         Ok(_) => Ok(done(&s.portal, "/sign-in-rules", "saved")),

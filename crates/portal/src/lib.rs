@@ -31,10 +31,12 @@ mod factors;
 mod files;
 mod flows;
 mod fmt;
+mod going;
 mod home;
 mod hosts;
 mod http;
 mod i18n;
+mod identity_providers;
 mod impact;
 mod inventory;
 mod jobs;
@@ -53,6 +55,7 @@ mod protection;
 mod records;
 mod restoring;
 mod search;
+mod service_accounts;
 mod services;
 mod shipping;
 mod start;
@@ -118,6 +121,11 @@ impl Portal {
     /// The name of the cookie of a sign-in that waits for its second factor.
     fn sign_in_cookie(&self) -> &'static str {
         if self.tls { "__Host-yunwei_sign_in" } else { "yunwei_sign_in" }
+    }
+
+    /// The name of the cookie of a sign-in that is at an identity provider.
+    fn provider_cookie(&self) -> &'static str {
+        if self.tls { "__Host-yunwei_provider" } else { "yunwei_provider" }
     }
 
     /// A `Set-Cookie` for a cookie of ours that only the portal reads.
@@ -215,6 +223,10 @@ fn door_routes() -> Router<Portal> {
         .route("/sign-in", get(door::sign_in_form).post(door::sign_in))
         .route("/sign-in/code", get(door::code_form).post(door::code))
         .route("/sign-in/passkey", post(door::passkey))
+        .route("/sign-in/with", post(going::begin))
+        .route("/sign-in/with/{id}", get(going::with))
+        .route("/sign-in/provider", get(going::back))
+        .route("/sign-in/provider/finish", get(going::finish))
         .route("/passkey-challenge", post(door::challenge))
         .route("/sign-out", post(door::sign_out))
         .route("/invitation", get(door::invitation).post(door::accept_invitation))
@@ -335,6 +347,29 @@ fn account_routes() -> Router<Portal> {
         .route("/members/{id}/role", get(account::role_form).post(account::role))
         .route("/members/{id}/remove", get(account::ask_remove).post(account::remove))
         .route("/members/{id}/factors", get(factors::ask_reset).post(factors::reset))
+        .route("/service-accounts", get(service_accounts::list))
+        .route("/service-accounts/new", get(service_accounts::new).post(service_accounts::create))
+        .route("/service-accounts/{id}", get(service_accounts::show_one))
+        .route("/service-accounts/{id}/edit", get(service_accounts::edit).post(service_accounts::change))
+        .route("/service-accounts/{id}/suspend", post(service_accounts::suspend))
+        .route("/service-accounts/{id}/resume", post(service_accounts::resume))
+        .route("/service-accounts/{id}/remove", get(service_accounts::ask_remove).post(service_accounts::remove))
+        .route("/service-accounts/{id}/keys", post(service_accounts::create_key))
+        .route("/service-accounts/{id}/keys/{key}/rotate", post(service_accounts::rotate))
+        .route(
+            "/service-accounts/{id}/keys/{key}/revoke",
+            get(service_accounts::ask_revoke).post(service_accounts::revoke),
+        )
+        .route("/identity-providers", get(identity_providers::list))
+        .route("/identity-providers/new", get(identity_providers::new).post(identity_providers::create))
+        .route("/identity-providers/{id}", get(identity_providers::show_one).post(identity_providers::change))
+        .route("/identity-providers/{id}/state", post(identity_providers::switch))
+        .route("/identity-providers/{id}/secret", get(identity_providers::secret).post(identity_providers::set_secret))
+        .route("/identity-providers/{id}/confirm-domain", post(identity_providers::confirm_domain))
+        .route("/identity-providers/{id}/remove", get(identity_providers::ask_remove).post(identity_providers::remove))
+        .route("/account/providers", get(identity_providers::own))
+        .route("/account/providers/{id}", post(identity_providers::connect))
+        .route("/account/providers/{id}/remove", post(identity_providers::disconnect))
         .route("/sign-in-rules", get(factors::rules_form).post(factors::set_rules))
         .route("/activity", get(audit::activity))
         .route("/account", get(profile::overview).post(profile::save))

@@ -241,6 +241,7 @@ impl Page {
             }
             "/bills" => &["owner", "billing-viewer", "support", "administrator", "auditor", "billing-clerk"],
             "/members" => &["owner", "support", "administrator", "auditor"],
+            "/service-accounts" => &["owner", "administrator", "auditor"],
             "/approvals" => &[
                 "owner",
                 "member",

@@ -48,6 +48,8 @@ pub(crate) struct Visit {
     session: Option<Secret>,
     /// The ticket of a sign-in that waits for its second factor.
     pub sign_in: Option<Secret>,
+    /// What a browser keeps while it is at an identity provider.
+    pub at_provider: Option<String>,
     pub query: Form,
     /// The submitted form; empty for GET.
     pub form: Form,
@@ -277,8 +279,9 @@ async fn look(portal: &Portal, parts: &Parts, query: Form) -> Visit {
     let page = Page { csrf, notice, ..page };
     let session = secret.map(Secret::new);
     let sign_in = cookie(cookies, portal.sign_in_cookie()).filter(|v| !v.is_empty()).map(Secret::new);
+    let at_provider = cookie(cookies, portal.provider_cookie()).filter(|v| !v.is_empty()).map(ToOwned::to_owned);
     let (form, needs, secure) = (Form::default(), Arc::default(), portal.tls);
-    Visit { page, cx, session, sign_in, query, form, agent, address, secure, needs }
+    Visit { page, cx, session, sign_in, at_provider, query, form, agent, address, secure, needs }
 }
 
 /// A page without forms, in the language and the theme that the request asks for.

@@ -148,6 +148,8 @@ pub fn assemble(
     site: &str,
     hub: HubSettings,
 ) -> Result<House> {
+    let outgoing = web::Outgoing::new(hub.private_targets, &hub.authorities);
+    access::providers::install(&gate, site, outgoing);
     let hub = Hub::new(catalogue().all_kinds(), site, hub);
     let notified = hub.clone();
     gate.react_with(Box::new(move |tx, fact| reactions::react(&notified, tx, fact)));

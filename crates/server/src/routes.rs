@@ -4,8 +4,8 @@
 //! its own. A path's `{parameter}` is the field of that name in the action's input.
 
 use access::{
-    accounts, announcements, approvals, factors, invitations, passwords, roles, sessions, sign_in_rules, tenants,
-    tokens,
+    accounts, announcements, approvals, factors, invitations, passwords, providers, roles, service_accounts, sessions,
+    sign_in_rules, tenants, tokens,
 };
 use axum::Router;
 use axum::extract::Request;
@@ -46,6 +46,8 @@ pub static ROUTES: &[Route] = &[
     Route::post("/sessions/confirm", &sessions::confirm::CONFIRM).with_secret().open(),
     Route::act("/sessions/passkey-challenge", &factors::passkeys::actions::CHALLENGE).with_secret().open(),
     Route::post("/sessions/passkey", &factors::passkeys::actions::OPEN).with_secret().open(),
+    Route::act("/sessions/provider/begin", &providers::sign_in::BEGIN).with_secret().open(),
+    Route::post("/sessions/provider", &providers::sign_in::OPEN).with_secret().open(),
     Route::act("/sessions/step-up", &sessions::confirm::STEP_UP),
     Route::get("/sessions", &sessions::actions::LIST),
     Route::act("/sessions/close", &sessions::actions::CLOSE),
@@ -60,6 +62,13 @@ pub static ROUTES: &[Route] = &[
     Route::post("/tokens", &tokens::actions::CREATE).with_secret(),
     Route::get("/tokens", &tokens::actions::LIST),
     Route::act("/tokens/{token}/revoke", &tokens::actions::REVOKE),
+    // Programs, who answers for them, and their keys.
+    Route::post("/service-accounts", &service_accounts::actions::CREATE),
+    Route::get("/service-accounts", &service_accounts::actions::LIST),
+    Route::get("/service-accounts/{account}", &service_accounts::actions::GET),
+    Route::patch("/service-accounts/{account}", &service_accounts::actions::UPDATE),
+    Route::post("/service-accounts/{account}/keys", &service_accounts::actions::CREATE_KEY).with_secret(),
+    Route::post("/service-accounts/keys/{token}/rotate", &service_accounts::actions::ROTATE_KEY).with_secret(),
     Route::act("/password", &passwords::actions::CHANGE),
     Route::act("/password/request-reset", &passwords::actions::REQUEST_RESET).open(),
     Route::act("/password/reset", &passwords::actions::RESET).open(),
@@ -77,6 +86,18 @@ pub static ROUTES: &[Route] = &[
     Route::act("/accounts/{account}/resume", &accounts::actions::RESUME),
     Route::act("/accounts/{account}/remove", &accounts::actions::REMOVE),
     Route::act("/accounts/{account}/reset-factors", &factors::actions::RESET),
+    // A firm's own identity provider, and one's own part at it.
+    Route::post("/identity-providers", &providers::actions::CREATE),
+    Route::get("/identity-providers", &providers::actions::LIST),
+    Route::get("/identity-providers/{provider}", &providers::actions::GET),
+    Route::patch("/identity-providers/{provider}", &providers::actions::UPDATE),
+    Route::act("/identity-providers/{provider}/secret", &providers::actions::SET_SECRET),
+    Route::act("/identity-providers/{provider}/confirm-domain", &providers::actions::CONFIRM_DOMAIN),
+    Route::act("/identity-providers/{provider}/remove", &providers::actions::REMOVE),
+    Route::get("/identity-links", &providers::sign_in::CONNECTED),
+    Route::act("/identity-links/begin", &providers::sign_in::CONNECT).with_secret(),
+    Route::post("/identity-links", &providers::sign_in::COMPLETE),
+    Route::act("/identity-links/{provider}/remove", &providers::sign_in::DISCONNECT),
     Route::get("/sign-in-rules", &sign_in_rules::actions::GET),
     Route::patch("/sign-in-rules", &sign_in_rules::actions::UPDATE),
     Route::act("/accounts/{account}/grant", &roles::actions::GRANT),

@@ -22,6 +22,7 @@ pub mod idempotency;
 pub mod layers;
 mod limit;
 mod metrics;
+mod outgoing;
 mod peer;
 mod reply;
 pub mod second;
@@ -33,8 +34,9 @@ pub mod tmf;
 
 pub use asking::{Asking, Authenticator, Caller, Traced, bearer, same_origin};
 pub use attachment::attachment;
+pub use base::address::Network;
 pub use house::{Settings, Web};
 pub use metrics::Metrics;
-pub use peer::Network;
+pub use outgoing::Outgoing;
 pub use reply::{Refusal, Reply};
 pub use sweep::sweep;

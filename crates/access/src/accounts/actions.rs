@@ -8,7 +8,7 @@ use gate::{Action, AnyAction, Effect, Granted, Relation, Tx};
 use serde::{Deserialize, Serialize};
 
 use super::{Account, AccountState, Member, store};
-use crate::{Fact, Page, Removed, reach, roles, sessions, tenants, text, tokens};
+use crate::{Fact, Page, Removed, reach, roles, service_accounts, sessions, tenants, text, tokens};
 
 /// All of them.
 pub static ACTIONS: &[&dyn AnyAction] = &[&LIST, &GET, &UPDATE, &SUSPEND, &RESUME, &REMOVE];
@@ -140,6 +140,7 @@ pub static SUSPEND: Action<AccountRef, Account> = Action {
             store::update(tx, &account)?;
             sessions::store::delete_all(tx, account.id, None)?;
             reach::changed(tx);
+            service_accounts::tell_without_owner(tx, account.id)?;
             tx.fact(Fact::AccountSuspended { account: account.id.to_string() }, account.home)?;
         }
         Ok(account)
@@ -207,6 +208,7 @@ pub static REMOVE: Action<RemoveAccount, Removed> = Action {
             store::leave(tx, &mut account, now)?;
         }
         reach::changed(tx);
+        service_accounts::tell_without_owner(tx, account.id)?;
         tx.fact(Fact::AccountRemoved { account: account.id.to_string(), left: staying.is_empty() }, tenant.id)?;
         Ok(Removed { left: staying.is_empty() })
     },

@@ -1,4 +1,4 @@
-//! Accounts: people and programs that sign in.
+//! Accounts: people who sign in, and programs that have keys (`service_accounts`).
 //!
 //! ```text
 //!   active ⇄ suspended
@@ -31,6 +31,14 @@ use serde::{Deserialize, Serialize};
 use crate::words::words;
 
 words! {
+    /// Who or what an account is of.
+    pub enum AccountKind {
+        /// A person, who signs in.
+        Person = "person",
+        /// A program, which has keys and nothing else ([`crate::service_accounts`]).
+        Service = "service",
+    }
+
     /// Whether somebody may work.
     pub enum AccountState {
         /// They may.
@@ -49,9 +57,11 @@ pub struct Account {
     pub id: AccountId,
     /// The tenant that answers for the account.
     pub home: TenantId,
-    /// The mail address, as it was written.
+    /// Whose it is: a person's or a program's.
+    pub kind: AccountKind,
+    /// The mail address, as it was written; empty for a program.
     pub email: String,
-    /// What the person is called.
+    /// What the person or the program is called.
     pub name: String,
     /// The person's language.
     pub locale: String,
@@ -82,6 +92,13 @@ pub fn with_email(conn: &mut Conn<'_>, email: &str) -> Result<Account> {
     let key = crate::text::email(email)?.key;
     store::by_email(conn, &key)?
         .ok_or_else(|| base::Error::not_found("account.not_found", "there is no account with that mail address"))
+}
+
+impl Account {
+    /// Whether it is a person's, who can sign in, be written to and decide.
+    pub fn is_person(&self) -> bool {
+        self.kind == AccountKind::Person
+    }
 }
 
 /// An account and the roles it holds in one tenant.

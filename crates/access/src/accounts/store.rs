@@ -8,18 +8,19 @@ use db::{Conn, Row, args};
 use super::{Account, AccountState};
 use crate::text::Email;
 
-const COLUMNS: &str = "a.id, a.home, a.email, a.name, a.locale, a.state, a.created_at, a.signed_in_at";
+const COLUMNS: &str = "a.id, a.home, a.kind, a.email, a.name, a.locale, a.state, a.created_at, a.signed_in_at";
 
 fn read(row: &Row) -> Result<Account> {
     Ok(Account {
         id: row.get(0)?,
         home: row.get(1)?,
-        email: row.get(2)?,
-        name: row.get(3)?,
-        locale: row.get(4)?,
-        state: row.get(5)?,
-        created_at: row.get(6)?,
-        signed_in_at: row.get(7)?,
+        kind: row.get(2)?,
+        email: row.get(3)?,
+        name: row.get(4)?,
+        locale: row.get(5)?,
+        state: row.get(6)?,
+        created_at: row.get(7)?,
+        signed_in_at: row.get(8)?,
     })
 }
 
@@ -47,8 +48,8 @@ pub(crate) fn by_email(conn: &mut Conn<'_>, key: &str) -> Result<Option<Account>
 
 pub(crate) fn insert(conn: &mut Conn<'_>, account: &Account, email: &Email) -> Result<()> {
     conn.execute(
-        "INSERT INTO accounts (id, home, email, email_key, name, locale, state, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        args![account.id, account.home, email.shown, email.key, account.name, account.locale, account.state, account.created_at],
+        "INSERT INTO accounts (id, home, kind, email, email_key, name, locale, state, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        args![account.id, account.home, account.kind, email.shown, email.key, account.name, account.locale, account.state, account.created_at],
     )
     .map_err(|e| if e.code() == "db.duplicate" { Error::conflict("account.exists", "there is an account with that mail address already").at("email") } else { e })?;
     keep_words(conn, account)
@@ -88,7 +89,7 @@ pub(crate) fn signed_in(conn: &mut Conn<'_>, id: AccountId, at: Timestamp) -> Re
     Ok(())
 }
 
-/// A page of those who hold a role in `tenant`, by identifier.
+/// A page of the people who hold a role in `tenant`, by identifier.
 pub(crate) fn members(
     conn: &mut Conn<'_>,
     tenant: TenantId,
@@ -97,7 +98,7 @@ pub(crate) fn members(
 ) -> Result<Vec<Account>> {
     let after = after.map(|id| id.to_string()).unwrap_or_default();
     conn.query(
-        &format!("SELECT {COLUMNS} FROM accounts a WHERE a.id > $2 AND EXISTS (SELECT 1 FROM role_grants g WHERE g.account = a.id AND g.tenant = $1) ORDER BY a.id LIMIT {limit}"),
+        &format!("SELECT {COLUMNS} FROM accounts a WHERE a.id > $2 AND a.kind = 'person' AND EXISTS (SELECT 1 FROM role_grants g WHERE g.account = a.id AND g.tenant = $1) ORDER BY a.id LIMIT {limit}"),
         args![tenant, after],
         read,
     )
@@ -108,7 +109,7 @@ pub(crate) fn holders(conn: &mut Conn<'_>, tenant: TenantId, role: &str) -> Resu
     conn.query(
         &format!("SELECT {COLUMNS}, g.granted_at FROM role_grants g JOIN accounts a ON a.id = g.account WHERE g.tenant = $1 AND g.role = $2 AND a.state = 'active' ORDER BY a.id LIMIT 1000"),
         args![tenant, role],
-        |row| Ok((read(row)?, row.get(8)?)),
+        |row| Ok((read(row)?, row.get(9)?)),
     )
 }
 
@@ -125,11 +126,14 @@ pub(crate) fn leave(conn: &mut Conn<'_>, account: &mut Account, at: Timestamp) -
     conn.execute("DELETE FROM factors WHERE account = $1", args![account.id])?;
     conn.execute("DELETE FROM credentials WHERE account = $1", args![account.id])?;
     conn.execute("DELETE FROM former_passwords WHERE account = $1", args![account.id])?;
+    conn.execute("DELETE FROM provider_accounts WHERE account = $1", args![account.id])?;
     conn.execute("DELETE FROM mail_links WHERE purpose = 'reset' AND subject = $1", args![account.id])?;
     conn.execute(
         "UPDATE api_tokens SET revoked_at = $2 WHERE account = $1 AND revoked_at IS NULL",
         args![account.id, at],
     )?;
+    // Where a person was is not kept longer than the person.
+    conn.execute("UPDATE api_tokens SET used_from = NULL WHERE account = $1", args![account.id])?;
     Ok(())
 }
 

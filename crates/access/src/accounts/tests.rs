@@ -11,7 +11,7 @@ use crate::tokens::actions::{CREATE, CreateToken};
 use crate::{Secret, operator};
 
 fn token(name: &str) -> CreateToken {
-    CreateToken { name: name.to_owned(), days: None, roles: None, sensitive: false, account: None }
+    CreateToken { name: name.to_owned(), sensitive: false, ..Default::default() }
 }
 
 fn sign_in(email: &str) -> OpenSession {

@@ -84,7 +84,7 @@ pub(super) fn addressed(
     let staff_alone = audience == Audience::Own && is_operator(conn, tenant)?;
     conn.query(
         "SELECT g.account, MIN(g.tenant) FROM role_grants g
-         JOIN accounts a ON a.id = g.account AND a.state = 'active'
+         JOIN accounts a ON a.id = g.account AND a.state = 'active' AND a.kind = 'person'
          JOIN tenants t ON t.id = g.tenant
          WHERE t.path >= $1 AND t.path < $2 AND ($3 = 1 OR t.kind <> 'operator') AND ($4 = 1 OR t.kind = 'operator')
          GROUP BY g.account ORDER BY g.account LIMIT $5",

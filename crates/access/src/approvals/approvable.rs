@@ -62,6 +62,8 @@ impl Approvable {
 }
 
 const PERSON: &[&str] = &["name", "email", "state", "roles"];
+const PROVIDER: &[&str] = &["name", "issuer", "state", "domains", "settings"];
+const PROGRAM: &[&str] = &["name", "purpose", "responsible_name", "state", "roles", "sensitive"];
 const POLICY: &[&str] = &["name", "revision", "what", "schedule", "retention", "places", "pruneDelayHours", "offered"];
 
 /// All of them. What shows a secret to whoever does it (a repository's password, the recovery kit) and what
@@ -124,6 +126,21 @@ pub static APPROVABLE: &[Approvable] = &[
     ),
     one("account.suspend", false, "Keep somebody out", "停用帳號").look("account.get", "account", PERSON),
     one("account.resume", true, "Let somebody in again", "恢復帳號").look("account.get", "account", PERSON),
+    one(
+        "identityProvider.update",
+        true,
+        "Change an identity provider: who comes in by it, and as what",
+        "變更身分提供者：誰可以登入，以及得到什麼角色",
+    )
+    .look("identityProvider.get", "provider", PROVIDER),
+    one("serviceAccount.create", true, "Make a service account, with these roles", "建立服務帳號並給予角色"),
+    one(
+        "serviceAccount.update",
+        true,
+        "Change a service account: who answers for it, and whether its keys may do what is sensitive",
+        "變更服務帳號：負責人，以及金鑰可否用於敏感操作",
+    )
+    .look("serviceAccount.get", "account", PROGRAM),
     one("tenant.suspend", true, "Keep a whole organisation's people out", "停用整個組織的人員").look(
         "tenant.get",
         "tenant",

@@ -1,8 +1,9 @@
 //! Who may agree to what, and who is the same person.
 //!
 //! First cut of what a person is: an account; two accounts whose addresses lead into one mailbox, which
-//! each of them has shown to be theirs by accepting an invitation there; and accounts of which a tenant
-//! (or one above it) says that they are one person's. These add up: whoever shares a mailbox with an account
+//! each of them has shown to be theirs by accepting an invitation there; accounts of which a tenant
+//! (or one above it) says that they are one person's; and a service account, which is one person with whoever
+//! answers for it or has seen a key of it. These add up: whoever shares a mailbox with an account
 //! that is linked with a third is one person with the third. A token acts as its account, so it is its person.
 
 use std::collections::BTreeSet;
@@ -11,13 +12,13 @@ use std::time::Duration;
 use base::id::{AccountId, TenantId};
 use base::time::Timestamp;
 use base::{Error, Kind, Result, limits};
-use gate::{Actor, Cx, Tx};
+use gate::{Actor, Bounds, Cx, Tx};
 
 use super::{Approval, rules, store};
 use crate::reach::{self, Standing};
 use crate::sessions::SessionId;
 use crate::tokens::{self, TokenId};
-use crate::{accounts, sign_in_rules, tenants};
+use crate::{accounts, service_accounts, sessions, sign_in_rules, tenants};
 
 /// The instant by which a right must have been given to count for approving, or a link taken back to count no more.
 pub(super) fn settled_by(tx: &Tx<'_>) -> Timestamp {
@@ -44,7 +45,16 @@ impl Persons {
             }
         }
         for account in accounts {
-            addresses.push((*account, accounts::store::load(tx, *account)?.email));
+            let account = accounts::store::load(tx, *account)?;
+            if account.is_person() {
+                addresses.push((account.id, account.email));
+                continue;
+            }
+            // A program does what those want who hold its keys.
+            for person in service_accounts::behind(tx, account.id)? {
+                links.push((account.id, person.id));
+                addresses.push((person.id, person.email));
+            }
         }
         links.extend(rules::sharing(addresses));
         Ok(Persons(links))
@@ -105,10 +115,17 @@ pub(super) fn requester(tx: &mut Tx<'_>, approval: &Approval) -> Result<Cx> {
         Error::forbidden("approval.requester_gone", "whoever asked is not entitled to this any more; nothing was done")
     };
     let (session, had) = store::came_with(tx, approval.id)?;
-    let may = match session.parse::<TokenId>() {
-        Ok(token) => is_in_force(tx, token)?,
+    let token = match session.parse::<TokenId>() {
+        Ok(token) => Some(tokens::store::find(tx, token)?.ok_or_else(gone)?),
+        Err(_) => None,
+    };
+    let may = match &token {
+        Some(token) => token.is_in_force(tx.now),
         // By now they could do nothing but enrol a second factor.
-        Err(_) => !sign_in_rules::must_enrol(tx, approval.requester)?,
+        None => {
+            let strength = sessions::store::strength(tx, &session)?;
+            !sign_in_rules::must_enrol(tx, approval.requester, strength)?
+        }
     };
     if !may {
         return Err(gone());
@@ -117,15 +134,15 @@ pub(super) fn requester(tx: &mut Tx<'_>, approval: &Approval) -> Result<Cx> {
     let mut standing = known(standing)?.ok_or_else(gone)?;
     standing.roles.retain(|role| had.contains(role));
     let why = format!("{}: {}", approval.id, approval.reason);
-    let cx = context(approval.requester, standing).in_session(session);
+    let mut cx = context(approval.requester, standing).in_session(session);
+    if let Some(token) = token {
+        let program = service_accounts::store::find(tx, approval.requester)?.is_some();
+        // It came from where the token is used when it was asked for.
+        let bounds = token.bounds(tx.catalogue(), program)?.map(Bounds::anywhere);
+        cx = bounds.map_or(cx.clone(), |bounds| cx.bounded(bounds));
+    }
     let request = tx.cx().request().to_owned();
     Ok(cx.for_request(request, None).because(why))
-}
-
-fn is_in_force(tx: &mut Tx<'_>, token: TokenId) -> Result<bool> {
-    let now = tx.now;
-    let found = tokens::store::find(tx, token)?;
-    Ok(found.is_some_and(|token| token.revoked_at.is_none() && token.expires_at.is_none_or(|end| end > now)))
 }
 
 /// The people of a tenant and above it, each account as it stands there, with whose it is.

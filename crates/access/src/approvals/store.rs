@@ -284,12 +284,12 @@ pub(super) fn unlink(
     Ok(conn.execute(sql, args![tenant, one, other, now])? == 1)
 }
 
-/// Who holds any role in one of the tenants and may work.
+/// The people who hold any role in one of the tenants and may work.
 pub(super) fn candidates(conn: &mut Conn<'_>, path: &[TenantId]) -> Result<Vec<AccountId>> {
     let mut found: Vec<AccountId> = Vec::new();
     for tenant in path {
         found.extend(conn.query(
-            "SELECT DISTINCT g.account FROM role_grants g JOIN accounts a ON a.id = g.account AND a.state = 'active'
+            "SELECT DISTINCT g.account FROM role_grants g JOIN accounts a ON a.id = g.account AND a.state = 'active' AND a.kind = 'person'
              WHERE g.tenant = $1 ORDER BY g.account LIMIT $2",
             args![*tenant, limits::APPROVERS_LOOKED_AT_MAX],
             |row| row.get::<AccountId>(0),

@@ -11,8 +11,10 @@ use super::actions::{ApprovalRef, Approve, AskApproval, Decline, ListApprovals, 
 use super::approvable::APPROVABLE;
 use super::settings::{SetRule, TwoAccounts};
 use super::{APPROVE, ASK, Approval, DECLINE, GET, GET_RULE, LINK, LIST, SET_RULE, State, UNLINK, WITHDRAW};
+use crate::Authenticator;
 use crate::accounts::actions::{AccountRef, RemoveAccount, SUSPEND};
 use crate::roles::actions::{GRANT, GrantRole, Nothing, REVOKE};
+use crate::service_accounts::actions::{CREATE as CREATE_PROGRAM, CREATE_KEY, NewServiceAccount};
 use crate::sign_in_rules::actions::{UPDATE, UpdateRules};
 use crate::tenants::actions::{CREATE as CREATE_TENANT, CreateTenant};
 use crate::testing::House;
@@ -289,7 +291,7 @@ fn a_request_ends_with_its_time_and_with_the_right_to_it() {
 fn a_request_sent_with_a_token_ends_with_it_and_is_for_no_more() {
     for (engine, db, _keep) in db::testing::databases() {
         let two = Two::new(db);
-        let make = CreateToken { name: "ci".to_owned(), days: None, roles: None, account: None, sensitive: true };
+        let make = CreateToken { name: "ci".to_owned(), sensitive: true, ..Default::default() };
         let token = two.house.gate.run(&two.sits(two.first), &CREATE, make).unwrap().token.id;
         let program = two.house.cx(two.first, None).unwrap().in_session(token.to_string());
         let input = json!({ "account": two.member, "role": "billing-viewer" });
@@ -298,6 +300,41 @@ fn a_request_sent_with_a_token_ends_with_it_and_is_for_no_more() {
         let failed = two.approve(&two.sits(two.second), &asked).unwrap();
         assert_eq!(failed.problem.unwrap().code, "approval.requester_gone", "{engine}");
         assert_eq!(two.roles(), ["member"], "{engine}");
+    }
+}
+
+#[test]
+fn what_a_program_asks_for_is_approved_by_nobody_who_holds_its_keys() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let two = Two::new(db);
+        let house = &two.house;
+        let third = house.person("third@example.com", house.first, &["owner"]);
+        house.gate.clock().advance(A_DAY);
+        // The first makes the key; the second answers for the account.
+        let new = NewServiceAccount {
+            name: "clerk".to_owned(),
+            responsible: Some(two.second),
+            roles: vec!["owner".to_owned()],
+            sensitive: true,
+            ..NewServiceAccount::default()
+        };
+        let account = house.gate.run(&two.sits(two.first), &CREATE_PROGRAM, new).unwrap().account.id;
+        let key = |scopes: &[&str]| {
+            let input = json!({ "account": account, "name": "ci", "scopes": scopes, "sensitive": true });
+            let input = serde_json::from_value(input).unwrap();
+            let made = house.gate.run(&two.sits(two.first), &CREATE_KEY, input).unwrap();
+            Authenticator::new(house.gate.clone()).recognise(&made.secret, None).unwrap().cx
+        };
+        let input = json!({ "account": two.member, "role": "billing-viewer" });
+        // It asks for nothing that it could not do.
+        let narrow = two.ask(&key(&["approval.request", "account.get"]), "role.grant", input.clone());
+        assert_eq!(code(narrow), "token.out_of_scope", "{engine}");
+        let asked = two.ask(&key(&["approval.request", "account.get", "role.grant"]), "role.grant", input).unwrap();
+        for behind in [two.first, two.second] {
+            assert!(two.approve(&two.sits(behind), &asked).is_err(), "{engine}");
+        }
+        assert_eq!(two.approve(&two.sits(third), &asked).unwrap().state, State::Done, "{engine}");
+        assert_eq!(two.roles(), ["billing-viewer", "member"], "{engine}");
     }
 }
 

@@ -283,7 +283,7 @@ fn a_token_does_nothing_sensitive_unless_it_was_made_for_it() {
         let owner = house.with_role("owner", house.first);
         let auth = Authenticator::new(house.gate.clone());
         let make = |cx: &Cx, sensitive| {
-            let input = CreateToken { name: "ci".to_owned(), days: None, roles: None, sensitive, account: None };
+            let input = CreateToken { name: "ci".to_owned(), sensitive, ..Default::default() };
             house.gate.run(cx, &CREATE, input)
         };
         let plain = auth.recognise(&make(&owner, false).unwrap().secret, None).unwrap().cx;

@@ -10,7 +10,7 @@ use gate::{Action, AnyAction, Effect, Relation, Tx};
 use serde::{Deserialize, Serialize};
 
 use super::{Invitation, InvitationId, InvitationState, store};
-use crate::accounts::{self, Account, AccountState, NewPerson};
+use crate::accounts::{self, Account, AccountKind, AccountState, NewPerson};
 use crate::mail::{self, Errand, links};
 use crate::passwords::{hashing, strength};
 use crate::prepared::Prepared;
@@ -360,6 +360,7 @@ fn join(tx: &mut Tx<'_>, invitation: &Invitation, answer: &Answer) -> Result<Acc
     let account = Account {
         id: AccountId::fresh(tx.ids(), tx.now),
         home: invitation.tenant,
+        kind: AccountKind::Person,
         email: invitation.email.clone(),
         name: answer.name.clone().unwrap_or_else(|| invitation.name.clone()),
         locale: invitation.locale.clone(),

@@ -25,7 +25,7 @@ use durable::{Patience, Registry};
 use gate::{Gate, Tx};
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::{self, AccountState};
+use crate::accounts::{self, Account, AccountState};
 use crate::announcements::{self, AnnouncementId};
 use crate::invitations::{self, InvitationId, InvitationState};
 use crate::notices::Notice;
@@ -91,6 +91,11 @@ pub fn work(registry: Registry, postman: Postman) -> Registry {
     )
 }
 
+/// Who has left reads no mail here, and a program none at all.
+fn can_be_told(account: &Account) -> bool {
+    account.state == AccountState::Active && account.is_person()
+}
+
 /// Who writes and hands over the mails.
 pub struct Postman {
     mail: Box<dyn Mail>,
@@ -143,7 +148,7 @@ impl Postman {
         let until = now + Duration::from_secs(limits::RESET_SECONDS.unsigned_abs());
         let (secret, hash) = secret::mint(Of::Link)?;
         let found = gate.db().write(move |conn| {
-            let Some(account) = accounts::store::find(conn, id)?.filter(|a| a.state == AccountState::Active) else {
+            let Some(account) = accounts::store::find(conn, id)?.filter(can_be_told) else {
                 return Ok(None);
             };
             // Whoever asks again and again, as a stranger may, does not fill somebody's mailbox.
@@ -163,14 +168,14 @@ impl Postman {
 
     fn tell_changed(&self, gate: &Gate, id: AccountId) -> Result<()> {
         let found = gate.db().read(move |conn| accounts::store::find(conn, id))?;
-        let Some(account) = found.filter(|a| a.state == AccountState::Active) else { return Ok(()) };
+        let Some(account) = found.filter(can_be_told) else { return Ok(()) };
         let words = texts::password_changed(&account.locale, &account.name, &self.base);
         self.send(&id.to_string(), &secret::random()?, &account.email, words)
     }
 
     fn announce(&self, gate: &Gate, id: AnnouncementId, to: AccountId) -> Result<()> {
         let found = gate.db().read(move |conn| {
-            let account = accounts::store::find(conn, to)?.filter(|a| a.state == AccountState::Active);
+            let account = accounts::store::find(conn, to)?.filter(can_be_told);
             let told = announcements::load(conn, id)?;
             Ok(account.filter(|_| told.ended_at.is_none()).map(|account| (account, told)))
         })?;
@@ -185,7 +190,7 @@ impl Postman {
 
     fn notify(&self, gate: &Gate, id: AccountId, notice: &Notice) -> Result<()> {
         let found = gate.db().read(move |conn| accounts::store::find(conn, id))?;
-        let Some(account) = found.filter(|a| a.state == AccountState::Active) else { return Ok(()) };
+        let Some(account) = found.filter(can_be_told) else { return Ok(()) };
         let spoken = if account.locale == "en" { &notice.en } else { &notice.zh };
         let link = format!("{}{}", self.base, notice.path);
         let words = texts::notice(&account.locale, &account.name, &spoken.title, &spoken.text, &link);

@@ -8,6 +8,7 @@
 //! *before* it reads, so if the writer commits in between, the note is old.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use base::id::TenantId;
@@ -17,13 +18,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use db::Conn;
 use futures_util::future::BoxFuture;
-use gate::{Actor, Cx, Gate, Proof, Strength};
+use gate::{Actor, Catalogue, Cx, Gate, Proof, Strength};
 
 use super::{generation, idle_end, is_alive, standing};
 use crate::passwords::attempts;
 use crate::secret::{self, Of};
 use crate::sessions::{self, SessionId, cookie};
-use crate::{factors, sign_in_rules, tokens};
+use crate::{factors, service_accounts, sign_in_rules, tokens};
 
 /// In which tenant a request is to act.
 pub const TENANT_HEADER: &str = "x-yunwei-tenant";
@@ -120,7 +121,7 @@ impl Authenticator {
     /// `Unauthenticated` for unknown, expired and revoked tokens and closed
     /// accounts, `Forbidden` where there is no role in `wanted`.
     pub async fn bearer(&self, token: &str, wanted: Option<TenantId>) -> Result<Visitor> {
-        self.visitor(Of::Token, token, wanted).await
+        self.visitor(Of::Token, token, wanted, None).await
     }
 
     /// Whose browser sent this session cookie, acting in the chosen tenant or in `wanted`.
@@ -129,20 +130,20 @@ impl Authenticator {
     /// `Unauthenticated` where the session is over or the account closed,
     /// `Forbidden` where there is no role in `wanted`.
     pub async fn session(&self, cookie: &str, wanted: Option<TenantId>) -> Result<Visitor> {
-        self.visitor(Of::Session, cookie, wanted).await
+        self.visitor(Of::Session, cookie, wanted, None).await
     }
 
-    async fn visitor(&self, of: Of, text: &str, wanted: Option<TenantId>) -> Result<Visitor> {
+    async fn visitor(&self, of: Of, text: &str, wanted: Option<TenantId>, from: Option<IpAddr>) -> Result<Visitor> {
         let key = key(of, text, wanted)?;
         let now = self.0.gate.now();
         if let Some(visitor) = self.remembered(&key, now) {
             return Ok(visitor);
         }
         let generation = generation();
-        let (hash, wanted) = key;
-        let (known, noted) =
-            self.0.gate.db().read_async(move |conn| look_up(conn, of, &hash, wanted, now, generation)).await?;
-        Ok(self.remember(key, known, noted, now))
+        let ((hash, wanted), gate) = (key, self.0.gate.clone());
+        let look = move |conn: &mut Conn<'_>| look_up(conn, gate.catalogue(), of, &hash, wanted, now, generation);
+        let (known, noted) = self.0.gate.db().read_async(look).await?;
+        Ok(self.remember(key, known, noted, now, from))
     }
 
     /// [`Authenticator::bearer`] and [`Authenticator::session`] for threads that may wait.
@@ -157,9 +158,10 @@ impl Authenticator {
             return Ok(visitor);
         }
         let generation = generation();
-        let (hash, wanted) = key;
-        let (known, noted) = self.0.gate.db().read(move |conn| look_up(conn, of, &hash, wanted, now, generation))?;
-        Ok(self.remember(key, known, noted, now))
+        let ((hash, wanted), gate) = (key, self.0.gate.clone());
+        let look = move |conn: &mut Conn<'_>| look_up(conn, gate.catalogue(), of, &hash, wanted, now, generation);
+        let (known, noted) = self.0.gate.db().read(look)?;
+        Ok(self.remember(key, known, noted, now, None))
     }
 
     fn remembered(&self, key: &Key, now: Timestamp) -> Option<Visitor> {
@@ -171,8 +173,10 @@ impl Authenticator {
         (fresh && now < known.ends && known.generation == generation()).then(|| known.visitor.clone())
     }
 
-    fn remember(&self, key: Key, known: Known, noted: Noted, now: Timestamp) -> Visitor {
+    fn remember(&self, key: Key, known: Known, noted: Noted, now: Timestamp, from: Option<IpAddr>) -> Visitor {
         let visitor = known.visitor.clone();
+        // From where a key is refused anyway is on the audit log, and is no use of it.
+        let admitted = visitor.cx.bounds().is_none_or(|bounds| bounds.admits(from));
         {
             let mut all = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
             if all.len() >= limits::STANDINGS_CACHED_MAX {
@@ -187,7 +191,10 @@ impl Authenticator {
         };
         match noted {
             Noted::Lately => {}
-            Noted::Token(id) => self.0.gate.db().submit(move |conn| tokens::store::touch(conn, id, now), forget),
+            Noted::Token(id) if admitted => {
+                self.0.gate.db().submit(move |conn| tokens::store::touch(conn, id, now, from), forget);
+            }
+            Noted::Token(_) => {}
             Noted::Session(id) => self.0.gate.db().submit(move |conn| sessions::store::touch(conn, id, now), forget),
         }
         visitor
@@ -200,7 +207,7 @@ impl web::Authenticator for Authenticator {
             let text = |name: &str| asking.headers.get(name).and_then(|value| value.to_str().ok());
             let wanted = wanted_tenant(text(TENANT_HEADER))?;
             if let Some(token) = web::bearer(asking.headers) {
-                let found = self.bearer(token, wanted).await.map(|visitor| visitor.cx);
+                let found = self.visitor(Of::Token, token, wanted, asking.address).await.map(|visitor| visitor.cx);
                 // Not one that was revoked or has expired: a program of one's own may not have heard of it yet.
                 return found.inspect_err(|e| {
                     if e.code() == UNKNOWN {
@@ -241,12 +248,13 @@ fn key(of: Of, text: &str, wanted: Option<TenantId>) -> Result<Key> {
     }
     Err(match of {
         Of::Session => no_session(),
-        Of::Token | Of::SignIn | Of::Link => unknown_token(),
+        _ => unknown_token(),
     })
 }
 
 fn look_up(
     conn: &mut Conn<'_>,
+    catalogue: &Catalogue,
     of: Of,
     hash: &[u8; 32],
     wanted: Option<TenantId>,
@@ -255,12 +263,13 @@ fn look_up(
 ) -> Result<(Known, Noted)> {
     match of {
         Of::Session => look_up_session(conn, hash, wanted, now, generation),
-        Of::Token | Of::SignIn | Of::Link => look_up_token(conn, hash, wanted, now, generation),
+        _ => look_up_token(conn, catalogue, hash, wanted, now, generation),
     }
 }
 
 fn look_up_token(
     conn: &mut Conn<'_>,
+    catalogue: &Catalogue,
     hash: &[u8; 32],
     wanted: Option<TenantId>,
     now: Timestamp,
@@ -275,15 +284,19 @@ fn look_up_token(
         return Err(Error::unauthenticated("token.expired", "that API token has expired; make a new one"));
     }
     let standing = standing(conn, token.account, wanted, Some(&token))?;
-    let cx = Cx::new(Actor::Account(token.account), standing.tenant, standing.scope, standing.roles)
+    let program = service_accounts::store::find(conn, token.account)?;
+    let mut cx = Cx::new(Actor::Account(token.account), standing.tenant, standing.scope, standing.roles)
         .in_session(token.id.to_string())
         .proven(Proof {
             strength: Strength::Token,
             at: token.created_at,
             has_factor: factors::store::has_active(conn, token.account)?,
             must_enrol: false,
-            for_sensitive: token.sensitive,
+            for_sensitive: token.sensitive && program.as_ref().is_none_or(|program| program.sensitive),
         });
+    if let Some(bounds) = token.bounds(catalogue, program.is_some())? {
+        cx = cx.bounded(bounds);
+    }
     let visitor = Visitor { cx, session: None, csrf: "".into() };
     let ends = token.expires_at.map_or(i64::MAX, micros);
     let noted = if token.used_at.is_some_and(|at| micros(now) - micros(at) < NOTED_EVERY) {
@@ -320,7 +333,7 @@ fn look_up_session(
             strength: session.strength,
             at: session.proven_at,
             has_factor,
-            must_enrol: asked.factor && !has_factor,
+            must_enrol: asked.wants_factor(Some(session.strength)) && !has_factor,
             for_sensitive: false,
         });
     let visitor = Visitor { cx, session: Some(session.id), csrf: URL_SAFE_NO_PAD.encode(csrf).into() };

@@ -21,7 +21,11 @@ pub(crate) fn token(house: &House, cx: &Cx, limited: Option<&[&str]>) -> NewToke
     let roles = limited.map(|roles| roles.iter().map(|r| (*r).to_owned()).collect());
     house
         .gate
-        .run(cx, &CREATE, CreateToken { name: "ci".to_owned(), days: Some(30), roles, sensitive: true, account: None })
+        .run(
+            cx,
+            &CREATE,
+            CreateToken { name: "ci".to_owned(), days: Some(30), roles, sensitive: true, ..Default::default() },
+        )
         .unwrap()
 }
 

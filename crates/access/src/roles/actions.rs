@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{SUPPORT, rules, store};
 use crate::accounts::{self, AccountState, Member};
 use crate::tenants::{self, Tenant};
-use crate::{Fact, reach};
+use crate::{Fact, reach, service_accounts};
 
 /// All of them.
 pub static ACTIONS: &[&dyn AnyAction] = &[&GRANT, &REVOKE, &REACH];
@@ -59,6 +59,7 @@ pub static REVOKE: Action<GrantRole, Member> = Action {
         store::keep_one(tx, tenant.id, role, account.id)?;
         if store::delete(tx, account.id, tenant.id, role)? {
             reach::changed(tx);
+            service_accounts::tell_without_owner(tx, account.id)?;
             tx.fact(Fact::RoleRevoked { account: account.id.to_string(), role: role.to_owned() }, tenant.id)?;
         }
         let roles = store::held(tx, account.id, tenant.id)?;

@@ -71,20 +71,20 @@ pub(crate) fn delete(conn: &mut Conn<'_>, account: AccountId, tenant: TenantId, 
 }
 
 /// Refuses to let go of the last active administrator of the operator, or of
-/// the last active owner of a customer.
+/// the last active owner of a customer. A program manages nobody: it does not count.
 pub(crate) fn keep_one(conn: &mut Conn<'_>, tenant: TenantId, role: &str, going: AccountId) -> Result<()> {
     let kind = tenants::store::load(conn, tenant)?.kind;
     if rules::keeper(kind) != Some(role) {
         return Ok(());
     }
     let others: u64 = conn.query_one(
-        "SELECT COUNT(*) FROM role_grants g JOIN accounts a ON a.id = g.account WHERE g.tenant = $1 AND g.role = $2 AND a.state = 'active' AND a.id <> $3",
+        "SELECT COUNT(*) FROM role_grants g JOIN accounts a ON a.id = g.account WHERE g.tenant = $1 AND g.role = $2 AND a.state = 'active' AND a.kind = 'person' AND a.id <> $3",
         args![tenant, role, going],
         |row| row.get(0),
     )?;
     // Somebody suspended or already without the role is not the last one to keep.
     let keeps: u64 = conn.query_one(
-        "SELECT COUNT(*) FROM role_grants g JOIN accounts a ON a.id = g.account WHERE g.tenant = $1 AND g.role = $2 AND a.state = 'active' AND a.id = $3",
+        "SELECT COUNT(*) FROM role_grants g JOIN accounts a ON a.id = g.account WHERE g.tenant = $1 AND g.role = $2 AND a.state = 'active' AND a.kind = 'person' AND a.id = $3",
         args![tenant, role, going],
         |row| row.get(0),
     )?;

@@ -11,7 +11,8 @@ use gate::{Action, AnyAction, Effect, Strength, Tx};
 use serde::{Deserialize, Serialize};
 
 use super::confirm::{CONFIRM, STEP_UP};
-use super::{Session, SessionId, sign_ins, store};
+use super::sign_ins::{self, First};
+use super::{Session, SessionId, store};
 use crate::accounts::{self, Account, AccountState};
 use crate::passwords::attempts::{self, Subjects};
 use crate::passwords::{hashing, networks};
@@ -19,7 +20,7 @@ use crate::prepared::Prepared;
 use crate::reach::{self, Place};
 use crate::roles::actions::Nothing;
 use crate::secret::{self, Of, Secret};
-use crate::{Fact, Removed, factors, sign_in_rules, tenants, text};
+use crate::{Fact, Removed, factors, providers, sign_in_rules, tenants, text};
 
 /// All of them.
 pub static ACTIONS: &[&dyn AnyAction] = &[&OPEN, &CONFIRM, &STEP_UP, &CLOSE, &LIST, &CLOSE_ALL, &ACT_IN, &DESCRIBE];
@@ -118,10 +119,12 @@ pub static OPEN: Prepared<OpenSession, Attempt, Opened> = Prepared {
     run: |tx, attempt| {
         let account = active(accounts::store::load(tx, attempt.account.ok_or_else(refused)?)?)?;
         attempts::forgive(tx, &attempt.subjects)?;
+        // Told only to who knows the password.
+        providers::keep_to_provider(tx, account.id)?;
         if factors::store::has_active(tx, account.id)? {
             let user_agent = text::shown(&attempt.user_agent, limits::NAME_CHARS_MAX);
             let now = tx.now;
-            let (ticket, expires_at) = sign_ins::begin(tx, account.id, &user_agent, now)?;
+            let (ticket, expires_at) = sign_ins::begin(tx, account.id, First::Password, &user_agent, now)?;
             tx.touch("account", &account.id.to_string(), account.home, 0);
             return Ok(Opened::FactorNeeded(FactorNeeded { ticket, expires_at }));
         }
@@ -144,6 +147,18 @@ pub(crate) fn active(account: Account) -> Result<Account> {
 /// A fresh session. Whatever the browser was signed in as before ends.
 pub(crate) fn begin(tx: &mut Tx<'_>, account: Account, user_agent: &str, strength: Strength) -> Result<SignedIn> {
     let now = tx.now;
+    begin_proven(tx, account, user_agent, strength, now)
+}
+
+/// [`begin`] for somebody who showed who they are at that instant, at a provider that remembered it.
+pub(crate) fn begin_proven(
+    tx: &mut Tx<'_>,
+    account: Account,
+    user_agent: &str,
+    strength: Strength,
+    proven_at: Timestamp,
+) -> Result<SignedIn> {
+    let now = tx.now;
     if let (Some(before), Some(owner)) = (current(tx), tx.cx().account()) {
         store::delete(tx, owner, before)?;
         reach::changed(tx);
@@ -161,7 +176,7 @@ pub(crate) fn begin(tx: &mut Tx<'_>, account: Account, user_agent: &str, strengt
         seen_at: now,
         expires_at: now + Duration::from_secs(limits::SESSION_SECONDS_MAX.unsigned_abs()),
         strength,
-        proven_at: now,
+        proven_at,
         current: true,
     };
     store::insert(tx, &session, &hash, &csrf)?;

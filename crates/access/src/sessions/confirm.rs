@@ -12,7 +12,8 @@ use gate::{Effect, Strength, Tx};
 use serde::{Deserialize, Serialize};
 
 use super::actions::{SignedIn, active, begin, current};
-use super::{SessionId, sign_ins, store};
+use super::sign_ins::{self, First};
+use super::{SessionId, store};
 use crate::factors::passkeys::{self, Bound, Purpose};
 use crate::passwords::attempts::{self, Once, Subjects};
 use crate::passwords::hashing;
@@ -51,15 +52,15 @@ pub static CONFIRM: Prepared<ConfirmSession, Confirming, SignedIn> = Prepared {
     effect: Effect::Create,
     prepare: |gate, cx, input| {
         let (ticket, now) = (input.ticket.clone(), gate.now());
-        let (account, _) = gate.db().read(move |conn| sign_ins::find(conn, &ticket, now))?;
+        let account = gate.db().read(move |conn| sign_ins::find(conn, &ticket, now))?.account;
         let subjects = Subjects::of_codes(account, cx);
         attempts::admit(gate, &subjects).inspect_err(|_| attempts::log(cx.address(), "too many codes"))?;
         Ok(Confirming { input, subjects, logged: Once::default() })
     },
     run: |tx, confirming| {
         let now = tx.now;
-        let (id, user_agent) = sign_ins::find(tx, &confirming.input.ticket, now)?;
-        let account = active(accounts::store::load(tx, id)?)?;
+        let waiting = sign_ins::find(tx, &confirming.input.ticket, now)?;
+        let account = active(accounts::store::load(tx, waiting.account)?)?;
         tx.touch("account", &account.id.to_string(), account.home, 0);
         let bound = Bound::ticket(&confirming.input.ticket);
         let taken = factors::take(tx, account.id, confirming.input.code.reveal(), &bound)
@@ -72,7 +73,11 @@ pub static CONFIRM: Prepared<ConfirmSession, Confirming, SignedIn> = Prepared {
             return Err(sign_ins::over());
         }
         attempts::forgive(tx, &confirming.subjects)?;
-        begin(tx, account, &user_agent, strength)
+        let strength = match waiting.first {
+            First::Password => strength,
+            First::Provider => Strength::ProviderFactor,
+        };
+        begin(tx, account, &waiting.user_agent, strength)
     },
 };
 

@@ -1,4 +1,5 @@
-//! Sign-ins whose password was right and whose second factor is still to come.
+//! Sign-ins whose first step is done, by a password or an identity provider, and whose second factor is still
+//! to come.
 //!
 //! Each is 256 random bits of its own, kept as their hash, for ten minutes. It stands for nothing
 //! but the account whose code may now be tried: no request can be made with it.
@@ -11,6 +12,7 @@ use base::{Error, Result, limits};
 use db::{Conn, args};
 
 use crate::secret::{self, Of, Secret};
+use crate::words::words;
 
 /// One answer for what is unknown, used and past its time.
 pub(crate) fn over() -> Error {
@@ -20,10 +22,21 @@ pub(crate) fn over() -> Error {
     )
 }
 
+words! {
+    /// What the first step was.
+    pub enum First {
+        /// A password.
+        Password = "password",
+        /// What an identity provider said.
+        Provider = "provider",
+    }
+}
+
 /// Begins one; what is given back is shown this once, with its end.
 pub(crate) fn begin(
     conn: &mut Conn<'_>,
     account: AccountId,
+    first: First,
     user_agent: &str,
     now: Timestamp,
 ) -> Result<(String, Timestamp)> {
@@ -36,21 +49,29 @@ pub(crate) fn begin(
         args![account],
     )?;
     conn.execute(
-        "INSERT INTO sign_ins (hash, account, user_agent, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
-        args![hash, account, user_agent, now, until],
+        "INSERT INTO sign_ins (hash, account, first, user_agent, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        args![hash, account, first, user_agent, now, until],
     )?;
     Ok((ticket, until))
 }
 
-/// Whose it is, and what their browser said of itself.
-pub(crate) fn find(conn: &mut Conn<'_>, ticket: &Secret, now: Timestamp) -> Result<(AccountId, String)> {
+/// A sign-in that waits for its second factor.
+pub(crate) struct Waiting {
+    pub account: AccountId,
+    pub first: First,
+    /// What the browser said of itself.
+    pub user_agent: String,
+}
+
+/// Whose it is, and how it began.
+pub(crate) fn find(conn: &mut Conn<'_>, ticket: &Secret, now: Timestamp) -> Result<Waiting> {
     if !secret::looks_like(Of::SignIn, ticket.reveal()) {
         return Err(over());
     }
     let found = conn.query_opt(
-        "SELECT account, user_agent FROM sign_ins WHERE hash = $1 AND expires_at > $2",
+        "SELECT account, first, user_agent FROM sign_ins WHERE hash = $1 AND expires_at > $2",
         args![secret::hash(ticket.reveal()), now],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok(Waiting { account: row.get(0)?, first: row.get(1)?, user_agent: row.get(2)? }),
     )?;
     found.ok_or_else(over)
 }

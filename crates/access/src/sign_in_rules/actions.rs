@@ -62,12 +62,18 @@ pub struct UpdateRules {
     /// How many last passwords a new one must not be; at most 12, 0 asks nothing.
     #[serde(default)]
     pub password_history: Option<u32>,
+    /// Longest life in days of API tokens that are made from now on; the platform's own is the longest.
+    #[serde(default)]
+    pub token_days: Option<u32>,
+    /// Whether a second factor that an identity provider asked for counts as one here.
+    #[serde(default)]
+    pub provider_factors: Option<bool>,
 }
 
 /// Changes a tenant's sign-in rules.
 pub static UPDATE: Action<UpdateRules, SignInRules> = Action {
     name: "signInRules.update",
-    summary: "Changes a tenant's sign-in rules: who needs a second factor, how long sessions last, password history.",
+    summary: "Changes a tenant's sign-in rules: who needs a second factor, how long sessions and API tokens last, password history.",
     effect: Effect::Change,
     run: |tx, input| {
         let tenant = place(tx, "signInRules.update", input.tenant)?;
@@ -85,6 +91,11 @@ pub static UPDATE: Action<UpdateRules, SignInRules> = Action {
             within(i64::from(many), 0, i64::from(limits::PASSWORD_HISTORY_MAX), "password_history")?;
             rules.password_history = many;
         }
+        if let Some(days) = input.token_days {
+            within(i64::from(days), 1, i64::from(limits::TOKEN_DAYS_MAX), "token_days")?;
+            rules.token_days = Some(days);
+        }
+        rules.provider_factors = input.provider_factors.or(rules.provider_factors);
         let now = tx.now;
         store::put(tx, tenant.id, &rules, now)?;
         reach::changed(tx);

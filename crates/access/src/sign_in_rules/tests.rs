@@ -19,12 +19,15 @@ use crate::{Authenticator, Secret};
 fn any_rules() -> impl Strategy<Value = Rules> {
     let roles = prop::sample::subsequence(vec!["owner".to_owned(), "member".to_owned(), "viewer".to_owned()], 0..=3);
     let seconds = || prop::option::of(60..limits::SESSION_SECONDS_MAX);
-    (roles, seconds(), seconds(), 0..=limits::PASSWORD_HISTORY_MAX).prop_map(
-        |(factor_roles, idle, session, history)| Rules {
+    let days = prop::option::of(1..=limits::TOKEN_DAYS_MAX);
+    (roles, seconds(), seconds(), 0..=limits::PASSWORD_HISTORY_MAX, days).prop_map(
+        |(factor_roles, idle_seconds, session_seconds, password_history, token_days)| Rules {
             factor_roles,
-            idle_seconds: idle,
-            session_seconds: session,
-            password_history: history,
+            idle_seconds,
+            session_seconds,
+            password_history,
+            token_days,
+            provider_factors: None,
         },
     )
 }
@@ -37,7 +40,7 @@ proptest! {
         for rules in &all {
             let now = before.clone().meet(rules);
             prop_assert!(now.idle_seconds <= before.idle_seconds && now.session_seconds <= before.session_seconds);
-            prop_assert!(now.password_history >= before.password_history);
+            prop_assert!(now.password_history >= before.password_history && now.token_days <= before.token_days);
             prop_assert!(before.factor_roles.iter().all(|role| now.factor_roles.contains(role)));
             before = now;
         }
@@ -177,4 +180,15 @@ fn the_last_passwords_are_not_taken_again() {
         // Three later it may come back.
         change(d, a).unwrap();
     }
+}
+
+#[test]
+fn a_factor_at_a_provider_counts_only_where_nobody_says_that_it_does_not() {
+    let says = |provider_factors| Rules { provider_factors, ..Rules::default() };
+    let meet =
+        |all: &[Option<bool>]| all.iter().fold(InForce::default(), |held, one| held.meet(&says(*one))).provider_factors;
+    assert_eq!(meet(&[None, None]), None);
+    assert_eq!(meet(&[None, Some(true)]), Some(true));
+    assert_eq!(meet(&[Some(true), Some(false)]), Some(false));
+    assert_eq!(meet(&[Some(false), None, Some(true)]), Some(false));
 }

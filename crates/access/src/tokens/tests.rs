@@ -8,7 +8,7 @@ use crate::{Authenticator, Secret};
 
 fn wanted(name: &str, roles: Option<&[&str]>) -> CreateToken {
     let roles = roles.map(|roles| roles.iter().map(|r| (*r).to_owned()).collect());
-    CreateToken { name: name.to_owned(), days: None, roles, sensitive: true, account: None }
+    CreateToken { name: name.to_owned(), roles, sensitive: true, ..Default::default() }
 }
 
 #[test]

@@ -33,8 +33,7 @@ pub struct Leaf {
     pub outcome: String,
     /// Session or token; empty where there was none.
     pub session: String,
-    /// How the account had shown who it is: `password`, `password+code`, `password+recovery` or
-    /// `token`; empty for those who are no account.
+    /// How the account had shown who it is: `password`, `password+code`, `provider`, `token` …; empty for those who are no account.
     pub strength: String,
     /// The request's identifier.
     pub request: String,

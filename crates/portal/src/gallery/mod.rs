@@ -6,9 +6,11 @@ mod approvals;
 mod back_office;
 mod drills;
 mod factors;
+mod identity_providers;
 mod inventory;
 mod plan;
 mod recovery;
+mod service_accounts;
 
 use crate::account::*;
 use crate::bills::*;
@@ -654,6 +656,8 @@ fn all(lang: Lang) -> Vec<(&'static str, String)> {
     approvals::approval_pages(lang, &mut out);
     account_pages(lang, &mut out);
     factors::pages(lang, &mut out);
+    service_accounts::pages(lang, &mut out);
+    identity_providers::pages(lang, &mut out);
     operator_pages(lang, &mut out);
     recovery::pages(lang, &mut out);
     recovery::platform(lang, &mut out);

@@ -51,6 +51,8 @@ super::messages! {
         with_code: "密碼與驗證碼", "Password and code";
         with_key: "密碼與通行金鑰", "Password and passkey";
         with_passkey: "通行金鑰", "Passkey";
+        with_provider: "身分提供者", "Identity provider";
+        with_provider_factor: "身分提供者與第二步驟", "Identity provider and a second factor";
         with_recovery: "密碼與復原碼", "Password and recovery code";
         reset: "重設驗證", "Reset factors";
         reset_title: "重設 {} 的兩步驟驗證？", "Reset the second factors of {}?";
@@ -66,6 +68,9 @@ super::messages! {
         rules_session: "最長登入時間", "Sign out in any case after";
         rules_history: "不可重複使用最近的密碼", "Last passwords that may not be used again";
         rules_history_none: "不限制", "no rule";
+        rules_tokens: "API 權杖與金鑰最長有效期間", "API tokens and keys live at most";
+        rules_provider: "身分提供者的兩步驟驗證", "Two factors at an identity provider";
+        rules_provider_text: "算作兩步驟驗證", "count as two-step sign-in here";
         rules_in_force: "目前實際生效：閒置 {}，最長 {}。", "In force at present: idle {}, at most {}.";
         kind: "種類", "Kind";
         kind_app: "驗證器", "Authenticator app";

@@ -18,6 +18,7 @@ mod door;
 mod drills;
 mod factors;
 mod frame;
+mod identity_providers;
 mod inventory;
 mod operator;
 mod ordering;
@@ -25,6 +26,7 @@ mod plan;
 mod platform;
 mod rules;
 mod search;
+mod service_accounts;
 mod shipping;
 mod steps;
 mod webhooks;
@@ -42,6 +44,7 @@ pub(crate) use door::Door;
 pub(crate) use drills::Drills;
 pub(crate) use factors::Factors;
 pub(crate) use frame::{Errors, Frame, State};
+pub(crate) use identity_providers::IdentityProviders;
 pub(crate) use inventory::Inventory;
 pub(crate) use operator::Operator;
 pub(crate) use ordering::Ordering;
@@ -49,6 +52,7 @@ pub(crate) use plan::Plan;
 pub(crate) use platform::Platform;
 pub(crate) use rules::Rules;
 pub(crate) use search::Search;
+pub(crate) use service_accounts::ServiceAccounts;
 pub(crate) use shipping::Shipping;
 pub(crate) use steps::Steps;
 pub(crate) use webhooks::Webhooks;
@@ -96,6 +100,7 @@ pub(crate) struct Messages {
     pub steps: Steps,
     pub webhooks: Webhooks,
     pub drills: Drills,
+    pub identity_providers: IdentityProviders,
     pub inventory: Inventory,
     pub plan: Plan,
     pub alarms: Alarms,
@@ -104,6 +109,7 @@ pub(crate) struct Messages {
     pub platform: Platform,
     pub rules: Rules,
     pub search: Search,
+    pub service_accounts: ServiceAccounts,
     pub shipping: Shipping,
 }
 
@@ -122,6 +128,7 @@ static ZH: Messages = Messages {
     steps: Steps::ZH,
     webhooks: Webhooks::ZH,
     drills: Drills::ZH,
+    identity_providers: IdentityProviders::ZH,
     inventory: Inventory::ZH,
     plan: Plan::ZH,
     alarms: Alarms::ZH,
@@ -130,6 +137,7 @@ static ZH: Messages = Messages {
     platform: Platform::ZH,
     rules: Rules::ZH,
     search: Search::ZH,
+    service_accounts: ServiceAccounts::ZH,
     shipping: Shipping::ZH,
 };
 static EN: Messages = Messages {
@@ -147,6 +155,7 @@ static EN: Messages = Messages {
     steps: Steps::EN,
     webhooks: Webhooks::EN,
     drills: Drills::EN,
+    identity_providers: IdentityProviders::EN,
     inventory: Inventory::EN,
     plan: Plan::EN,
     alarms: Alarms::EN,
@@ -155,6 +164,7 @@ static EN: Messages = Messages {
     platform: Platform::EN,
     rules: Rules::EN,
     search: Search::EN,
+    service_accounts: ServiceAccounts::EN,
     shipping: Shipping::EN,
 };
 
@@ -254,6 +264,7 @@ mod tests {
             Steps::ALL,
             Webhooks::ALL,
             Drills::ALL,
+            IdentityProviders::ALL,
             Inventory::ALL,
             Plan::ALL,
             Alarms::ALL,
@@ -262,6 +273,7 @@ mod tests {
             Platform::ALL,
             Rules::ALL,
             Search::ALL,
+            ServiceAccounts::ALL,
             Shipping::ALL,
         ]
         .concat()

@@ -18,8 +18,12 @@ fn declared() -> Vec<(String, bool, bool)> {
 }
 
 /// Open to everybody: who one is, is settled there.
-const DOORS: [&str; 12] = [
+const DOORS: [&str; 16] = [
     "/sign-in",
+    "/sign-in/with",
+    "/sign-in/with/{id}",
+    "/sign-in/provider",
+    "/sign-in/provider/finish",
     "/sign-in/code",
     "/sign-in/passkey",
     "/passkey-challenge",
@@ -42,6 +46,9 @@ fn filled(path: &str) -> String {
         "services" => of("svc"),
         "bills" => of("bill"),
         "catalog" | "offerings" => of("pof"),
+        "service-accounts" => path.replace("{id}", &format!("acc_{id}")).replace("{key}", &format!("tok_{id}")),
+        "identity-providers" => of("idp"),
+        "account" if path.starts_with("/account/providers") => of("idp"),
         "members" => {
             path.replace("invitations/{id}", &format!("invitations/inv_{id}")).replace("{id}", &format!("acc_{id}"))
         }

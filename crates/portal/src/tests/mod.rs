@@ -4,11 +4,13 @@
 mod approvals;
 mod closed;
 mod factors;
+mod identity_providers;
 mod inventory;
 mod platform;
 mod restoring;
 mod rules;
 mod search;
+mod service_accounts;
 mod shipping;
 mod skipping;
 mod unanswered;
@@ -279,6 +281,12 @@ async fn every_page_of_the_operator_opens() {
         "/account",
         "/search?q=bright",
         "/members",
+        "/service-accounts",
+        "/service-accounts/new",
+        "/identity-providers",
+        "/identity-providers/new",
+        "/account/providers",
+        "/sign-in-rules",
         "/account/tokens",
         "/account/sessions",
         "/bills",

@@ -62,6 +62,14 @@ Examples:
 Examples:
   yunwei admin end-approval-rule --data /var/lib/yunwei")]
     EndApprovalRule(RuleArgs),
+    /// Switch the operator's own identity providers off: for when nobody gets in by them any more.
+    ///
+    /// Passwords that they replaced work again. Whoever can run this has the data anyway; it is on the audit
+    /// log. On SQLite, not beside a running server.
+    #[command(after_help = "\
+Examples:
+  yunwei admin providers-off --data /var/lib/yunwei")]
+    ProvidersOff(RuleArgs),
 }
 
 #[derive(Debug, Args)]
@@ -124,6 +132,7 @@ pub fn run(command: AdminCommand, json: bool) -> Result<()> {
         AdminCommand::AddImage(args) => add_image(args, json),
         AdminCommand::SeedCatalog => seed(json),
         AdminCommand::EndApprovalRule(args) => end_approval_rule(&args, json),
+        AdminCommand::ProvidersOff(args) => providers_off(&args, json),
         AdminCommand::KeyShares(args) => super::control_plane::key_shares(&args, json),
     }
 }
@@ -139,6 +148,25 @@ fn end_approval_rule(args: &RuleArgs, json: bool) -> Result<()> {
         println!(
             "Nothing needs a second person at the operator any more. Set a rule anew: yunwei approval rule add --usual"
         );
+    }
+    Ok(())
+}
+
+fn providers_off(args: &RuleArgs, json: bool) -> Result<()> {
+    use access::providers::ProviderState;
+    use access::providers::actions::{LIST, ProvidersOf, UPDATE, UpdateProvider};
+    let gate = app::open_gate(&args.data.location(), Clock::System)?;
+    let cx = Cx::system("admin", gate.operator()?);
+    let mut off = Vec::new();
+    for one in gate.run(&cx, &LIST, ProvidersOf::default())?.items {
+        let state = Some(ProviderState::Off);
+        let change = UpdateProvider { provider: one.id, name: None, domains: None, settings: None, state };
+        off.push(gate.run(&cx, &UPDATE, change)?.name);
+    }
+    match json {
+        true => show::json(&json!({ "off": off })),
+        false if off.is_empty() => println!("The operator has no identity providers."),
+        false => println!("Off: {}. Passwords work again.", off.join(", ")),
     }
     Ok(())
 }

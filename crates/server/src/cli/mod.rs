@@ -22,6 +22,7 @@ mod data_sets;
 mod drills;
 mod evidence;
 mod files;
+mod identity_providers;
 mod inventory;
 mod login;
 mod orders;
@@ -30,6 +31,7 @@ mod plan_checks;
 mod readiness;
 mod restore;
 mod search;
+mod service_accounts;
 mod services;
 mod show;
 
@@ -192,6 +194,24 @@ Examples:
   yunwei alarm ls"
     )]
     Alarm(alarms::AlarmCommand),
+    /// Identity providers: where your organisation's people sign in (OpenID Connect).
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei identity-provider new Brightwater --issuer https://id.brightwater.example --client-id yunwei
+  yunwei identity-provider ls"
+    )]
+    IdentityProvider(identity_providers::IdentityProviderCommand),
+    /// Service accounts: programs, who answers for them, and their keys.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  yunwei service-account new deploy --role member --purpose 'Rolls out the shop'
+  yunwei service-account ls"
+    )]
+    ServiceAccount(service_accounts::ServiceAccountCommand),
     /// Announcements: what everyone concerned is told, and who has read it.
     #[command(
         subcommand,
@@ -329,7 +349,7 @@ pub struct ServeArgs {
     /// The sender of mails.
     #[arg(long, env = "YUNWEI_MAIL_FROM", default_value = "Yunwei <yunwei@localhost>", value_name = "ADDRESS")]
     pub mail_from: String,
-    /// Deliver webhooks to loopback and private addresses too.
+    /// Deliver webhooks to loopback and private addresses too, and ask identity providers there.
     #[arg(long, env = "YUNWEI_ALLOW_PRIVATE_WEBHOOKS")]
     pub allow_private_webhooks: bool,
     /// Requests a second that one address may make, twice as many at once; 0 for no limit.
@@ -383,6 +403,8 @@ pub fn main() -> ExitCode {
         Command::Plan(command) => plan::run(command, json),
         Command::Alarm(command) => alarms::run(command, json),
         Command::Announce(command) => announce::run(command, json),
+        Command::IdentityProvider(command) => identity_providers::run(command, json),
+        Command::ServiceAccount(command) => service_accounts::run(command, json),
         Command::Approval(command) => approvals::run(command, json),
         Command::Evidence(command) => return evidence::run(command, json),
         Command::Inventory(command) => inventory::run(command, json),

@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::Uri;
 use base::id::TenantId;
 use base::time::Timestamp;
 use base::{Error, Kind, Result, limits};
@@ -14,10 +12,6 @@ use futures_util::FutureExt as _;
 use gate::Gate;
 use tokio::task::JoinSet;
 use ureq::Agent;
-use ureq::config::Config;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
-use ureq::unversioned::resolver::{ArrayVec, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use super::store::{self, Outcome, Waiting};
 use super::{Hub, address, signature};
@@ -199,58 +193,13 @@ impl Hub {
         }
     }
 
-    /// A client for one attempt that connects to these addresses and nowhere
-    /// else: no redirects, no proxy.
+    /// A client for one attempt that connects to these addresses and nowhere else.
     pub(super) fn agent(&self, found: Vec<SocketAddr>) -> Result<Agent> {
-        let mut tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .root_certs(RootCerts::WebPki)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
-        if !self.0.settings.authorities.is_empty() {
-            tls = tls.root_certs(RootCerts::Specific(Arc::new(self.authorities()?)));
-        }
-        let limit = Some(Duration::from_secs(limits::DELIVERY_SECONDS_MAX));
-        let config = Config::builder()
-            .tls_config(tls.build())
-            .proxy(None)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .max_response_header_size(16 << 10)
-            .timeout_global(limit)
-            .user_agent("Yunwei")
-            .build();
-        Ok(Agent::with_parts(config, DefaultConnector::default(), Pinned(found)))
-    }
-
-    fn authorities(&self) -> Result<Vec<Certificate<'static>>> {
-        let mut all = Vec::new();
-        for item in ureq::tls::parse_pem(&self.0.settings.authorities) {
-            match item {
-                Ok(PemItem::Certificate(certificate)) => all.push(certificate),
-                Ok(_) => {}
-                Err(e) => {
-                    return Err(Error::invalid("hub.authorities", "the trusted certificates do not read").because(e));
-                }
-            }
-        }
-        Ok(all)
+        self.0.outgoing.agent(found)
     }
 }
 
 struct Sent {
     status: u16,
     retry_after: Option<Duration>,
-}
-
-/// Answers every question with the addresses that were checked.
-#[derive(Debug)]
-struct Pinned(Vec<SocketAddr>);
-
-impl Resolver for Pinned {
-    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> std::result::Result<ResolvedSocketAddrs, ureq::Error> {
-        let mut found: ResolvedSocketAddrs = ArrayVec::from_fn(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
-        self.0.iter().take(16).for_each(|at| found.push(*at));
-        if found.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(found) }
-    }
 }

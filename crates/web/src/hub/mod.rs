@@ -52,7 +52,7 @@ pub use actions::{
 pub use sign::{fresh_secret, signature};
 use store::Waiting;
 
-use crate::tmf;
+use crate::{Outgoing, tmf};
 
 /// What an operator can set about notifications.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +73,7 @@ struct Inner {
     kinds: HashMap<&'static str, &'static Kind>,
     site: String,
     settings: HubSettings,
+    outgoing: Outgoing,
     wake: Arc<tokio::sync::Notify>,
 }
 
@@ -126,7 +127,9 @@ impl Hub {
     /// Over all `kinds`; `site` begins the `href` of what is sent.
     pub fn new(kinds: &[&'static Kind], site: &str, settings: HubSettings) -> Self {
         let kinds = kinds.iter().map(|kind| (kind.name, *kind)).collect();
-        Hub(Arc::new(Inner { kinds, site: site.trim_end_matches('/').to_owned(), settings, wake: Arc::default() }))
+        let outgoing = Outgoing::new(settings.private_targets, &settings.authorities);
+        let site = site.trim_end_matches('/').to_owned();
+        Hub(Arc::new(Inner { kinds, site, settings, outgoing, wake: Arc::default() }))
     }
 
     /// A subscription to be made, checked, with a fresh secret.

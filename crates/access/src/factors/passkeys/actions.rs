@@ -258,7 +258,7 @@ pub static CHALLENGE: Action<AskPasskey, Request> = Action {
         let (party, now) = (party(tx)?, tx.now);
         let own = tx.cx().account().filter(|_| !input.anew);
         let (bound, account) = match (&input.ticket, own) {
-            (Some(ticket), _) => (Bound::ticket(ticket), Some(sessions::sign_ins::find(tx, ticket, now)?.0)),
+            (Some(ticket), _) => (Bound::ticket(ticket), Some(sessions::sign_ins::find(tx, ticket, now)?.account)),
             (None, Some(account)) => (in_session(tx, Purpose::StepUp)?, Some(account)),
             (None, None) => (Bound::nobody(), None),
         };

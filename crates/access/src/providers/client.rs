@@ -1,0 +1,313 @@
+//! Asking a provider: its discovery document, its keys, and the ID token for a code.
+//!
+//! What is fetched is remembered for a while in this process; a restart only fetches again. Documents are kept
+//! ten minutes, keys an hour, or until a token names one that is not among them: then they are fetched again, at
+//! most every half minute, so that a provider may change its keys and nobody can make us ask it without end.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base::time::Timestamp;
+use base::{Error, Kind, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use gate::Gate;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use web::Outgoing;
+
+use super::jwt::{self, Claims, Expected, Keys};
+use super::{Errand, Provider};
+
+/// Longest document that is read, in bytes.
+const DOCUMENT_BYTES_MAX: u64 = 256 << 10;
+/// How long a discovery document is remembered, in seconds.
+const DOCUMENT_SECONDS: i64 = 600;
+/// How long keys are.
+const KEYS_SECONDS: i64 = 3_600;
+/// How often a provider is asked again, at most, after it failed or for keys that are not there, in seconds.
+const AGAIN_SECONDS: i64 = 30;
+/// Providers that are remembered.
+const KNOWN_MAX: usize = 1_000;
+/// Where people come back to, behind the address of the site.
+pub const RETURN_PATH: &str = "/sign-in/provider";
+
+/// What a discovery document says, as far as it is used (OpenID Connect Discovery 1.0, section 3).
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Document {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    jwks_uri: String,
+    #[serde(default)]
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// Whether it says with the code from whom that is (RFC 9207).
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
+}
+
+/// What a provider sent back with the browser.
+#[derive(Debug, Clone)]
+pub(super) struct Came<'a> {
+    pub code: &'a str,
+    pub issuer: Option<&'a str>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    at: i64,
+    document: Result<Document>,
+    keys: Option<(i64, Keys)>,
+}
+
+/// Who asks providers.
+pub struct Client {
+    outgoing: Outgoing,
+    redirect: String,
+    known: Mutex<HashMap<String, Known>>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("redirect", &self.redirect).finish_non_exhaustive()
+    }
+}
+
+/// Installs what asks providers, for a site at that address.
+pub fn install(gate: &Gate, site: &str, outgoing: Outgoing) {
+    gate.install(Arc::new(Client::new(site, outgoing)));
+}
+
+/// What [`install`] put there.
+pub(super) fn installed(gate: &Gate) -> Result<Arc<Client>> {
+    gate.installed::<Client>().ok_or_else(|| Error::bug("provider.client", "nothing asks identity providers here"))
+}
+
+fn unreachable(why: &str) -> Error {
+    Error::unavailable("provider.unreachable", format!("the identity provider cannot be asked: {why}"))
+}
+
+impl Client {
+    /// One for a site at that address.
+    pub fn new(site: &str, outgoing: Outgoing) -> Self {
+        let redirect = format!("{}{RETURN_PATH}", site.trim_end_matches('/'));
+        Client { outgoing, redirect, known: Mutex::default() }
+    }
+
+    /// Where people come back to: what the provider has to know.
+    pub fn redirect(&self) -> &str {
+        &self.redirect
+    }
+
+    /// Reads an issuer: https, and no query. Where private addresses are allowed, http will do.
+    ///
+    /// # Errors
+    /// `Invalid` (`provider.issuer`).
+    pub(super) fn issuer(&self, text: &str) -> Result<String> {
+        let wrong = |why: &str| Error::invalid("provider.issuer", why.to_owned()).at("issuer");
+        let text = text.trim();
+        self.endpoint(text).map_err(|e| wrong(e.message()))?;
+        match text.contains(['?', '#']) {
+            true => Err(wrong("an issuer is an address without ? and #")),
+            false => Ok(text.to_owned()),
+        }
+    }
+
+    /// An address of a provider that may be asked, or people be sent to.
+    fn endpoint(&self, url: &str) -> Result<()> {
+        let uri = self.outgoing.read(url)?;
+        match uri.scheme_str() {
+            Some("https") => Ok(()),
+            Some("http") if self.outgoing.allows_private() => Ok(()),
+            _ => Err(unreachable("its addresses must begin with https://")),
+        }
+    }
+
+    fn fetched<T: DeserializeOwned>(&self, url: &str) -> Result<T> {
+        self.endpoint(url).map_err(|e| unreachable(e.message()))?;
+        let answer = self.outgoing.get(url, DOCUMENT_BYTES_MAX).map_err(|e| unreachable(e.message()).because(e))?;
+        if answer.status != 200 {
+            return Err(unreachable(&format!("{url} answered {}", answer.status)));
+        }
+        serde_json::from_slice(&answer.body).map_err(|_| unreachable(&format!("what {url} answered does not read")))
+    }
+
+    /// The discovery document of an issuer. Blocks.
+    pub(super) fn document(&self, issuer: &str, now: Timestamp) -> Result<Document> {
+        let now = now.as_second();
+        if let Some(known) = self.remembered(issuer) {
+            let age = if known.document.is_ok() { DOCUMENT_SECONDS } else { AGAIN_SECONDS };
+            if (0..age).contains(&(now - known.at)) {
+                return known.document;
+            }
+        }
+        let document = self.discover(issuer);
+        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= KNOWN_MAX {
+            all.clear();
+        }
+        let keys = all.remove(issuer).and_then(|known| known.keys);
+        all.insert(issuer.to_owned(), Known { at: now, document: document.clone(), keys });
+        document
+    }
+
+    fn discover(&self, issuer: &str) -> Result<Document> {
+        let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        let document: Document = self.fetched(&url)?;
+        if document.issuer != issuer {
+            return Err(unreachable("its document is another issuer's; write the issuer exactly as it does"));
+        }
+        for url in [&document.authorization_endpoint, &document.token_endpoint, &document.jwks_uri] {
+            self.endpoint(url).map_err(|e| unreachable(e.message()))?;
+        }
+        Ok(document)
+    }
+
+    fn remembered(&self, issuer: &str) -> Option<Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(issuer).cloned()
+    }
+
+    /// The keys of an issuer; `anew` where a token named one that was not among them.
+    fn keys(&self, issuer: &str, document: &Document, now: Timestamp, anew: bool) -> Result<Keys> {
+        let now = now.as_second();
+        if let Some((at, keys)) = self.remembered(issuer).and_then(|known| known.keys) {
+            let age = if anew { AGAIN_SECONDS } else { KEYS_SECONDS };
+            if (0..age).contains(&(now - at)) {
+                return Ok(keys);
+            }
+        }
+        let keys: Keys = self.fetched(&document.jwks_uri)?;
+        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get_mut(issuer) {
+            known.keys = Some((now, keys.clone()));
+        }
+        Ok(keys)
+    }
+
+    /// Where to send the browser. Blocks.
+    ///
+    /// # Errors
+    /// `Unavailable` (`provider.unreachable`).
+    pub(super) fn sign_in_url(&self, provider: &Provider, errand: &Errand, now: Timestamp) -> Result<String> {
+        let document = self.document(&provider.issuer, now)?;
+        let scopes = provider.settings.scopes.iter().map(String::as_str);
+        let scope = std::iter::once("openid").chain(scopes).collect::<Vec<_>>().join(" ");
+        let (state, nonce, challenge) = (errand.state(), errand.nonce(), errand.challenge());
+        let parameters = form(&[
+            ("response_type", "code"),
+            ("client_id", &provider.client_id),
+            ("redirect_uri", &self.redirect),
+            ("scope", &scope),
+            ("state", &state),
+            ("nonce", &nonce),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+        ]);
+        let to = document.authorization_endpoint;
+        let join = if to.contains('?') { '&' } else { '?' };
+        Ok(format!("{to}{join}{parameters}"))
+    }
+
+    /// What the provider says of whoever brought the code. Blocks.
+    ///
+    /// # Errors
+    /// `Unauthenticated` (`provider.token`, `provider.mixed_up`, `provider.refused`), `Unavailable`.
+    pub(super) fn claims(
+        &self,
+        provider: &Provider,
+        secret: &str,
+        came: &Came<'_>,
+        errand: &Errand,
+        now: Timestamp,
+    ) -> Result<Claims> {
+        let document = self.document(&provider.issuer, now)?;
+        let asked = document.authorization_response_iss_parameter_supported;
+        if came.issuer.is_some_and(|from| from != provider.issuer) || (asked && came.issuer.is_none()) {
+            return Err(Error::unauthenticated("provider.mixed_up", "this answer is another identity provider's"));
+        }
+        let token = self.token(provider, secret, came.code, errand, &document)?;
+        let nonce = errand.nonce();
+        let expected = Expected { issuer: &provider.issuer, client: &provider.client_id, nonce: &nonce, now };
+        let keys = self.keys(&provider.issuer, &document, now, false)?;
+        match jwt::verify(&token, &keys, &expected) {
+            Err(e) if e.code() == jwt::KEY_UNKNOWN => {
+                jwt::verify(&token, &self.keys(&provider.issuer, &document, now, true)?, &expected)
+            }
+            other => other,
+        }
+    }
+
+    fn token(
+        &self,
+        provider: &Provider,
+        secret: &str,
+        code: &str,
+        errand: &Errand,
+        document: &Document,
+    ) -> Result<String> {
+        let verifier = errand.verifier();
+        let mut fields = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", &*self.redirect),
+            ("code_verifier", &*verifier),
+        ];
+        let methods = document.token_endpoint_auth_methods_supported.as_deref().unwrap_or_default();
+        let takes = |method: &str| methods.iter().any(|one| one == method);
+        let basic =
+            !secret.is_empty() && (methods.is_empty() || takes("client_secret_basic") || !takes("client_secret_post"));
+        if !basic {
+            fields.push(("client_id", &*provider.client_id));
+            if !secret.is_empty() {
+                fields.push(("client_secret", secret));
+            }
+        }
+        // Both are encoded as in a form before they are put together (RFC 6749, section 2.3.1).
+        let pair = format!("{}:{}", encode(&provider.client_id), encode(secret));
+        let authorization = basic.then(|| format!("Basic {}", STANDARD.encode(pair)));
+        let sent = form(&fields);
+        let answer = self
+            .outgoing
+            .post_form(&document.token_endpoint, authorization.as_deref(), &sent, DOCUMENT_BYTES_MAX)
+            .map_err(|e| unreachable(e.message()).because(e))?;
+        match answer.status {
+            200 => {}
+            400..=499 => return Err(said_no(&answer.body)),
+            status => return Err(unreachable(&format!("it answered {status}"))),
+        }
+        #[derive(Deserialize)]
+        struct Tokens {
+            id_token: String,
+        }
+        let tokens: Tokens =
+            serde_json::from_slice(&answer.body).map_err(|_| unreachable("its answer has no ID token"))?;
+        Ok(tokens.id_token)
+    }
+}
+
+/// A code that is not taken was used, or is old; a client that is not, was set up otherwise there.
+fn said_no(body: &[u8]) -> Error {
+    #[derive(Deserialize)]
+    struct Said {
+        error: String,
+    }
+    let said = serde_json::from_slice::<Said>(body).map(|said| said.error).unwrap_or_default();
+    let said: String = said.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
+    let kind = if said == "invalid_client" { Kind::Conflict } else { Kind::Unauthenticated };
+    Error::new(kind, "provider.refused", format!("the identity provider refused: {said}"))
+}
+
+/// A value as forms and addresses carry it: everything but what never has to be escaped.
+pub(super) fn encode(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+        out
+    })
+}
+
+fn form(fields: &[(&str, &str)]) -> String {
+    fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect::<Vec<_>>().join("&")
+}

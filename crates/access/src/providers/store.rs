@@ -1,0 +1,251 @@
+//! Every SQL statement about identity providers.
+
+use std::time::Duration;
+
+use base::id::{AccountId, TenantId};
+use base::time::Timestamp;
+use base::{Error, Result, limits};
+use db::{Conn, Row, args};
+
+use super::{Domain, Provider, ProviderId, ProviderState, Settings};
+
+const COLUMNS: &str =
+    "p.id, p.tenant, p.name, p.issuer, p.client_id, p.client_secret, p.settings, p.state, p.created_at";
+
+fn read(row: &Row) -> Result<Provider> {
+    let settings: String = row.get(6)?;
+    let settings = serde_json::from_str(&settings)
+        .map_err(|e| Error::bug("provider.settings", "the settings of a provider do not read").because(e))?;
+    Ok(Provider {
+        id: row.get(0)?,
+        tenant: row.get(1)?,
+        name: row.get(2)?,
+        issuer: row.get(3)?,
+        client_id: row.get(4)?,
+        has_secret: !row.get::<String>(5)?.is_empty(),
+        settings,
+        domains: Vec::new(),
+        state: row.get(7)?,
+        created_at: row.get(8)?,
+    })
+}
+
+fn with_domains(conn: &mut Conn<'_>, mut provider: Provider) -> Result<Provider> {
+    provider.domains = conn.query(
+        "SELECT domain, confirmed_at FROM provider_domains WHERE provider = $1 ORDER BY domain",
+        args![provider.id],
+        |row| Ok(Domain { domain: row.get(0)?, confirmed_at: row.get(1)? }),
+    )?;
+    Ok(provider)
+}
+
+fn settings(settings: &Settings) -> Result<serde_json::Value> {
+    serde_json::to_value(settings)
+        .map_err(|e| Error::bug("provider.settings", "the settings of a provider cannot be written").because(e))
+}
+
+pub(crate) fn find(conn: &mut Conn<'_>, id: ProviderId) -> Result<Option<Provider>> {
+    let sql = format!("SELECT {COLUMNS} FROM identity_providers p WHERE p.id = $1");
+    conn.query_opt(&sql, args![id], read)?.map(|found| with_domains(conn, found)).transpose()
+}
+
+/// The one to which a mail domain leads: confirmed, and in use.
+pub(crate) fn of_domain(conn: &mut Conn<'_>, domain: &str) -> Result<Option<ProviderId>> {
+    conn.query_opt(
+        "SELECT p.id FROM provider_domains d JOIN identity_providers p ON p.id = d.provider
+         WHERE d.domain = $1 AND d.confirmed_at IS NOT NULL AND p.state = 'active'",
+        args![domain],
+        |row| row.get(0),
+    )
+}
+
+pub(crate) fn list(conn: &mut Conn<'_>, tenant: TenantId) -> Result<Vec<Provider>> {
+    let sql = format!("SELECT {COLUMNS} FROM identity_providers p WHERE p.tenant = $1 ORDER BY p.id LIMIT 100");
+    let found = conn.query(&sql, args![tenant], read)?;
+    found.into_iter().map(|one| with_domains(conn, one)).collect()
+}
+
+/// Those that an account is connected with.
+pub(crate) fn of_account(conn: &mut Conn<'_>, account: AccountId) -> Result<Vec<Provider>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM identity_providers p JOIN provider_accounts a ON a.provider = p.id
+         WHERE a.account = $1 ORDER BY p.id"
+    );
+    conn.query(&sql, args![account], read)
+}
+
+pub(crate) fn insert(conn: &mut Conn<'_>, provider: &Provider) -> Result<()> {
+    let taken = |e: Error| match e.code() {
+        "db.duplicate" => Error::conflict("provider.known", "that client of that issuer is set up here already"),
+        _ => e,
+    };
+    conn.execute(
+        "INSERT INTO identity_providers (id, tenant, name, issuer, client_id, client_secret, settings, state, created_at)
+         VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8)",
+        args![
+            provider.id,
+            provider.tenant,
+            provider.name,
+            provider.issuer,
+            provider.client_id,
+            settings(&provider.settings)?,
+            provider.state,
+            provider.created_at
+        ],
+    )
+    .map(drop)
+    .map_err(taken)
+}
+
+pub(crate) fn update(conn: &mut Conn<'_>, provider: &Provider) -> Result<()> {
+    conn.execute(
+        "UPDATE identity_providers SET name = $2, settings = $3, state = $4 WHERE id = $1",
+        args![provider.id, provider.name, settings(&provider.settings)?, provider.state],
+    )
+    .map(drop)
+}
+
+pub(crate) fn set_secret(conn: &mut Conn<'_>, id: ProviderId, sealed: &str) -> Result<()> {
+    conn.execute("UPDATE identity_providers SET client_secret = $2 WHERE id = $1", args![id, sealed]).map(drop)
+}
+
+/// The client's secret as it is sealed; empty where there is none.
+pub(crate) fn secret(conn: &mut Conn<'_>, id: ProviderId) -> Result<String> {
+    conn.query_one("SELECT client_secret FROM identity_providers WHERE id = $1", args![id], |row| row.get(0))
+}
+
+pub(crate) fn remove(conn: &mut Conn<'_>, id: ProviderId) -> Result<()> {
+    for table in ["provider_sign_ins", "provider_accounts", "provider_domains"] {
+        conn.execute(&format!("DELETE FROM {table} WHERE provider = $1"), args![id])?;
+    }
+    conn.execute("DELETE FROM identity_providers WHERE id = $1", args![id]).map(drop)
+}
+
+/// Sets the domains; those that stay keep their confirmation.
+pub(crate) fn set_domains(conn: &mut Conn<'_>, id: ProviderId, domains: &[String]) -> Result<()> {
+    let known: Vec<String> =
+        conn.query("SELECT domain FROM provider_domains WHERE provider = $1", args![id], |row| row.get(0))?;
+    for gone in known.iter().filter(|known| !domains.contains(known)) {
+        conn.execute("DELETE FROM provider_domains WHERE provider = $1 AND domain = $2", args![id, gone])?;
+    }
+    for domain in domains.iter().filter(|domain| !known.contains(domain)) {
+        conn.execute("INSERT INTO provider_domains (provider, domain) VALUES ($1, $2)", args![id, domain])?;
+    }
+    Ok(())
+}
+
+/// Confirms a domain; false where the provider does not name it.
+pub(crate) fn confirm(conn: &mut Conn<'_>, id: ProviderId, domain: &str, by: &str, at: Timestamp) -> Result<bool> {
+    let taken = |e: Error| match e.code() {
+        "db.duplicate" => Error::conflict("provider.domain_taken", "that domain is another provider's already"),
+        _ => e,
+    };
+    let sql = "UPDATE provider_domains SET confirmed_at = $3, confirmed_by = $4 WHERE provider = $1 AND domain = $2";
+    Ok(conn.execute(sql, args![id, domain, at, by]).map_err(taken)? == 1)
+}
+
+/// Whom a provider knows by a name of its own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Binding {
+    pub account: AccountId,
+    /// Whether the account was made for it.
+    pub made: bool,
+}
+
+pub(crate) fn binding(conn: &mut Conn<'_>, provider: ProviderId, subject: &str) -> Result<Option<Binding>> {
+    conn.query_opt(
+        "SELECT account, made FROM provider_accounts WHERE provider = $1 AND subject = $2",
+        args![provider, subject],
+        |row| Ok(Binding { account: row.get(0)?, made: row.get(1)? }),
+    )
+}
+
+pub(crate) fn bind(
+    conn: &mut Conn<'_>,
+    provider: ProviderId,
+    subject: &str,
+    binding: Binding,
+    now: Timestamp,
+) -> Result<()> {
+    let taken = |e: Error| match e.code() {
+        "db.duplicate" => {
+            Error::conflict("provider.connected", "this account, or whoever signed in there, is connected already")
+        }
+        _ => e,
+    };
+    conn.execute(
+        "INSERT INTO provider_accounts (provider, subject, account, made, bound_at) VALUES ($1, $2, $3, $4, $5)",
+        args![provider, subject, binding.account, binding.made, now],
+    )
+    .map(drop)
+    .map_err(taken)
+}
+
+pub(crate) fn used(conn: &mut Conn<'_>, provider: ProviderId, subject: &str, now: Timestamp) -> Result<()> {
+    let sql = "UPDATE provider_accounts SET used_at = $3 WHERE provider = $1 AND subject = $2";
+    conn.execute(sql, args![provider, subject, now]).map(drop)
+}
+
+/// Ends what connects an account with a provider; false where nothing does.
+pub(crate) fn unbind(conn: &mut Conn<'_>, provider: ProviderId, account: AccountId) -> Result<bool> {
+    let sql = "DELETE FROM provider_accounts WHERE provider = $1 AND account = $2";
+    Ok(conn.execute(sql, args![provider, account])? == 1)
+}
+
+/// When an account was connected with a provider, and when that was last used.
+pub(crate) fn connected(
+    conn: &mut Conn<'_>,
+    provider: ProviderId,
+    account: AccountId,
+) -> Result<Option<(Timestamp, Option<Timestamp>)>> {
+    conn.query_opt(
+        "SELECT bound_at, used_at FROM provider_accounts WHERE provider = $1 AND account = $2",
+        args![provider, account],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+/// Begins a sign-in at a provider, for `bound`.
+pub(crate) fn begin(
+    conn: &mut Conn<'_>,
+    hash: &[u8; 32],
+    provider: ProviderId,
+    bound: &str,
+    now: Timestamp,
+) -> Result<Timestamp> {
+    conn.execute("DELETE FROM provider_sign_ins WHERE expires_at <= $1", args![now])?;
+    let until = now + Duration::from_secs(limits::SIGN_IN_SECONDS.unsigned_abs());
+    conn.execute(
+        "INSERT INTO provider_sign_ins (hash, provider, bound, expires_at) VALUES ($1, $2, $3, $4)",
+        args![hash, provider, bound, until],
+    )?;
+    Ok(until)
+}
+
+/// At which provider a sign-in is that began for `bound`.
+pub(crate) fn at(conn: &mut Conn<'_>, hash: &[u8; 32], bound: &str, now: Timestamp) -> Result<Option<ProviderId>> {
+    conn.query_opt(
+        "SELECT provider FROM provider_sign_ins WHERE hash = $1 AND bound = $2 AND expires_at > $3",
+        args![hash, bound, now],
+        |row| row.get(0),
+    )
+}
+
+/// Uses a sign-in up; false where another did so at the same moment.
+pub(crate) fn end(conn: &mut Conn<'_>, hash: &[u8; 32]) -> Result<bool> {
+    Ok(conn.execute("DELETE FROM provider_sign_ins WHERE hash = $1", args![hash])? == 1)
+}
+
+/// Roles of an account in a tenant that a provider gave.
+pub(crate) fn given(conn: &mut Conn<'_>, account: AccountId, tenant: TenantId, by: &str) -> Result<Vec<String>> {
+    conn.query(
+        "SELECT role FROM role_grants WHERE account = $1 AND tenant = $2 AND granted_by = $3 ORDER BY role",
+        args![account, tenant, by],
+        |row| row.get(0),
+    )
+}
+
+/// Whether people sign in with it.
+pub(crate) fn is_active(provider: &Provider) -> bool {
+    provider.state == ProviderState::Active
+}
