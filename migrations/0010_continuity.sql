@@ -284,7 +284,7 @@ CREATE TABLE drill_runs (
     plan        TEXT NOT NULL REFERENCES drill_plans (id),
     tenant      TEXT NOT NULL,
     number      BIGINT NOT NULL,
-    state       TEXT NOT NULL CHECK (state IN ('running', 'passed', 'failed', 'impossible')),
+    state       TEXT NOT NULL CHECK (state IN ('running', 'passed', 'failed', 'impossible', 'stopped')),
     incident_at BIGINT NOT NULL,
     ended_at    BIGINT,
     started_by  TEXT NOT NULL,
