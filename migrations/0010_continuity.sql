@@ -55,6 +55,10 @@ CREATE TABLE backup_repositories (
     -- What must be read and found whole before anything in it is called whole again: nothing,
     -- a part by its number, or everything (0).
     doubted_part BIGINT CHECK (doubted_part >= 0),
+    -- The task by which everything in it is being read.
+    reading     TEXT,
+    -- When everything in it was last read and found whole.
+    read_at     BIGINT,
     created_at  BIGINT NOT NULL,
     UNIQUE (tenant, place)
 );
