@@ -37,7 +37,7 @@ pub use action::{Action, AnyAction, Catalogue, Effect, read_input, write_output}
 pub use cx::{Actor, Cx, Relation};
 pub use decide::Policies;
 pub use facts::{Fact, RecordFact};
-pub use guard::{Deed, Done, Guard, Object};
+pub use guard::{Deed, Done, Guard, Object, OfRecord};
 pub use kind::{Kind, Page, StateMachine, Verb, free};
 pub use proof::{Fresh, Proof, Strength};
 pub use run::{Gate, Reactions};
