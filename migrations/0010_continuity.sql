@@ -55,6 +55,10 @@ CREATE TABLE backup_repositories (
     -- What must be read and found whole before anything in it is called whole again: nothing,
     -- a part by its number, or everything (0).
     doubted_part BIGINT CHECK (doubted_part >= 0),
+    -- The task by which everything in it is being read.
+    reading     TEXT,
+    -- When everything in it was last read and found whole.
+    read_at     BIGINT,
     created_at  BIGINT NOT NULL,
     UNIQUE (tenant, place)
 );
@@ -284,7 +288,7 @@ CREATE TABLE drill_runs (
     plan        TEXT NOT NULL REFERENCES drill_plans (id),
     tenant      TEXT NOT NULL,
     number      BIGINT NOT NULL,
-    state       TEXT NOT NULL CHECK (state IN ('running', 'passed', 'failed', 'impossible')),
+    state       TEXT NOT NULL CHECK (state IN ('running', 'passed', 'failed', 'impossible', 'stopped')),
     incident_at BIGINT NOT NULL,
     ended_at    BIGINT,
     started_by  TEXT NOT NULL,

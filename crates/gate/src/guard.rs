@@ -12,8 +12,9 @@
 
 use base::id::TenantId;
 use base::{Error, Result};
-use db::Class;
-use serde_json::Value as Json;
+use db::{Class, Record};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 
 use crate::run::entry;
 use crate::{AnyAction, Catalogue, Cx, Effect, Kind, Relation, Tx, Verb, audit};
@@ -84,7 +85,7 @@ impl Runnable {
             return Ok(Runnable::Action(action));
         }
         let of_kinds = catalogue.all_kinds().iter().flat_map(|kind| kind.verbs.iter().map(move |verb| (*kind, *verb)));
-        let mut runnable = of_kinds.filter(|(_, verb)| matches!(verb, Verb::Create | Verb::Get));
+        let mut runnable = of_kinds.filter(|(_, verb)| *verb != Verb::List);
         let found = runnable.find(|(kind, verb)| kind.action(*verb) == name);
         found.map(|(kind, verb)| Runnable::Kind(kind, verb)).ok_or_else(|| {
             Error::invalid("action.unknown", "there is no action of that name that can be asked for").at("action")
@@ -95,7 +96,9 @@ impl Runnable {
         match self {
             Runnable::Action(action) => action.effect(),
             Runnable::Kind(_, Verb::Create) => Effect::Create,
-            Runnable::Kind(..) => Effect::Read,
+            Runnable::Kind(_, Verb::Update) => Effect::Change,
+            Runnable::Kind(_, Verb::Delete) => Effect::Delete,
+            Runnable::Kind(_, Verb::Get | Verb::List) => Effect::Read,
         }
     }
 
@@ -105,15 +108,60 @@ impl Runnable {
             Runnable::Kind(kind, Verb::Create) => {
                 let body = input.as_object().ok_or_else(not_an_object)?;
                 let made = kind.request_in(tx, body)?.into_inner();
-                let mut body = made.body;
-                body.insert("id".to_owned(), made.id.into());
-                Ok(Json::Object(body))
+                Ok(identified(made))
             }
-            Runnable::Kind(kind, _) => {
+            Runnable::Kind(kind, Verb::Update) => {
+                let asked = OfRecord::read(input)?;
+                let patch = asked.patch.as_ref().ok_or_else(not_an_object)?;
+                let changed = kind.patch_in(tx, &asked.id, asked.revision, patch)?.into_inner();
+                Ok(identified(changed))
+            }
+            Runnable::Kind(kind, Verb::Delete) => {
+                let asked = OfRecord::read(input)?;
+                kind.delete_in(tx, &asked.id, asked.revision)?;
+                Ok(Json::Object(Map::new()))
+            }
+            Runnable::Kind(kind, Verb::Get | Verb::List) => {
                 let id = input.get("id").and_then(Json::as_str).unwrap_or_default();
                 tx.load(kind, Verb::Get, id).map(|record| Json::Object(record.into_inner().body))
             }
         }
+    }
+}
+
+/// A record with its identifier, as it is answered.
+fn identified(record: Record) -> Json {
+    let mut body = record.body;
+    body.insert("id".to_owned(), record.id.into());
+    Json::Object(body)
+}
+
+/// What is asked for by the name of a kind's `update` or `delete`: what stands in the address, in the headers and in
+/// the body of its route.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfRecord {
+    /// The record.
+    pub id: String,
+    /// The revision that it must have, where one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
+    /// For `update`: the merge patch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch: Option<Map<String, Json>>,
+}
+
+impl OfRecord {
+    fn read(input: &Json) -> Result<OfRecord> {
+        OfRecord::deserialize(input).map_err(|e| Error::invalid("input.malformed", e.to_string()).at("input"))
+    }
+
+    /// As an action's input.
+    ///
+    /// # Errors
+    /// None that can be met: every member is JSON.
+    pub fn written(&self) -> Result<Json> {
+        serde_json::to_value(self).map_err(|e| Error::bug("input.written", "an input cannot be written").because(e))
     }
 }
 
@@ -171,6 +219,7 @@ impl<'t> Tx<'t> {
                 leave_out(&mut plain, input);
                 Ok(plain)
             }
+            Runnable::Kind(_, Verb::Update | Verb::Delete) => OfRecord::read(input)?.written(),
             Runnable::Kind(..) if input.is_object() => Ok(input.clone()),
             Runnable::Kind(..) => Err(not_an_object()),
         }

@@ -39,7 +39,7 @@ pub use bounds::Bounds;
 pub use cx::{Actor, Cx, Relation};
 pub use decide::Policies;
 pub use facts::{Fact, RecordFact};
-pub use guard::{Deed, Done, Guard, Object};
+pub use guard::{Deed, Done, Guard, Object, OfRecord};
 pub use kind::{Kind, Page, StateMachine, Verb, free};
 pub use proof::{Fresh, Proof, Strength};
 pub use run::{Gate, Reactions};

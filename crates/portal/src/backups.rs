@@ -66,7 +66,7 @@ pub(crate) struct PointView {
 /// What hosts are at, in a line each.
 #[derive(Clone, Debug)]
 pub(crate) struct DoingView {
-    pub what: &'static str,
+    pub what: String,
     pub how_far: String,
 }
 
@@ -286,10 +286,11 @@ fn point_view(p: &Page, point: &RecoveryPoint) -> PointView {
 fn doing_view(p: &Page, doing: &points::Doing) -> DoingView {
     let b = &p.t.backups;
     let what = match doing.what.as_str() {
-        "backUp" => b.work_back_up,
-        "copy" => b.work_copy,
-        "check" => b.work_check,
-        _ => b.work_other,
+        "backUp" => b.work_back_up.to_owned(),
+        "copy" => b.work_copy.to_owned(),
+        "check" => b.work_check.to_owned(),
+        "read" => p.with(b.work_read, p.exact(&doing.since)),
+        _ => b.work_other.to_owned(),
     };
     let how_far = match doing.progress.as_ref().filter(|progress| progress.bytes) {
         Some(progress) => match progress.total {

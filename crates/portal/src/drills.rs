@@ -250,7 +250,9 @@ fn figure(p: &Page, measured: Option<u64>, promised: u64) -> Figure {
 
 fn figures(p: &Page, run: &DrillRun) -> (Figure, Figure) {
     let Objectives { rto_seconds, rpo_seconds } = run.objectives();
-    (figure(p, run.rto_milliseconds(), rto_seconds), figure(p, run.rpo_milliseconds(), rpo_seconds))
+    // What was measured before somebody stopped it is held against nothing.
+    let judged = |measured: Option<u64>| measured.filter(|_| run.state != State::Stopped);
+    (figure(p, judged(run.rto_milliseconds()), rto_seconds), figure(p, judged(run.rpo_milliseconds()), rpo_seconds))
 }
 
 fn run_row(p: &Page, run: &DrillRun) -> RunRow {
@@ -261,7 +263,10 @@ fn run_row(p: &Page, run: &DrillRun) -> RunRow {
         plan: run.body.plan_name.clone(),
         state: run.state.word().to_owned(),
         incident: run.incident_at,
-        share: run.rto_milliseconds().map(|took| (took.saturating_mul(100) / promised).min(200)),
+        share: run
+            .rto_milliseconds()
+            .filter(|_| run.state != State::Stopped)
+            .map(|took| (took.saturating_mul(100) / promised).min(200)),
         rto,
         rpo,
     }

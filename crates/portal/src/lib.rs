@@ -319,6 +319,7 @@ fn tenant_routes() -> Router<Portal> {
         .route("/services/{id}/protection/end", get(protection::ask_end).post(protection::end))
         .route("/services/{id}/retention", get(protection::kept))
         .route("/services/{id}/repositories", get(protection::list))
+        .route("/services/{id}/repositories/{repository}/check", post(protection::check))
         .route("/services/{id}/repositories/{repository}/escrow", get(protection::ask_reveal).post(protection::reveal))
         .route("/services/{id}/restores/{restore}", get(backups::show_restore))
         .route("/services/{id}/restores/{restore}/events", get(backups::restore_events))

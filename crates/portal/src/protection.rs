@@ -12,6 +12,7 @@ use continuity::backups::policies::{self, Preview};
 use continuity::backups::protections::{self, Protect, Protected};
 use continuity::backups::repositories::{self, BackupRepository, Escrow, ListRepositories, Reveal};
 use continuity::backups::retention::{Retention, Rule};
+use continuity::backups::whole::{self, RepositoryRef};
 use continuity::backups::{offers, points};
 use provisioning::services::SERVICE;
 
@@ -69,6 +70,10 @@ pub(crate) struct RepositoryRow {
     pub place: String,
     pub made: Option<Timestamp>,
     pub revealed: Option<Timestamp>,
+    /// What is being read of it, was, or was found.
+    pub standing: String,
+    /// Whether it may be asked for now that everything is read.
+    pub may_check: bool,
 }
 
 /// The repositories that a service's copies lie in.
@@ -109,6 +114,10 @@ fn sets(s: &Signed) -> bool {
 /// Whether the visitor chooses among what is offered.
 pub(crate) fn chooses(s: &Signed) -> bool {
     has(s, &["owner", "administrator", "operations"])
+}
+
+fn checks(s: &Signed) -> bool {
+    has(s, &["owner", "administrator", "operations", "support"])
 }
 
 fn reveals(s: &Signed) -> bool {
@@ -306,6 +315,25 @@ async fn of_service(s: &Signed, id: &str) -> Result<(String, Vec<BackupRepositor
     Ok((records::said(s.p().lang, &record.body, "name"), s.call(&repositories::LIST, ask).await?.items))
 }
 
+/// What a repository is at, else what was found of it last.
+fn standing(p: &Page, one: &BackupRepository) -> String {
+    let r = &p.t.rules;
+    if let Some(reading) = &one.reading {
+        return p.with(r.being_read, p.exact(&reading.since));
+    }
+    match (one.doubted_at, one.read_at) {
+        (Some(at), _) => p.with(r.doubted, p.exact(&at)),
+        (None, Some(at)) => p.with(r.read_whole, p.exact(&at)),
+        (None, None) => String::new(),
+    }
+}
+
+/// `POST /services/{id}/repositories/{repository}/check`
+pub(crate) async fn check(s: Signed, Path((id, repository)): Path<(String, String)>) -> Answer {
+    s.call(&whole::CHECK, RepositoryRef { id: repository.parse()? }).await?;
+    Ok(done(&s.portal, &format!("/services/{id}/repositories"), "reading-repository"))
+}
+
 /// `GET /services/{id}/repositories`
 pub(crate) async fn list(s: Signed, Path(id): Path<String>) -> Answer {
     let (name, all) = of_service(&s, &id).await?;
@@ -314,6 +342,8 @@ pub(crate) async fn list(s: Signed, Path(id): Path<String>) -> Answer {
         place: one.place_name.clone(),
         made: one.made_at,
         revealed: one.revealed_at,
+        standing: standing(s.p(), one),
+        may_check: one.made && one.reading.is_none() && checks(&s),
     });
     let (p, rows, may_reveal) = (s.p(), rows.collect(), reveals(&s));
     Ok(ok(&RepositoriesPage { p, crumbs: crumbs(p, &id, &name), id, name, rows, may_reveal }))

@@ -400,6 +400,7 @@ fn flash(t: &'static Messages, code: &str) -> Option<Notice> {
         "drill-planned" => t.drills.plan_made,
         "drill-begun" => t.drills.run_started,
         "drill-stopping" => t.drills.run_stopping,
+        "reading-repository" => t.rules.reading_begun,
         "thing-added" => t.inventory.added_ok,
         "thing-removed" => t.inventory.removed_ok,
         "inventory-imported" => t.inventory.imported_ok,

@@ -151,6 +151,7 @@ fn of_drills(tx: &mut Tx<'_>, fact: &drills::Fact) -> Result<()> {
     match fact {
         F::DrillPassed { run } => alarms::drilled(tx, run, true),
         F::DrillFailed { run } | F::DrillImpossible { run } => alarms::drilled(tx, run, false),
+        F::DrillStopped { .. } => Ok(()),
         F::RecoveryPromiseBroken { run, service, credit, how } => owe(tx, run, service, credit, how),
         F::CorrectiveActionOpened { .. } | F::CorrectiveActionClosed { .. } => Ok(()),
         F::CorrectiveActionWithdrawn { .. } => Ok(()),

@@ -17,6 +17,7 @@ use billing::bills;
 use continuity::alarms::actions as alarms;
 use continuity::backups::{
     findings as backup_findings, offers, places as backup_places, points, policies, protections, repositories,
+    whole as backup_whole,
 };
 use continuity::bia;
 use continuity::control_plane;
@@ -179,6 +180,7 @@ pub static ROUTES: &[Route] = &[
     Route::patch("/backup-policies/{id}", &policies::UPDATE),
     Route::act("/backup-policies/{id}/preview", &policies::PREVIEW_ALL),
     Route::get("/backup-repositories", &repositories::LIST),
+    Route::act("/backup-repositories/{id}/check", &backup_whole::CHECK),
     Route::act("/backup-repositories/{id}/reveal-escrow", &repositories::REVEAL).with_secret(),
     Route::get("/control-plane", &control_plane::GET),
     Route::act("/control-plane/protect", &control_plane::PROTECT),
@@ -260,6 +262,7 @@ pub static ROUTES: &[Route] = &[
     Route::get("/plan/contacts", &contacts::LIST),
     Route::post("/plan/contacts", &contacts::CREATE),
     Route::put("/plan/contacts/{id}", &contacts::UPDATE),
+    Route::get("/plan/contacts/{id}", &contacts::GET),
     Route::delete("/plan/contacts/{id}", &contacts::REMOVE),
     Route::get("/plan/versions", &versions::LIST),
     Route::post("/plan/versions", &versions::ASK),

@@ -108,12 +108,22 @@ pub fn credential(repository: &str, role: &str) -> String {
     format!("{role}-{repository}")
 }
 
-/// Object storage that speaks S3, with one bucket.
+/// Object storage that speaks S3 (moto), with one bucket. It holds everything in memory.
 pub struct Bucket {
     /// Its address.
     pub url: String,
-    _server: Daemon,
+    port: String,
+    log: PathBuf,
+    server: Option<Daemon>,
 }
+
+/// What moto takes for a signature: it looks at its form alone, and whose key it is only where it is told to.
+const SIGNED: (&str, &str) = (
+    "authorization",
+    "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=00",
+);
+/// Other types moto takes for a form.
+const BYTES: (&str, &str) = ("content-type", "application/octet-stream");
 
 impl Bucket {
     /// The bucket's name.
@@ -124,23 +134,113 @@ impl Bucket {
     /// # Errors
     /// Where it cannot be installed or does not answer.
     pub fn start(log: &Path) -> Outcome<Bucket> {
-        let (port, python) = (free_port()?.to_string(), Binaries::find()?.checkout.join("tests/python"));
-        let mut command = Command::new(python);
-        command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port]);
-        let mut server = Daemon::start("object storage", command, log)?;
-        let nobody = Api::new(&format!("http://127.0.0.1:{port}"), "");
+        let port = free_port()?.to_string();
+        let url = format!("http://127.0.0.1:{port}");
+        let mut bucket = Bucket { url, port, log: log.to_owned(), server: None };
+        bucket.serve()?;
+        bucket.make()?;
+        Ok(bucket)
+    }
+
+    /// Serves anew, with nothing in it: whatever was there is gone, the bucket too.
+    ///
+    /// # Errors
+    /// As [`Bucket::start`].
+    pub fn serve(&mut self) -> Outcome<()> {
+        self.stop()?;
+        let mut command = Command::new(Binaries::find()?.checkout.join("tests/python"));
+        command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &self.port]);
+        let mut server = Daemon::start("object storage", command, &self.log)?;
         let until = Instant::now() + Duration::from_secs(180);
-        loop {
-            let made = nobody.send("PUT", &format!("/{}", Self::NAME), &[], Some(b""));
-            if made.is_ok_and(|answer| answer.status == 200) {
-                return Ok(Bucket { url: nobody.url, _server: server });
-            }
+        while Api::new(&self.url, "").send("GET", "/moto-api/", &[], None).is_err() {
             server.expect_alive()?;
             if Instant::now() > until {
                 return Err("the object storage does not answer".into());
             }
             std::thread::sleep(Duration::from_millis(100));
         }
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// Is away.
+    ///
+    /// # Errors
+    /// Where it does not end.
+    pub fn stop(&mut self) -> Outcome<()> {
+        self.server.take().map_or(Ok(()), Daemon::kill)
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Outcome<String> {
+        let headers = [&[SIGNED, BYTES][..], headers].concat();
+        let answer = Api::new(&self.url, "").send(method, path, &headers, body)?;
+        match answer.status {
+            200..300 => Ok(answer.text),
+            status => Err(format!("{method} {path} was answered {status}: {}", answer.text).into()),
+        }
+    }
+
+    /// Makes the bucket.
+    ///
+    /// # Errors
+    /// Where the storage refuses.
+    pub fn make(&self) -> Outcome<()> {
+        self.ask("PUT", &format!("/{}", Self::NAME), &[], Some(b"")).map(drop)
+    }
+
+    /// Lets nobody in any more, whatever their key; or everybody again.
+    ///
+    /// # Errors
+    /// Where the storage does not know how.
+    pub fn refuse(&self, everybody: bool) -> Outcome<()> {
+        let after: &[u8] = if everybody { b"0" } else { b"inf" };
+        self.ask("POST", "/moto-api/reset-auth", &[], Some(after)).map(drop)
+    }
+
+    /// The names of objects that begin so, with their sizes: a thousand at the most.
+    ///
+    /// # Errors
+    /// Where the storage refuses.
+    pub fn objects(&self, prefix: &str) -> Outcome<Vec<(String, u64)>> {
+        let told = self.ask("GET", &format!("/{}?list-type=2&prefix={prefix}", Self::NAME), &[], None)?;
+        let said = |entry: &str, name: &str| {
+            let rest = entry.split_once(&format!("<{name}>"))?.1;
+            Some(rest.split_once(&format!("</{name}>"))?.0.to_owned())
+        };
+        let entries = told.split("<Contents>").skip(1);
+        Ok(entries.filter_map(|entry| Some((said(entry, "Key")?, said(entry, "Size")?.parse().ok()?))).collect())
+    }
+
+    fn copy(&self, from: &str, to: &str) -> Outcome<()> {
+        let source = format!("/{}/{from}", Self::NAME);
+        let headers = [("x-amz-copy-source", source.as_str())];
+        self.ask("PUT", &format!("/{}/{to}", Self::NAME), &headers, Some(b"")).map(drop)
+    }
+
+    /// Loses an object.
+    ///
+    /// # Errors
+    /// Where the storage refuses.
+    pub fn lose(&self, name: &str) -> Outcome<()> {
+        self.copy(name, &format!("aside/{name}"))?;
+        self.ask("DELETE", &format!("/{}/{name}", Self::NAME), &[], None).map(drop)
+    }
+
+    /// Loses all of an object but its beginning.
+    ///
+    /// # Errors
+    /// Where the storage refuses.
+    pub fn cut(&self, name: &str) -> Outcome<()> {
+        self.copy(name, &format!("aside/{name}"))?;
+        self.ask("PUT", &format!("/{}/{name}", Self::NAME), &[], Some(b"short")).map(drop)
+    }
+
+    /// Puts an object back that was lost or cut.
+    ///
+    /// # Errors
+    /// Where the storage refuses.
+    pub fn mend(&self, name: &str) -> Outcome<()> {
+        self.copy(&format!("aside/{name}"), name)
     }
 }
 

@@ -146,7 +146,7 @@ pub enum Task {
         /// Which; those already there are not copied twice.
         snapshots: Vec<String>,
     },
-    /// Let go of snapshots. Their data stays until it is pruned.
+    /// Let go of snapshots; those that are gone already are let go of. Their data stays until it is pruned.
     Forget {
         /// Which, by full identifier.
         snapshots: Vec<String>,

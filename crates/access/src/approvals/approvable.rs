@@ -152,6 +152,20 @@ pub static APPROVABLE: &[Approvable] = &[
         .platform(),
     one("flowDefinition.import", false, "Change how the platform does its work: a flow's definition", "變更流程定義")
         .platform(),
+    one("productOffering.update", false, "Change what is on sale", "變更銷售中的產品")
+        .look("productOffering.get", "id", &["name", "lifecycleStatus", "productOfferingPrice"])
+        .platform(),
+    one("productOffering.delete", false, "Remove what is on sale", "移除銷售中的產品")
+        .look("productOffering.get", "id", &["name", "lifecycleStatus"])
+        .platform(),
+    one("productOfferingPrice.update", false, "Change a price", "變更價格")
+        .look("productOfferingPrice.get", "id", &["name", "lifecycleStatus", "price"])
+        .platform(),
+    one("productOfferingPrice.delete", false, "Remove a price", "移除價格")
+        .look("productOfferingPrice.get", "id", &["name", "lifecycleStatus", "price"])
+        .platform(),
+    one("contact.remove", false, "Remove somebody from the continuity plan's team", "將某人移出持續計畫的聯絡名單")
+        .look("contact.get", "id", &["name", "duty"]),
     one("bill.adjust", false, "Put a credit or a debit on a customer's next bill", "在客戶下期帳單加上折讓或加收")
         .platform(),
 ];

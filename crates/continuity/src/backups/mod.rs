@@ -16,6 +16,7 @@
 //! | [`protections`] | which service by which policy, and how well: 3-2-1-1-0 |
 //! | [`points`] | recovery points and their copies |
 //! | [`work`], [`verify`] | the flow's steps |
+//! | [`whole`] | reading everything in a repository, once for all who wait for it or ask |
 //! | [`findings`] | what is found of a repository is true of every copy in it |
 //! | [`upkeep`] | the scheduler: due, incomplete, expired, forgotten |
 //! | [`schedule`], [`retention`], [`digits`] | the rules, pure |
@@ -47,6 +48,7 @@ pub(crate) mod store;
 pub(crate) mod tests;
 pub mod upkeep;
 pub mod verify;
+pub mod whole;
 pub mod work;
 
 use std::path::PathBuf;
@@ -69,6 +71,7 @@ pub static ACTIONS: &[&dyn AnyAction] = &[
     &places::SET_CREDENTIAL,
     &repositories::LIST,
     &repositories::REVEAL,
+    &whole::CHECK,
     &policies::CREATE,
     &policies::LIST,
     &policies::GET,

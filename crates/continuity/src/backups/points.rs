@@ -17,7 +17,9 @@ use base::id::{HostId, RunId, TenantId};
 use base::time::Timestamp;
 use base::{Error, Result, limits};
 use db::{Class, Record};
-use drivers::wire::{Consistency, DataSource, DataTaken, DiskCopy, MachineSpec, Problem, TaskProgress, Work};
+use drivers::wire::{
+    Consistency, DataSource, DataTaken, DiskCopy, MachineSpec, Problem, ReadShare, TaskProgress, Work,
+};
 use durable::{Subject, flows};
 use gate::{Action, Effect, Granted, Tx};
 use provisioning::services::SERVICE;
@@ -25,7 +27,7 @@ use resources::tasks;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BACKUP, Fact, findings, policies, store};
+use super::{BACKUP, Fact, findings, policies, repositories, store, whole, work};
 use crate::{BackupPlaceId, BackupPolicyId, RecoveryPointId, RepositoryId};
 
 /// The kind of a task's and a run's subject.
@@ -347,9 +349,8 @@ pub(crate) fn service(tx: &mut Tx<'_>, action: &str, id: &str) -> Result<Granted
 /// `Conflict` where the service has no policy (`backup.no_policy`) or one is being taken (`backup.running`).
 pub(crate) fn begin(tx: &mut Tx<'_>, service: &str, by_hand: bool) -> Result<RecoveryPoint> {
     let known = store::protection(tx, service)?.ok_or_else(|| super::unprotected(service))?;
-    if store::taking(tx, service)?.is_some() {
-        let message = "a recovery point of this service is being taken just now; wait for it";
-        return Err(Error::conflict("backup.running", message));
+    if let Some(taking) = store::taking(tx, service)? {
+        return Err(busy(tx, taking)?);
     }
     let policy = policies::load(tx, known.policy)?;
     let (id, now) = (RecoveryPointId::fresh(tx.ids(), tx.now), tx.now);
@@ -364,12 +365,28 @@ pub(crate) fn again(tx: &mut Tx<'_>, point: &RecoveryPoint) -> Result<()> {
         let message = format!("the point is {}: there is nothing to look at", point.state.word());
         return Err(Error::conflict("recoveryPoint.state", message));
     }
-    if store::taking(tx, &point.service)?.is_some() {
-        let message = "a recovery point of this service is being taken just now; wait for it";
-        return Err(Error::conflict("backup.running", message));
+    if let Some(taking) = store::taking(tx, &point.service)? {
+        return Err(busy(tx, taking)?);
     }
     store::reopen(tx, point.id)?;
     start(tx, point.id, point.tenant).map(drop)
+}
+
+/// Why nothing else is begun for a service while a point of it is in hand: what that waits for, and how long.
+fn busy(tx: &mut Tx<'_>, taking: RecoveryPointId) -> Result<Error> {
+    let point = load(tx, taking)?;
+    for copy in point.copies().filter(|copy| copy.task.is_some()) {
+        let one = repositories::load(tx, copy.repository)?;
+        if let Some(reading) = whole::open(tx, &one)?.filter(|_| one.reading_task == copy.task) {
+            let message = format!(
+                "damage was found in the repository at {}, and everything in it is being read since {}; the point in hand waits for that, two hours at the most where it is whole elsewhere: ask again then",
+                one.place_name, reading.created_at
+            );
+            return Ok(Error::conflict("backup.reading", message));
+        }
+    }
+    let message = "a recovery point of this service is being taken just now; wait for it";
+    Ok(Error::conflict("backup.running", message))
 }
 
 fn start(tx: &mut Tx<'_>, id: RecoveryPointId, tenant: TenantId) -> Result<RunId> {
@@ -521,10 +538,13 @@ pub struct PointRef {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Doing {
-    /// `backUp`, `copy` or `check`.
+    /// `backUp`, `copy`, `check`, or `read` where everything in a repository is read for all who wait for it.
     pub what: String,
     /// The host.
     pub host: HostId,
+    /// Since when it is asked for.
+    #[schemars(with = "String")]
+    pub since: Timestamp,
     /// How it stands.
     pub state: tasks::State,
     /// How far it is.
@@ -547,10 +567,25 @@ fn doing(task: tasks::Task) -> Doing {
     let what = match task.work {
         Work::BackUpMachine { .. } | Work::BackUpData { .. } => "backUp",
         Work::CopySnapshots { .. } => "copy",
+        Work::CheckRepository { read: ReadShare::Everything, .. } => "read",
         Work::CheckRepository { .. } => "check",
         _ => "other",
     };
-    Doing { what: what.to_owned(), host: task.host, state: task.state, progress: task.progress, problem: task.problem }
+    let (what, since) = (what.to_owned(), task.created_at);
+    Doing { what, host: task.host, since, state: task.state, progress: task.progress, problem: task.problem }
+}
+
+/// What hosts do for all who wait for it, this point among them.
+fn shared(tx: &mut Tx<'_>, point: &RecoveryPoint) -> Result<Vec<tasks::Task>> {
+    let mut found: Vec<tasks::Task> = Vec::new();
+    for copy in point.copies() {
+        if let Some(task) = work::task(tx, copy.task.as_ref())?.filter(|task| !work::is_of(task, point.id))
+            && !found.contains(&task)
+        {
+            found.push(task);
+        }
+    }
+    Ok(found)
 }
 
 /// Shows a point and how far it is.
@@ -560,7 +595,8 @@ pub static GET: Action<PointRef, PointDetail> = Action {
     effect: Effect::Read,
     run: |tx, input| {
         let point = granted(tx, "recoveryPoint.get", input.id)?;
-        let work = tasks::of_subject(tx, (KIND, &input.id.to_string()))?.into_iter().map(doing).collect();
+        let own = tasks::of_subject(tx, (KIND, &input.id.to_string()))?;
+        let work = shared(tx, &point)?.into_iter().chain(own).map(doing).collect();
         Ok(PointDetail { point, work })
     },
 };

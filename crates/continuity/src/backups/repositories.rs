@@ -25,6 +25,7 @@ use serde_json::{Value as Json, json};
 use vault::request::{self, Key, Secret};
 
 use super::places::{self, BackupPlace, Immutability, Location, Role};
+use super::whole::{self, Reading};
 use super::{keys, points, store};
 use crate::{BackupPlaceId, RepositoryId, alarms, datasets};
 
@@ -53,12 +54,22 @@ pub struct BackupRepository {
     /// When its escrow password was shown to somebody last.
     #[schemars(with = "Option<String>")]
     pub revealed_at: Option<Timestamp>,
+    /// When damage was found in it, or that it is gone, of which nobody has seen yet that it was put right.
+    #[schemars(with = "Option<String>")]
+    pub doubted_at: Option<Timestamp>,
+    /// When everything in it was last read and found whole.
+    #[schemars(with = "Option<String>")]
+    pub read_at: Option<Timestamp>,
+    /// Where everything in it is being read: since when, and how far that is.
+    pub reading: Option<Reading>,
     #[serde(skip)]
     pub(crate) task: Option<String>,
     #[serde(skip)]
     pub(crate) checks: i64,
     #[serde(skip)]
     pub(crate) doubt: Option<Doubt>,
+    #[serde(skip)]
+    pub(crate) reading_task: Option<String>,
     #[serde(skip)]
     sealed: Sealed,
 }
@@ -96,11 +107,12 @@ struct Sealed {
     master: Option<String>,
 }
 
-const SELECT: &str = "SELECT r.id, r.tenant, r.place, p.name, r.state, r.problem, r.made_at, r.revealed_at, r.task, r.checks, r.password, r.escrow, r.master, r.doubted_at, r.doubted_part
+const SELECT: &str = "SELECT r.id, r.tenant, r.place, p.name, r.state, r.problem, r.made_at, r.revealed_at, r.task, r.checks, r.password, r.escrow, r.master, r.doubted_at, r.doubted_part, r.reading, r.read_at
      FROM backup_repositories r JOIN backup_places p ON p.id = r.place";
 
 fn read(row: &Row) -> Result<BackupRepository> {
     let (state, problem): (String, Option<Json>) = (row.get(4)?, row.get(5)?);
+    let doubt = Doubt::stored(row.get(13)?, row.get(14)?);
     Ok(BackupRepository {
         id: row.get(0)?,
         tenant: row.get(1)?,
@@ -113,7 +125,11 @@ fn read(row: &Row) -> Result<BackupRepository> {
         task: row.get(8)?,
         checks: row.get(9)?,
         sealed: Sealed { password: row.get(10)?, escrow: row.get(11)?, master: row.get(12)? },
-        doubt: Doubt::stored(row.get(13)?, row.get(14)?),
+        doubted_at: doubt.filter(|doubt| doubt.read != ReadShare::Nothing).map(|doubt| doubt.at),
+        doubt,
+        reading_task: row.get(15)?,
+        read_at: row.get(16)?,
+        reading: None,
     })
 }
 
@@ -141,6 +157,24 @@ pub(crate) fn at(tx: &mut Tx<'_>, tenant: TenantId, place: BackupPlaceId) -> Res
         args![id, tenant, place, password, escrow, now],
     )?;
     load(tx, id)
+}
+
+/// With what is being read of it.
+pub(crate) fn with_reading(tx: &mut Tx<'_>, one: BackupRepository) -> Result<BackupRepository> {
+    let reading = whole::open(tx, &one)?.map(Reading::from);
+    Ok(BackupRepository { reading, ..one })
+}
+
+/// Which task reads everything in it.
+pub(crate) fn set_reading(tx: &mut Tx<'_>, id: RepositoryId, task: Option<&TaskId>) -> Result<()> {
+    let task = task.map(TaskId::as_str);
+    tx.execute("UPDATE backup_repositories SET reading = $2 WHERE id = $1", args![id, task]).map(drop)
+}
+
+/// Everything in it was read and found whole.
+pub(crate) fn set_read(tx: &mut Tx<'_>, id: RepositoryId) -> Result<()> {
+    let now = tx.now;
+    tx.execute("UPDATE backup_repositories SET read_at = $2 WHERE id = $1", args![id, now]).map(drop)
 }
 
 /// Which task the repository waits for.
@@ -319,6 +353,10 @@ fn access(tx: &mut Tx<'_>, task: &Task) -> Result<Json> {
             all.push(opened(tx, &one, Role::Append, Opener::Escrow)?);
             as_json(&all)
         }
+        (KIND, Work::CheckRepository { .. }) => {
+            let repository = usual(tx, id.parse()?)?;
+            as_json(&[repository])
+        }
         // A directory of the host itself: there is no credential that could be taken away.
         (KIND, Work::ForgetSnapshots { .. }) => {
             let repository = for_upkeep(tx, id.parse()?)?;
@@ -394,11 +432,14 @@ pub fn hooks() -> Arc<tasks::Keys> {
 /// A task about a repository has ended.
 pub(crate) fn task_ended(tx: &mut Tx<'_>, id: &str, task: &TaskId) -> Result<()> {
     let one = load(tx, id.parse()?)?;
-    if one.task.as_deref() != Some(task.as_str()) {
-        return Ok(());
+    let Some(ended) = tasks::get(tx, task)? else { return Ok(()) };
+    if one.reading_task.as_deref() == Some(task.as_str()) {
+        return whole::ended(tx, one.id, &ended);
     }
-    let ended = tasks::get(tx, task)?;
-    let Some(ended) = ended else { return Ok(()) };
+    if one.task.as_deref() != Some(task.as_str()) {
+        // It was begun anew meanwhile, and whoever waits is to see that.
+        return whole::wake(tx, task);
+    }
     set_task(tx, one.id, None)?;
     let lost = ended.problem.as_ref().is_some_and(|problem| problem.code == vault::fault::REPOSITORY_EXISTS);
     match (&ended.work, ended.state) {
@@ -437,7 +478,9 @@ pub static LIST: Action<ListRepositories, RepositoryPage> = Action {
         let tenant = input.tenant.unwrap_or(tx.cx().tenant());
         tx.grant("backupRepository.list", "tenant", &tenant.to_string(), tenant, Class::Internal, ())?;
         let sql = format!("{SELECT} WHERE r.tenant = $1 ORDER BY r.id LIMIT $2");
-        Ok(RepositoryPage { items: tx.query(&sql, args![tenant, limits::PAGE_MAX], read)? })
+        let all = tx.query(&sql, args![tenant, limits::PAGE_MAX], read)?;
+        let items: Result<_> = all.into_iter().map(|one| with_reading(tx, one)).collect();
+        Ok(RepositoryPage { items: items? })
     },
 };
 

@@ -479,10 +479,23 @@ pub(crate) fn repositories_of_task(
     }
 }
 
-/// The tasks that points wait for with copies in a repository.
-pub(crate) fn looks(conn: &mut Conn<'_>, repository: RepositoryId) -> Result<Vec<String>> {
-    let sql = "SELECT DISTINCT task FROM recovery_copies WHERE repository = $1 AND task IS NOT NULL AND state <> 'gone' ORDER BY task";
-    conn.query(sql, args![repository], |row| row.get(0))
+/// Whoever waits for one task waits for another one in its place.
+pub(crate) fn wait_for(tx: &mut Tx<'_>, before: &str, task: &TaskId) -> Result<()> {
+    tx.execute("UPDATE recovery_copies SET task = $2 WHERE task = $1", args![before, task.as_str()]).map(drop)
+}
+
+/// The hosts that what lies in a repository was taken on, of the newest points first.
+pub(crate) fn hosts_of(conn: &mut Conn<'_>, repository: RepositoryId) -> Result<Vec<base::id::HostId>> {
+    let sql = "SELECT m.host, MAX(c.point) FROM recovery_copies c JOIN recovery_parts m ON m.point = c.point AND m.part = c.part
+         WHERE c.repository = $1 AND c.state <> 'gone' GROUP BY m.host ORDER BY 2 DESC LIMIT $2";
+    conn.query(sql, args![repository, limits::PAGE_MAX], |row| row.get(0))
+}
+
+/// A repository was found whole: points that lack nothing there but a look are looked at soon.
+pub(crate) fn bring_forward(tx: &mut Tx<'_>, repository: RepositoryId) -> Result<()> {
+    let sql = "UPDATE recovery_points SET attempts = 0 WHERE state IN ('degraded', 'lost')
+         AND EXISTS (SELECT 1 FROM recovery_copies c WHERE c.point = recovery_points.id AND c.repository = $1 AND c.state = 'stored')";
+    tx.execute(sql, args![repository]).map(drop)
 }
 
 /// The points with copies that wait for a task.
@@ -653,7 +666,7 @@ pub(crate) fn wholes(conn: &mut Conn<'_>, place: crate::BackupPlaceId) -> Result
 pub(crate) fn renew(tx: &mut Tx<'_>, repository: RepositoryId) -> Result<()> {
     let now = tx.now;
     tx.execute(
-        "UPDATE backup_repositories SET state = 'new', master = NULL, repository = NULL, made_at = NULL, problem = NULL, task = NULL, checks = 0 WHERE id = $1",
+        "UPDATE backup_repositories SET state = 'new', master = NULL, repository = NULL, made_at = NULL, problem = NULL, task = NULL, checks = 0, reading = NULL, read_at = NULL WHERE id = $1",
         args![repository],
     )?;
     tx.execute(

@@ -1,8 +1,8 @@
 //! The step that looks: whether every copy of a point is there, and its repository whole.
 //!
 //! One look is made of each repository that the point has copies in, or should have and cannot: what it says of
-//! others' copies is [`findings`]'. Where everything must be read, one point at a time has it read, and the others
-//! wait for what comes of it.
+//! others' copies is [`findings`]'. Where everything must be read, that is the repository's own ([`whole`]), and the
+//! points wait for what comes of it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,15 +15,14 @@ use resources::tasks::{self, Task};
 use serde_json::json;
 
 use super::points::{self, CopyState, RecoveryCopy, RecoveryPoint, State};
-use super::repositories::{self, BackupRepository};
 use super::work::{
     Note, OfPoint, REST, TRIES, WORKING, ask, give_up, is_late, is_of, key, may_pass, problem, taking, task, wait,
     worker,
 };
-use super::{findings, store};
+use super::{findings, repositories, store, whole};
 use crate::RepositoryId;
 
-/// How long a point that is whole elsewhere waits while a repository is read for another: its service's next point
+/// How long a point that is whole elsewhere waits while everything in a repository is read: its service's next point
 /// is not begun before.
 const READING: Duration = Duration::from_secs(2 * 3_600);
 
@@ -34,7 +33,7 @@ enum Look {
     Over,
     /// A host is at it.
     Open,
-    /// A host is at it for another point.
+    /// A host is at reading everything, for all who wait for it.
     Shared,
 }
 
@@ -56,28 +55,40 @@ impl Verify {
             Some(task) => {
                 note.tried.insert(name);
                 findings::looked(tx, first.repository, &task)?;
-                for copy in copies {
-                    let (state, problem) = findings::verdict(copy, &task);
-                    store::set_found(tx, point.id, copy, state, problem.as_ref())?;
-                }
-                Ok(Look::Over)
+                Self::judge(tx, point, copies, &task)
             }
             None if !note.tried.insert(name) => Ok(Look::Over),
             None => Self::ask(tx, point, copies),
         }
     }
 
-    /// Everything was read for another point, or could not be. Where that found it whole, it is enough to ask after
-    /// these snapshots, which may be younger; where it is not, that is true of them too.
+    /// What a look says of each copy is written on it.
+    fn judge(tx: &mut Tx<'_>, point: &RecoveryPoint, copies: &[&RecoveryCopy], task: &Task) -> Result<Look> {
+        for copy in copies {
+            let (state, problem) = findings::verdict(copy, task);
+            store::set_found(tx, point.id, copy, state, problem.as_ref())?;
+        }
+        Ok(Look::Over)
+    }
+
+    /// Everything was read, or could not be. Where that found it whole and did not ask after these snapshots, which
+    /// may be younger, it is enough to ask after them; where it is not, that is true of them too.
     fn heard(tx: &mut Tx<'_>, point: &RecoveryPoint, copies: &[&RecoveryCopy], task: &Task) -> Result<Look> {
-        let Some(first) = copies.first() else { return Ok(Look::Over) };
+        // It was called off.
+        if task.state == tasks::State::Cancelled {
+            return Self::ask(tx, point, copies);
+        }
+        let asked_after = |copy: &&RecoveryCopy| match (&task.work, &copy.snapshot) {
+            (Work::CheckRepository { snapshots, .. }, Some(own)) => snapshots.contains(own),
+            (_, own) => own.is_none(),
+        };
+        if copies.iter().all(asked_after) {
+            return Self::judge(tx, point, copies, task);
+        }
         match &task.outcome {
             Some(Outcome::RepositoryChecked { whole: true, faults, .. }) if faults.is_empty() => {
-                findings::looked(tx, first.repository, task)?;
                 Self::ask(tx, point, copies)
             }
-            // Whoever it was made for is not wanted any more.
-            None if task.state == tasks::State::Cancelled => Self::ask(tx, point, copies),
             _ => {
                 let (state, problem) = findings::wrong(task);
                 for copy in copies {
@@ -96,11 +107,10 @@ impl Verify {
         if !repository.made {
             return Ok(Look::Over);
         }
-        if let Some(reading) = reading(tx, &repository)? {
-            for copy in copies {
-                store::set_copy_task(tx, point.id, copy, Some(&reading))?;
-            }
-            return Ok(Look::Shared);
+        let doubted = repository.doubt.map_or(ReadShare::Nothing, |doubt| doubt.read);
+        let reading = if doubted == ReadShare::Everything { whole::under_way(tx, &repository)? } else { None };
+        if let Some(reading) = reading {
+            return Self::share(tx, point, copies, &reading.id);
         }
         let host = match worker(tx, copies, host)? {
             Ok(host) => host,
@@ -112,12 +122,16 @@ impl Verify {
             }
         };
         let mut snapshots: Vec<String> = copies.iter().filter_map(|copy| copy.snapshot.clone()).collect();
+        if doubted == ReadShare::Everything {
+            let reading = whole::begin(tx, &repository, host, snapshots)?;
+            return Self::share(tx, point, copies, &reading);
+        }
         let part = repositories::next_part(tx, &repository)?;
         let others = findings::also(tx, repository.id, part, snapshots.len())?;
         snapshots.extend(others);
-        let read = match repository.doubt.map(|doubt| doubt.read) {
-            None | Some(ReadShare::Nothing) => ReadShare::Part { part, of: repositories::PARTS },
-            Some(doubted) => doubted,
+        let read = match doubted {
+            ReadShare::Nothing => ReadShare::Part { part, of: repositories::PARTS },
+            doubted => doubted,
         };
         let asked = ask(tx, host, &Work::CheckRepository { snapshots, read }, point.id)?;
         for copy in copies {
@@ -125,21 +139,14 @@ impl Verify {
         }
         Ok(Look::Open)
     }
-}
 
-/// Where everything in a repository must be read: the task by which a host is at that for another point, asked for
-/// since.
-fn reading(tx: &mut Tx<'_>, repository: &BackupRepository) -> Result<Option<TaskId>> {
-    let Some(doubt) = repository.doubt.filter(|doubt| doubt.read == ReadShare::Everything) else { return Ok(None) };
-    for name in store::looks(tx, repository.id)? {
-        let Some(open) = task(tx, Some(&name))?.filter(Task::is_open) else { continue };
-        if let Work::CheckRepository { read: read @ ReadShare::Everything, .. } = open.work
-            && doubt.yields_to(open.created_at, read)
-        {
-            return Ok(Some(open.id));
+    /// Waits for what a host reads for all.
+    fn share(tx: &mut Tx<'_>, point: &RecoveryPoint, copies: &[&RecoveryCopy], reading: &TaskId) -> Result<Look> {
+        for copy in copies {
+            store::set_copy_task(tx, point.id, copy, Some(reading))?;
         }
+        Ok(Look::Shared)
     }
-    Ok(None)
 }
 
 fn being_read() -> Problem {

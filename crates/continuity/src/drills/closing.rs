@@ -45,6 +45,15 @@ impl TryDamage {
         }))
     }
 
+    /// The copy that was to be damaged may be so already: that is found like any other damage.
+    fn note_source(tx: &mut Tx<'_>, run: &DrillRun, task: &Task) -> Result<()> {
+        let (Some(problem), Some(one)) = (&task.problem, run.body.services.first()) else { return Ok(()) };
+        let set = one.database.as_ref().map(|database| database.data_set.to_string());
+        let service = Some(one.service.clone());
+        let failure = Failure { code: problem.code.clone(), message: problem.message.clone(), service };
+        note_damage(tx, run, &failure, set.as_deref())
+    }
+
     fn found(task: Task) -> Control {
         match (task.outcome, task.problem) {
             (Some(Outcome::DamageTried { found: Some(problem), .. }), _) => Control::DamageFound { code: problem.code },
@@ -88,7 +97,10 @@ impl Step for TryDamage {
                 tasks::cancel(tx, &open.id)?;
                 Control::NotMade { code: vault::fault::DEADLINE.to_owned() }
             }
-            Some(ended) => Self::found(ended),
+            Some(ended) => {
+                Self::note_source(tx, &run, &ended)?;
+                Self::found(ended)
+            }
             None => Control::NotMade { code: "task.not_found".to_owned() },
         };
         runs::save(tx, &mut run)?;
@@ -171,6 +183,7 @@ fn close(tx: &mut Tx<'_>, mut run: DrillRun, reached: Phase) -> Result<()> {
             corrective::passed(tx, &run)?;
             Fact::DrillPassed { run: id }
         }
+        Verdict::Stopped => Fact::DrillStopped { run: id },
         Verdict::Failed => Fact::DrillFailed { run: id },
         Verdict::Impossible => Fact::DrillImpossible { run: id },
     };

@@ -24,6 +24,7 @@
 //! **Invariants** (each with its test in `tests`)
 //! - passed means that every service answered in time, with data young enough, from a copy that the
 //!   scenario left; what was not measured is missed, never passed;
+//! - a run that somebody stopped proves nothing and misses nothing: it opens and closes nothing;
 //! - a drill's machines stand beside their services on a network without a way out, are never part
 //!   of a bill, and are gone with all that they held before a run is closed, however it ended;
 //! - a service begins to come back when all that it relies on answer, and waits for nothing else;
@@ -131,6 +132,11 @@ pub enum Fact {
         /// The run.
         run: String,
     },
+    /// Somebody stopped a run: nothing was proven, and nothing was missed.
+    DrillStopped {
+        /// The run.
+        run: String,
+    },
     /// A run saw a promise of the contract broken: something is owed for it.
     RecoveryPromiseBroken {
         /// The run.
@@ -165,6 +171,7 @@ impl gate::Fact for Fact {
             Fact::DrillPassed { .. } => "DrillPassed",
             Fact::DrillFailed { .. } => "DrillFailed",
             Fact::DrillImpossible { .. } => "DrillImpossible",
+            Fact::DrillStopped { .. } => "DrillStopped",
             Fact::RecoveryPromiseBroken { .. } => "RecoveryPromiseBroken",
             Fact::CorrectiveActionOpened { .. } => "CorrectiveActionOpened",
             Fact::CorrectiveActionClosed { .. } => "CorrectiveActionClosed",
@@ -173,8 +180,11 @@ impl gate::Fact for Fact {
     }
     fn object(&self) -> (&str, &str) {
         match self {
-            Fact::DrillPassed { run } | Fact::DrillFailed { run } | Fact::DrillImpossible { run } => (KIND, run),
-            Fact::RecoveryPromiseBroken { run, .. } => (KIND, run),
+            Fact::DrillPassed { run }
+            | Fact::DrillFailed { run }
+            | Fact::DrillImpossible { run }
+            | Fact::DrillStopped { run }
+            | Fact::RecoveryPromiseBroken { run, .. } => (KIND, run),
             Fact::CorrectiveActionOpened { action }
             | Fact::CorrectiveActionClosed { action }
             | Fact::CorrectiveActionWithdrawn { action } => (corrective::KIND, action),

@@ -360,7 +360,13 @@ impl Outside for TryDamage {
         let control = match stoppable(gate, input.run, tried)? {
             Ok(Some(code)) => Control::DamageFound { code },
             Ok(None) => Control::DamageMissed,
-            Err(e) => Control::NotMade { code: e.code().to_owned() },
+            Err(e) => {
+                // The copy that was to be damaged may be so already: that is found like any other damage.
+                if findings::of(e.code()).is_some() {
+                    seen(gate, cx, input.run, Seen::Damaged(problem(e.code(), e.message())))?;
+                }
+                Control::NotMade { code: e.code().to_owned() }
+            }
         };
         seen(gate, cx, input.run, Seen::Control(control))?;
         done()

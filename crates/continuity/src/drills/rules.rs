@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::detection::{Basis, Detection};
+use crate::backups::points;
 
 /// What a plan promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -224,6 +225,8 @@ pub enum Verdict {
     Failed,
     /// The scenario left nothing to restore from or to restore on: nothing was proven.
     Impossible,
+    /// Somebody stopped it: nothing was proven, and nothing was missed.
+    Stopped,
 }
 
 /// One promise that was not kept.
@@ -303,6 +306,13 @@ fn of_control(control: &Control) -> Option<Miss> {
             (CONTROL_PASSED, "a copy that was damaged on purpose was restored without complaint".to_owned())
         }
         Control::Due => (CONTROL_NOT_MADE, "the negative control was due and was not made".to_owned()),
+        // Whatever says something of a copy: the control has met what it was to look for.
+        Control::NotMade { code } if points::damage(code).is_some() => {
+            let message = format!(
+                "the negative control could not be made: the copy that it was to be made from is not whole ({code}); have the recovery point looked at, and use another copy"
+            );
+            (CONTROL_NOT_MADE, message)
+        }
         Control::NotMade { code } => (CONTROL_NOT_MADE, format!("the negative control could not be made ({code})")),
     };
     Some(Miss { service: None, code: code.to_owned(), message })

@@ -1,7 +1,7 @@
 //! Runs: what was restored from where, what was measured, what it came to.
 //!
 //! ```text
-//!   running ──► passed | failed | impossible      one at a time of each plan
+//!   running ──► passed | failed | impossible | stopped      one at a time of each plan
 //! ```
 
 use base::id::{HostId, RunId, TenantId};
@@ -39,10 +39,12 @@ pub enum State {
     Failed,
     /// Nothing was left to restore from or to restore on.
     Impossible,
+    /// Somebody stopped it before it was over: it says nothing, neither good nor bad.
+    Stopped,
 }
 
 impl State {
-    const ALL: [State; 4] = [State::Running, State::Passed, State::Failed, State::Impossible];
+    const ALL: [State; 5] = [State::Running, State::Passed, State::Failed, State::Impossible, State::Stopped];
 
     /// The word that is stored.
     pub fn word(self) -> &'static str {
@@ -51,6 +53,7 @@ impl State {
             State::Passed => "passed",
             State::Failed => "failed",
             State::Impossible => "impossible",
+            State::Stopped => "stopped",
         }
     }
 }
@@ -61,6 +64,7 @@ impl From<Verdict> for State {
             Verdict::Passed => State::Passed,
             Verdict::Failed => State::Failed,
             Verdict::Impossible => State::Impossible,
+            Verdict::Stopped => State::Stopped,
         }
     }
 }
@@ -338,8 +342,11 @@ impl DrillRun {
         self.body.terms.objectives.unwrap_or(Objectives { rto_seconds: 0, rpo_seconds: 0 })
     }
 
-    /// What it comes to.
+    /// What it comes to. Who stopped it wanted to know no more: what was measured until then is kept and not judged.
     pub(crate) fn judge(&self, reached: Phase) -> (Verdict, Vec<Miss>) {
+        if self.body.stopped.is_some() {
+            return (Verdict::Stopped, Vec::new());
+        }
         let detection = &self.body.detection;
         let found: Vec<Found> = self.body.services.iter().map(|one| one.found(detection)).collect();
         let failure = self.body.failure.as_ref().map(|failure| (failure, reached));
@@ -427,7 +434,7 @@ pub(crate) fn begin(
     let number: i64 = tx.query_one(sql, args![plan.id], |row| row.get(0))?;
     // What a control had found is put right by a control alone.
     let wanted = super::corrective::wants_control(tx, plan.id)?;
-    let due = wanted || rules::control_is_due(plan.terms.negative_every, number);
+    let due = wanted || rules::control_is_due(plan.terms.negative_every, number) || left_control(tx, plan.id, number)?;
     let promised = plans::promised(tx, plan.tenant, &plan.terms)?;
     // What stands at a site now is what this run is about, whatever comes or goes while it lasts.
     let services = plan.terms.scope.services(tx)?;
@@ -464,6 +471,14 @@ pub(crate) fn begin(
     let flow = flows::start(tx, name, input, Subject::new(KIND, id.to_string(), plan.tenant))?;
     tx.execute("UPDATE drill_runs SET flow = $2 WHERE id = $1", args![id, flow])?;
     load(tx, id)
+}
+
+/// Whether the run before was stopped before the control was made whose turn it was.
+fn left_control(tx: &mut Tx<'_>, plan: DrillPlanId, number: i64) -> Result<bool> {
+    let before = number - 1;
+    let sql = format!("{SELECT} WHERE plan = $1 AND number = $2 AND state = 'stopped'");
+    let stopped = tx.query_opt(&sql, args![plan, before], read)?;
+    Ok(stopped.is_some_and(|run| matches!(run.body.control, Control::NotMade { .. })))
 }
 
 fn unnoticed_since(scenario: &Scenario, incident: Timestamp) -> Option<Timestamp> {
@@ -591,10 +606,16 @@ pub struct StopDrill {
     pub reason: String,
 }
 
+/// Whether a run has failed and is only being taken back.
+fn has_failed(conn: &mut Conn<'_>, run: &DrillRun) -> Result<bool> {
+    let flows = flows::of_subject(conn, KIND, &run.id.to_string())?;
+    Ok(flows.iter().any(|flow| Some(flow.id) == run.flow && flow.is_turned_round() && flow.failure.is_some()))
+}
+
 /// Stops a run.
 pub static STOP: Action<StopDrill, DrillRun> = Action {
     name: "drill.stop",
-    summary: "Stops a drill that is on its way: what was made for it is taken away, and it has not passed.",
+    summary: "Stops a drill that is on its way: what was made for it is taken away, and it has neither passed nor failed.",
     effect: Effect::Change,
     run: |tx, input| {
         let mut run = granted(tx, "drill.stop", input.id)?;
@@ -606,6 +627,11 @@ pub static STOP: Action<StopDrill, DrillRun> = Action {
         let over = || Error::conflict("drill.over", "the drill is over: there is nothing to be stopped");
         let flow = run.flow.filter(|_| run.state == State::Running).ok_or_else(over)?;
         if run.body.stopped.is_none() {
+            // What it has met already is not undone by stopping it.
+            if has_failed(tx, &run)? {
+                let message = "the drill has failed, and what it made is being taken away: wait for its report";
+                return Err(Error::conflict("drill.over", message));
+            }
             let (by, at) = (tx.cx().actor().to_string(), tx.now);
             run.body.stopped = Some(Stopped { by, at, reason: reason.to_owned() });
             save(tx, &mut run)?;

@@ -206,6 +206,9 @@ fn said(document: &Json, problems: &mut Vec<String>) {
             problems.push(format!("/services/{at}: the run passed, and this service did not meet its objectives"));
         }
     }
+    if document["run"]["stopped"].is_object() != (verdict == "stopped") {
+        problems.push("/run/verdict: a run that somebody stopped is stopped, and no other is".to_owned());
+    }
     let missed = document["misses"].as_array().is_none_or(|misses| !misses.is_empty());
     if verdict == "passed" && (missed || services.is_empty()) {
         problems.push("/run/verdict: it says passed, and something was missed or nothing was restored".to_owned());

@@ -265,8 +265,21 @@ pub struct ContactRef {
     pub id: ContactId,
 }
 
-/// Removes somebody and everything that is known of them.
-pub static REMOVE: Action<ContactRef, Team> = Action {
+/// Shows somebody of the team.
+pub static GET: Action<ContactRef, Contact> = Action {
+    name: "contact.get",
+    summary: "Shows somebody of the team: their duty, how they are reached, whom they call.",
+    effect: Effect::Read,
+    run: |tx, input| {
+        let (found, own) = (granted(tx, "contact.get", input.id)?, tx.cx().tenant());
+        // As a list of them is: of those of the tenant that one acts in.
+        let none = || Error::not_found("contact.not_found", format!("there is no contact {}", input.id));
+        Some(found).filter(|found| found.tenant == own).ok_or_else(none)
+    },
+};
+
+/// Removes somebody and everything that is known of them; nothing of the others is told.
+pub static REMOVE: Action<ContactRef, Nothing> = Action {
     name: "contact.remove",
     summary: "Removes somebody from the team, with everything known of them. Whom they called, their caller calls now.",
     effect: Effect::Delete,
@@ -280,6 +293,6 @@ pub static REMOVE: Action<ContactRef, Team> = Action {
         )?;
         tx.execute("DELETE FROM plan_contacts WHERE id = $1", args![gone.id])?;
         db::words::forget(tx, &gone.id.to_string())?;
-        team(tx, gone.tenant)
+        Ok(Nothing {})
     },
 };

@@ -310,10 +310,9 @@ fn recovery(services: &[Service], described: &BTreeSet<String>) -> Vec<Link> {
     vec![Link::each(What::Runbooks, services.iter().map(|one| (one.name.clone(), described.contains(&one.id))))]
 }
 
-/// Whether the last drill of a plan that has ended passed, and when it was.
+/// Whether the last drill of a plan that came to something passed, and when it was.
 pub(crate) fn last(tx: &mut Tx<'_>, plan: DrillPlanId) -> Result<Option<(bool, Timestamp)>> {
-    let sql =
-        "SELECT state, incident_at FROM drill_runs WHERE plan = $1 AND state <> 'running' ORDER BY id DESC LIMIT 1";
+    let sql = "SELECT state, incident_at FROM drill_runs WHERE plan = $1 AND state NOT IN ('running', 'stopped') ORDER BY id DESC LIMIT 1";
     let passed = runs::State::Passed.word();
     tx.query_opt(sql, args![plan], |row| Ok((row.text(0)? == passed, row.get(1)?)))
 }

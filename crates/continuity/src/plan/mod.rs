@@ -46,6 +46,7 @@ pub static ACTIONS: &[&dyn AnyAction] = &[
     &contacts::LIST,
     &contacts::CREATE,
     &contacts::UPDATE,
+    &contacts::GET,
     &contacts::REMOVE,
     &reviews::RECORD,
     &reviews::LIST,

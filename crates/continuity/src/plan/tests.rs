@@ -194,7 +194,8 @@ fn who_calls_whom_is_a_tree_and_stays_one_when_somebody_leaves() {
         let team = gate.run(&cx, &contacts::LIST, Nothing {}).unwrap().items;
         let seen: Vec<_> = team.iter().map(|call| (call.depth, call.contact.name.as_str())).collect();
         assert_eq!(seen, [(0, "Top"), (1, "Middle"), (2, "Low")], "{engine}");
-        let team = gate.run(&cx, &contacts::REMOVE, ContactRef { id: middle.id }).unwrap().items;
+        gate.run(&cx, &contacts::REMOVE, ContactRef { id: middle.id }).unwrap();
+        let team = gate.run(&cx, &contacts::LIST, Nothing {}).unwrap().items;
         let seen: Vec<_> = team.iter().map(|call| (call.depth, call.contact.name.as_str())).collect();
         assert_eq!(seen, [(0, "Top"), (1, "Low")], "{engine}: the caller of who left calls now");
         let mute = Person { name: "Mute".into(), ..Person::default() };
@@ -203,6 +204,9 @@ fn who_calls_whom_is_a_tree_and_stays_one_when_somebody_leaves() {
         assert!(gate.run(&stranger, &contacts::LIST, Nothing {}).unwrap().items.is_empty());
         let gone = gate.run(&stranger, &contacts::REMOVE, ContactRef { id: top.id }).unwrap_err();
         assert_eq!(gone.kind(), Kind::NotFound, "{engine}");
+        assert_eq!(gate.run(&cx, &contacts::GET, ContactRef { id: top.id }).unwrap().name, "Top", "{engine}");
+        let hidden = gate.run(&stranger, &contacts::GET, ContactRef { id: top.id }).unwrap_err();
+        assert_eq!(hidden.code(), "contact.not_found", "{engine}");
     });
 }
 

@@ -203,6 +203,13 @@ pub struct Run {
     pub(crate) claimed_by: Option<String>,
 }
 
+impl Run {
+    /// Whether it takes back what it did, or has.
+    pub fn is_turned_round(&self) -> bool {
+        self.backward
+    }
+}
+
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -25,6 +25,7 @@ fn runs() -> Vec<RunRow> {
         run("passed", 60, Some("4.2 s"), Some(7)),
         run("failed", 4_000, Some("2 h 3 min"), Some(200)),
         run("impossible", 9_000, None, None),
+        run("stopped", 10_000, None, None),
     ]
 }
 
@@ -43,7 +44,7 @@ fn actions(p: &Page) -> Vec<ActionRow> {
 
 fn view(p: &Page, state: &str) -> RunView {
     let d = &p.t.drills;
-    let (running, passed) = (state == "running", state == "passed");
+    let (running, passed, stopped) = (state == "running", state == "passed", state == "stopped");
     let detect = format!("{} ({})", d.detect, p.with(d.detect_configured, "1 min 30 s"));
     let phases = [&detect, d.decide, d.reserve, d.key, d.wait, d.restore, d.boot, d.verify];
     let took = |at: usize| (!running || at < 4).then(|| "0.4 s".to_owned());
@@ -51,8 +52,8 @@ fn view(p: &Page, state: &str) -> RunView {
         id: "drun_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
         state: state.into(),
         impossible: state == "impossible",
-        rto: figure((!running).then_some("4.2 s"), "1 h 0 min", passed),
-        rpo: figure((!running).then_some("10 min 5 s"), "1 d 0 h", passed),
+        rto: figure((!running && !stopped).then_some("4.2 s"), "1 h 0 min", passed),
+        rpo: figure((!running && !stopped).then_some("10 min 5 s"), "1 d 0 h", passed),
         services: vec![ServiceRows {
             name: "官網".into(),
             turn: Some(p.with2(d.wave_after, 2, "資料庫")),
@@ -68,8 +69,8 @@ fn view(p: &Page, state: &str) -> RunView {
         }],
         circles: vec![p.with(d.circle, "目錄、官網")],
         control: p.with(d.control_found, "repository.damaged"),
-        misses: if passed || running { vec![] } else { vec![d.missed.into()] },
-        stopped: (state == "failed").then(|| p.with2(d.stopped_by, "林怡君", "磁碟要先用來還原")),
+        misses: if passed || running || stopped { vec![] } else { vec![d.missed.into()] },
+        stopped: stopped.then(|| p.with2(d.stopped_by, "林怡君", "磁碟要先用來還原")),
         has_evidence: !running,
     }
 }
@@ -121,8 +122,12 @@ pub(super) fn drill_pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
     ];
     let summary = Summary::gather(p.t.frame.form_wrong, &fields.iter().collect::<Vec<_>>(), "");
     show(out, "drill-plan-new", &NewPlanPage { p, summary, fields });
-    for (name, state) in [("drill-running", "running"), ("drill-failed", "failed"), ("drill-impossible", "impossible")]
-    {
+    for (name, state) in [
+        ("drill-running", "running"),
+        ("drill-failed", "failed"),
+        ("drill-impossible", "impossible"),
+        ("drill-stopped", "stopped"),
+    ] {
         let live = state == "running";
         let plan = "drpl_1".to_owned();
         let called = "每季主機毀損".to_owned();

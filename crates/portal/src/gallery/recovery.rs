@@ -101,7 +101,10 @@ pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
                 digit(0, b.digit_errors, Tone::Info, b.not_proven, ""),
             ],
             points: points(p),
-            doing: vec![DoingView { what: b.work_copy, how_far: p.with2(b.of_total, "1.2 GiB", "10.2 GiB") }],
+            doing: vec![DoingView {
+                what: b.work_copy.to_owned(),
+                how_far: p.with2(b.of_total, "1.2 GiB", "10.2 GiB"),
+            }],
             restores: vec![RestoreRow {
                 id: "rstr_01jd8q2v7k3x5w9m0n4r6t8y2z".into(),
                 at: before(9_000),
@@ -276,6 +279,8 @@ fn rules(lang: Lang, out: &mut Vec<(&'static str, String)>) {
         place: "far".into(),
         made: made.then(|| before(9_000)),
         revealed: made.then(|| before(100)),
+        standing: if made { p.with(p.t.rules.being_read, p.exact(&before(60))) } else { String::new() },
+        may_check: !made,
     };
     let rows = vec![row(true), row(false)];
     let (id, name) = ("svc_1".to_owned(), "官網".to_owned());

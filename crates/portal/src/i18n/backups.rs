@@ -70,6 +70,7 @@ super::messages! {
         work_back_up: "擷取磁碟", "taking the disks";
         work_copy: "複製到其他存放處", "copying to other places";
         work_check: "檢查副本", "looking at copies";
+        work_read: "從頭讀一遍備份庫（{} 起）", "reading everything in a repository (since {})";
         work_other: "主機作業", "work on the host";
         of_total: "{} / {}", "{} of {}";
 

@@ -618,7 +618,10 @@ const CODES: &[(&str, &str)] = &[
     ("repository.full", "備份儲存庫的磁碟已滿，請清出空間或搬移儲存庫。"),
     ("repository.incomplete", "備份儲存庫缺少應有的內容，請改用另一份副本。"),
     ("repository.key_wrong", "這把金鑰或密碼打不開備份儲存庫。"),
-    ("repository.locked", "另一個程式鎖住了備份儲存庫，請稍候，或在確認沒有程式執行後解鎖。"),
+    (
+        "repository.locked",
+        "備份儲存庫正被使用（鎖住，或同時有人移除快照），沒有做任何變更，稍後會再試；確認沒有程式執行時可以解鎖。",
+    ),
     ("repository.missing", "那裡沒有備份儲存庫，請先建立。"),
     ("repository.quota", "備份儲存庫的配額已用完，請提高配額。"),
     ("repository.refused", "備份儲存庫拒絕這組憑證或權限，請檢查憑證與檔案權限。"),

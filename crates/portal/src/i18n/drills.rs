@@ -109,7 +109,7 @@ super::messages! {
         run_stopping: "演練正在停止，還原的東西會先清除。", "The drill is being stopped; what it brought back is taken away first.";
         stop: "停止演練", "Stop the drill";
         stop_title: "停止這次演練？", "Stop this drill?";
-        stop_body: "已還原的東西會全部清除。停止的演練不算通過，證據會寫明是誰停止的、為什麼。", "All that it brought back is taken away. A drill that was stopped has not passed, and its evidence says who stopped it and why.";
+        stop_body: "已還原的東西會全部清除。停止的演練不算通過，也不算未通過；證據會寫明是誰停止的、為什麼。", "All that it brought back is taken away. A drill that was stopped has neither passed nor failed; its evidence says who stopped it and why.";
         stopped_by: "{} 停止了這次演練：{}", "{} stopped this drill: {}";
         shares: "主金鑰的分持", "Shares of the master key";
         shares_hint: "每行一份。伺服器湊出金鑰、核對後立即忘記，不留紀錄。分持不想離開自己的電腦，請改用 yunwei drill run --share。", "One a line. The server puts them together, compares, and forgets them; nothing is kept. Where shares must not leave your own computer, use yunwei drill run --share.";

@@ -122,6 +122,11 @@ super::messages! {
         repositories: "備份庫與帶走資料", "Repositories, and the way out";
         repositories_of: "{} 的備份庫", "Repositories behind {}";
         repositories_lead: "每個存放處各有一個加密的備份庫。用託管密碼可以以 restic 自行開啟：資料隨時帶得走。", "One at each place, encrypted. Its escrow password opens it with plain restic: you can always leave.";
+        check_repository: "從頭讀一遍", "Read everything";
+        reading_begun: "正在從頭讀這個備份庫，大的需要幾小時。", "Everything in the repository is being read, which takes hours for a large one.";
+        being_read: "正在從頭讀一遍，{} 開始", "everything is being read since {}";
+        read_whole: "{} 從頭讀過，完整", "everything was read at {} and found whole";
+        doubted: "{} 發現損壞；修復後會從頭讀過再確認", "damage was found at {}; once it is put right, everything is read again";
         repositories_empty: "還沒有備份庫", "No repositories yet";
         repositories_empty_body: "第一次備份時建立。", "They are made with the first recovery point.";
         made: "建立時間", "Made";

@@ -92,6 +92,22 @@ Exit status 5 where the point is not whole afterwards; the table says which copy
         #[arg(long)]
         no_wait: bool,
     },
+    /// Have everything in a repository read and hashed, and wait for it: hours for a large one.
+    #[command(after_help = "\
+Examples:
+  yunwei backup repositories                        which there are, and what is being read
+  yunwei backup check-repository repo_01m80h6wrtet7rkwawzsgh6gss
+  yunwei backup check-repository repo_01m80h6wrtet7rkwawzsgh6gss --no-wait --json
+
+Where it is being read already, by itself because damage was found or because somebody asked, it is not begun again:
+you see since when and how far it is. Exit status 5 where it is not whole, or could not be read.")]
+    CheckRepository {
+        /// The repository's id.
+        repository: String,
+        /// Do not wait for it.
+        #[arg(long)]
+        no_wait: bool,
+    },
     /// List backup repositories: one for each tenant and place that holds copies of its data.
     #[command(after_help = "\
 Examples:
@@ -208,6 +224,7 @@ pub fn run(command: BackupCommand, json: bool) -> Result<()> {
             let begun = client.post(&format!("{}/check", path(&point)?), &json!({}))?;
             follow(&client, &begun, no_wait, json)
         }
+        BackupCommand::CheckRepository { repository, no_wait } => read(&client, known(&repository)?, no_wait, json),
         BackupCommand::Repositories { tenant } => repositories(&client, tenant.as_deref(), json),
         BackupCommand::RevealEscrow { repository, reason } => {
             let at = format!("/api/v1/backup-repositories/{}/reveal-escrow", known(&repository)?);
@@ -339,18 +356,72 @@ fn repositories(client: &Client, tenant: Option<&str>, json: bool) -> Result<()>
         show::json(&Json::Array(all));
         return Ok(());
     }
-    let row = |r: &Json| {
-        vec![
-            show::text(r, "id"),
-            show::text(r, "placeName"),
-            show::time(r, "madeAt"),
-            show::time(r, "revealedAt"),
-            show::text(r, "problem.message"),
-        ]
-    };
     let nothing = "No repositories yet. They are made with the first recovery point.";
-    show::table(&["id", "place", "made", "escrow shown", "problem"], all.iter().map(row).collect(), nothing);
+    let head = ["id", "place", "made", "read whole", "escrow shown", "now"];
+    show::table(&head, all.iter().map(row).collect(), nothing);
     Ok(())
+}
+
+fn row(repository: &Json) -> Vec<String> {
+    vec![
+        show::text(repository, "id"),
+        show::text(repository, "placeName"),
+        show::time(repository, "madeAt"),
+        show::time(repository, "readAt"),
+        show::time(repository, "revealedAt"),
+        standing(repository),
+    ]
+}
+
+/// What a repository is at, else what is wrong with it.
+fn standing(repository: &Json) -> String {
+    let reading = &repository["reading"];
+    if reading.is_object() {
+        let (since, progress) = (show::time(reading, "since"), &reading["progress"]);
+        let share = |done: u64, total: u64| done.saturating_mul(100).checked_div(total);
+        let share =
+            progress["done"].as_u64().zip(progress["total"].as_u64()).and_then(|(done, total)| share(done, total));
+        let share = share.map(|share| format!(" ({share} %)")).unwrap_or_default();
+        return format!("being read since {since}{share}");
+    }
+    match repository["doubtedAt"].is_string() {
+        true => format!("damage was found at {}", show::time(repository, "doubtedAt")),
+        false => show::text(repository, "problem.message"),
+    }
+}
+
+/// Has everything in a repository read, and says what came of it.
+fn read(client: &Client, id: &str, no_wait: bool, json: bool) -> Result<()> {
+    let begun = client.post(&format!("/api/v1/backup-repositories/{id}/check"), &json!({}))?;
+    let tell = |one: &Json| match json {
+        true => show::json(one),
+        false => println!("{}  {}  {}", show::text(one, "id"), show::text(one, "placeName"), standing(one)),
+    };
+    if no_wait {
+        tell(&begun);
+        return Ok(());
+    }
+    let all = format!("/api/v1/backup-repositories?tenant={}", show::text(&begun, "tenant"));
+    let gone = || Error::not_found("backupRepository.not_found", "the repository is not there any more");
+    let bar = if json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+    let ended = loop {
+        let now = items(&client.get(&all)?).into_iter().find(|one| one["id"] == id).ok_or_else(gone)?;
+        if !now["reading"].is_object() {
+            break now;
+        }
+        bar.set_message(standing(&now));
+        bar.tick();
+        std::thread::sleep(Duration::from_secs(1));
+    };
+    bar.finish_and_clear();
+    tell(&ended);
+    match (ended["readAt"].as_str() >= begun["reading"]["since"].as_str(), ended["problem"]["message"].as_str()) {
+        (true, _) => Ok(()),
+        (false, problem) => {
+            let why = problem.unwrap_or("damage was found meanwhile; it is read again by itself");
+            Err(Error::conflict("backupRepository.not_whole", why.to_owned()))
+        }
+    }
 }
 
 fn escrow(told: &Json, json: bool) -> Result<()> {

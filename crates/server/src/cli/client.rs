@@ -129,7 +129,7 @@ impl Client {
 
     /// DELETE.
     pub fn delete(&self, path: &str) -> Result<Json> {
-        answer(self.agent.delete(self.url(path)).header("authorization", self.bearer()).call())
+        answer(asking(self.agent.delete(self.url(path)).header("authorization", self.bearer())).call())
     }
 
     /// Signs a person in, who then acts in `tenant`; `code` is asked where the account has a second factor.
@@ -233,7 +233,7 @@ fn authorities(file: Option<&Path>) -> Result<RootCerts> {
 }
 
 /// With the reason for asking a second person, where one was given: any text, percent-encoded.
-fn asking(request: ureq::RequestBuilder<ureq::typestate::WithBody>) -> ureq::RequestBuilder<ureq::typestate::WithBody> {
+fn asking<Body>(request: ureq::RequestBuilder<Body>) -> ureq::RequestBuilder<Body> {
     let Some(reason) = ASK.get() else { return request };
     request.header(web::second::HEADER, encoded(reason))
 }

@@ -68,7 +68,7 @@ Examples:
         /// The drill's id.
         id: String,
     },
-    /// Stop a drill that is on its way: what was made for it is taken away, and it has not passed.
+    /// Stop a drill that is on its way: what was made for it is taken away, and it has neither passed nor failed.
     #[command(after_help = "\
 Examples:
   yunwei drill stop drun_01m80h6wrtet7rkwawzsgh6gss --reason 'The disk is needed for a real restore'")]
@@ -599,6 +599,7 @@ fn wait(client: &Client, id: &str, json: bool) -> Result<()> {
             shown(&now, json)?;
             return match state.as_str() {
                 "passed" => Ok(()),
+                "stopped" => Err(Error::conflict("drill.stopped", "somebody stopped the drill: it proved nothing")),
                 _ => Err(Error::conflict("drill.not_passed", format!("the drill is {state}"))),
             };
         }

@@ -185,6 +185,8 @@ fn a_service_is_protected_as_the_book_says_and_its_owner_can_leave_with_plain_re
     let renamed = yunwei(&staff, &["backup", "places", "change", id(&first), "--name", "nearest"]);
     assert_eq!(renamed["name"], "nearest", "{renamed:#}");
     let all = yunwei(&customer.api, &["backup", "repositories"]);
+    let read = yunwei(&customer.api, &["backup", "check-repository", id(&all[0])]);
+    assert!(read["readAt"].is_string() && read["reading"].is_null(), "{read:#}");
     let told = yunwei(&customer.api, &["backup", "reveal-escrow", id(&all[0]), "--reason", "a look"]);
     assert!(told["password"].as_str().unwrap().len() > 20);
     let ended = yunwei(&staff, &["backup", "unprotect", &service]);
@@ -202,7 +204,7 @@ fn a_service_is_protected_as_the_book_says_and_its_owner_can_leave_with_plain_re
 }
 
 /// Sets up a copy on the host itself and one at a server, and takes a point. Gives the service.
-fn shelter(scratch: &Scratch, house: &Installation, host: &Machines, shelf: &Shelf, customer: &Customer) -> String {
+pub fn shelter(scratch: &Scratch, house: &Installation, host: &Machines, shelf: &Shelf, customer: &Customer) -> String {
     let services = "/tmf-api/serviceInventory/v4/service?category=CustomerFacingService&state=active";
     let service = id(&customer.api.get(services).unwrap()[0]).to_owned();
     let near = scratch.0.join("near");

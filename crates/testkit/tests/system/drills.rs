@@ -9,7 +9,7 @@ use base::time::Timestamp;
 use serde_json::{Value as Json, json};
 use testkit::{Api, Binaries, Installation, Machines, Options, Shelf, credential, settled};
 
-use crate::backups::{id, yunwei};
+use crate::backups::{id, shelter, yunwei};
 use crate::{Scratch, has_hypervisor};
 
 /// `yunwei` where it may fail: whether it did well, and what it printed.
@@ -186,4 +186,105 @@ fn a_service_is_brought_back_on_a_second_host_measured_and_proven_and_a_rotten_c
         let made = drill["services"][0]["machines"][0]["made"].as_str().unwrap();
         assert!(!machines.to_string().contains(made) && !used.to_string().contains(made), "{made} is metered");
     }
+}
+
+/// Where somebody stops a drill.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    /// A host has room for its machine, which is about to be made.
+    Restoring,
+    /// Its machine boots.
+    Booting,
+    /// The same, and everything dies right after.
+    BootingBeforeACrash,
+}
+
+/// What a drill may have made: on the host, and in the books.
+fn traces(house: &Installation, host: &Machines) -> Json {
+    let items = |path: &str| house.api.get(path).unwrap()["items"].clone();
+    let reserved = items(&format!("/api/v1/reservations?host={}", host.id));
+    let reserved: Vec<Json> =
+        reserved.as_array().unwrap().iter().filter(|one| one["state"] != "released").cloned().collect();
+    json!({
+        "domains": host.domains().unwrap(), "disks": host.directories(),
+        "reservations": reserved, "addresses": items("/api/v1/claims"),
+    })
+}
+
+#[test]
+fn a_drill_that_somebody_stops_leaves_nothing_on_its_host_and_is_neither_passed_nor_failed() {
+    if !has_hypervisor() {
+        return;
+    }
+    let scratch = Scratch::new("stop");
+    let mut house = Installation::start(&scratch.0, Options::default()).unwrap();
+    let host = Machines::start(&house, "h").unwrap();
+    house.seed().unwrap();
+    let customer = house.customer("Customer", "owner@customer.example").unwrap();
+    let order = customer.order("web-01").unwrap();
+    order.watch(&customer.api).unwrap();
+    let mut other = Machines::start(&house, "g").unwrap();
+    let shelf = Shelf::start(&scratch.0.join("shelf"), &[&customer.tenant]).unwrap();
+    let service = shelter(&scratch, &house, &host, &shelf, &customer);
+    let api = &customer.api;
+    let plan = ["drill", "plans", "create", "quarterly", "--service", &service, "--scenario", "host-lost"];
+    let promised = ["--rto", "10m", "--rpo", "1h", "--owner", "Operations", "--negative-every", "9"];
+    let plan = yunwei(api, &[&plan[..], &promised].concat());
+    let before = traces(&house, &other);
+    let key = house.data().join("keys/audit.pub");
+
+    for at in [At::Restoring, At::Booting, At::BootingBeforeACrash] {
+        let run = yunwei(api, &["drill", "run", id(&plan), "--no-wait"]);
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let now = yunwei(api, &["drill", "show", id(&run)]);
+            assert!(now["state"] == "running" && Instant::now() < until, "{at:?}: {now:#}");
+            let reached = match at {
+                At::Restoring => now["services"][0]["machines"][0]["made"].is_string(),
+                At::Booting | At::BootingBeforeACrash => !other.domains().unwrap().is_empty(),
+            };
+            if reached {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let stopping = yunwei(api, &["drill", "stop", id(&run), "--reason", "磁碟要先用來還原"]);
+        assert_eq!(stopping["stopped"]["reason"], "磁碟要先用來還原", "{stopping:#}");
+        if let At::BootingBeforeACrash = at {
+            other.kill_agent().unwrap();
+            house.kill_server().unwrap();
+            house.start_server().unwrap();
+            other.start_agent().unwrap();
+        }
+        let until = Instant::now() + Duration::from_secs(120);
+        let stopped = loop {
+            let now = yunwei(api, &["drill", "show", id(&run)]);
+            if now["state"] != "running" {
+                break now;
+            }
+            assert!(Instant::now() < until, "{at:?}: it is still on its way: {now:#}");
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        // Nothing is left by the time that it is said to be over.
+        assert_eq!(traces(&house, &other), before, "{at:?}");
+        assert_eq!((&stopped["state"], &stopped["misses"]), (&json!("stopped"), &json!([])), "{at:?}: {stopped:#}");
+        assert_eq!(stopped["control"]["state"], "notMade", "{at:?}: it was due, and the next one makes it");
+        assert_eq!(tried(api, &["drill", "stop", id(&run), "--reason", "again"]).0, Some(5), "{at:?}: it is over");
+
+        let (file, mut verify) = (scratch.0.join("evidence.json"), Binaries::find().unwrap().yunwei());
+        assert_eq!(tried(api, &["evidence", "get", id(&run), "--out", file.to_str().unwrap()]).0, Some(0));
+        let output = verify.env_clear().args(["evidence", "verify"]).arg(&file).arg("--key").arg(&key).arg("--json");
+        let report: Json = serde_json::from_slice(&output.output().unwrap().stdout).unwrap();
+        assert_eq!((&report["ok"], &report["verdict"]), (&json!(true), &json!("stopped")), "{at:?}: {report:#}");
+    }
+    // Nobody has anything to do for it, nobody was alarmed, and the service saw nothing of it.
+    assert_eq!(yunwei(api, &["drill", "actions", "--all"]), json!([]));
+    let alarms = api.get("/api/v1/alarms").unwrap();
+    assert_eq!(alarms["items"], json!([]), "{alarms:#}");
+    assert!(order.visit(api).unwrap().ok);
+    // The next one is whole, its negative control with it.
+    let (code, run) = drilled(api, id(&plan));
+    assert_eq!((code, &run["state"]), (Some(0), &json!("passed")), "{run:#}");
+    assert_eq!(run["control"]["state"], "damageFound", "{run:#}");
+    assert_eq!(traces(&house, &other), before);
 }

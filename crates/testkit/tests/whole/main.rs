@@ -7,6 +7,7 @@ mod factors;
 mod hostile;
 mod house;
 mod hub;
+mod reasons;
 mod roles;
 mod sale;
 mod tmf;

@@ -43,7 +43,7 @@ pub(super) fn run(open: Opened, read: Read) -> Done<Answer> {
 }
 
 /// What is changed where something is let go and removed.
-fn names(open: &Opened) -> Done<BTreeSet<String>> {
+pub(super) fn names(open: &Opened) -> Done<BTreeSet<String>> {
     let all = [open.store.list(Kind::Index)?, open.store.list(Kind::Snapshots)?];
     Ok(all.into_iter().flatten().map(|(name, _)| name).collect())
 }

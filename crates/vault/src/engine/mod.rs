@@ -34,6 +34,7 @@ mod tree;
 
 use std::collections::BTreeSet;
 use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use base::{Error, Result};
@@ -78,7 +79,7 @@ pub(crate) fn perform(
         Task::Check { read } => check::run(open, *read),
         Task::Copy { to, snapshots } => copy::run(open, to, snapshots, report),
         Task::Forget { snapshots } => prune::forget(&open, snapshots),
-        Task::Prune { grace_hours } => prune::run(&open, *grace_hours),
+        Task::Prune { grace_hours } => prune::run(open, *grace_hours),
         Task::Repair => prune::repair(&open),
     };
     done.map_err(|failed| ours(&watch, failed))
@@ -167,7 +168,10 @@ impl Opened {
 
     fn loaded<S>(self, load: fn(Engine<OpenStatus>) -> RusticResult<Engine<S>>) -> Done<Opened<S>> {
         let Opened { repository, report, engine, store, watch } = self;
-        let engine = load(engine).map_err(|e| because(&watch, &e))?;
+        // The engine reckons with the sizes of packs, and gives up over one of which hardly anything is left.
+        let engine = catch_unwind(AssertUnwindSafe(|| load(engine)))
+            .map_err(|panic| watch.fault().unwrap_or_else(|| fault::panicked(&*panic)))?
+            .map_err(|e| because(&watch, &e))?;
         Ok(Opened { repository, report, engine, store, watch })
     }
 
@@ -200,10 +204,17 @@ impl Opened {
     ) -> Done<Opened<S>> {
         let (repository, report) = (self.repository.clone(), self.report.clone());
         match self.with(checked) {
-            Err(Failure::Ours(error)) if is_damage(&error) => Opened::new(&repository, &report)?.with(plain),
+            Err(Failure::Ours(error)) if is_damage(&error) || error.code() == fault::CRASHED => {
+                Opened::new(&repository, &report)?.with(plain)
+            }
             opened => opened,
         }
     }
+}
+
+/// Whether it is an identifier and not a beginning of one.
+fn is_whole_id(id: &str) -> bool {
+    id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// Whether another look at the same repository may find what this one missed.
@@ -234,8 +245,7 @@ impl<S: rustic_core::Open> Opened<S> {
     /// The snapshot with an identifier, which must be whole and not a beginning of one.
     fn snapshot(&self, id: &str) -> Done<SnapshotFile> {
         let missing = || fault::error(fault::SNAPSHOT_MISSING, format!("there is no snapshot {id}; list them again"));
-        let well_formed = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
-        if !well_formed || !self.store.list(Kind::Snapshots)?.iter().any(|(name, _)| name == id) {
+        if !is_whole_id(id) || !self.store.list(Kind::Snapshots)?.iter().any(|(name, _)| name == id) {
             return Err(missing().into());
         }
         Ok(self.engine.get_snapshots(&[id])?.pop().ok_or_else(missing)?)

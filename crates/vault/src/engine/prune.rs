@@ -3,29 +3,76 @@
 use std::collections::BTreeSet;
 
 use rustic_core::jiff::Span;
-use rustic_core::{LimitOption, PruneOptions, RepairIndexOptions};
+use rustic_core::repofile::SnapshotId;
+use rustic_core::{LimitOption, PruneOptions, PrunePlan, RepairIndexOptions};
 
-use super::{Done, Opened, revive};
+use super::{Done, Opened, check, is_damage, is_whole_id, ours, revive};
 use crate::fault;
 use crate::place::Kind;
 use crate::request::Answer;
 
-/// A day less a bit, and a year: outside of these a grace is a mistake.
+/// A year: a longer grace is a mistake.
 const GRACE_HOURS_MAX: u32 = 366 * 24;
+/// How often it is decided what goes while somebody lets go of snapshots beside that.
+const PLANS_MAX: usize = 4;
 
+/// Lets go of snapshots. What somebody else has let go of meanwhile is let go of.
 pub(super) fn forget(open: &Opened, ids: &[String]) -> Done<Answer> {
     let mut found = Vec::new();
     for id in ids {
-        found.push(open.snapshot(id)?.id);
+        match open.snapshot(id) {
+            Ok(snapshot) => found.push(snapshot.id),
+            Err(failed) => {
+                let is_there =
+                    || Ok::<_, base::Error>(open.store.list(Kind::Snapshots)?.iter().any(|(name, _)| name == id));
+                if !is_whole_id(id) || is_there()? {
+                    return Err(failed);
+                }
+            }
+        }
     }
     open.engine.delete_snapshots(&found)?;
     Ok(Answer::Forgotten(ids.to_vec()))
 }
 
-pub(super) fn run(open: &Opened, grace_hours: u32) -> Done<Answer> {
+/// Marks what no snapshot holds, and removes what was marked long enough ago.
+///
+/// Where somebody lets go of snapshots beside it, one that it is about to read may be gone. That is no damage, and
+/// nothing was changed until then: it is decided again what goes.
+pub(super) fn run(open: Opened, grace_hours: u32) -> Done<Answer> {
     if grace_hours > GRACE_HOURS_MAX {
         return Err(fault::error(fault::REQUEST_INVALID, "the grace is a year at most").into());
     }
+    let mut options = PruneOptions::default();
+    options.keep_delete = Span::new().hours(i64::from(grace_hours));
+    options.instant_delete = grace_hours == 0;
+    options.max_unused = LimitOption::Percentage(5);
+    let mut open = open;
+    for _ in 0..PLANS_MAX {
+        expect_no_locks(&open)?;
+        let before = check::names(&open)?;
+        match decide(&open, &options) {
+            Ok(decided) if open.watch.fault().is_none() => {
+                return carry_out(&open, &options, decided).map_err(|failed| ours(&open.watch, failed).into());
+            }
+            // One was missed on the way that nobody misses; a fault after that must not be taken for it.
+            Ok(_) => {}
+            Err(failed) => {
+                let error = ours(&open.watch, failed);
+                if !is_damage(&error) || before.is_subset(&check::names(&open)?) {
+                    return Err(error.into());
+                }
+            }
+        }
+        open = Opened::new(&open.repository, &open.report)?;
+    }
+    let message = format!(
+        "snapshots were removed beside each of {PLANS_MAX} tries to prune; nothing was changed: prune again when nobody removes any"
+    );
+    Err(fault::error(fault::REPOSITORY_LOCKED, message).into())
+}
+
+fn expect_no_locks(open: &Opened) -> Done<()> {
     let locks = open.store.list(Kind::Locks)?;
     if let Some((lock, _)) = locks.first() {
         let message = format!(
@@ -34,26 +81,32 @@ pub(super) fn run(open: &Opened, grace_hours: u32) -> Done<Answer> {
         );
         return Err(fault::error(fault::REPOSITORY_LOCKED, message).into());
     }
+    Ok(())
+}
+
+/// What was decided: the snapshots that were there then, and what goes.
+type Decided = (BTreeSet<SnapshotId>, PrunePlan);
+
+fn decide(open: &Opened, options: &PruneOptions) -> Done<Decided> {
     // A snapshot that cannot be read would have its data taken for unused.
-    let known: BTreeSet<_> = open.snapshots()?.into_iter().map(|snapshot| snapshot.id).collect();
-    let mut options = PruneOptions::default();
-    options.keep_delete = Span::new().hours(i64::from(grace_hours));
-    options.instant_delete = grace_hours == 0;
-    options.max_unused = LimitOption::Percentage(5);
-    let plan = open.engine.prune_plan(&options)?;
+    let known = open.snapshots()?.into_iter().map(|snapshot| snapshot.id).collect();
+    Ok((known, open.engine.prune_plan(options)?))
+}
+
+fn carry_out(open: &Opened, options: &PruneOptions, (known, plan): Decided) -> Done<Answer> {
     let sizes = plan.stats.size_sum();
     let unneeded = sizes.remove + sizes.repack + plan.stats.size_unref;
     let due = plan.stats.size_to_delete.remove;
     let waiting = plan.stats.size_to_delete.keep;
-    open.engine.prune(&options, plan)?;
+    open.engine.prune(options, plan)?;
     // What appeared since may hold what was marked: that was not to be seen when it was decided.
     let appeared: Vec<_> = open.snapshots()?.into_iter().filter(|snapshot| !known.contains(&snapshot.id)).collect();
     if !appeared.is_empty() {
         revive::run(open, &appeared)?;
     }
-    Ok(match grace_hours {
-        0 => Answer::Pruned { removed_bytes: due + waiting + unneeded, marked_bytes: 0 },
-        _ => Answer::Pruned { removed_bytes: due, marked_bytes: waiting + unneeded },
+    Ok(match options.instant_delete {
+        true => Answer::Pruned { removed_bytes: due + waiting + unneeded, marked_bytes: 0 },
+        false => Answer::Pruned { removed_bytes: due, marked_bytes: waiting + unneeded },
     })
 }
 

@@ -81,6 +81,18 @@ impl Bucket {
     }
 }
 
+impl Bucket {
+    /// A listing finds nothing where nothing is: what is not found is the bucket itself.
+    fn unlisted(&self, error: &object_store::Error, what: &str) -> Error {
+        if matches!(error, object_store::Error::NotFound { .. }) {
+            let message =
+                format!("{what}: there is no bucket at {}; make it, or put the place's address right", self.url);
+            return fault::error(fault::REPOSITORY_MISSING, message);
+        }
+        meaning(error, what)
+    }
+}
+
 /// Objects by name, beside what repositories are made of.
 impl Bucket {
     fn object(&self, name: &str) -> Path {
@@ -160,7 +172,7 @@ impl Store for Bucket {
         let folder = Path::from(format!("{}/{}", self.prefix, kind.name()));
         let found: std::result::Result<Vec<_>, _> =
             self.runtime.block_on(self.store.list(Some(&folder)).try_collect::<Vec<_>>());
-        let found = found.map_err(|e| meaning(&e, &what))?;
+        let found = found.map_err(|e| self.unlisted(&e, &what))?;
         Ok(found.into_iter().filter_map(|meta| Some((meta.location.filename()?.to_owned(), meta.size))).collect())
     }
 

@@ -2,7 +2,7 @@
 //! middle of a look. Nothing is lost by it, and nobody calls damaged what is not.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -132,11 +132,9 @@ fn backups_looks_and_prunes_of_one_repository_go_on_beside_each_other() {
         });
         scope.spawn(|| {
             while !done.load(Ordering::SeqCst) {
-                // One scheduler owns what removes, one at a time; here a prune may miss what was forgotten just now.
-                match run(&repository, &Task::Prune { grace_hours: GRACE }) {
-                    Ok(_) => drop(prunes.fetch_add(1, Ordering::Relaxed)),
-                    Err(error) => assert_eq!(error.code(), fault::REPOSITORY_INCOMPLETE, "{error}"),
-                }
+                // Also while somebody lets go of snapshots: what it does not find then is not missing.
+                run(&repository, &Task::Prune { grace_hours: GRACE }).unwrap();
+                prunes.fetch_add(1, Ordering::Relaxed);
                 thread::sleep(Duration::from_millis(300));
             }
         });
@@ -206,25 +204,49 @@ fn a_look_beside_prunes_that_remove_at_once_reports_no_damage() {
     assert!(check(&repository, Read::Everything).unwrap().whole);
 }
 
-/// A server of a directory that breaks off whoever reads packs, once it is told to.
+/// What a server of a directory does once it is told to.
+#[derive(Default)]
+struct Mood {
+    /// Breaks off whoever reads packs.
+    away: AtomicBool,
+    /// So many snapshots are let go of by somebody else, each after it was listed and before it is read.
+    forgets: AtomicUsize,
+    /// Nobody has let go of any since they were listed.
+    listed: AtomicBool,
+}
+
+impl Mood {
+    /// Whether the snapshot that is asked for goes right now; the last one stays.
+    fn takes(&self, root: &Path) -> bool {
+        let left = fs::read_dir(root.join("snapshots")).unwrap().count();
+        let wanted = self.forgets.load(Ordering::SeqCst) > 0 && left > 1;
+        if !wanted || !self.listed.swap(false, Ordering::SeqCst) {
+            return false;
+        }
+        self.forgets.fetch_sub(1, Ordering::SeqCst);
+        true
+    }
+}
+
+/// A server of a directory, and how it is.
 struct Fickle {
     url: String,
-    away: Arc<AtomicBool>,
+    mood: Arc<Mood>,
 }
 
 impl Fickle {
     fn start(root: PathBuf) -> Fickle {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/repo", listener.local_addr().unwrap());
-        let away = Arc::new(AtomicBool::new(false));
-        let told = away.clone();
+        let mood = Arc::new(Mood::default());
+        let told = mood.clone();
         thread::spawn(move || {
             for line in listener.incoming().flatten() {
-                let (root, away) = (root.clone(), told.clone());
-                thread::spawn(move || answer(line, &root, &away));
+                let (root, mood) = (root.clone(), told.clone());
+                thread::spawn(move || answer(line, &root, &mood));
             }
         });
-        Fickle { url, away }
+        Fickle { url, mood }
     }
 
     fn place(&self) -> Place {
@@ -232,9 +254,9 @@ impl Fickle {
     }
 }
 
-fn answer(line: TcpStream, root: &Path, away: &AtomicBool) {
+fn answer(line: TcpStream, root: &Path, mood: &Mood) {
     let mut heard = BufReader::new(line.try_clone().unwrap());
-    let (mut asked, mut range) = (String::new(), None);
+    let (mut asked, mut range, mut length) = (String::new(), None, 0);
     heard.read_line(&mut asked).unwrap_or(0);
     loop {
         let mut header = String::new();
@@ -245,10 +267,32 @@ fn answer(line: TcpStream, root: &Path, away: &AtomicBool) {
         if let Some((from, to)) = header.strip_prefix("range: bytes=").and_then(|range| range.trim().split_once('-')) {
             range = Some((from.parse::<usize>().unwrap(), to.parse::<usize>().unwrap()));
         }
+        if let Some(said) = header.strip_prefix("content-length:") {
+            length = said.trim().parse().unwrap();
+        }
     }
     let path = asked.split(' ').nth(1).unwrap_or_default().trim_start_matches("/repo/").to_owned();
+    let lies = |path: &str| match (path.strip_prefix("data/"), path.rsplit('/').next()) {
+        (Some(_), Some(name)) => root.join("data").join(&name[..2]).join(name),
+        _ => root.join(path),
+    };
+    let mut found = "200 OK";
     let body = match path.strip_suffix('/') {
+        None if asked.starts_with("POST") => {
+            let mut sent = vec![0; length];
+            heard.read_exact(&mut sent).unwrap();
+            fs::create_dir_all(lies(&path).parent().unwrap()).unwrap();
+            fs::write(lies(&path), sent).unwrap();
+            Vec::new()
+        }
+        None if asked.starts_with("DELETE") => {
+            fs::remove_file(lies(&path)).unwrap();
+            Vec::new()
+        }
         Some(kind) => {
+            if kind == "snapshots" {
+                mood.listed.store(true, Ordering::SeqCst);
+            }
             let rows = listing(&root.join(kind)).into_iter().filter(|(name, _)| root.join(kind).join(name).is_file());
             let rows = rows.map(|(name, data)| {
                 let name = name.file_name().unwrap().to_str().unwrap();
@@ -256,20 +300,17 @@ fn answer(line: TcpStream, root: &Path, away: &AtomicBool) {
             });
             format!("[{}]", rows.collect::<Vec<_>>().join(",")).into_bytes()
         }
-        None if path.starts_with("data/") && away.load(Ordering::SeqCst) => return,
-        None => {
-            let name = path.rsplit('/').next().unwrap();
-            let at = if path.starts_with("data/") {
-                root.join("data").join(&name[..2]).join(name)
-            } else {
-                root.join(&path)
-            };
-            fs::read(at).unwrap()
+        None if path.starts_with("data/") && mood.away.load(Ordering::SeqCst) => return,
+        None if path.starts_with("snapshots/") && mood.takes(root) => {
+            fs::remove_file(root.join(&path)).unwrap();
+            found = "404 Not Found";
+            Vec::new()
         }
+        None => fs::read(lies(&path)).unwrap(),
     };
     let (status, body) = match range {
         Some((from, to)) => ("206 Partial Content", body[from..=to].to_vec()),
-        None => ("200 OK", body),
+        None => (found, body),
     };
     let mut line = line;
     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
@@ -286,10 +327,65 @@ fn a_place_that_goes_away_in_the_middle_of_a_look_is_not_damaged() {
     let far = Repository { place: fickle.place(), ..repository };
     assert!(check(&far, Read::Nothing).unwrap().whole);
     // Its directories cannot be had any more: the engine's walk ends, and its loaders panic.
-    fickle.away.store(true, Ordering::SeqCst);
+    fickle.mood.away.store(true, Ordering::SeqCst);
     for read in [Read::Nothing, Read::Everything] {
         assert_eq!(code(check(&far, read)), fault::REPOSITORY_UNREACHABLE);
     }
+}
+
+#[test]
+fn a_prune_beside_whoever_lets_go_of_snapshots_decides_again_and_calls_nothing_damaged() {
+    let folder = Folder::new("beside-forget");
+    fs::create_dir(folder.join("data")).unwrap();
+    fs::write(folder.join("data/file"), noise(7, 1 << 20)).unwrap();
+    let repository = quick(&folder.join("repo"));
+    // All of the same data: whichever goes, what the others hold stays.
+    for _ in 0..24 {
+        back_up(&repository, &folder.join("data")).unwrap();
+    }
+    let fickle = Fickle::start(folder.join("repo"));
+    let far = Repository { place: fickle.place(), ..repository.clone() };
+    let prune = || run(&far, &Task::Prune { grace_hours: GRACE });
+    fickle.mood.forgets.store(2, Ordering::SeqCst);
+    let pruned = prune().unwrap();
+    assert!(matches!(pruned, Answer::Pruned { removed_bytes: 0, marked_bytes: 0 }), "{pruned:?}");
+    assert_eq!((fickle.mood.forgets.load(Ordering::SeqCst), snapshots(&repository).unwrap().len()), (0, 22));
+
+    // Where somebody does so all the time, nothing is done, and that is said as what it is: it passes.
+    fickle.mood.forgets.store(usize::MAX, Ordering::SeqCst);
+    let busy = prune().unwrap_err();
+    assert_eq!(busy.code(), fault::REPOSITORY_LOCKED, "{busy}");
+    assert_eq!(busy.kind(), base::Kind::Unavailable, "whoever schedules it tries again");
+    fickle.mood.forgets.store(0, Ordering::SeqCst);
+    let left = snapshots(&repository).unwrap();
+    assert!(!left.is_empty() && left.len() < 22, "{}", left.len());
+    prune().unwrap();
+    assert!(check(&repository, Read::Everything).unwrap().whole);
+    restore(&repository, &left[0].id, "/data", &folder.join("back")).unwrap();
+
+    // One that is lost without anybody's having let go of it is missed: its data is not taken for unused.
+    let one = fs::read_dir(folder.join("repo/snapshots")).unwrap().next().unwrap().unwrap().path();
+    fs::set_permissions(&one, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(&one, b"nonsense").unwrap();
+    assert_eq!(code(prune()), fault::REPOSITORY_DAMAGED);
+}
+
+#[test]
+fn what_somebody_else_let_go_of_is_let_go_of() {
+    let folder = Folder::new("forgotten");
+    fs::create_dir(folder.join("data")).unwrap();
+    fs::write(folder.join("data/file"), b"x").unwrap();
+    let repository = quick(&folder.join("repo"));
+    let all: Vec<_> = (0..3).map(|_| back_up(&repository, &folder.join("data")).unwrap().id).collect();
+    let forget =
+        |ids: &[&String]| run(&repository, &Task::Forget { snapshots: ids.iter().map(|id| (*id).clone()).collect() });
+    forget(&[&all[0]]).unwrap();
+    forget(&[&all[0], &all[1]]).unwrap();
+    let left: Vec<_> = snapshots(&repository).unwrap().into_iter().map(|one| one.id).collect();
+    assert_eq!(left, [all[2].clone()]);
+    // The beginning of one is no name for it.
+    assert_eq!(code(forget(&[&all[2][..8].to_owned()])), fault::SNAPSHOT_MISSING);
+    assert_eq!(snapshots(&repository).unwrap().len(), 1);
 }
 
 /// A program that gives up so many times, by its own word or by dying, and then finds everything whole.

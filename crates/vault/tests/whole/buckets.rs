@@ -133,6 +133,10 @@ fn a_bucket_holds_a_repository_that_restic_reads() {
     }
     let elsewhere = Repository { place: s3.place("no-such-bucket"), ..repository.clone() };
     assert_eq!(code(snapshots(&elsewhere)), fault::REPOSITORY_MISSING);
+    // Nor can one be made there: what is missing is the bucket, and nothing in it is damaged.
+    let made = run(&elsewhere, &Task::Make { escrow: Secret::new(ESCROW), alike: None }).unwrap_err();
+    assert_eq!(made.code(), fault::REPOSITORY_MISSING, "{made}");
+    assert!(made.message().contains("there is no bucket"), "{made}");
     s3.child.kill().unwrap();
     s3.child.wait().unwrap();
     assert_eq!(code(snapshots(&repository)), fault::REPOSITORY_UNREACHABLE);

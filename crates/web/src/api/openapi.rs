@@ -59,8 +59,7 @@ pub fn tmf(version: &str, kinds: &[&Kind], guard: Option<&Guard>) -> Json {
                 Verb::Delete => (format!("{}/{{id}}", kind.path), "delete"),
             };
             let mut operation = record_operation(kind, *verb);
-            // Records are only asked for in passing where they are made.
-            if *verb == Verb::Create && guard.is_some_and(|guard| guard.can_ask(&kind.action(*verb))) {
+            if guard.is_some_and(|guard| guard.can_ask(&kind.action(*verb))) {
                 may_be_asked(&mut operation, &json!({ "$ref": "#/components/schemas/Approval" }));
             }
             insert(&mut paths, &path, method, operation);

@@ -1,5 +1,6 @@
 //! What needs a second person, asked for in passing.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::{Error, Result};
@@ -104,6 +105,69 @@ async fn repeated(engine: &str, web: &Web) {
     assert_eq!(send(None, Some("x"), "b").await.json()["id"], "apr_2", "{engine}: without a key it is another");
 }
 
+/// What was asked for last of a record.
+static LAST: Mutex<Json> = Mutex::new(Json::Null);
+static ASK_OF_RECORD: Action<Ask, Asked> = Action {
+    name: "approval.request",
+    summary: "Asks.",
+    effect: Effect::Create,
+    run: |tx, input| {
+        *LAST.lock().unwrap() = json!({ "action": input.action, "input": input.input });
+        ask(tx, input)
+    },
+};
+/// A change of a record needs a second person, and so does its end.
+static CHANGES: Guard = Guard {
+    knows: |name| matches!(name, "thing.update" | "thing.delete"),
+    amounting: &[],
+    check: |_, _| Err(Error::forbidden("approval.required", "two people change a thing")),
+};
+
+#[test]
+fn a_second_person_is_asked_for_a_change_of_a_record_and_for_its_end() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let web = web(db, Catalogue::default().kinds(&[&THING]).actions(&[&ASK_OF_RECORD]).guarded(&CHANGES));
+        tokio::runtime::Runtime::new().unwrap().block_on(changed(engine, &web));
+    }
+}
+
+async fn changed(engine: &str, web: &Web) {
+    let router = crate::tmf::routes(&[&THING]).with_state(web.clone());
+    let made = request("POST", THING.path).header("content-type", "application/json");
+    let made = send(&router, made.body(Body::from(json!({ "name": "a" }).to_string())).unwrap()).await;
+    assert_eq!(made.status.as_u16(), 201, "{engine}: {}", made.text);
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    let path = format!("{}/{id}", THING.path);
+    let change = |method: &str, reason: Option<&str>, revision: Option<&str>| {
+        let body = if method == "PATCH" { json!({ "name": "b" }).to_string() } else { String::new() };
+        let mut request = request(method, &path);
+        for (name, value) in [
+            ("content-type", (method == "PATCH").then_some("application/merge-patch+json")),
+            ("approval-reason", reason),
+            ("if-match", revision),
+        ] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
+        send(&router, request.body(Body::from(body)).unwrap())
+    };
+    for method in ["PATCH", "DELETE"] {
+        let refused = change(method, None, None).await;
+        assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (403, &json!("approval.required")), "{engine}");
+    }
+    let asked = change("PATCH", Some("%E7%A5%A8"), Some("\"1\"")).await;
+    assert_eq!((asked.status.as_u16(), &asked.json()["reason"]), (202, &json!("票")), "{engine}: {}", asked.text);
+    let input = json!({ "id": id, "revision": 1, "patch": { "name": "b" } });
+    assert_eq!(*LAST.lock().unwrap(), json!({ "action": "thing.update", "input": input }), "{engine}");
+    assert_eq!(change("DELETE", Some("x"), None).await.status.as_u16(), 202, "{engine}");
+    assert_eq!(*LAST.lock().unwrap(), json!({ "action": "thing.delete", "input": { "id": id } }), "{engine}");
+    // What has moved on is said before anybody is asked.
+    assert_eq!(change("PATCH", Some("x"), Some("\"7\"")).await.status.as_u16(), 412, "{engine}");
+    let now = send(&router, request("GET", &path).body(Body::empty()).unwrap()).await;
+    assert_eq!(now.json()["name"], "a", "{engine}: nothing was done");
+}
+
 #[test]
 fn the_document_says_where_a_second_person_may_be_asked() {
     let document = openapi::own("1", &ROUTES, Some(&GUARD));
@@ -125,4 +189,7 @@ fn the_document_says_where_a_second_person_may_be_asked() {
     let post = |kind: &gate::Kind| records["paths"][kind.path]["post"].clone();
     assert!(named(&post(&THING)) && post(&THING)["responses"]["202"].is_object());
     assert!(!named(&post(&NOTE)) && post(&NOTE)["responses"]["202"].is_null());
+    let records = openapi::tmf("1", &[&THING], Some(&CHANGES));
+    let of = |method: &str| records["paths"][format!("{}/{{id}}", THING.path)][method].clone();
+    assert!(named(&of("patch")) && named(&of("delete")) && !named(&of("get")));
 }

@@ -25,7 +25,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use base::Error;
 use db::Record;
-use gate::{Effect, Kind, Verb, audit};
+use gate::{Effect, Kind, OfRecord, Verb, audit};
 use serde_json::{Map, Value as Json};
 
 use crate::asking::Caller;
@@ -213,10 +213,15 @@ async fn patch(
     }
     let digest = audit::digest(&patch);
     let action = kind.action(Verb::Update);
+    let said = OfRecord { id: id.clone(), revision: expected, patch: Some(patch.clone()) }.written()?;
+    let wish = second::Wish::read(&parts.headers, &action, &said, None);
     let changed = web.gate().perform_async(cx, &action, Effect::Change, digest, move |tx| {
         Ok(kind.patch_in(tx, &id, expected, &patch)?.into_inner())
     });
-    let record = changed.await?;
+    let record = match changed.await {
+        Ok(record) => record,
+        Err(refused) => return second::ask(web, cx, refused, wish).await,
+    };
     let revision = record.revision;
     let document = cut(render(web.site(), kind, record), fields.as_ref());
     Ok(tagged(json_text(StatusCode::OK, text(&document)), revision))
@@ -235,10 +240,14 @@ async fn delete(
     let expected = body::if_match(&parts.headers)?;
     let digest = audit::digest(&id);
     let action = kind.action(Verb::Delete);
+    let said = OfRecord { id: id.clone(), revision: expected, patch: None }.written()?;
+    let wish = second::Wish::read(&parts.headers, &action, &said, None);
     let gone =
         web.gate().perform_async(cx, &action, Effect::Delete, digest, move |tx| kind.delete_in(tx, &id, expected));
-    gone.await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    match gone.await {
+        Ok(()) => Ok(StatusCode::NO_CONTENT.into_response()),
+        Err(refused) => second::ask(web, cx, refused, wish).await,
+    }
 }
 
 /// Where a record is found: below the site's address where that is configured, else a path.

@@ -274,6 +274,29 @@ fn what_was_let_go_is_not_removed_once_it_is_the_last_that_there_is() {
 }
 
 #[test]
+fn a_removal_that_somebody_is_in_the_way_of_alarms_nobody_and_is_made_again() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let (house, new) = let_go(db);
+        assert_eq!(removals(&house), 2, "{engine}");
+        house.settle(&Behaviour::of(|task, _, outcome| match task.work {
+            Work::ForgetSnapshots { .. } => Answer::Fail(vault::fault::REPOSITORY_LOCKED.into()),
+            _ => Answer::Say(outcome),
+        }));
+        let problems = "SELECT COUNT(*) FROM backup_repositories WHERE problem IS NOT NULL";
+        assert_eq!(
+            (house.point(new).state, house.count(problems)),
+            (State::Available, 2),
+            "{engine}: it is said there"
+        );
+        let alarms = house.gate().run(&manager(), &crate::alarms::actions::LIST, Default::default()).unwrap().items;
+        assert!(alarms.is_empty(), "{engine}: {alarms:?}");
+        assert_eq!(removals(&house), 4, "{engine}: it is asked for again by itself");
+        house.settle(&Behaviour::willing());
+        assert_eq!((house.count(problems), removals(&house)), (0, 4), "{engine}: and then it is done");
+    }
+}
+
+#[test]
 fn what_an_alarm_holds_is_not_removed_either() {
     let (_, db, _keep) = db::testing::sqlite();
     let (house, new) = let_go(db);

@@ -49,6 +49,8 @@ struct Mood {
     digest: String,
     /// What a restore from a damaged copy ends with.
     damage: Option<&'static str>,
+    /// What the copy is found to be that is to be damaged.
+    source: Option<&'static str>,
     /// Where somebody stops the run.
     stops: Option<Phase>,
 }
@@ -146,7 +148,10 @@ impl Rig for World {
         if mood.stops == Some(Phase::Wait) {
             self.pass(&mood, (asked.run, cancel), Phase::Wait, 0)?;
         }
-        Ok(self.mood.lock().unwrap().damage.map(str::to_owned))
+        match mood.source {
+            Some(code) => Err(Error::conflict(code, "so it was found")),
+            None => Ok(mood.damage.map(str::to_owned)),
+        }
     }
 
     fn clear(&self, run: DrillRunId) -> Result<()> {
@@ -195,6 +200,7 @@ impl Platform {
             fails: None,
             digest: "d".into(),
             damage: Some("repository.damaged"),
+            source: None,
             stops: None,
         };
         let (left, attempts, midway) = (Mutex::default(), AtomicUsize::default(), Mutex::default());
@@ -325,6 +331,28 @@ fn damage_that_a_drill_finds_is_known_of_its_place_and_has_everything_there_read
             .places
             .map(|place| here.gate.db().read(move |conn| control_plane::store::is_doubted(conn, next, place)).unwrap());
         assert_eq!(doubted, [true, false], "{engine}: the next point has everything there read");
+    });
+}
+
+#[test]
+fn a_control_whose_source_is_damaged_has_found_that() {
+    on_both(|engine, here| {
+        let plan = here.plan(|terms| terms.negative_every = 1);
+        let states = || {
+            let known = here.gate.run(&manager(), &control_plane::GET, Nothing {}).unwrap().points.remove(0);
+            known.copies.iter().map(|copy| copy.state).collect::<Vec<_>>()
+        };
+        let whole = points::CopyState::Verified;
+        for (code, then) in [("repository.unreachable", whole), ("repository.damaged", points::CopyState::Damaged)] {
+            here.world.set(|mood| mood.source = Some(code));
+            let run = here.drilled(&plan);
+            assert_eq!(run.body.control, Control::NotMade { code: code.into() }, "{engine}");
+            assert_eq!((run.state, codes(&run)), (State::Failed, vec!["drill.control_not_made"]), "{engine}");
+            assert_eq!(states(), [then, whole], "{engine}: only what says something of a copy is said of it");
+        }
+        let all = here.gate.run(&manager(), &crate::alarms::actions::LIST, Default::default()).unwrap().items;
+        let degraded = crate::alarms::Cause::ControlPlaneDegraded;
+        assert!(all.iter().any(|alarm| alarm.probable_cause == degraded), "{engine}: {all:?}");
     });
 }
 
@@ -578,10 +606,13 @@ fn drilling_with(change: impl FnOnce(&mut Mood)) -> Tried {
         }),
         clean: Box::new(move |gate| {
             let run = state(gate);
-            assert!(matches!(run.state, State::Failed | State::Impossible), "{:?}", run.state);
+            let stopped = run.body.stopped.is_some();
+            let failed = matches!(run.state, State::Failed | State::Impossible);
+            assert!(if stopped { run.state == State::Stopped } else { failed }, "{:?}", run.state);
             assert!(run.has_evidence && run.ended_at.is_some() && clean.is_bare());
             assert_eq!(count(gate, "SELECT COUNT(*) FROM facts WHERE name = 'DrillPassed'"), 0);
-            assert_eq!(count(gate, "SELECT COUNT(*) FROM corrective_actions WHERE state = 'open'"), 1);
+            let open = count(gate, "SELECT COUNT(*) FROM corrective_actions WHERE state = 'open'");
+            assert_eq!(open, i64::from(!stopped), "nobody has anything to do for one that was stopped");
         }),
         keep: Box::new((keep, here)),
     }
@@ -610,10 +641,11 @@ fn who_may_stops_it_wherever_it_is_and_nothing_of_it_is_left() {
         for at in [Phase::Key, Phase::Restore, Phase::Boot, Phase::Verify, Phase::Wait] {
             here.world.set(|mood| mood.stops = Some(at));
             let run = here.drilled(&plan);
-            assert_eq!((run.state, codes(&run)), (State::Failed, vec!["drill.given_up"]), "{engine} {at:?}");
+            assert_eq!((run.state, codes(&run)), (State::Stopped, vec![]), "{engine} {at:?}");
             assert!(here.world.is_bare() && run.has_evidence, "{engine} {at:?}");
             let stopped = run.body.stopped.clone().unwrap();
-            assert!(run.body.misses[0].message.ends_with("stopped it: enough"), "{engine}: {:?}", run.body.misses);
+            let why = run.body.failure.as_ref().unwrap();
+            assert!(why.message.ends_with("stopped it: enough"), "{engine}: {why:?}");
             let file = here.gate.run(&manager(), &evidence::GET, DrillRef { id: run.id }).unwrap();
             assert_eq!(file.document["run"]["stopped"]["by"], json!(stopped.by), "{engine}");
             assert_eq!(here.world.stop(run.id).unwrap_err().code(), "drill.over", "{engine}");
@@ -630,7 +662,7 @@ fn who_may_stops_it_wherever_it_is_and_nothing_of_it_is_left() {
         here.world.stop(run.id).unwrap();
         here.engine.settle().unwrap();
         let run = here.look(run.id);
-        assert_eq!((run.state, codes(&run)), (State::Failed, vec!["drill.given_up"]), "{engine}");
+        assert_eq!((run.state, codes(&run)), (State::Stopped, vec![]), "{engine}");
         assert!(here.world.is_bare(), "{engine}");
     });
 }

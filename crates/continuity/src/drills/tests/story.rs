@@ -177,6 +177,49 @@ fn a_damaged_copy_that_passes_fails_the_drill() {
 }
 
 #[test]
+fn a_control_that_finds_its_source_damaged_has_found_that_of_its_repository() {
+    each(|engine, house, world, point, [near, far]| {
+        let plan = plan(&house, Terms { negative_every: 1, ..terms(&house, Scenario::MachineLost) });
+        let failing = |code: &'static str| {
+            Behaviour::of(move |task, _, outcome| match task.work {
+                drivers::wire::Work::RestoreDamaged { .. } => crate::backups::tests::Answer::Fail(code.into()),
+                _ => crate::backups::tests::Answer::Say(outcome),
+            })
+        };
+        let control = |mood: &Behaviour| {
+            let run = start(&house, &plan);
+            loop {
+                house.town.engine.settle().unwrap();
+                if !world.turn(house.gate(), mood) {
+                    return look(house.gate(), &run);
+                }
+            }
+        };
+        let states = || house.point(point.id).copies().map(|copy| (copy.place, copy.state)).collect::<Vec<_>>();
+        let raised = |cause: crate::alarms::Cause| {
+            let all = house.gate().run(&member(CUSTOMER), &crate::alarms::actions::LIST, Default::default()).unwrap();
+            all.items.iter().filter(|alarm| alarm.probable_cause == cause).count()
+        };
+        use crate::backups::points::CopyState::{Damaged, Verified};
+        control(&failing("target.full"));
+        assert_eq!(states(), [(near, Verified), (far, Verified)], "{engine}: a full disk says nothing of a copy");
+
+        let run = control(&failing(vault::fault::REPOSITORY_DAMAGED));
+        assert_eq!((run.state, codes(&run)), (State::Failed, vec![rules::CONTROL_NOT_MADE]), "{engine}");
+        assert!(run.body.misses[0].message.contains("is not whole"), "{engine}: {:?}", run.body.misses);
+        assert_eq!(states(), [(near, Damaged), (far, Verified)], "{engine}");
+        assert_eq!(house.point(point.id).state, crate::backups::points::State::Degraded, "{engine}");
+        assert_eq!(raised(crate::alarms::Cause::BackupDegraded), 1, "{engine}");
+        let repository = point.copies().next().unwrap().repository;
+        let doubt = house.gate().db().read(move |conn| crate::backups::repositories::load(conn, repository)).unwrap();
+        let read = doubt.doubt.map(|doubt| doubt.read);
+        assert_eq!(read, Some(drivers::wire::ReadShare::Everything), "{engine}: where it is nobody knows");
+        // The next control is made from the other copy.
+        assert!(passed(&control(&Behaviour::willing())), "{engine}");
+    });
+}
+
+#[test]
 fn a_silent_service_fails_the_drill_and_its_machine_goes() {
     each(|engine, house, mut world, _, _| {
         let plan = plan(&house, terms(&house, Scenario::HostLost));
@@ -194,7 +237,7 @@ fn a_silent_service_fails_the_drill_and_its_machine_goes() {
 }
 
 #[test]
-fn a_drill_that_somebody_stops_is_no_pass() {
+fn a_drill_that_somebody_stops_neither_passes_nor_fails() {
     each(|engine, house, world, _, _| {
         let plan = plan(&house, terms(&house, Scenario::MachineLost));
         let run = start(&house, &plan);
@@ -207,14 +250,75 @@ fn a_drill_that_somebody_stops_is_no_pass() {
         assert!(stopping.body.stopped.is_some(), "{engine}");
         live(&house, &world);
         let run = look(house.gate(), &run);
-        assert_eq!(
-            (run.state, codes(&run)),
-            (State::Failed, vec!["drill.given_up"]),
-            "{engine}: {:?}",
-            run.body.failure
-        );
-        assert!(run.has_evidence);
+        assert_eq!((run.state, codes(&run)), (State::Stopped, vec![]), "{engine}: {:?}", run.body.failure);
+        assert_eq!(run.body.failure.as_ref().unwrap().code, "drill.given_up", "{engine}");
         assert_nothing_is_left(&house);
+        assert_eq!((actions(&house, true), alarms(&house)), (vec![], 0), "{engine}: nobody has anything to do for it");
+        let file = house.gate().run(&member(CUSTOMER), &evidence::GET, DrillRef { id: run.id }).unwrap();
+        assert_eq!(file.document["run"]["verdict"], "stopped", "{engine}");
+        let told = |file: &evidence::File| {
+            evidence::verify::verify(&serde_json::to_string(file).unwrap(), Some(&file.key)).unwrap()
+        };
+        assert!(told(&file).ok, "{engine}: {:?}", told(&file));
+    });
+}
+
+fn alarms(house: &House) -> usize {
+    house.gate().run(&member(CUSTOMER), &crate::alarms::actions::LIST, Default::default()).unwrap().items.len()
+}
+
+#[test]
+fn stopping_a_drill_hides_nothing_that_it_or_another_has_found() {
+    each(|engine, house, mut world, _, _| {
+        let plan = plan(&house, Terms { negative_every: 5, ..terms(&house, Scenario::MachineLost) });
+        world.restoring = Duration::from_secs(3_601);
+        assert_eq!(drilled(&house, &world, &plan).state, State::Failed, "{engine}");
+        world.restoring = Duration::from_secs(1);
+        let stop = |run: &DrillRun| {
+            let stop = runs::StopDrill { id: run.id, reason: "enough".into() };
+            house.gate().run(&member(CUSTOMER), &runs::STOP, stop)
+        };
+        let second = start(&house, &plan);
+        house.town.engine.settle().unwrap();
+        stop(&second).unwrap();
+        live(&house, &world);
+        assert_eq!(look(house.gate(), &second).state, State::Stopped, "{engine}");
+        assert_eq!((actions(&house, false).len(), alarms(&house)), (1, 1), "{engine}: what was missed is still open");
+
+        // One that has failed already is taken back, and is not stopped.
+        world.rotten = vec!["near".into(), "far".into()];
+        let third = start(&house, &plan);
+        let mut refused = None;
+        for _ in 0..200 {
+            house.town.engine.settle().unwrap();
+            let failing = house.count("SELECT COUNT(*) FROM flow_runs WHERE state = 'unwinding'") > 0;
+            if failing && refused.is_none() {
+                refused = Some(stop(&third).unwrap_err().code().to_owned());
+            }
+            if !world.turn(house.gate(), &Behaviour::willing()) {
+                break;
+            }
+        }
+        let third = look(house.gate(), &third);
+        assert_eq!((third.state, codes(&third)), (State::Failed, vec![vault::fault::REPOSITORY_DAMAGED]), "{engine}");
+        assert_eq!(refused.as_deref(), Some("drill.over"), "{engine}");
+    });
+}
+
+#[test]
+fn a_control_that_was_not_made_because_somebody_stopped_the_drill_is_made_by_the_next() {
+    each(|engine, house, world, _, _| {
+        let plan = plan(&house, Terms { negative_every: 5, ..terms(&house, Scenario::MachineLost) });
+        for _ in 0..2 {
+            let run = start(&house, &plan);
+            assert_eq!(run.body.control, Control::Due, "{engine}");
+            let stop = runs::StopDrill { id: run.id, reason: "enough".into() };
+            house.gate().run(&member(CUSTOMER), &runs::STOP, stop).unwrap();
+            live(&house, &world);
+        }
+        let run = drilled(&house, &world, &plan);
+        assert!(passed(&run) && matches!(run.body.control, Control::DamageFound { .. }), "{engine}: {:?}", run.body);
+        assert_eq!(drilled(&house, &world, &plan).body.control, Control::NotDue, "{engine}");
     });
 }
 
