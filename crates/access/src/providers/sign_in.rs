@@ -2,7 +2,7 @@
 
 use base::id::AccountId;
 use base::time::Timestamp;
-use base::{Error, Result, limits};
+use base::{Error, Kind, Result, limits};
 use gate::keys::Keys;
 use gate::{Action, Cx, Effect, Gate, Strength, Tx};
 use serde::{Deserialize, Serialize};
@@ -272,7 +272,7 @@ fn connecting(cx: &Cx) -> Result<(AccountId, String)> {
     let account = cx.account().ok_or_else(|| Error::unauthenticated("session.required", "sign in to do this"))?;
     match cx.session().filter(|text| text.parse::<SessionId>().is_ok()) {
         Some(session) => Ok((account, session.to_owned())),
-        None => Err(Error::forbidden("provider.by_hand", "an account is connected by its person, signed in to it")),
+        None => Err(Error::conflict("provider.by_hand", "an account is connected by its person, signed in to it")),
     }
 }
 
@@ -312,6 +312,14 @@ pub struct Connection {
     pub used_at: Option<Timestamp>,
 }
 
+/// Who is signed in stays so, whatever a provider said.
+fn here(error: Error) -> Error {
+    match error.kind() {
+        Kind::Unauthenticated => Error::conflict(error.code().to_owned(), error.message().to_owned()),
+        _ => error,
+    }
+}
+
 /// Connects one's account with what a provider said.
 pub static COMPLETE: Prepared<CameBack, Said, Connection> = Prepared {
     name: "identityLink.complete",
@@ -319,7 +327,7 @@ pub static COMPLETE: Prepared<CameBack, Said, Connection> = Prepared {
     effect: Effect::Create,
     prepare: |gate, cx, input| {
         let (_, session) = connecting(cx)?;
-        said(gate, input, Of::Connecting, session)
+        said(gate, input, Of::Connecting, session).map_err(here)
     },
     run: |tx, said| {
         let account = oneself(tx)?;
