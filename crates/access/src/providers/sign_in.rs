@@ -235,6 +235,12 @@ fn make(tx: &mut Tx<'_>, provider: &Provider, claims: &Claims) -> Result<Account
     accounts::store::insert(tx, &account, &email)?;
     store::bind(tx, provider.id, claims.subject(), Binding { account: account.id, made: true }, now)?;
     give_roles(tx, provider, &account, claims)?;
+    if roles::store::of_account(tx, account.id)?.is_empty() {
+        return Err(Error::forbidden(
+            "provider.no_role",
+            "your identity provider gives you no role here; ask an administrator of your organisation",
+        ));
+    }
     tx.fact(Fact::AccountJoined { account: account.id.to_string() }, home.id)?;
     Ok(account)
 }
@@ -257,13 +263,8 @@ fn give_roles(tx: &mut Tx<'_>, provider: &Provider, account: &Account, claims: &
             tx.fact(Fact::RoleRevoked { account: account.id.to_string(), role: role.clone() }, tenant)?;
         }
     }
+    // One who has none any more is let in, to nothing: refused, they would keep what they had for their tokens.
     reach::changed(tx);
-    if roles::store::of_account(tx, account.id)?.is_empty() {
-        return Err(Error::forbidden(
-            "provider.no_role",
-            "your identity provider gives you no role here; ask an administrator of your organisation",
-        ));
-    }
     Ok(())
 }
 

@@ -406,6 +406,9 @@ fn accounts_are_made_only_in_domains_that_the_operator_confirmed() {
     stage.change(|change| change.settings = Some(Settings { makes_accounts: true, ..Settings::default() }));
     let claims = json!({ "email": format!("new@{DOMAIN}"), "email_verified": true });
     assert_eq!(code(stage.sign_in("new", claims.clone())), "provider.no_role");
+    // Who had one and has it no longer comes in to nothing, and keeps it for no token either.
+    let gone = stage.sign_in("mei", mei()).unwrap().account.id;
+    assert_eq!(stage.roles(gone), Vec::<String>::new());
     let key = format!("new@{DOMAIN}");
     let made = stage.house.gate.db().read(move |c| crate::accounts::store::by_email(c, &key)).unwrap();
     assert!(made.is_none());
