@@ -14,7 +14,6 @@ mod demo;
 mod drills;
 mod listening;
 mod mail;
-mod platform_bucket;
 mod postgres;
 
 use std::time::{Duration, Instant};

@@ -84,7 +84,8 @@ impl Bucket {
 impl Bucket {
     /// A listing finds nothing where nothing is: what is not found is the bucket itself.
     fn unlisted(&self, error: &object_store::Error, what: &str) -> Error {
-        if matches!(error, object_store::Error::NotFound { .. }) {
+        let is_gone = matches!(error, object_store::Error::NotFound { .. }) || error.to_string().contains("code: 404");
+        if is_gone {
             let message =
                 format!("{what}: there is no bucket at {}; make it, or put the place's address right", self.url);
             return fault::error(fault::REPOSITORY_MISSING, message);

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use vault::fault;
-use vault::request::{Answer, Bucket, Place, Read, Repository, Secret, Task};
+use vault::request::{Answer, Bucket, Key, Place, Read, Repository, Secret, Task};
 
 use crate::judge::{Restic, there};
 use crate::support::*;
@@ -133,13 +133,20 @@ fn a_bucket_holds_a_repository_that_restic_reads() {
     }
     let elsewhere = Repository { place: s3.place("no-such-bucket"), ..repository.clone() };
     assert_eq!(code(snapshots(&elsewhere)), fault::REPOSITORY_MISSING);
-    // Nor can one be made there: what is missing is the bucket, and nothing in it is damaged.
-    let made = run(&elsewhere, &Task::Make { escrow: Secret::new(ESCROW), alike: None }).unwrap_err();
-    assert_eq!(made.code(), fault::REPOSITORY_MISSING, "{made}");
-    assert!(made.message().contains("there is no bucket"), "{made}");
     s3.child.kill().unwrap();
     s3.child.wait().unwrap();
     assert_eq!(code(snapshots(&repository)), fault::REPOSITORY_UNREACHABLE);
+}
+
+#[test]
+fn a_bucket_that_is_not_there_is_missing_and_not_damaged() {
+    let Some(s3) = S3::start() else { return };
+    let (place, key) = (s3.place("no-such-bucket"), Key::Password(Secret::new(PASSWORD)));
+    let nowhere = Repository { place, key, cache: None };
+    assert_eq!(code(snapshots(&nowhere)), fault::REPOSITORY_MISSING);
+    let made = run(&nowhere, &Task::Make { escrow: Secret::new(ESCROW), alike: None }).unwrap_err();
+    assert_eq!(made.code(), fault::REPOSITORY_MISSING, "{made}");
+    assert!(made.message().contains("there is no bucket"), "{made}");
 }
 
 #[test]
