@@ -318,11 +318,15 @@ pub(crate) fn is_doubted(conn: &mut Conn<'_>, own: ControlPlanePointId, place: B
     if has_damaged(conn, place)? {
         return Ok(true);
     }
+    // What has a snapshot was found whole when it was written, whatever became of it since.
     let sql = "SELECT c.problem FROM control_plane_copies c WHERE c.place = $1 AND c.point <> $2 AND c.checked_at IS NOT NULL
-         AND (c.problem IS NULL OR c.problem LIKE '%\"repository.damaged\"%' OR c.problem LIKE '%\"repository.incomplete\"%')
+         AND (c.problem IS NULL OR c.snapshot IS NOT NULL OR c.problem LIKE '%\"repository.damaged\"%' OR c.problem LIKE '%\"repository.incomplete\"%')
          ORDER BY c.point DESC LIMIT 1";
     let last: Option<Option<String>> = conn.query_opt(sql, args![place, own], |row| row.get(0))?;
-    Ok(last.flatten().is_some())
+    let is_damage = |problem: String| {
+        ["\"repository.damaged\"", "\"repository.incomplete\""].iter().any(|code| problem.contains(code))
+    };
+    Ok(last.flatten().is_some_and(is_damage))
 }
 
 pub(crate) fn gone(tx: &mut Tx<'_>, place: BackupPlaceId, snapshots: &[String]) -> Result<()> {

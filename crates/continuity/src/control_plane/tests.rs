@@ -256,6 +256,9 @@ fn a_place_is_whole_again_when_a_look_that_was_asked_for_later_says_so() {
         seen(gate.now(), &[fourth], &[]);
         assert_eq!(stands(gate, fourth).1, [CopyState::Missing, CopyState::Verified], "{engine}");
         assert_eq!((restorable(gate, [one, one]) != Some(fourth), causes(gate).len()), (true, 1), "{engine}");
+        // That says nothing of damage: what was found damaged long ago and was whole since is no reason for doubt.
+        let fifth = taken(gate, &[one, two], &[]);
+        assert_eq!(stands(gate, fifth).0, State::Available, "{engine}");
         gate.clock().advance(Duration::from_secs(1));
         seen(gate.now(), &[], &[fourth]);
         assert_eq!((stands(gate, fourth).0, causes(gate)), (State::Available, vec![]), "{engine}");
