@@ -15,6 +15,7 @@ import { createHash, createHmac } from "node:crypto";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 import { passkeys } from "./passkeys.mjs";
+import { programs } from "./programs.mjs";
 import { shipping } from "./shipping.mjs";
 
 const require = createRequire(import.meta.url);
@@ -704,6 +705,7 @@ try {
     await drills(page);
     await plan(page);
     await rest(page);
+    await programs({ page, portal, visit, look, inChinese, hold, say });
     await factors(page, credentials);
     const { context: named, page: there } = await open();
     await passkeys({ page: there, portal, person: credentials, hold, look, say });
