@@ -191,7 +191,7 @@ fn its_people_and_the_operators_are_told_once_each_in_their_own_language() {
                 let sql = "INSERT INTO tenants (id, parent, path, kind) VALUES ($1, $2, $3, 'customer') ON CONFLICT (id) DO NOTHING";
                 conn.execute(sql, db::args![tenant, OPERATOR, format!("o/{tenant}/")])?;
                 conn.execute(
-                    "INSERT INTO accounts (id, home, email, email_key, name, locale, state, created_at) VALUES ($1, $2, $3, $3, 'Somebody', $4, 'active', 0)",
+                    "INSERT INTO accounts (id, home, kind, email, email_key, name, locale, state, created_at) VALUES ($1, $2, 'person', $3, $3, 'Somebody', $4, 'active', 0)",
                     db::args![id, tenant, format!("{id}@example.com"), locale],
                 )?;
                 let sql = "INSERT INTO role_grants (account, tenant, role, granted_at, granted_by) VALUES ($1, $2, $3, 0, 'test')";
