@@ -6,7 +6,7 @@ use rustic_core::jiff::Span;
 use rustic_core::repofile::SnapshotId;
 use rustic_core::{LimitOption, PruneOptions, PrunePlan, RepairIndexOptions};
 
-use super::{Done, Opened, check, is_damage, is_whole_id, ours, revive};
+use super::{Done, Failure, Opened, check, is_damage, is_whole_id, ours, revive};
 use crate::fault;
 use crate::place::Kind;
 use crate::request::Answer;
@@ -57,19 +57,26 @@ pub(super) fn run(open: Opened, grace_hours: u32) -> Done<Answer> {
             }
             // One was missed on the way that nobody misses; a fault after that must not be taken for it.
             Ok(_) => {}
-            Err(failed) => {
-                let error = ours(&open.watch, failed);
-                if !is_damage(&error) || before.is_subset(&check::names(&open)?) {
-                    return Err(error.into());
-                }
-            }
+            Err(failed) => expect_moved(&open, &before, failed)?,
         }
         open = Opened::new(&open.repository, &open.report)?;
     }
-    let message = format!(
-        "snapshots were removed beside each of {PLANS_MAX} tries to prune; nothing was changed: prune again when nobody removes any"
-    );
-    Err(fault::error(fault::REPOSITORY_LOCKED, message).into())
+    Err(beside(&format!("each of {PLANS_MAX} tries to prune; nothing was changed")))
+}
+
+/// What was met is no damage where something came or went meanwhile: a snapshot may be gone that was listed, or be
+/// there without what came with it.
+fn expect_moved(open: &Opened, before: &BTreeSet<String>, failed: Failure) -> Done<()> {
+    let error = ours(&open.watch, failed);
+    if !is_damage(&error) || *before == check::names(open)? {
+        return Err(error.into());
+    }
+    Ok(())
+}
+
+fn beside(what: &str) -> Failure {
+    let message = format!("snapshots came or went beside {what}: prune again when nobody adds or removes any");
+    fault::error(fault::REPOSITORY_LOCKED, message).into()
 }
 
 fn expect_no_locks(open: &Opened) -> Done<()> {
@@ -99,15 +106,29 @@ fn carry_out(open: &Opened, options: &PruneOptions, (known, plan): Decided) -> D
     let due = plan.stats.size_to_delete.remove;
     let waiting = plan.stats.size_to_delete.keep;
     open.engine.prune(options, plan)?;
-    // What appeared since may hold what was marked: that was not to be seen when it was decided.
-    let appeared: Vec<_> = open.snapshots()?.into_iter().filter(|snapshot| !known.contains(&snapshot.id)).collect();
-    if !appeared.is_empty() {
-        revive::run(open, &appeared)?;
-    }
+    hold(open, &known)?;
     Ok(match options.instant_delete {
         true => Answer::Pruned { removed_bytes: due + waiting + unneeded, marked_bytes: 0 },
         false => Answer::Pruned { removed_bytes: due, marked_bytes: waiting + unneeded },
     })
+}
+
+/// What appeared since may hold what was marked: that was not to be seen when it was decided. It is held again, also
+/// while somebody lets go of snapshots.
+fn hold(open: &Opened, known: &BTreeSet<SnapshotId>) -> Done<()> {
+    for _ in 0..PLANS_MAX {
+        let look = Opened::new(&open.repository, &open.report)?;
+        let before = check::names(&look)?;
+        let held = look.snapshots().and_then(|all| {
+            let appeared: Vec<_> = all.into_iter().filter(|snapshot| !known.contains(&snapshot.id)).collect();
+            if appeared.is_empty() { Ok(()) } else { revive::run(&look, &appeared).map(drop) }
+        });
+        match held {
+            Ok(()) => return Ok(()),
+            Err(failed) => expect_moved(&look, &before, failed)?,
+        }
+    }
+    Err(beside("the prune, each time when what came meanwhile was looked at"))
 }
 
 pub(super) fn repair(open: &Opened) -> Done<Answer> {
