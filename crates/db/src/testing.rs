@@ -51,6 +51,20 @@ impl Drop for Scratch {
     }
 }
 
+/// Makes a program that may be run at once, in place of what was there. A process of its own writes it: whatever
+/// another test forks meanwhile would hold open for writing what this one writes, and nothing can run what is.
+///
+/// # Panics
+/// Where it cannot be written.
+pub fn program(at: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let source = at.with_extension("text");
+    std::fs::write(&source, text).unwrap();
+    std::fs::set_permissions(&source, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = std::process::Command::new("cp").args(["-p", "--remove-destination"]).arg(&source).arg(at).status();
+    assert!(copy.unwrap().success(), "{} could not be written", at.display());
+}
+
 /// Says that something is not tried because of what this machine lacks. Where
 /// the environment says `variable=require`, as `script/test` does, the test fails
 /// instead: what was passed over must not look as if it had been tried.

@@ -382,8 +382,6 @@ impl Drop for Server {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use db::testing::Scratch;
 
     use super::*;
@@ -400,8 +398,7 @@ mod tests {
         let folder = Scratch::new();
         let program = folder.path().join("silent");
         // It says nothing, and ends with its standard input, as the real one does.
-        fs::write(&program, "#!/bin/sh\ncat > /dev/null\n").unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        db::testing::program(&program, "#!/bin/sh\ncat > /dev/null\n");
         let here = Installation {
             data: folder.path().to_owned(),
             database: Location::Directory(folder.path().to_owned()),

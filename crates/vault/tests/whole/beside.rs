@@ -397,8 +397,12 @@ fn giving_up(folder: &Folder, times: usize, how: &str) -> Worker {
         "#!/bin/sh\nread -r line\necho x >> {looks}\nn=0\nwhile read -r x; do n=$((n+1)); done < {looks}\nif [ $n -le {times} ]; then {how}; fi\necho '{{\"answer\":{answer}}}'\n",
         looks = looks.display()
     );
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    // Written by a process of its own: what another thread forks meanwhile would hold it open for writing,
+    // and nothing can run what is.
+    let text = folder.join("text");
+    fs::write(&text, script).unwrap();
+    fs::set_permissions(&text, fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(std::process::Command::new("cp").args(["-p".as_ref(), &text, &program]).status().unwrap().success());
     Worker::new(program)
 }
 

@@ -343,8 +343,12 @@ while :; do sleep 0.05; done
         fs::set_permissions(&room, fs::Permissions::from_mode(0o755)).unwrap();
         // It stands in its data, as the real one does.
         let text = STAYS.replace("setsid", "cd \"$2\"\nsetsid");
-        fs::write(&program, text).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(room.join("text"), text).unwrap();
+        fs::set_permissions(room.join("text"), fs::Permissions::from_mode(0o755)).unwrap();
+        // By a process of its own: what another thread forks meanwhile would hold it open for writing, and
+        // nothing can run what is.
+        let copied = std::process::Command::new("cp").args(["-p".as_ref(), &room.join("text"), &program]).status();
+        assert!(copied.unwrap().success());
         let mut users = std::collections::BTreeSet::new();
         for (name, asked) in [("stopped", true), ("dropped", false)] {
             let to = room.join(name);

@@ -535,15 +535,13 @@ fn wait_for(file: &Path) {
 
 #[test]
 fn a_server_that_stops_waits_for_no_drill_and_the_next_one_goes_on_with_it() {
-    use std::os::unix::fs::PermissionsExt as _;
     on_both(|engine, here| {
         let data = Scratch::new();
         std::os::unix::fs::symlink(here.folder.path(), data.path().join("keys")).unwrap();
         let (program, begun) = (data.path().join("vault"), data.path().join("begun"));
         let answers = |how: &str| {
             let script = format!("#!/bin/sh\n: > '{}'\n{how}\n", begun.display());
-            fs::write(&program, script).unwrap();
-            fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+            db::testing::program(&program, &script);
         };
         answers("exec /bin/sleep 600");
         let real = control_plane::Installation {
