@@ -402,7 +402,7 @@ fn giving_up(folder: &Folder, times: usize, how: &str) -> Worker {
     let text = folder.join("text");
     fs::write(&text, script).unwrap();
     fs::set_permissions(&text, fs::Permissions::from_mode(0o755)).unwrap();
-    assert!(std::process::Command::new("cp").args(["-p".as_ref(), &text, &program]).status().unwrap().success());
+    assert!(std::process::Command::new("cp").arg("-p").arg(&text).arg(&program).status().unwrap().success());
     Worker::new(program)
 }
 

@@ -347,7 +347,7 @@ while :; do sleep 0.05; done
         fs::set_permissions(room.join("text"), fs::Permissions::from_mode(0o755)).unwrap();
         // By a process of its own: what another thread forks meanwhile would hold it open for writing, and
         // nothing can run what is.
-        let copied = std::process::Command::new("cp").args(["-p".as_ref(), &room.join("text"), &program]).status();
+        let copied = std::process::Command::new("cp").arg("-p").arg(room.join("text")).arg(&program).status();
         assert!(copied.unwrap().success());
         let mut users = std::collections::BTreeSet::new();
         for (name, asked) in [("stopped", true), ("dropped", false)] {
