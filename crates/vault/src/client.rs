@@ -17,7 +17,7 @@ use base::{Error, Result};
 use rustix::process::{Pid, Signal};
 
 use crate::engine::unfinished;
-use crate::request::{Answer, Limits, Progress, Repository, Task};
+use crate::request::{Answer, Key, Limits, Progress, Repository, Task};
 use crate::work::{Asked, Line};
 use crate::{fault, frame};
 
@@ -109,6 +109,18 @@ impl Worker {
             }
             let phase = format!("looking again, {} of {looks}", made + 1);
             listener(Progress { phase, done: 0, total: None, bytes: false });
+        }
+    }
+
+    /// The master key of a repository: for whoever asks several things of it, each of which would cost half a
+    /// second and 135 MB with a password.
+    pub fn master(&self, repository: &Repository, cancel: &Cancel) -> Result<Key> {
+        if let Key::Master(_) = repository.key {
+            return Ok(repository.key.clone());
+        }
+        match self.run(repository, &Task::Reveal, cancel, &mut |_| {})? {
+            Answer::Made { master, .. } => Ok(Key::Master(master)),
+            _ => Err(fault::error(fault::ENGINE, "the repository was asked for its key and told something else")),
         }
     }
 

@@ -20,7 +20,7 @@ use gate::{Cx, Effect, Gate};
 use serde::{Deserialize, Serialize};
 use vault::client::Worker;
 use vault::fault;
-use vault::request::{Answer, Backup, Read, Repository, Secret, Source, Task, Unreadable};
+use vault::request::{Answer, Backup, Key, Read, Repository, Secret, Source, Task, Unreadable};
 
 use super::points::CopyState;
 use super::points::{self, RECONCILE, Turn};
@@ -70,6 +70,8 @@ struct Goal {
     maintain: Option<Repository>,
     /// How much of what is there is read afterwards.
     read: Read,
+    /// What opens it without the cost of a password, once that is known.
+    master: Option<Key>,
 }
 
 /// What a point asks for.
@@ -97,7 +99,7 @@ fn read(gate: &Gate, cx: &Cx, id: ControlPlanePointId) -> Result<Asked> {
             let mut open =
                 |role| repositories::lies(tx, &place, REPOSITORY, role).and_then(|lies| kit::repository(&keys, lies));
             let (append, maintain) = (open(Role::Append), open(Role::Maintain).ok());
-            goals.push(Goal { place: place.id, append, maintain, read });
+            goals.push(Goal { place: place.id, append, maintain, read, master: None });
         }
         let grace_hours = policies::load(tx, point.policy)?.terms.grace_hours();
         let escrow = kit::escrow(&keys)?;
@@ -113,9 +115,9 @@ fn told(e: &Error) -> Problem {
 /// Does the job. One that died begins again: where its point is closed, with what is left to be removed.
 fn take(gate: &Gate, cx: &JobCx, here: &Installation, id: ControlPlanePointId) -> Result<()> {
     let (system, worker) = (Cx::system("continuity", cx.tenant), Worker::new(&here.program));
-    let (scratch, asked) = (here.data.join(SCRATCH), read(gate, &system, id)?);
+    let (scratch, mut asked) = (here.data.join(SCRATCH), read(gate, &system, id)?);
     jobs::moment(gate)?;
-    if asked.is_open && !bring_about(gate, &system, here, &asked, id)? {
+    if asked.is_open && !bring_about(gate, &system, here, &mut asked, id)? {
         return clear(&scratch);
     }
     for goal in &asked.goals {
@@ -136,7 +138,13 @@ fn take(gate: &Gate, cx: &JobCx, here: &Installation, id: ControlPlanePointId) -
 }
 
 /// Puts a copy together and brings it to each place; says whether there was anything to bring.
-fn bring_about(gate: &Gate, system: &Cx, here: &Installation, asked: &Asked, id: ControlPlanePointId) -> Result<bool> {
+fn bring_about(
+    gate: &Gate,
+    system: &Cx,
+    here: &Installation,
+    asked: &mut Asked,
+    id: ControlPlanePointId,
+) -> Result<bool> {
     let (write, scratch) = (|turn| gate.run(system, &RECONCILE, turn), here.data.join(SCRATCH));
     let manifest = Manifest {
         point: id,
@@ -154,7 +162,7 @@ fn bring_about(gate: &Gate, system: &Cx, here: &Installation, asked: &Asked, id:
         }
     };
     jobs::moment(gate)?;
-    for goal in &asked.goals {
+    for goal in &mut asked.goals {
         let copied = copy(gate, here, goal, &asked.escrow, id);
         jobs::moment(gate)?;
         let (snapshot, problem, changes) = match copied {
@@ -249,9 +257,31 @@ struct Copied {
     changes: Vec<Turn>,
 }
 
+fn unexpected() -> Error {
+    Error::bug("controlPlane.answer", "the vault answered something else than it was asked")
+}
+
+/// Opens the repository that a copy goes to; where there is none yet, it is made.
+fn opened(gate: &Gate, worker: &Worker, goal: &mut Goal, escrow: &Secret) -> Result<Repository> {
+    let append = goal.append.clone()?;
+    let master = match heed(gate, |cancel| worker.master(&append, cancel)) {
+        Err(e) if e.code() == fault::REPOSITORY_MISSING => {
+            let make = Task::Make { escrow: escrow.clone(), alike: None };
+            let made = heed(gate, |cancel| worker.run(&append, &make, cancel, &mut |_| {}))?;
+            jobs::moment(gate)?;
+            let Answer::Made { master, .. } = made else { return Err(unexpected()) };
+            Key::Master(master)
+        }
+        other => other?,
+    };
+    goal.master = Some(master.clone());
+    Ok(Repository { key: master, ..append })
+}
+
 /// Brings the copy to one place and looks at it there.
-fn copy(gate: &Gate, here: &Installation, goal: &Goal, escrow: &Secret, id: ControlPlanePointId) -> Result<Copied> {
-    let (worker, to) = (Worker::new(&here.program), goal.append.clone()?);
+fn copy(gate: &Gate, here: &Installation, goal: &mut Goal, escrow: &Secret, id: ControlPlanePointId) -> Result<Copied> {
+    let worker = Worker::new(&here.program);
+    let to = opened(gate, &worker, goal, escrow)?;
     let ask = |task: &Task| heed(gate, |cancel| worker.run(&to, task, cancel, &mut |_| {}));
     let backup = Task::Backup(Backup {
         source: Source::Path { path: here.data.join(SCRATCH), named: Some(root()), except: Vec::new() },
@@ -260,16 +290,7 @@ fn copy(gate: &Gate, here: &Installation, goal: &Goal, escrow: &Secret, id: Cont
         label: REPOSITORY.to_owned(),
         unreadable: Unreadable::Refuse,
     });
-    let taken = match ask(&backup) {
-        Err(e) if e.code() == fault::REPOSITORY_MISSING => {
-            ask(&Task::Make { escrow: escrow.clone(), alike: None })?;
-            jobs::moment(gate)?;
-            ask(&backup)?
-        }
-        other => other?,
-    };
-    let unexpected = || Error::bug("controlPlane.answer", "the vault answered something else than it was asked");
-    let Answer::Taken { snapshot, .. } = taken else { return Err(unexpected()) };
+    let Answer::Taken { snapshot, .. } = ask(&backup)? else { return Err(unexpected()) };
     jobs::moment(gate)?;
     let asked_at = gate.now();
     let Answer::Checked(looked) = ask(&Task::Check { read: goal.read })? else { return Err(unexpected()) };
@@ -313,8 +334,13 @@ pub(crate) fn root() -> PathBuf {
 
 /// Lets go of what points of ours held and hold no more, and removes what that leaves, where this server may.
 fn let_go(gate: &Gate, worker: &Worker, goal: &Goal, grace_hours: u32, system: &Cx) -> Result<()> {
-    let (Some(repository), place) = (&goal.maintain, goal.place) else { return Ok(()) };
-    let ask = |task: &Task| heed(gate, |cancel| worker.run(repository, task, cancel, &mut |_| {}));
+    let (Some(maintain), place) = (goal.maintain.clone(), goal.place) else { return Ok(()) };
+    let key = match goal.master.clone() {
+        Some(known) => known,
+        None => heed(gate, |cancel| worker.master(&maintain, cancel))?,
+    };
+    let repository = Repository { key, ..maintain };
+    let ask = |task: &Task| heed(gate, |cancel| worker.run(&repository, task, cancel, &mut |_| {}));
     let Answer::Snapshots(there) = ask(&Task::Snapshots)? else { return Ok(()) };
     let (goes, gone) = gate.db().read(move |conn| {
         let held = store::held(conn, place)?;

@@ -196,15 +196,17 @@ impl Rig for Installation {
         let attempt = Attempt::begin(self, asked.run)?;
         let keys = Keys::open(&self.data.join("keys"))?;
         let named = asked.kit.places.iter().find(|one| one.name == place).ok_or_else(unexpected)?;
-        let source = asked.kit.open(&keys, named)?;
-        let worker = Worker::new(&self.program);
+        let (worker, mut source) = (Worker::new(&self.program), asked.kit.open(&keys, named)?);
+        source.key = worker.master(&source, cancel)?;
         let ask = |of: &Repository, task: &Task| worker.run(of, task, cancel, &mut |_| {});
         let (lies, cache) = (attempt.folder.join("copy"), attempt.folder.join("cache"));
         // A key that nobody needs to remember: the copy does not outlive this attempt.
         let key = Key::Password(Secret::new(keys::password()?));
-        let copy = Repository { place: Place::Folder(lies.clone()), key, cache: Some(cache.clone()) };
+        let mut copy = Repository { place: Place::Folder(lies.clone()), key, cache: Some(cache.clone()) };
         let escrow = Secret::new(keys::password()?);
-        ask(&copy, &Task::Make { escrow, alike: Some(Box::new(source.clone())) })?;
+        let made = ask(&copy, &Task::Make { escrow, alike: Some(Box::new(source.clone())) })?;
+        let Answer::Made { master, .. } = made else { return Err(unexpected()) };
+        copy.key = Key::Master(master);
         let wanted = Task::Copy { to: Box::new(copy.clone()), snapshots: vec![snapshot.to_owned()] };
         let Answer::Copied(copied) = ask(&source, &wanted)? else { return Err(unexpected()) };
         let copied = copied.get(snapshot).cloned().ok_or_else(unexpected)?;
