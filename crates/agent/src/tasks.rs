@@ -331,11 +331,8 @@ impl Job<'_> {
     }
 
     fn forget(&mut self, snapshots: &[String], grace_hours: u32) -> Result<Outcome> {
-        let there = self.snapshots(0)?;
-        let left: Vec<String> =
-            snapshots.iter().filter(|id| there.iter().any(|snapshot| snapshot.id == **id)).cloned().collect();
-        if !left.is_empty() {
-            self.ask(0, &Task::Forget { snapshots: left })?;
+        if !snapshots.is_empty() {
+            self.ask(0, &Task::Forget { snapshots: snapshots.to_vec() })?;
         }
         match self.ask(0, &Task::Prune { grace_hours })? {
             Answer::Pruned { removed_bytes, marked_bytes } => {

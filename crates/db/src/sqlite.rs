@@ -103,7 +103,8 @@ impl Sqlite {
         restrict_file(&path).map_err(|e| unusable(directory, e))?;
         let mut conn = connect(&path, false)?;
         migrate::sqlite(&mut conn)?;
-        let (ask, asked) = sync_channel(0);
+        // Room for one: what is asked while nobody listens yet, or while one is at it, is done next.
+        let (ask, asked) = sync_channel(1);
         conn.wal_hook(Some(take_in(ask))).map_err(translate)?;
         let link = Link::new(conn);
         let (sender, receiver) = sync_channel(limits::WRITE_QUEUE_MAX);
@@ -205,13 +206,21 @@ impl Drop for Sqlite {
 /// grown by so much. Under steady load that never comes to the log's end, where alone it can begin anew: so the
 /// writer takes in the rest of a long one itself.
 fn take_in(ask: SyncSender<()>) -> impl FnMut(&mut Wal, c_int) -> rusqlite::Result<()> + Send + 'static {
-    let mut asked_at = 0;
+    let (mut asked_at, mut too_long) = (0, 2 * limits::WAL_PAGES_MAX);
     move |log, pages| {
         // Shorter than it was: it has begun anew.
-        asked_at = if pages < asked_at { 0 } else { asked_at };
+        if pages < asked_at {
+            (asked_at, too_long) = (0, 2 * limits::WAL_PAGES_MAX);
+        }
         if pages >= limits::WAL_PAGES_MAX {
+            asked_at = pages;
             // Refused while the other is at it, who is asked no more: a later commit comes through.
-            let _ = log.checkpoint();
+            let taken = log.checkpoint();
+            if pages >= too_long {
+                too_long = 2 * pages;
+                let why = taken.err().map_or_else(|| "somebody reads for a long time".to_owned(), |e| e.to_string());
+                tracing::warn!(pages, why, "the database's log grows and cannot begin anew");
+            }
         } else if pages >= asked_at + limits::WAL_PAGES {
             asked_at = pages;
             let _ = ask.try_send(());
@@ -224,9 +233,13 @@ fn take_in(ask: SyncSender<()>) -> impl FnMut(&mut Wal, c_int) -> rusqlite::Resu
 fn checkpoints(path: &Path, asked: &Receiver<()>) {
     let mut conn = None;
     for () in asked {
-        conn = conn.or_else(|| connect(path, false).ok());
-        let taken = conn.as_ref().map(|conn| conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
-        if let Some(Err(error)) = taken {
+        let link = conn.take().map_or_else(|| connect(path, false), Ok);
+        let taken = link.and_then(|link| {
+            let taken = link.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(translate);
+            conn = Some(link);
+            taken
+        });
+        if let Err(error) = taken {
             tracing::warn!(%error, "the database's log was not taken in; the writer does it when it has grown");
         }
     }

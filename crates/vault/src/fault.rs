@@ -25,7 +25,7 @@ faults! {
     REPOSITORY_DAMAGED = "repository.damaged" Conflict;
     /// Something that it should hold is gone. Use another copy.
     REPOSITORY_INCOMPLETE = "repository.incomplete" Conflict;
-    /// Another program holds a lock in it.
+    /// Another program holds a lock in it, or somebody adds or removes snapshots beside all that is tried.
     REPOSITORY_LOCKED = "repository.locked" Unavailable;
     /// The disk under it is full.
     REPOSITORY_FULL = "repository.full" Exhausted;

@@ -110,11 +110,11 @@ pub(super) fn looked(tx: &mut Tx<'_>, repository: RepositoryId, task: &Task) -> 
     match &task.outcome {
         Some(Outcome::RepositoryChecked { snapshots: there, whole: true, faults, .. }) if faults.is_empty() => {
             repositories::trust(tx, repository)?;
-            let mut changed = BTreeSet::new();
+            let (mut changed, at) = (BTreeSet::new(), task.created_at);
             for snapshot in asked {
                 changed.extend(match there.contains(snapshot) {
-                    true => store::seen(tx, repository, snapshot, CopyState::Verified, None)?,
-                    false => store::seen(tx, repository, snapshot, CopyState::Missing, Some(&not_there()))?,
+                    true => store::seen(tx, repository, at, snapshot, CopyState::Verified, None)?,
+                    false => store::seen(tx, repository, at, snapshot, CopyState::Missing, Some(&not_there()))?,
                 });
             }
             changed.into_iter().try_for_each(|point| points::rejudge(tx, point))

@@ -43,7 +43,7 @@ pub enum State {
     Available,
     /// Something can be restored from it, and not every copy is there.
     Degraded,
-    /// It was good, and no copy of it was found whole since. It stays while its rules keep it: a disk that is
+    /// It was good, or nobody could look at it before its time was over, and no copy of it was found whole since. It stays while its rules keep it: a disk that is
     /// mounted again, or a repository that was mended, brings it back.
     Lost,
     /// Nothing could ever be restored from it.
@@ -309,6 +309,14 @@ fn standing(point: &RecoveryPoint) -> State {
     }
 }
 
+/// Whether everything of a point was written somewhere, and nobody found anything wrong with it.
+fn is_unseen(point: &RecoveryPoint) -> bool {
+    let may_be_whole = |copy: &RecoveryCopy| copy.state == CopyState::Stored && copy.snapshot.is_some();
+    let is_there = |part: &Part| part.copies.iter().any(|copy| verified(copy) || may_be_whole(copy));
+    let machines = |part: &&Part| part.kind != PartKind::DataSet;
+    point.parts.iter().any(is_there) && point.parts.iter().filter(machines).all(is_there)
+}
+
 fn verified(copy: &RecoveryCopy) -> bool {
     copy.state == CopyState::Verified
 }
@@ -449,7 +457,11 @@ pub(crate) fn settle(tx: &mut Tx<'_>, id: RecoveryPointId, problem: Option<Probl
     if point.state != State::Taking {
         return Ok(point);
     }
-    let state = standing(&point);
+    let state = match standing(&point) {
+        // It came to its end, and nobody could look at what was written: that may be all that there is of that time.
+        State::Failed if problem.is_none() && is_unseen(&point) => State::Lost,
+        state => state,
+    };
     let untold = || Problem {
         code: "backup.incomplete".to_owned(),
         message: "not every copy is there".to_owned(),

@@ -227,7 +227,7 @@ pub(crate) fn close(tx: &mut Tx<'_>, id: RecoveryPointId, state: State, problem:
     tx.execute(
         "UPDATE recovery_points SET state = $2, problem = $3, closed_at = $4, attempts = attempts + 1,
              kept_at = CASE WHEN $5 = 1 THEN COALESCE(kept_at, $4) ELSE kept_at END WHERE id = $1",
-        args![id, state.word(), problem, now, state.is_restorable()],
+        args![id, state.word(), problem, now, state.is_restorable() || state == State::Lost],
     )
     .map(drop)
 }
@@ -591,20 +591,23 @@ pub(crate) fn lose(tx: &mut Tx<'_>, losing: &Losing, attempts: i64, most: usize)
     Ok(points)
 }
 
-/// A snapshot was looked at on the way: the points of which a copy stands otherwise now.
+/// A snapshot was looked at on the way, by a look that was asked for at an instant: the points of which a copy
+/// stands otherwise now. What was found wrong with a copy since then is not undone by it.
 pub(crate) fn seen(
     tx: &mut Tx<'_>,
     repository: RepositoryId,
+    asked_at: Timestamp,
     snapshot: &str,
     state: CopyState,
     problem: Option<&Problem>,
 ) -> Result<Vec<RecoveryPointId>> {
     let (now, problem) = (tx.now, problem.map(text).transpose()?);
+    let known_by = if state == CopyState::Verified { asked_at } else { now };
     let sql = "SELECT c.point, c.state FROM recovery_copies c JOIN recovery_points p ON p.id = c.point
          WHERE c.repository = $1 AND c.snapshot = $2 AND c.state IN ('verified', 'damaged', 'missing')
-         AND p.state IN ('available', 'degraded', 'lost')";
+         AND p.state IN ('available', 'degraded', 'lost') AND (c.state = 'verified' OR COALESCE(c.checked_at, 0) <= $3)";
     let known: Vec<(RecoveryPointId, String)> =
-        tx.query(sql, args![repository, snapshot], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        tx.query(sql, args![repository, snapshot, known_by], |row| Ok((row.get(0)?, row.get(1)?)))?;
     for (point, was) in &known {
         tx.execute(
             "UPDATE recovery_copies SET state = $4, problem = $5, checked_at = $6 WHERE point = $1 AND repository = $2 AND snapshot = $3",

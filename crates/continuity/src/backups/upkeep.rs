@@ -273,14 +273,8 @@ fn remove(gate: &Gate, cx: &JobCx, program: &Path, id: RepositoryId) -> Result<(
 
 /// Removes snapshots from a repository, where they are still there, and what they alone held.
 fn removed(gate: &Gate, ask: &dyn Fn(Task) -> Result<Answer>, snapshots: &[String], grace_hours: u32) -> Result<()> {
-    let there: Vec<String> = match ask(Task::Snapshots)? {
-        Answer::Snapshots(all) => all.into_iter().map(|snapshot| snapshot.id).collect(),
-        _ => Vec::new(),
-    };
-    let snapshots: Vec<String> = snapshots.iter().filter(|id| there.contains(id)).cloned().collect();
     if !snapshots.is_empty() {
-        jobs::moment(gate)?;
-        ask(Task::Forget { snapshots })?;
+        ask(Task::Forget { snapshots: snapshots.to_vec() })?;
     }
     jobs::moment(gate)?;
     ask(Task::Prune { grace_hours }).map(drop)

@@ -53,10 +53,12 @@ pub(super) fn open(tx: &mut Tx<'_>, repository: &BackupRepository) -> Result<Opt
     Ok(work::task(tx, repository.reading_task.as_ref())?.filter(Task::is_open))
 }
 
-/// [`open`]; but one that does not come to an end within what a host's work may take is called off.
+/// [`open`]; but one that does not come to an end within what a host's work may take is called off, and one of a
+/// host that has fallen silent where another can read.
 pub(super) fn under_way(tx: &mut Tx<'_>, repository: &BackupRepository) -> Result<Option<Task>> {
     let Some(open) = open(tx, repository)? else { return Ok(None) };
-    if tx.now < open.created_at + WORKING {
+    let goes_on = hosts::load(tx, open.host)?.reachable || reader(tx, repository).is_err();
+    if goes_on && tx.now < open.created_at + WORKING {
         return Ok(Some(open));
     }
     tasks::cancel(tx, &open.id)?;

@@ -158,7 +158,8 @@ fn close(tx: &mut Tx<'_>, mut run: DrillRun, reached: Phase) -> Result<()> {
     runs::save(tx, &mut run)?;
     let signed = evidence::sign(tx, &run)?;
     runs::close(tx, &mut run, &text(&signed)?)?;
-    for one in run.body.services.iter().filter(|one| one.is_right()) {
+    let proves = verdict != Verdict::Stopped;
+    for one in run.body.services.iter().filter(|one| proves && one.is_right()) {
         if let Some(platform) = &one.platform {
             platform::proven(tx, one, platform)?;
             continue;

@@ -473,12 +473,13 @@ pub(crate) fn begin(
     load(tx, id)
 }
 
-/// Whether the run before was stopped before the control was made whose turn it was.
+/// Whether the run before was stopped before the control was made whose turn it was; or just as it came to the
+/// worst there is, a damaged copy that restores without complaint: a stop does not make that unseen.
 fn left_control(tx: &mut Tx<'_>, plan: DrillPlanId, number: i64) -> Result<bool> {
     let before = number - 1;
     let sql = format!("{SELECT} WHERE plan = $1 AND number = $2 AND state = 'stopped'");
     let stopped = tx.query_opt(&sql, args![plan, before], read)?;
-    Ok(stopped.is_some_and(|run| matches!(run.body.control, Control::NotMade { .. })))
+    Ok(stopped.is_some_and(|run| matches!(run.body.control, Control::NotMade { .. } | Control::DamageMissed)))
 }
 
 fn unnoticed_since(scenario: &Scenario, incident: Timestamp) -> Option<Timestamp> {

@@ -16,7 +16,7 @@ use base::{Error, Result, limits};
 
 use super::book::Book;
 use crate::tasks::Cancel;
-use crate::wire::{HostTask, Outcome, Problem, TaskId, TaskProgress, TaskReport, TaskState, Work};
+use crate::wire::{HostTask, Outcome, Problem, ReadShare, TaskId, TaskProgress, TaskReport, TaskState, Work};
 
 /// Progress is told no more often than this.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
@@ -38,6 +38,8 @@ pub(super) enum Lane {
     Look,
     /// Files that are fetched.
     Fetch,
+    /// Repositories that are read whole, which takes hours: whose ever they are, nobody's backup waits for it.
+    Reading,
     /// Losses that are tried: what waits behind a backup would be no measurement.
     Loss,
 }
@@ -47,6 +49,7 @@ impl Lane {
         match work {
             Work::LookInto { .. } => Lane::Look,
             Work::FetchFile { .. } => Lane::Fetch,
+            Work::CheckRepository { read: ReadShare::Everything, .. } => Lane::Reading,
             Work::LoseMachine { .. } => Lane::Loss,
             _ => Lane::Long,
         }

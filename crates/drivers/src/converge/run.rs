@@ -137,6 +137,7 @@ impl Agent {
         // Whoever looks into a backup does not wait until the others are through with theirs.
         agent.spawn("look", |shared| shared.do_tasks(Lane::Look))?;
         agent.spawn("fetch", |shared| shared.do_tasks(Lane::Fetch))?;
+        agent.spawn("reading", |shared| shared.do_tasks(Lane::Reading))?;
         agent.spawn("loss", |shared| shared.do_tasks(Lane::Loss))?;
         Ok(agent)
     }

@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rustic_core::repofile::SnapshotFile;
-use rustic_core::{CheckOptions, CheckResults, Open, ReadSubsetOption};
+use rustic_core::{CheckOptions, CheckResults, ReadSubsetOption};
 
-use super::{Done, Failure, Opened, is_damage, ours, revive};
+use super::{Done, Opened, is_damage, ours, revive};
 use crate::fault;
 use crate::place::Kind;
 use crate::request::{Answer, Checked, Read};
@@ -23,17 +23,28 @@ const FINDINGS_MAX: usize = 100;
 const LOOKS_MAX: usize = 4;
 
 pub(super) fn run(open: Opened, read: Read) -> Done<Answer> {
+    let (_, checked) = beside_prunes(open, |open| look(open, read), |checked| !checked.whole)?;
+    Ok(Answer::Checked(checked))
+}
+
+/// That every piece of some snapshots is in the index, and every pack of the index is there.
+pub(super) fn whole(open: Opened, snapshots: &[SnapshotFile]) -> Done<Opened> {
+    beside_prunes(open, |open| expect_whole(open, snapshots), |()| false).map(|(open, ())| open)
+}
+
+/// Looks, and looks again where what seems amiss may be the doing of a prune beside it.
+fn beside_prunes<T>(
+    open: Opened,
+    look: impl Fn(&Opened) -> Done<T>,
+    is_amiss: impl Fn(&T) -> bool,
+) -> Done<(Opened, T)> {
     let mut open = open;
     for _ in 0..LOOKS_MAX {
         let before = names(&open)?;
-        let looked = look(&open, read);
-        let suspect = match &looked {
-            Ok(checked) => !checked.whole,
-            Err(Failure::Ours(error)) => is_damage(error),
-            Err(Failure::Engine(error)) => is_damage(&super::because(&open.watch, error)),
-        };
+        let looked = look(&open).map_err(|failed| ours(&open.watch, failed));
+        let suspect = looked.as_ref().map_or_else(is_damage, &is_amiss);
         if !suspect || !moved(&open, &before) {
-            return looked.map(Answer::Checked);
+            return Ok(looked.map(|looked| (open, looked))?);
         }
         // With no memory of what was seen amiss.
         open = Opened::new(&open.repository, &open.report)?;
@@ -89,7 +100,7 @@ fn look(open: &Opened, read: Read) -> Done<Checked> {
 
 /// What the engine finds in the trees of some snapshots. Where it panics, this process is no judge of why:
 /// another is asked ([`crate::client`]).
-fn findings<S: Open>(open: &Opened<S>, options: CheckOptions, snapshots: &[SnapshotFile]) -> Done<CheckResults> {
+fn findings(open: &Opened, options: CheckOptions, snapshots: &[SnapshotFile]) -> Done<CheckResults> {
     let trees = snapshots.iter().map(|snapshot| snapshot.tree).collect();
     let found = catch_unwind(AssertUnwindSafe(|| open.engine.check_with_trees(options, trees)));
     match found {
@@ -98,8 +109,7 @@ fn findings<S: Open>(open: &Opened<S>, options: CheckOptions, snapshots: &[Snaps
     }
 }
 
-/// That every piece of some snapshots is in the index, and every pack of the index is there.
-pub(super) fn whole<S: Open>(open: &Opened<S>, snapshots: &[SnapshotFile]) -> Done<()> {
+fn expect_whole(open: &Opened, snapshots: &[SnapshotFile]) -> Done<()> {
     let found = findings(open, CheckOptions::default(), snapshots)?;
     let Some((_, finding)) = found.0.iter().find(|(level, _)| format!("{level:?}") == "Error") else { return Ok(()) };
     if let Some(away) = open.watch.fault().filter(|fault| !is_damage(fault)) {

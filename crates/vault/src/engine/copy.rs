@@ -22,7 +22,7 @@ pub(super) fn run(open: Opened, to: &Repository, ids: &[String], report: &Arc<dy
         wanted.push(snapshot);
     }
     // The engine would copy a snapshot without the pieces that are missing here.
-    check::whole(&open, &wanted)?;
+    let open = check::whole(open, &wanted)?;
     let (from, watch) = (open.watch.clone(), there.watch.clone());
     let arrived = transfer(open, there, &wanted).map_err(|failed| {
         // The fault may be of either side.
@@ -33,7 +33,7 @@ pub(super) fn run(open: Opened, to: &Repository, ids: &[String], report: &Arc<dy
 
 /// Transfers what is not there yet; each snapshot's identifier and its copy's.
 fn transfer(open: Opened, there: Opened, wanted: &[SnapshotFile]) -> Done<BTreeMap<String, String>> {
-    let already = there.snapshots()?;
+    let (already, to, report) = (there.snapshots()?, there.repository.clone(), there.report.clone());
     let missing: Vec<&SnapshotFile> = wanted.iter().filter(|s| !already.iter().any(|o| same(s, o))).collect();
     let there = there.for_copies()?;
     if !missing.is_empty() {
@@ -48,7 +48,7 @@ fn transfer(open: Opened, there: Opened, wanted: &[SnapshotFile]) -> Done<BTreeM
         pairs.insert(hex(&snapshot.id), hex(&copy.id));
         copies.push(copy.clone());
     }
-    check::whole(&there, &copies)?;
+    check::whole(Opened::new(&to, &report)?, &copies)?;
     Ok(pairs)
 }
 

@@ -244,12 +244,16 @@ impl<S: rustic_core::Open> Opened<S> {
 
     /// The snapshot with an identifier, which must be whole and not a beginning of one.
     fn snapshot(&self, id: &str) -> Done<SnapshotFile> {
-        let missing = || fault::error(fault::SNAPSHOT_MISSING, format!("there is no snapshot {id}; list them again"));
+        let missing = || no_snapshot(id);
         if !is_whole_id(id) || !self.store.list(Kind::Snapshots)?.iter().any(|(name, _)| name == id) {
             return Err(missing().into());
         }
         Ok(self.engine.get_snapshots(&[id])?.pop().ok_or_else(missing)?)
     }
+}
+
+fn no_snapshot(id: &str) -> Error {
+    fault::error(fault::SNAPSHOT_MISSING, format!("there is no snapshot {id}; list them again"))
 }
 
 /// Our error for a failure.

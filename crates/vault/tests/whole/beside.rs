@@ -388,6 +388,23 @@ fn what_somebody_else_let_go_of_is_let_go_of() {
     assert_eq!(snapshots(&repository).unwrap().len(), 1);
 }
 
+#[test]
+fn a_snapshot_that_cannot_be_read_is_let_go_of_by_its_name_and_keeps_nothing_from_being_removed() {
+    let folder = Folder::new("unreadable");
+    fs::create_dir(folder.join("data")).unwrap();
+    fs::write(folder.join("data/file"), noise(3, 1 << 16)).unwrap();
+    let repository = quick(&folder.join("repo"));
+    let all: Vec<_> = (0..2).map(|_| back_up(&repository, &folder.join("data")).unwrap().id).collect();
+    let broken = folder.join("repo/snapshots").join(&all[0]);
+    fs::set_permissions(&broken, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(&broken, b"nonsense").unwrap();
+    assert_eq!(code(run(&repository, &Task::Prune { grace_hours: 0 })), fault::REPOSITORY_DAMAGED);
+    run(&repository, &Task::Forget { snapshots: vec![all[0].clone()] }).unwrap();
+    run(&repository, &Task::Prune { grace_hours: 0 }).unwrap();
+    assert!(check(&repository, Read::Everything).unwrap().whole);
+    restore(&repository, &all[1], "/data", &folder.join("back")).unwrap();
+}
+
 /// A program that gives up so many times, by its own word or by dying, and then finds everything whole.
 fn giving_up(folder: &Folder, times: usize, how: &str) -> Worker {
     let whole = Checked { snapshots: 1, whole: true, faults: Vec::new(), remarks: Vec::new(), guarded: None };

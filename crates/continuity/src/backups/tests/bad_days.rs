@@ -95,7 +95,7 @@ fn without_anybody_who_looked_nothing_is_good() {
         Work::CheckRepository { .. } => Answer::Nothing,
         _ => Answer::Say(outcome),
     });
-    ends_as(&blind, State::Failed, "backup.deadline");
+    ends_as(&blind, State::Lost, "backup.deadline");
 }
 
 #[test]

@@ -474,3 +474,26 @@ fn what_was_taken_is_not_thrown_away_because_nobody_could_look_just_then() {
         assert_eq!(house.point(id).state, State::Available, "{engine}");
     }
 }
+
+#[test]
+fn what_nobody_could_look_at_for_a_day_is_kept_and_looked_at_when_that_is_possible_again() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let (house, _) = twofold(db);
+        let id = later(&house);
+        let away = Behaviour::of(|task, _, outcome| match task.work {
+            Work::CheckRepository { .. } => Answer::Fail("repository.unreachable".into()),
+            _ => Answer::Say(outcome),
+        });
+        for _ in 0..200 {
+            house.settle(&away);
+            house.gate().clock().advance(Duration::from_secs(601));
+        }
+        assert_eq!(house.point(id).state, State::Lost, "{engine}: it is not thrown away");
+        later(&house);
+        house.settle(&Behaviour::willing());
+        house.gate().clock().advance(HOUR);
+        upkeep::look_for_incomplete(house.gate()).unwrap();
+        house.settle(&Behaviour::willing());
+        assert_eq!(house.point(id).state, State::Available, "{engine}");
+    }
+}

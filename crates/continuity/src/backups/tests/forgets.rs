@@ -137,7 +137,7 @@ fn a_server_killed_at_every_moment_of_a_removal_loses_no_point_and_leaves_nothin
         }),
         keep: Box::new(keep),
     };
-    assert_eq!(job_testing::kill_at_each_moment(house), 6, "asked, listed, forgotten, pruned, told");
+    assert_eq!(job_testing::kill_at_each_moment(house), 5, "asked, forgotten, pruned, told");
 }
 
 /// What a host does that dies once at each place of a removal: before it, between its halves, and before it could
