@@ -25,8 +25,6 @@ const LIST: &str = "/identity-providers";
 pub(crate) struct List<'a> {
     pub p: &'a Page,
     pub items: Vec<Provider>,
-    /// The address that each must know people to be sent back to.
-    pub redirect: String,
     pub may_manage: bool,
 }
 
@@ -61,7 +59,7 @@ fn may_manage(s: &Signed) -> bool {
 /// `GET /identity-providers`
 pub(crate) async fn list(s: Signed) -> Answer {
     let found = s.call(&actions::LIST, ProvidersOf::default()).await?;
-    Ok(ok(&List { p: s.p(), items: found.items, redirect: found.redirect, may_manage: may_manage(&s) }))
+    Ok(ok(&List { p: s.p(), items: found.items, may_manage: may_manage(&s) }))
 }
 
 fn several(text: &str) -> Vec<String> {

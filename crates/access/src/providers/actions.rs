@@ -92,6 +92,7 @@ pub static CREATE: Prepared<NewProvider, Looked, Provider> = Prepared {
             name: text::name(&input.name, "name")?,
             issuer: issuer.clone(),
             client_id,
+            redirect: String::new(),
             has_secret: false,
             settings: input.settings.clone(),
             domains: Vec::new(),
@@ -102,7 +103,7 @@ pub static CREATE: Prepared<NewProvider, Looked, Provider> = Prepared {
         store::insert(tx, &provider)?;
         store::set_domains(tx, provider.id, &domains)?;
         tx.about(KIND, &provider.id.to_string(), 0);
-        store::find(tx, provider.id)?.ok_or_else(|| absent(provider.id))
+        stored(tx, provider.id)
     },
 };
 
@@ -120,6 +121,19 @@ fn load(tx: &mut Tx<'_>, action: &str, id: ProviderId) -> Result<Provider> {
     Ok(tx.grant(action, KIND, &id.to_string(), owner, Class::Internal, provider)?.into_inner())
 }
 
+/// A provider as it is shown: with the address that it must send people back to.
+fn shown(tx: &Tx<'_>, mut provider: Provider) -> Provider {
+    let client = tx.installed::<client::Client>();
+    provider.redirect = client.map(|client| client.redirect(provider.id)).unwrap_or_default();
+    provider
+}
+
+/// A provider as it was just written.
+fn stored(tx: &mut Tx<'_>, id: ProviderId) -> Result<Provider> {
+    let provider = store::find(tx, id)?.ok_or_else(|| absent(id))?;
+    Ok(shown(tx, provider))
+}
+
 /// Whose providers.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ProvidersOf {
@@ -133,19 +147,17 @@ pub struct ProvidersOf {
 pub struct Providers {
     /// All of them.
     pub items: Vec<Provider>,
-    /// The address that each must know people to be sent back to.
-    pub redirect: String,
 }
 
 /// Lists the identity providers of a tenant.
 pub static LIST: Action<ProvidersOf, Providers> = Action {
     name: "identityProvider.list",
-    summary: "Lists the identity providers of a tenant, with the address that people come back to.",
+    summary: "Lists the identity providers of a tenant, each with the address that it must send people back to.",
     effect: Effect::Read,
     run: |tx, input| {
         let tenant = place(tx, "identityProvider.list", input.tenant)?;
-        let redirect = tx.installed::<client::Client>().map(|client| client.redirect().to_owned()).unwrap_or_default();
-        Ok(Providers { items: store::list(tx, tenant.id)?, redirect })
+        let items = store::list(tx, tenant.id)?;
+        Ok(Providers { items: items.into_iter().map(|one| shown(tx, one)).collect() })
     },
 };
 
@@ -161,7 +173,10 @@ pub static GET: Action<ProviderRef, Provider> = Action {
     name: "identityProvider.get",
     summary: "Reads an identity provider, without its client's secret.",
     effect: Effect::Read,
-    run: |tx, input| load(tx, "identityProvider.get", input.provider),
+    run: |tx, input| {
+        let provider = load(tx, "identityProvider.get", input.provider)?;
+        Ok(shown(tx, provider))
+    },
 };
 
 /// What is to be changed; what is left out stays, but for the settings, which are given as a whole.
@@ -203,7 +218,7 @@ pub static UPDATE: Action<UpdateProvider, Provider> = Action {
         if let Some(domains) = &input.domains {
             store::set_domains(tx, provider.id, &rules::domains(domains)?)?;
         }
-        store::find(tx, provider.id)?.ok_or_else(|| absent(provider.id))
+        stored(tx, provider.id)
     },
 };
 
@@ -233,7 +248,7 @@ pub static SET_SECRET: Action<SetSecret, Provider> = Action {
             false => keys::installed(tx)?.seal(sealed_for(&provider.id.to_string()), secret)?,
         };
         store::set_secret(tx, provider.id, &sealed)?;
-        store::find(tx, provider.id)?.ok_or_else(|| absent(provider.id))
+        stored(tx, provider.id)
     },
 };
 

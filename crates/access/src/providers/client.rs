@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use web::Outgoing;
 
 use super::jwt::{self, Claims, Expected, Keys};
-use super::{Errand, Provider};
+use super::{Errand, Provider, ProviderId};
 
 /// Longest document that is read, in bytes.
 const DOCUMENT_BYTES_MAX: u64 = 256 << 10;
@@ -29,7 +29,9 @@ const KEYS_SECONDS: i64 = 3_600;
 const AGAIN_SECONDS: i64 = 30;
 /// Providers that are remembered.
 const KNOWN_MAX: usize = 1_000;
-/// Where people come back to, behind the address of the site.
+/// Where people come back to, behind the address of the site and before the provider's identifier. An address for
+/// each: were it one for all, a tenant's provider could lead people on to another tenant's, and be sent the code that
+/// came of it.
 pub const RETURN_PATH: &str = "/sign-in/provider";
 
 /// What a discovery document says, as far as it is used (OpenID Connect Discovery 1.0, section 3).
@@ -63,13 +65,13 @@ struct Known {
 /// Who asks providers.
 pub struct Client {
     outgoing: Outgoing,
-    redirect: String,
+    site: String,
     known: Mutex<HashMap<String, Known>>,
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("redirect", &self.redirect).finish_non_exhaustive()
+        f.debug_struct("Client").field("site", &self.site).finish_non_exhaustive()
     }
 }
 
@@ -87,16 +89,20 @@ fn unreachable(why: &str) -> Error {
     Error::unavailable("provider.unreachable", format!("the identity provider cannot be asked: {why}"))
 }
 
+/// One answer for what came from another provider than the one that was gone to.
+pub(super) fn mixed_up() -> Error {
+    Error::unauthenticated("provider.mixed_up", "this answer is another identity provider's")
+}
+
 impl Client {
     /// One for a site at that address.
     pub fn new(site: &str, outgoing: Outgoing) -> Self {
-        let redirect = format!("{}{RETURN_PATH}", site.trim_end_matches('/'));
-        Client { outgoing, redirect, known: Mutex::default() }
+        Client { outgoing, site: site.trim_end_matches('/').to_owned(), known: Mutex::default() }
     }
 
-    /// Where people come back to: what the provider has to know.
-    pub fn redirect(&self) -> &str {
-        &self.redirect
+    /// Where people come back to from a provider, and from no other: what it has to know.
+    pub fn redirect(&self, provider: ProviderId) -> String {
+        format!("{}{RETURN_PATH}/{provider}", self.site)
     }
 
     /// Reads an issuer: https, and no query. Where private addresses are allowed, http will do.
@@ -193,10 +199,11 @@ impl Client {
         let scopes = provider.settings.scopes.iter().map(String::as_str);
         let scope = std::iter::once("openid").chain(scopes).collect::<Vec<_>>().join(" ");
         let (state, nonce, challenge) = (errand.state(), errand.nonce(), errand.challenge());
+        let redirect = self.redirect(provider.id);
         let parameters = form(&[
             ("response_type", "code"),
             ("client_id", &provider.client_id),
-            ("redirect_uri", &self.redirect),
+            ("redirect_uri", &redirect),
             ("scope", &scope),
             ("state", &state),
             ("nonce", &nonce),
@@ -223,7 +230,7 @@ impl Client {
         let document = self.document(&provider.issuer, now)?;
         let asked = document.authorization_response_iss_parameter_supported;
         if came.issuer.is_some_and(|from| from != provider.issuer) || (asked && came.issuer.is_none()) {
-            return Err(Error::unauthenticated("provider.mixed_up", "this answer is another identity provider's"));
+            return Err(mixed_up());
         }
         let token = self.token(provider, secret, came.code, errand, &document)?;
         let nonce = errand.nonce();
@@ -245,11 +252,11 @@ impl Client {
         errand: &Errand,
         document: &Document,
     ) -> Result<String> {
-        let verifier = errand.verifier();
+        let (verifier, redirect) = (errand.verifier(), self.redirect(provider.id));
         let mut fields = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
-            ("redirect_uri", &*self.redirect),
+            ("redirect_uri", &*redirect),
             ("code_verifier", &*verifier),
         ];
         let methods = document.token_endpoint_auth_methods_supported.as_deref().unwrap_or_default();

@@ -16,6 +16,8 @@
 //!   provider of its home or above, or not at all ([`sign_in`]);
 //! - what comes back is for the browser that went, once, for ten minutes: `state`, `nonce` and the verifier of
 //!   PKCE are made from a secret that only that browser keeps ([`Errand`]);
+//! - what comes back is sent to the provider to whose own address it came, where the browser went to that one: no
+//!   provider is given another's code ([`client::RETURN_PATH`]);
 //! - an ID token counts only where its signature, issuer, audience, times and nonce are right ([`jwt`]);
 //! - two factors at the provider count where its settings name them and the sign-in rules of all tenants that
 //!   the account has a role in say so;
@@ -132,6 +134,8 @@ pub struct Provider {
     pub issuer: String,
     /// As whom the platform is known there.
     pub client_id: String,
+    /// The address that the provider must know people to be sent back to.
+    pub redirect: String,
     /// Whether the client's secret was set.
     pub has_secret: bool,
     /// What is settled about it.

@@ -59,6 +59,16 @@ fn nowhere() -> Error {
     Error::not_found("provider.none", "no identity provider is set up for that; sign in with your password")
 }
 
+/// What people read of a provider with which they sign in; nothing where there is none, or it is off. Whoever has its
+/// identifier is told as much by [`BEGIN`].
+///
+/// # Errors
+/// Those of the database.
+pub async fn name_of(gate: &Gate, provider: ProviderId) -> Result<Option<String>> {
+    let found = gate.db().read_async(move |conn| store::find(conn, provider)).await?;
+    Ok(found.filter(store::is_active).map(|provider| provider.name))
+}
+
 fn find(gate: &Gate, input: &BeginAtProvider) -> Result<Provider> {
     let (id, email) = (input.provider, input.email.clone());
     let found = gate.db().read(move |conn| {
@@ -105,6 +115,8 @@ pub static BEGIN: Prepared<BeginAtProvider, Way, AtProvider> = Prepared {
 /// What came back from a provider.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CameBack {
+    /// From which provider: the one that the address names to which the browser came back.
+    pub provider: ProviderId,
     /// What the browser kept.
     pub ticket: Secret,
     /// `state`, as it came.
@@ -134,9 +146,14 @@ fn said(gate: &Gate, input: CameBack, of: Of, bound: String) -> Result<Said> {
     if !secret::equal(input.state.reveal(), &errand.state()) {
         return Err(over());
     }
-    let (hash, now) = (errand.hash(), gate.now());
+    let (hash, now, from) = (errand.hash(), gate.now(), input.provider);
     let (provider, sealed) = gate.db().read(move |conn| {
         let id = store::at(conn, &hash, &bound, now)?.ok_or_else(over)?;
+        // Each has an address of its own to send people back to, and knows no other: what came to another one is
+        // another provider's, and is sent to none.
+        if id != from {
+            return Err(client::mixed_up());
+        }
         let provider = store::find(conn, id)?.filter(store::is_active).ok_or_else(nowhere)?;
         Ok((provider, store::secret(conn, id)?))
     })?;

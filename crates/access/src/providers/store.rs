@@ -22,6 +22,8 @@ fn read(row: &Row) -> Result<Provider> {
         name: row.get(2)?,
         issuer: row.get(3)?,
         client_id: row.get(4)?,
+        // Filled in where somebody is shown it: it depends on where the site is.
+        redirect: String::new(),
         has_secret: !row.get::<String>(5)?.is_empty(),
         settings,
         domains: Vec::new(),

@@ -1,5 +1,6 @@
-//! Tokens tampered with in every way, settings, and a real provider ([`real`]).
+//! Tokens tampered with in every way, settings, a provider that is played ([`played`]), and a real one ([`real`]).
 
+mod played;
 mod real;
 
 use base::time::Timestamp;
@@ -231,6 +232,7 @@ fn provider(domains: &[(&str, bool)], settings: Settings) -> Provider {
         name: "Firm".to_owned(),
         issuer: "https://id.example.com".to_owned(),
         client_id: "yunwei".to_owned(),
+        redirect: String::new(),
         has_secret: true,
         settings,
         domains: domains.collect(),

@@ -21,7 +21,7 @@ super::messages! {
         unconfirmed: "等待營運者確認", "to be confirmed by the operator";
         confirm: "確認屬於這個組織", "Confirm that it is theirs";
         redirect: "重新導向網址", "Redirect address";
-        redirect_body: "請在身分提供者登記這個網址。", "Register this address at the provider.";
+        redirect_body: "請在身分提供者登記這個網址；每個身分提供者有自己的網址。", "Register this address at the provider. Each has one of its own.";
         secret: "用戶端密鑰", "Client secret";
         secret_lead: "密鑰會加密保存，不會再顯示。", "It is kept sealed, and never shown.";
         no_secret: "還沒有設定用戶端密鑰。", "The client secret has not been set.";
@@ -59,6 +59,7 @@ super::messages! {
         connect: "連結", "Connect";
         disconnect: "解除連結", "Disconnect";
         with: "用公司的登入系統登入", "Sign in with your organisation";
+        with_one: "用「{}」登入", "Sign in with {}";
         otherwise: "以其他方式登入", "Sign in in another way";
         going: "前往「{}」登入", "On to {}";
         going_body: "您將前往公司的登入頁面，完成後會回到這裡。", "You sign in there, and come back here afterwards.";

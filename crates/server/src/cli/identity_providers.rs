@@ -12,7 +12,7 @@ use super::show;
 
 #[derive(Debug, Subcommand)]
 pub enum IdentityProviderCommand {
-    /// List the identity providers, and the address that each must know people to be sent back to.
+    /// List the identity providers.
     #[command(after_help = "\
 Examples:
   yunwei identity-provider ls")]
@@ -27,8 +27,8 @@ Examples:
     },
     /// Set an identity provider up: reads its discovery document. It is off until you switch it on.
     ///
-    /// Register the platform there first, as a client of the authorization code flow with the address that `ls`
-    /// says people come back to.
+    /// Register the platform there first, as a client of the authorization code flow. What this prints says to which
+    /// address the provider must send people back: add it there.
     #[command(after_help = "\
 Examples:
   yunwei identity-provider new Brightwater --issuer https://id.brightwater.example --client-id yunwei \\
@@ -267,7 +267,6 @@ fn list(found: &Json, json: bool) {
         rows,
         "People sign in with passwords and passkeys alone.",
     );
-    println!("People come back to: {}", show::text(found, "redirect"));
 }
 
 fn one(found: &Json, json: bool) {
@@ -276,6 +275,7 @@ fn one(found: &Json, json: bool) {
     }
     println!("{}  {}  {}", show::text(found, "id"), show::text(found, "name"), show::text(found, "state"));
     println!("issuer: {}   client: {}", show::text(found, "issuer"), show::text(found, "client_id"));
+    println!("redirect address: {}", show::text(found, "redirect"));
     println!("secret: {}", if found["has_secret"] == true { "set" } else { "not set" });
     println!("domains: {}", domains(found));
     println!("settings: {:#}", found["settings"]);

@@ -1,0 +1,237 @@
+//! A provider that is played here: it says what a test has it say, slowly or wrongly, and notes what it was asked.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use gate::Cx;
+use serde_json::{Value as Json, json};
+
+use super::super::actions::{
+    CONFIRM_DOMAIN, CREATE, DomainOf, NewProvider, UPDATE, UpdateProvider,
+};
+use super::super::sign_in::{AtProvider, BEGIN, BeginAtProvider, CameBack, OPEN};
+use super::super::{Provider, ProviderId, ProviderState, Settings, install};
+use super::{Signer, with};
+use crate::Secret;
+use crate::sessions::actions::{Opened, SignedIn};
+use crate::testing::House;
+
+const DOMAIN: &str = "brightwater.example";
+
+/// What the provider has heard, and what it says.
+struct Part {
+    issuer: String,
+    signer: Signer,
+    /// Members of the discovery document beside the usual ones.
+    document: Mutex<Json>,
+    /// What the next ID token says beside what all say.
+    claims: Mutex<Json>,
+    /// Where it was asked, with what.
+    asked: Mutex<Vec<(String, String)>>,
+    /// Held while it is not to answer with tokens.
+    tokens: Mutex<()>,
+}
+
+/// The provider, as long as the process lives.
+#[derive(Clone)]
+struct Played(Arc<Part>);
+
+fn held<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap()
+}
+
+impl Played {
+    fn new() -> Played {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let played = Played(Arc::new(Part {
+            issuer: format!("http://{}", listener.local_addr().unwrap()),
+            signer: Signer::new(Some("one")),
+            document: Mutex::new(json!({})),
+            claims: Mutex::default(),
+            asked: Mutex::default(),
+            tokens: Mutex::default(),
+        }));
+        let part = played.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let part = part.clone();
+                std::thread::spawn(move || part.answer(&stream.unwrap()));
+            }
+        });
+        played
+    }
+
+    fn answer(&self, stream: &TcpStream) {
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        let mut length = 0;
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header).unwrap();
+            match header.trim().to_ascii_lowercase().split_once(": ") {
+                Some(("content-length", value)) => length = value.parse().unwrap(),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let body = String::from_utf8(body).unwrap();
+        held(&self.0.asked).push((path.clone(), body.clone()));
+        let said = self.said(&path, &body).to_string();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", said.len());
+        let _ = (&*stream).write_all(format!("{head}{said}").as_bytes());
+    }
+
+    fn said(&self, path: &str, body: &str) -> Json {
+        let at = &self.0.issuer;
+        match path {
+            "/.well-known/openid-configuration" => {
+                let document = json!({
+                    "issuer": at, "authorization_endpoint": format!("{at}/auth"),
+                    "token_endpoint": format!("{at}/token"), "jwks_uri": format!("{at}/keys"),
+                });
+                with(document, held(&self.0.document).clone())
+            }
+            "/keys" => json!({ "keys": [self.0.signer.public] }),
+            "/token" => {
+                drop(held(&self.0.tokens));
+                // The code that the tests make up is the nonce that belongs into the token.
+                let code = body.split('&').find_map(|pair| pair.strip_prefix("code=")).unwrap();
+                let all = json!({ "iss": at, "aud": "yunwei", "nonce": code });
+                let claims = with(all, held(&self.0.claims).clone());
+                json!({ "id_token": self.0.signer.sign(&super::header(), &claims), "access_token": "for the rest" })
+            }
+            other => panic!("nobody asks a provider for {other}"),
+        }
+    }
+
+    /// How often it was asked there.
+    fn asked(&self, path: &str) -> usize {
+        held(&self.0.asked).iter().filter(|(at, _)| at == path).count()
+    }
+}
+
+/// A house whose first customer has set a provider up and switched it on.
+struct Scene {
+    at: Played,
+    house: House,
+    owner: Cx,
+    provider: Provider,
+}
+
+fn makes() -> Settings {
+    Settings { makes_accounts: true, default_roles: vec!["viewer".to_owned()], ..Settings::default() }
+}
+
+fn mei() -> Json {
+    json!({ "sub": "mei", "email": format!("mei@{DOMAIN}"), "email_verified": true, "name": "Mei" })
+}
+
+fn code<T>(result: base::Result<T>) -> String {
+    result.map_or_else(|e| e.code().to_owned(), |_| "done".to_owned())
+}
+
+/// Sets a provider up, and switches it on.
+fn set_up(house: &House, owner: &Cx, at: &Played, settings: Settings) -> Provider {
+    let wish = NewProvider {
+        tenant: None,
+        name: "Firm".to_owned(),
+        issuer: at.0.issuer.clone(),
+        client_id: "yunwei".to_owned(),
+        domains: vec![],
+        settings,
+    };
+    let made = CREATE.run(&house.gate, owner, wish).unwrap();
+    change(house, owner, made.id, |change| change.state = Some(ProviderState::Active))
+}
+
+fn change(house: &House, owner: &Cx, provider: ProviderId, how: impl FnOnce(&mut UpdateProvider)) -> Provider {
+    let mut change = UpdateProvider { provider, name: None, domains: None, settings: None, state: None };
+    how(&mut change);
+    house.gate.run(owner, &UPDATE, change).unwrap()
+}
+
+impl Scene {
+    fn new(db: db::Db, settings: Settings) -> Scene {
+        let (at, house) = (Played::new(), House::new(db));
+        install(&house.gate, "http://localhost", web::Outgoing::new(true, &[]));
+        let owner = house.with_role("owner", house.first);
+        let provider = set_up(&house, &owner, &at, settings);
+        let scene = Scene { at, house, owner, provider };
+        scene.change(|change| change.domains = Some(vec![DOMAIN.to_owned()]));
+        let admin = scene.house.person("admin@example.com", scene.house.operator, &["administrator", "support"]);
+        let admin = scene.house.cx(admin, None).unwrap();
+        let domain = DomainOf { provider: scene.provider.id, domain: DOMAIN.to_owned() };
+        scene.house.gate.run(&admin, &CONFIRM_DOMAIN, domain).unwrap();
+        scene
+    }
+
+    fn change(&self, how: impl FnOnce(&mut UpdateProvider)) {
+        change(&self.house, &self.owner, self.provider.id, how);
+    }
+
+    fn nobody(&self) -> Cx {
+        Cx::nobody(self.house.operator)
+    }
+
+    fn begin(&self, provider: ProviderId) -> base::Result<AtProvider> {
+        let input = BeginAtProvider { provider: Some(provider), email: None };
+        BEGIN.run(&self.house.gate, &self.nobody(), input)
+    }
+
+    fn open(&self, input: CameBack) -> base::Result<Opened> {
+        OPEN.run(&self.house.gate, &self.nobody(), input)
+    }
+
+    /// What the provider's next ID token says.
+    fn says(&self, claims: Json) {
+        let now = self.house.gate.now().as_second();
+        *held(&self.at.0.claims) = with(json!({ "iat": now, "exp": now + 300 }), claims);
+    }
+
+    /// Signs somebody in at the provider and here.
+    fn sign_in(&self, claims: Json) -> base::Result<SignedIn> {
+        self.says(claims);
+        let way = self.begin(self.provider.id)?;
+        self.open(came(&way, self.provider.id)).map(|opened| opened.signed_in().expect("no second factor is asked for"))
+    }
+}
+
+/// What comes back to the address of a provider from where a way led.
+fn came(way: &AtProvider, provider: ProviderId) -> CameBack {
+    let sent = |name: &str| {
+        let pair = way.url.split(['?', '&']).find_map(|pair| pair.strip_prefix(name)).unwrap();
+        Secret::new(pair.trim_start_matches('='))
+    };
+    CameBack {
+        provider,
+        ticket: Secret::new(way.ticket.clone()),
+        state: sent("state"),
+        code: sent("nonce"),
+        iss: None,
+        user_agent: "Firefox".to_owned(),
+    }
+}
+
+#[test]
+fn a_code_that_came_to_the_address_of_another_provider_is_sent_to_nobody() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let scene = Scene::new(db, makes());
+    // Another tenant's provider leads the people who go to it on to the first one, with all that belongs to the way.
+    let (theirs, other) = (Played::new(), scene.house.with_role("owner", scene.house.second));
+    let evil = set_up(&scene.house, &other, &theirs, makes());
+    assert_ne!(evil.redirect, scene.provider.redirect);
+    assert_eq!(scene.provider.redirect, format!("http://localhost/sign-in/provider/{}", scene.provider.id));
+    let way = scene.begin(evil.id).unwrap();
+    let redirect = format!("redirect_uri=http%3A%2F%2Flocalhost%2Fsign-in%2Fprovider%2F{}&", evil.id);
+    assert!(way.url.contains(&redirect), "{}", way.url);
+    scene.says(mei());
+    // The first one knows its own address alone, and sends the browser there.
+    assert_eq!(code(scene.open(came(&way, scene.provider.id))), "provider.mixed_up");
+    assert_eq!((theirs.asked("/token"), scene.at.asked("/token")), (0, 0), "the code went nowhere");
+    assert!(scene.sign_in(mei()).is_ok());
+}
