@@ -4,7 +4,7 @@ use base::id::AccountId;
 use base::time::Timestamp;
 use base::{Error, Result};
 use db::Conn;
-use gate::{AnyAction, Effect, Gate, Tx};
+use gate::{AnyAction, Effect, Fresh, Gate, Tx};
 use serde::{Deserialize, Serialize};
 
 use super::attempts::{self, Subjects};
@@ -82,7 +82,7 @@ fn replace(tx: &mut Tx<'_>, account: AccountId, phc: &str) -> Result<()> {
 /// Changes one's own password; ends all other sessions.
 pub static CHANGE: Prepared<ChangePassword, Hashed, PasswordSet> = Prepared {
     name: "password.change",
-    summary: "Changes one's own password and ends one's other sessions.",
+    summary: "Changes one's own password and ends one's other sessions. A first one is set by who has shown lately who they are.",
     effect: Effect::Change,
     prepare: |gate, cx, input| {
         let id = cx.account().ok_or_else(|| Error::unauthenticated("session.required", "sign in to do this"))?;
@@ -99,6 +99,10 @@ pub static CHANGE: Prepared<ChangePassword, Hashed, PasswordSet> = Prepared {
                 "password.limited_token",
                 "this token is limited to some of your roles or to one organisation; a first password is set with one that is not",
             ));
+        }
+        // Somebody at a session that was left open must not make it an account of theirs.
+        if before.is_none() && !cx.proof().is_some_and(|proof| proof.is_fresh(Fresh::Always, gate.now())) {
+            return Err(gate::step_up_wanted(CHANGE.name));
         }
         if let Some(kept) = &before {
             attempts::admit(gate, &subjects)?;
