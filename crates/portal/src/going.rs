@@ -74,7 +74,8 @@ pub(crate) async fn begin(portal: Portal, Anybody(visit): Anybody) -> Answer {
     let form = &visit.form;
     let provider = form.get("provider").parse().ok();
     let email = Some(form.get("email").to_owned()).filter(|_| provider.is_none());
-    match BEGIN.call(&portal.gate, &portal.stranger(&visit)?, BeginAtProvider { provider, email }).await {
+    let input = BeginAtProvider { provider, email, anew: form.has("anew") };
+    match BEGIN.call(&portal.gate, &portal.stranger(&visit)?, input).await {
         Ok(way) => Ok(going(&portal, &visit, &way, &crate::door::next(&visit))),
         Err(error) => failed(&visit, error),
     }

@@ -318,7 +318,7 @@ pub(crate) async fn own(s: Signed) -> Answer {
 
 /// `POST /account/providers/{id}`: begins to connect one's account.
 pub(crate) async fn connect(s: Signed, Path(id): Path<String>) -> Answer {
-    let input = BeginAtProvider { provider: Some(id.parse()?), email: None };
+    let input = BeginAtProvider { provider: Some(id.parse()?), email: None, anew: false };
     match sign_in::CONNECT.call(&s.portal.gate, &s.cx, input).await {
         Ok(way) => Ok(going(&s.portal, &s.visit, &way, "/account/providers")),
         Err(error) if correctable(&error) || error.code().starts_with("provider.") => {

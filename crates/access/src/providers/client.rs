@@ -190,17 +190,23 @@ impl Client {
         Ok(keys)
     }
 
-    /// Where to send the browser. Blocks.
+    /// Where to send the browser; `anew` where the provider is to ask whoever is there again who they are. Blocks.
     ///
     /// # Errors
     /// `Unavailable` (`provider.unreachable`).
-    pub(super) fn sign_in_url(&self, provider: &Provider, errand: &Errand, now: Timestamp) -> Result<String> {
+    pub(super) fn sign_in_url(
+        &self,
+        provider: &Provider,
+        errand: &Errand,
+        anew: bool,
+        now: Timestamp,
+    ) -> Result<String> {
         let document = self.document(&provider.issuer, now)?;
         let scopes = provider.settings.scopes.iter().map(String::as_str);
         let scope = std::iter::once("openid").chain(scopes).collect::<Vec<_>>().join(" ");
         let (state, nonce, challenge) = (errand.state(), errand.nonce(), errand.challenge());
         let redirect = self.redirect(provider.id);
-        let parameters = form(&[
+        let mut parameters = vec![
             ("response_type", "code"),
             ("client_id", &provider.client_id),
             ("redirect_uri", &redirect),
@@ -209,10 +215,14 @@ impl Client {
             ("nonce", &nonce),
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
-        ]);
+        ];
+        if anew {
+            // The second has it say when that was (OpenID Connect Core 1.0, section 3.1.2.1).
+            parameters.extend([("prompt", "login"), ("max_age", "0")]);
+        }
         let to = document.authorization_endpoint;
         let join = if to.contains('?') { '&' } else { '?' };
-        Ok(format!("{to}{join}{parameters}"))
+        Ok(format!("{to}{join}{}", form(&parameters)))
     }
 
     /// What the provider says of whoever brought the code. Blocks.

@@ -15,7 +15,7 @@ use serde_json::{Map, Value as Json};
 /// Longest token, in bytes.
 const TOKEN_BYTES_MAX: usize = 32 << 10;
 /// How far two clocks may be apart, in seconds.
-const SKEW_SECONDS: i64 = 60;
+pub(super) const SKEW_SECONDS: i64 = 60;
 /// How long ago a token may have been made, in seconds: it comes right after the sign-in.
 const AGE_SECONDS_MAX: i64 = 600;
 /// Longest name that a provider has for somebody, in bytes; the standard's.

@@ -29,6 +29,10 @@ pub struct BeginAtProvider {
     /// Instead: at the one to which the domain of this mail address leads.
     #[serde(default)]
     pub email: Option<String>,
+    /// Whether they are to show anew there who they are, whatever the provider remembers of them: for what wants to
+    /// know that it is they. Not looked at where an account is connected.
+    #[serde(default)]
+    pub anew: bool,
 }
 
 /// A way to a provider, for one browser.
@@ -85,7 +89,7 @@ fn find(gate: &Gate, input: &BeginAtProvider) -> Result<Provider> {
 fn way(gate: &Gate, provider: Provider, of: Of) -> Result<Way> {
     let (ticket, _) = secret::mint(of)?;
     let errand = Errand(ticket.clone());
-    let url = client::installed(gate)?.sign_in_url(&provider, &errand, gate.now())?;
+    let url = client::installed(gate)?.sign_in_url(&provider, &errand, of == Of::Anew, gate.now())?;
     Ok(Way { provider, url, ticket, hash: errand.hash() })
 }
 
@@ -107,7 +111,7 @@ pub static BEGIN: Prepared<BeginAtProvider, Way, AtProvider> = Prepared {
     effect: Effect::Report,
     prepare: |gate, _, input| {
         let provider = find(gate, &input)?;
-        way(gate, provider, Of::AtProvider)
+        way(gate, provider, if input.anew { Of::Anew } else { Of::AtProvider })
     },
     run: |tx, way| begin_way(tx, way, NOBODY),
 };
@@ -147,20 +151,23 @@ fn said(gate: &Gate, input: CameBack, of: Of, bound: String) -> Result<Said> {
         return Err(over());
     }
     let (hash, now, from) = (errand.hash(), gate.now(), input.provider);
-    let (provider, sealed) = gate.db().read(move |conn| {
-        let id = store::at(conn, &hash, &bound, now)?.ok_or_else(over)?;
+    let (provider, sealed, began_at) = gate.db().read(move |conn| {
+        let (id, began_at) = store::at(conn, &hash, &bound, now)?.ok_or_else(over)?;
         // Each has an address of its own to send people back to, and knows no other: what came to another one is
         // another provider's, and is sent to none.
         if id != from {
             return Err(client::mixed_up());
         }
         let provider = store::find(conn, id)?.filter(store::is_active).ok_or_else(nowhere)?;
-        Ok((provider, store::secret(conn, id)?))
+        Ok((provider, store::secret(conn, id)?, began_at))
     })?;
     let secret = opened(gate, &provider, &sealed)?;
     let came = Came { code: input.code.reveal(), issuer: input.iss.as_deref() };
     let claims = client::installed(gate)?.claims(&provider, &secret, &came, &errand, now)?;
     rules::within_domains(&provider, &claims)?;
+    if of == Of::Anew {
+        rules::shown_since(&claims, began_at)?;
+    }
     Ok(Said { provider: provider.id, claims, hash, user_agent: input.user_agent })
 }
 
@@ -186,7 +193,10 @@ pub static OPEN: Prepared<CameBack, Said, Opened> = Prepared {
     name: "session.open_provider",
     summary: "Signs in with what came back from an identity provider; where the account has a second factor here that the provider's does not stand for, gives a ticket for session.confirm.",
     effect: Effect::Create,
-    prepare: |gate, _, input| said(gate, input, Of::AtProvider, NOBODY.to_owned()),
+    prepare: |gate, _, input| {
+        let anew = secret::looks_like(Of::Anew, input.ticket.reveal());
+        said(gate, input, if anew { Of::Anew } else { Of::AtProvider }, NOBODY.to_owned())
+    },
     run: |tx, said| {
         let provider = take(tx, said)?;
         let account = active(known_or_made(tx, &provider, &said.claims)?)?;
@@ -201,8 +211,9 @@ pub static OPEN: Prepared<CameBack, Said, Opened> = Prepared {
             return Ok(Opened::FactorNeeded(FactorNeeded { ticket, expires_at }));
         }
         let strength = if two { Strength::ProviderFactor } else { Strength::Provider };
-        // Somebody whom the provider remembers has shown nothing lately.
-        let shown_at = said.claims.shown_at().map_or(now, |at| at.min(now));
+        // Somebody whom the provider remembers has shown nothing lately; and where it does not say when they did,
+        // they never have.
+        let shown_at = said.claims.shown_at().map_or(Timestamp::UNIX_EPOCH, |at| at.min(now));
         let signed_in: SignedIn = begin_proven(tx, account, &said.user_agent, strength, shown_at)?;
         Ok(Opened::SignedIn(Box::new(signed_in)))
     },

@@ -207,6 +207,9 @@ pub(crate) fn connected(
     )
 }
 
+/// How long a sign-in at a provider may take.
+const LASTS: Duration = Duration::from_secs(limits::SIGN_IN_SECONDS.unsigned_abs());
+
 /// Begins a sign-in at a provider, for `bound`.
 pub(crate) fn begin(
     conn: &mut Conn<'_>,
@@ -216,7 +219,7 @@ pub(crate) fn begin(
     now: Timestamp,
 ) -> Result<Timestamp> {
     conn.execute("DELETE FROM provider_sign_ins WHERE expires_at <= $1", args![now])?;
-    let until = now + Duration::from_secs(limits::SIGN_IN_SECONDS.unsigned_abs());
+    let until = now + LASTS;
     conn.execute(
         "INSERT INTO provider_sign_ins (hash, provider, bound, expires_at) VALUES ($1, $2, $3, $4)",
         args![hash, provider, bound, until],
@@ -224,12 +227,17 @@ pub(crate) fn begin(
     Ok(until)
 }
 
-/// At which provider a sign-in is that began for `bound`.
-pub(crate) fn at(conn: &mut Conn<'_>, hash: &[u8; 32], bound: &str, now: Timestamp) -> Result<Option<ProviderId>> {
+/// At which provider a sign-in is that began for `bound`, and when it began.
+pub(crate) fn at(
+    conn: &mut Conn<'_>,
+    hash: &[u8; 32],
+    bound: &str,
+    now: Timestamp,
+) -> Result<Option<(ProviderId, Timestamp)>> {
     conn.query_opt(
-        "SELECT provider FROM provider_sign_ins WHERE hash = $1 AND bound = $2 AND expires_at > $3",
+        "SELECT provider, expires_at FROM provider_sign_ins WHERE hash = $1 AND bound = $2 AND expires_at > $3",
         args![hash, bound, now],
-        |row| row.get(0),
+        |row| Ok((row.get(0)?, row.get::<Timestamp>(1)? - LASTS)),
     )
 }
 

@@ -128,7 +128,7 @@ fn no_session() -> Error {
 /// Shows anew who one is, so that sensitive actions are open for ten minutes.
 pub static STEP_UP: Prepared<StepUp, Stepping, SteppedUp> = Prepared {
     name: "session.step_up",
-    summary: "Shows anew who one is, with a code or, where the account has no second factor, the password; opens sensitive actions for ten minutes.",
+    summary: "Shows anew who one is, with a code or, where the account has no second factor, the password; opens sensitive actions for ten minutes. Who has neither signs in anew at an identity provider (session.begin_provider with anew).",
     effect: Effect::Change,
     prepare: |gate, cx, input| {
         let account = cx.account().ok_or_else(|| Error::unauthenticated("session.required", "sign in to do this"))?;

@@ -13,9 +13,10 @@ use super::super::actions::{
 use super::super::sign_in::{AtProvider, BEGIN, BeginAtProvider, CameBack, OPEN};
 use super::super::{Provider, ProviderId, ProviderState, Settings, install};
 use super::{Signer, with};
-use crate::Secret;
+use crate::factors::actions::{ENROL, EnrolFactor};
 use crate::sessions::actions::{Opened, SignedIn};
 use crate::testing::House;
+use crate::{Authenticator, Secret};
 
 const DOMAIN: &str = "brightwater.example";
 
@@ -179,7 +180,11 @@ impl Scene {
     }
 
     fn begin(&self, provider: ProviderId) -> base::Result<AtProvider> {
-        let input = BeginAtProvider { provider: Some(provider), email: None };
+        self.begin_anew(provider, false)
+    }
+
+    fn begin_anew(&self, provider: ProviderId, anew: bool) -> base::Result<AtProvider> {
+        let input = BeginAtProvider { provider: Some(provider), email: None, anew };
         BEGIN.run(&self.house.gate, &self.nobody(), input)
     }
 
@@ -191,6 +196,11 @@ impl Scene {
     fn says(&self, claims: Json) {
         let now = self.house.gate.now().as_second();
         *held(&self.at.0.claims) = with(json!({ "iat": now, "exp": now + 300 }), claims);
+    }
+
+    /// Those who are in that session.
+    fn cx(&self, signed_in: &SignedIn) -> Cx {
+        Authenticator::new(self.house.gate.clone()).recognise(&signed_in.secret, None).unwrap().cx
     }
 
     /// Signs somebody in at the provider and here.
@@ -234,4 +244,30 @@ fn a_code_that_came_to_the_address_of_another_provider_is_sent_to_nobody() {
     assert_eq!(code(scene.open(came(&way, scene.provider.id))), "provider.mixed_up");
     assert_eq!((theirs.asked("/token"), scene.at.asked("/token")), (0, 0), "the code went nowhere");
     assert!(scene.sign_in(mei()).is_ok());
+}
+
+#[test]
+fn who_does_not_say_when_somebody_was_asked_has_shown_nothing_and_is_asked_anew() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let scene = Scene::new(db, makes());
+    let gate = &scene.house.gate;
+    let enrol = |cx: &Cx| code(gate.run(cx, &ENROL, EnrolFactor::default()));
+    let now = || gate.now().as_second();
+    let cx = scene.cx(&scene.sign_in(mei()).unwrap());
+    assert_eq!(enrol(&cx), "session.step_up", "nothing was said of when they were asked");
+    let remembered = with(mei(), json!({ "auth_time": now() - 700 }));
+    assert_eq!(enrol(&scene.cx(&scene.sign_in(remembered.clone()).unwrap())), "session.step_up");
+
+    // Neither a password nor a factor: the provider asks again, and has to say that it did.
+    let anew = |claims: Json| {
+        scene.says(claims);
+        let way = scene.begin_anew(scene.provider.id, true).unwrap();
+        assert!(way.url.ends_with("&prompt=login&max_age=0"), "{}", way.url);
+        OPEN.run(gate, &cx, came(&way, scene.provider.id)).map(|opened| opened.signed_in().unwrap())
+    };
+    assert_eq!(code(anew(mei())), "provider.not_shown");
+    assert_eq!(code(anew(remembered)), "provider.not_shown");
+    let shown = anew(with(mei(), json!({ "auth_time": now() }))).unwrap();
+    assert_eq!(enrol(&scene.cx(&shown)), "done");
+    assert!(!scene.begin(scene.provider.id).unwrap().url.contains("prompt="));
 }

@@ -203,7 +203,7 @@ impl Stage {
     }
 
     fn begin(&self, email: &str) -> AtProvider {
-        let input = BeginAtProvider { provider: None, email: Some(email.to_owned()) };
+        let input = BeginAtProvider { email: Some(email.to_owned()), ..Default::default() };
         BEGIN.run(&self.house.gate, &self.nobody(), input).unwrap()
     }
 
@@ -324,7 +324,7 @@ fn a_wrong_secret_a_lost_provider_and_one_that_is_off_let_nobody_in() {
     stage.change(|change| change.state = Some(ProviderState::Off));
     assert_eq!(code(stage.open(came(&way, &back))), "provider.none");
     let begin = |email: &str| {
-        let input = BeginAtProvider { provider: None, email: Some(email.to_owned()) };
+        let input = BeginAtProvider { email: Some(email.to_owned()), ..Default::default() };
         code(BEGIN.run(&stage.house.gate, &stage.nobody(), input))
     };
     // The same as for addresses that lead nowhere: nothing is said of who has an account.
@@ -363,7 +363,7 @@ fn no_account_is_taken_over_or_made_by_an_address() {
     let cx = |signed_in: &SignedIn| auth.recognise(&signed_in.secret, None).unwrap().cx;
     let (one, other) = (open().unwrap().signed_in().unwrap(), open().unwrap().signed_in().unwrap());
     stage.idp.next(&json!({ "sub": "mei", "claims": mei() }));
-    let at = BeginAtProvider { provider: Some(stage.provider.id), email: None };
+    let at = BeginAtProvider { provider: Some(stage.provider.id), ..Default::default() };
     let way = CONNECT.run(&house.gate, &cx(&one), at.clone()).unwrap();
     let back = visit(&way.url);
     assert_eq!(code(COMPLETE.run(&house.gate, &cx(&other), came(&way, &back))), "provider.over", "another session");
@@ -503,7 +503,7 @@ fn es256_is_verified_like_rs256() {
     stage.run_secret(SECRET);
     stage.change(|change| change.state = Some(ProviderState::Active));
     stage.idp.next(&json!({ "sub": "mei", "claims": {} }));
-    let input = BeginAtProvider { provider: Some(stage.provider.id), email: None };
+    let input = BeginAtProvider { provider: Some(stage.provider.id), ..Default::default() };
     let way = BEGIN.run(&stage.house.gate, &stage.nobody(), input).unwrap();
     // The token counts; nobody is connected with whom it names.
     assert_eq!(code(stage.open(came(&way, &visit(&way.url)))), "provider.no_account");
