@@ -88,7 +88,7 @@ fn failed(visit: &Visit, error: Error) -> Answer {
         "provider.none" => (t.none.to_owned(), StatusCode::NOT_FOUND),
         "provider.over" => (t.over.to_owned(), StatusCode::UNAUTHORIZED),
         "account.suspended" => (visit.page.t.door.account_suspended.to_owned(), StatusCode::FORBIDDEN),
-        code if code.starts_with("provider.") => {
+        code if code.starts_with("provider.") || error.kind() == Kind::Throttled => {
             let status = StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::UNAUTHORIZED);
             (visit.page.error(&error), status)
         }

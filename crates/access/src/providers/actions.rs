@@ -73,7 +73,7 @@ pub static CREATE: Prepared<NewProvider, Looked, Provider> = Prepared {
         }
         let client = client::installed(gate)?;
         let issuer = client.issuer(&input.issuer)?;
-        client.document(&issuer, gate.now()).map_err(|e| e.at("issuer"))?;
+        client.look(tenant, &issuer, gate.now()).map_err(|e| e.at("issuer"))?;
         Ok(Looked { input, issuer })
     },
     run: |tx, Looked { input, issuer }| {

@@ -2,11 +2,16 @@
 //!
 //! What is fetched is remembered for a while in this process; a restart only fetches again. Documents are kept
 //! ten minutes, keys an hour, or until a token names one that is not among them: then they are fetched again, at
-//! most every half minute, so that a provider may change its keys and nobody can make us ask it without end.
+//! most every half minute, so that a provider may change its keys and nobody can make us ask it without end. So are
+//! failures. An issuer is asked for them by one at a time, and few are at a tenant's providers at once ([`places`]):
+//! one that is slow holds up its own people and nobody else.
+//!
+//! [`places`]: super::places
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use base::id::TenantId;
 use base::time::Timestamp;
 use base::{Error, Kind, Result};
 use base64::Engine as _;
@@ -17,6 +22,7 @@ use serde::de::DeserializeOwned;
 use web::Outgoing;
 
 use super::jwt::{self, Claims, Expected, Keys};
+use super::places::Places;
 use super::{Errand, Provider, ProviderId};
 
 /// Longest document that is read, in bytes.
@@ -55,18 +61,23 @@ pub(super) struct Came<'a> {
     pub issuer: Option<&'a str>,
 }
 
-#[derive(Debug, Clone)]
+/// What came of asking an issuer, and when.
+#[derive(Debug, Default)]
 struct Known {
-    at: i64,
-    document: Result<Document>,
-    keys: Option<(i64, Keys)>,
+    document: Option<(i64, Result<Document>)>,
+    keys: Option<(i64, Result<Keys>)>,
+}
+
+fn held<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Who asks providers.
 pub struct Client {
     outgoing: Outgoing,
     site: String,
-    known: Mutex<HashMap<String, Known>>,
+    known: Mutex<HashMap<String, Arc<Mutex<Known>>>>,
+    places: Places,
 }
 
 impl std::fmt::Debug for Client {
@@ -97,7 +108,7 @@ pub(super) fn mixed_up() -> Error {
 impl Client {
     /// One for a site at that address.
     pub fn new(site: &str, outgoing: Outgoing) -> Self {
-        Client { outgoing, site: site.trim_end_matches('/').to_owned(), known: Mutex::default() }
+        Client { outgoing, site: site.trim_end_matches('/').to_owned(), known: Mutex::default(), places: Places::default() }
     }
 
     /// Where people come back to from a provider, and from no other: what it has to know.
@@ -138,22 +149,27 @@ impl Client {
         serde_json::from_slice(&answer.body).map_err(|_| unreachable(&format!("what {url} answered does not read")))
     }
 
-    /// The discovery document of an issuer. Blocks.
-    pub(super) fn document(&self, issuer: &str, now: Timestamp) -> Result<Document> {
-        let now = now.as_second();
-        if let Some(known) = self.remembered(issuer) {
-            let age = if known.document.is_ok() { DOCUMENT_SECONDS } else { AGAIN_SECONDS };
-            if (0..age).contains(&(now - known.at)) {
-                return known.document;
+    /// Looks whether an issuer that a tenant names has a discovery document. Blocks.
+    ///
+    /// # Errors
+    /// `Unavailable` (`provider.unreachable`, `provider.busy`).
+    pub(super) fn look(&self, tenant: TenantId, issuer: &str, now: Timestamp) -> Result<()> {
+        let _place = self.places.take(tenant)?;
+        self.document(issuer, now).map(drop)
+    }
+
+    /// The discovery document of an issuer. Blocks; whoever calls holds a place.
+    fn document(&self, issuer: &str, now: Timestamp) -> Result<Document> {
+        let (known, now) = (self.known(issuer), now.as_second());
+        let mut known = held(&known);
+        if let Some((at, document)) = &known.document {
+            let age = if document.is_ok() { DOCUMENT_SECONDS } else { AGAIN_SECONDS };
+            if (0..age).contains(&(now - at)) {
+                return document.clone();
             }
         }
         let document = self.discover(issuer);
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= KNOWN_MAX {
-            all.clear();
-        }
-        let keys = all.remove(issuer).and_then(|known| known.keys);
-        all.insert(issuer.to_owned(), Known { at: now, document: document.clone(), keys });
+        known.document = Some((now, document.clone()));
         document
     }
 
@@ -169,31 +185,34 @@ impl Client {
         Ok(document)
     }
 
-    fn remembered(&self, issuer: &str) -> Option<Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(issuer).cloned()
+    /// What is remembered of an issuer. Held while it is asked, so that one asks and the others find what came of it.
+    fn known(&self, issuer: &str) -> Arc<Mutex<Known>> {
+        let mut all = held(&self.known);
+        if all.len() >= KNOWN_MAX && !all.contains_key(issuer) {
+            all.clear();
+        }
+        all.entry(issuer.to_owned()).or_default().clone()
     }
 
     /// The keys of an issuer; `anew` where a token named one that was not among them.
     fn keys(&self, issuer: &str, document: &Document, now: Timestamp, anew: bool) -> Result<Keys> {
-        let now = now.as_second();
-        if let Some((at, keys)) = self.remembered(issuer).and_then(|known| known.keys) {
-            let age = if anew { AGAIN_SECONDS } else { KEYS_SECONDS };
+        let (known, now) = (self.known(issuer), now.as_second());
+        let mut known = held(&known);
+        if let Some((at, keys)) = &known.keys {
+            let age = if anew || keys.is_err() { AGAIN_SECONDS } else { KEYS_SECONDS };
             if (0..age).contains(&(now - at)) {
-                return Ok(keys);
+                return keys.clone();
             }
         }
-        let keys: Keys = self.fetched(&document.jwks_uri)?;
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = all.get_mut(issuer) {
-            known.keys = Some((now, keys.clone()));
-        }
-        Ok(keys)
+        let keys: Result<Keys> = self.fetched(&document.jwks_uri);
+        known.keys = Some((now, keys.clone()));
+        keys
     }
 
     /// Where to send the browser; `anew` where the provider is to ask whoever is there again who they are. Blocks.
     ///
     /// # Errors
-    /// `Unavailable` (`provider.unreachable`).
+    /// `Unavailable` (`provider.unreachable`, `provider.busy`).
     pub(super) fn sign_in_url(
         &self,
         provider: &Provider,
@@ -201,6 +220,7 @@ impl Client {
         anew: bool,
         now: Timestamp,
     ) -> Result<String> {
+        let _place = self.places.take(provider.tenant)?;
         let document = self.document(&provider.issuer, now)?;
         let scopes = provider.settings.scopes.iter().map(String::as_str);
         let scope = std::iter::once("openid").chain(scopes).collect::<Vec<_>>().join(" ");
@@ -237,6 +257,7 @@ impl Client {
         errand: &Errand,
         now: Timestamp,
     ) -> Result<Claims> {
+        let _place = self.places.take(provider.tenant)?;
         let document = self.document(&provider.issuer, now)?;
         let asked = document.authorization_response_iss_parameter_supported;
         if came.issuer.is_some_and(|from| from != provider.issuer) || (asked && came.issuer.is_none()) {

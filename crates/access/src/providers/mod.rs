@@ -15,7 +15,8 @@
 //! - no account is taken over by a mail address: one that is there already is connected by its own person, by a
 //!   provider of its home or above, or not at all ([`sign_in`]);
 //! - what comes back is for the browser that went, once, for ten minutes: `state`, `nonce` and the verifier of
-//!   PKCE are made from a secret that only that browser keeps ([`Errand`]);
+//!   PKCE are made from a secret that only that browser keeps ([`Errand`]), which is used up before the provider
+//!   is asked;
 //! - what comes back is sent to the provider to whose own address it came, where the browser went to that one: no
 //!   provider is given another's code ([`client::RETURN_PATH`]);
 //! - an ID token counts only where its signature, issuer, audience, times and nonce are right ([`jwt`]);
@@ -28,6 +29,7 @@
 pub mod actions;
 pub mod client;
 mod jwt;
+mod places;
 pub(crate) mod rules;
 pub mod sign_in;
 pub(crate) mod store;

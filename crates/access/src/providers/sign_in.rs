@@ -12,6 +12,7 @@ use super::jwt::Claims;
 use super::store::{self, Binding};
 use super::{Errand, Provider, ProviderId, absent, over, rules, sealed_for};
 use crate::accounts::{self, Account, AccountKind, AccountState};
+use crate::passwords::attempts::{self, Subjects};
 use crate::prepared::Prepared;
 use crate::roles::actions::Nothing;
 use crate::secret::{self, Of, Secret};
@@ -109,7 +110,8 @@ pub static BEGIN: Prepared<BeginAtProvider, Way, AtProvider> = Prepared {
     summary: "Begins to sign in at an identity provider: by its identifier, or by the domain of a mail address. Says nothing of whether there is an account.",
     // A row that is gone in ten minutes and that nobody asks after: no entry of the audit log.
     effect: Effect::Report,
-    prepare: |gate, _, input| {
+    prepare: |gate, cx, input| {
+        attempts::admit(gate, &Subjects::at_providers(cx))?;
         let provider = find(gate, &input)?;
         way(gate, provider, if input.anew { Of::Anew } else { Of::AtProvider })
     },
@@ -135,31 +137,32 @@ pub struct CameBack {
     pub user_agent: String,
 }
 
-/// What a provider said of somebody, in the place of a sign-in that is still to be used up.
+/// What a provider said of somebody.
 #[derive(Debug)]
 pub struct Said {
     provider: ProviderId,
     claims: Claims,
-    hash: [u8; 32],
     user_agent: String,
 }
 
-/// Asks the provider about whoever came back, for what was begun for `bound`.
+/// Asks the provider about whoever came back, for what was begun for `bound`. That is used up first: who sends it again
+/// and again asks the provider once.
 fn said(gate: &Gate, input: CameBack, of: Of, bound: String) -> Result<Said> {
     let errand = Errand::of(&input.ticket, of)?;
     if !secret::equal(input.state.reveal(), &errand.state()) {
         return Err(over());
     }
     let (hash, now, from) = (errand.hash(), gate.now(), input.provider);
-    let (provider, sealed, began_at) = gate.db().read(move |conn| {
-        let (id, began_at) = store::at(conn, &hash, &bound, now)?.ok_or_else(over)?;
-        // Each has an address of its own to send people back to, and knows no other: what came to another one is
-        // another provider's, and is sent to none.
-        if id != from {
-            return Err(client::mixed_up());
-        }
+    let begun = gate.db().write(move |conn| store::end(conn, &hash, &bound, now))?;
+    let (id, began_at) = begun.ok_or_else(over)?;
+    // Each has an address of its own to send people back to, and knows no other: what came to another one is another
+    // provider's, and is sent to none.
+    if id != from {
+        return Err(client::mixed_up());
+    }
+    let (provider, sealed) = gate.db().read(move |conn| {
         let provider = store::find(conn, id)?.filter(store::is_active).ok_or_else(nowhere)?;
-        Ok((provider, store::secret(conn, id)?, began_at))
+        Ok((provider, store::secret(conn, id)?))
     })?;
     let secret = opened(gate, &provider, &sealed)?;
     let came = Came { code: input.code.reveal(), issuer: input.iss.as_deref() };
@@ -168,7 +171,7 @@ fn said(gate: &Gate, input: CameBack, of: Of, bound: String) -> Result<Said> {
     if of == Of::Anew {
         rules::shown_since(&claims, began_at)?;
     }
-    Ok(Said { provider: provider.id, claims, hash, user_agent: input.user_agent })
+    Ok(Said { provider: provider.id, claims, user_agent: input.user_agent })
 }
 
 fn opened(gate: &Gate, provider: &Provider, sealed: &str) -> Result<String> {
@@ -180,11 +183,8 @@ fn opened(gate: &Gate, provider: &Provider, sealed: &str) -> Result<String> {
     keys.unseal(sealed_for(&provider.id.to_string()), sealed)
 }
 
-/// The provider, once more and for good: the sign-in is used up, and nothing was settled otherwise meanwhile.
-fn take(tx: &mut Tx<'_>, said: &Said) -> Result<Provider> {
-    if !store::end(tx, &said.hash)? {
-        return Err(over());
-    }
+/// The provider, once more: nothing was settled otherwise meanwhile.
+fn still(tx: &mut Tx<'_>, said: &Said) -> Result<Provider> {
     store::find(tx, said.provider)?.filter(store::is_active).ok_or_else(nowhere)
 }
 
@@ -198,9 +198,10 @@ pub static OPEN: Prepared<CameBack, Said, Opened> = Prepared {
         said(gate, input, if anew { Of::Anew } else { Of::AtProvider }, NOBODY.to_owned())
     },
     run: |tx, said| {
-        let provider = take(tx, said)?;
+        let provider = still(tx, said)?;
         let account = active(known_or_made(tx, &provider, &said.claims)?)?;
-        let now = tx.now;
+        let (now, subjects) = (tx.now, Subjects::at_providers(tx.cx()));
+        attempts::forgive(tx, &subjects)?;
         store::used(tx, provider.id, said.claims.subject(), now)?;
         let two = rules::says_two_factors(&provider.settings, &said.claims)
             && sign_in_rules::of_account(tx, account.id)?.provider_factors;
@@ -360,7 +361,7 @@ pub static COMPLETE: Prepared<CameBack, Said, Connection> = Prepared {
     },
     run: |tx, said| {
         let account = oneself(tx)?;
-        let provider = take(tx, said)?;
+        let provider = still(tx, said)?;
         let now = tx.now;
         store::bind(tx, provider.id, said.claims.subject(), Binding { account, made: false }, now)?;
         tx.touch("account", &account.to_string(), provider.tenant, 0);

@@ -227,23 +227,21 @@ pub(crate) fn begin(
     Ok(until)
 }
 
-/// At which provider a sign-in is that began for `bound`, and when it began.
-pub(crate) fn at(
+/// Uses up a sign-in that began for `bound`: at which provider it is, and when it began. Nothing where there is none, or
+/// another used it up at the same moment.
+pub(crate) fn end(
     conn: &mut Conn<'_>,
     hash: &[u8; 32],
     bound: &str,
     now: Timestamp,
 ) -> Result<Option<(ProviderId, Timestamp)>> {
-    conn.query_opt(
+    let found = conn.query_opt(
         "SELECT provider, expires_at FROM provider_sign_ins WHERE hash = $1 AND bound = $2 AND expires_at > $3",
         args![hash, bound, now],
         |row| Ok((row.get(0)?, row.get::<Timestamp>(1)? - LASTS)),
-    )
-}
-
-/// Uses a sign-in up; false where another did so at the same moment.
-pub(crate) fn end(conn: &mut Conn<'_>, hash: &[u8; 32]) -> Result<bool> {
-    Ok(conn.execute("DELETE FROM provider_sign_ins WHERE hash = $1", args![hash])? == 1)
+    )?;
+    let ended = conn.execute("DELETE FROM provider_sign_ins WHERE hash = $1 AND bound = $2", args![hash, bound])? == 1;
+    Ok(found.filter(|_| ended))
 }
 
 /// Roles of an account in a tenant that a provider gave.

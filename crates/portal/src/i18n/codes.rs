@@ -556,6 +556,7 @@ const CODES: &[(&str, &str)] = &[
     ("proof.malformed", "這不是稽核紀錄的證明或檢查點。"),
     ("proof.wrong", "這份證明不成立。"),
     ("protection.there", "這項服務已依另一個政策備份，或仍留有依另一個政策備份的復原點；請服務提供者變更。"),
+    ("provider.busy", "身分提供者反應緩慢，同時登入的人太多，請稍後再試。"),
     ("provider.by_hand", "帳號只能由本人登入後連結。"),
     ("provider.connected", "這個帳號或那邊的登入已經連結過。"),
     ("provider.domain", "您在身分提供者的電子郵件不屬於您的組織。"),

@@ -3,7 +3,9 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
+use base::limits;
 use gate::Cx;
 use serde_json::{Value as Json, json};
 
@@ -32,6 +34,8 @@ struct Part {
     asked: Mutex<Vec<(String, String)>>,
     /// Held while it is not to answer with tokens.
     tokens: Mutex<()>,
+    /// Where it answers nothing that reads.
+    broken: Mutex<&'static str>,
 }
 
 /// The provider, as long as the process lives.
@@ -52,6 +56,7 @@ impl Played {
             claims: Mutex::default(),
             asked: Mutex::default(),
             tokens: Mutex::default(),
+            broken: Mutex::default(),
         }));
         let part = played.clone();
         std::thread::spawn(move || {
@@ -90,6 +95,7 @@ impl Played {
     fn said(&self, path: &str, body: &str) -> Json {
         let at = &self.0.issuer;
         match path {
+            _ if path == *held(&self.0.broken) => json!("nothing that anybody wanted"),
             "/.well-known/openid-configuration" => {
                 let document = json!({
                     "issuer": at, "authorization_endpoint": format!("{at}/auth"),
@@ -108,6 +114,15 @@ impl Played {
             }
             other => panic!("nobody asks a provider for {other}"),
         }
+    }
+
+    /// Waits until it was asked there so often.
+    fn until_asked(&self, path: &str, times: usize) {
+        let tries = (0..1_000).find(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            self.asked(path) >= times
+        });
+        tries.unwrap_or_else(|| panic!("{path} was asked {} times, not {times}", self.asked(path)));
     }
 
     /// How often it was asked there.
@@ -270,4 +285,82 @@ fn who_does_not_say_when_somebody_was_asked_has_shown_nothing_and_is_asked_anew(
     let shown = anew(with(mei(), json!({ "auth_time": now() }))).unwrap();
     assert_eq!(enrol(&scene.cx(&shown)), "done");
     assert!(!scene.begin(scene.provider.id).unwrap().url.contains("prompt="));
+}
+
+#[test]
+fn what_came_back_is_used_up_before_the_provider_is_asked() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let scene = Scene::new(db, makes());
+        scene.says(mei());
+        let way = scene.begin(scene.provider.id).unwrap();
+        std::thread::scope(|s| {
+            let slow = held(&scene.at.0.tokens);
+            let first = s.spawn(|| code(scene.open(came(&way, scene.provider.id))));
+            scene.at.until_asked("/token", 1);
+            assert_eq!(code(scene.open(came(&way, scene.provider.id))), "provider.over", "{engine}");
+            drop(slow);
+            assert_eq!(first.join().unwrap(), "done", "{engine}");
+        });
+        assert_eq!(scene.at.asked("/token"), 1, "{engine}");
+    }
+}
+
+#[test]
+fn a_provider_that_is_slow_holds_up_its_own_people_alone() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let scene = Scene::new(db, makes());
+    let (quick, other) = (Played::new(), scene.house.with_role("owner", scene.house.second));
+    let theirs = set_up(&scene.house, &other, &quick, Settings::default());
+    scene.says(mei());
+    let ways: Vec<_> =
+        (0..limits::AT_PROVIDERS_PER_TENANT_MAX).map(|_| scene.begin(scene.provider.id).unwrap()).collect();
+    std::thread::scope(|s| {
+        let slow = held(&scene.at.0.tokens);
+        let scene = &scene;
+        let waiting: Vec<_> =
+            ways.iter().map(|way| s.spawn(move || code(scene.open(came(way, scene.provider.id))))).collect();
+        scene.at.until_asked("/token", ways.len());
+        assert_eq!(code(scene.begin(scene.provider.id)), "provider.busy");
+        assert_eq!(code(scene.begin(theirs.id)), "done");
+        drop(slow);
+        assert!(waiting.into_iter().all(|one| one.join().unwrap() == "done"));
+    });
+    assert_eq!(code(scene.begin(scene.provider.id)), "done");
+}
+
+#[test]
+fn an_issuer_is_asked_once_by_many_and_what_failed_is_not_asked_again_at_once() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let scene = Scene::new(db, makes());
+    let (clock, document) = (scene.house.gate.clock(), "/.well-known/openid-configuration");
+    assert_eq!(scene.at.asked(document), 1);
+    clock.advance(Duration::from_secs(600));
+    std::thread::scope(|s| {
+        for _ in 0..4 {
+            s.spawn(|| scene.begin(scene.provider.id).unwrap());
+        }
+    });
+    assert_eq!(scene.at.asked(document), 2, "one asked for all four");
+    *held(&scene.at.0.broken) = "/keys";
+    for _ in 0..3 {
+        assert_eq!(code(scene.sign_in(mei())), "provider.unreachable");
+    }
+    assert_eq!(scene.at.asked("/keys"), 1);
+    *held(&scene.at.0.broken) = "";
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(code(scene.sign_in(mei())), "done");
+}
+
+#[test]
+fn sign_ins_that_come_to_nothing_are_counted_by_where_they_come_from() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let scene = Scene::new(db, makes());
+    let begin = |from: &str| {
+        let cx = scene.nobody().for_request("req", Some(from.parse().unwrap()));
+        let input = BeginAtProvider { provider: Some(scene.provider.id), ..Default::default() };
+        code(BEGIN.run(&scene.house.gate, &cx, input))
+    };
+    assert!((0..limits::ATTEMPTS_AT_PROVIDERS).all(|_| begin("192.0.2.1") == "done"));
+    assert_eq!(begin("192.0.2.1"), "attempts.too_many");
+    assert_eq!(begin("192.0.2.2"), "done");
 }

@@ -298,10 +298,14 @@ fn what_came_back_counts_once_for_its_browser_and_its_provider() {
         assert_eq!(code(stage.open(CameBack { state: Secret::new(rubbish), ..good() })), "provider.over");
     }
     // Said to be of another provider, or of none although this one always says so.
-    let mixed = CameBack { iss: Some("https://evil.example".to_owned()), ..good() };
+    let another = || {
+        let way = stage.begin(&format!("x@{DOMAIN}"));
+        came(&way, &visit(&way.url))
+    };
+    let mixed = CameBack { iss: Some("https://evil.example".to_owned()), ..another() };
     assert_eq!(code(stage.open(mixed)), "provider.mixed_up");
-    assert_eq!(code(stage.open(CameBack { iss: None, ..good() })), "provider.mixed_up");
-    assert_eq!(code(stage.open(CameBack { code: Secret::new("guess"), ..good() })), "provider.refused");
+    assert_eq!(code(stage.open(CameBack { iss: None, ..another() })), "provider.mixed_up");
+    assert_eq!(code(stage.open(CameBack { code: Secret::new("guess"), ..another() })), "provider.refused");
     assert_eq!(code(stage.open(good())), "done");
     assert_eq!(code(stage.open(good())), "provider.over", "it is used up");
     // Too late.
