@@ -14,7 +14,7 @@ use crate::invitations::actions::LinkToken;
 use crate::mail::{self, Errand, links};
 use crate::prepared::Prepared;
 use crate::secret::Secret;
-use crate::{Fact, reach, sessions, sign_in_rules, text, tokens};
+use crate::{Fact, providers, reach, sessions, sign_in_rules, text, tokens};
 
 /// All of them.
 pub static ACTIONS: &[&dyn AnyAction] = &[&CHANGE, &REQUEST_RESET, &RESET];
@@ -198,7 +198,12 @@ pub static RESET: Prepared<ResetPassword, Reset, PasswordSet> = Prepared {
     effect: Effect::Change,
     prepare: |gate, _, input| {
         let (token, now) = (input.token.clone(), gate.now());
-        let account = gate.db().read(move |conn| behind(conn, &token, now))?;
+        let account = gate.db().read(move |conn| {
+            let account = behind(conn, &token, now)?;
+            // It would be a way in beside the one that the organisation wants.
+            providers::keep_to_provider(conn, account.id)?;
+            Ok(account)
+        })?;
         strength::check(input.password.reveal(), &[&account.email, &account.name])?;
         not_used_before(gate, account.id, &input.password)?;
         Ok(Reset { link: LinkToken { token: input.token }, phc: hashing::hash(input.password.reveal())? })
@@ -206,6 +211,7 @@ pub static RESET: Prepared<ResetPassword, Reset, PasswordSet> = Prepared {
     run: |tx, reset| {
         let now = tx.now;
         let account = behind(tx, &reset.link.token, now)?;
+        providers::keep_to_provider(tx, account.id)?;
         links::delete_all(tx, links::RESET, &account.id.to_string())?;
         replace(tx, account.id, &reset.phc)?;
         // Who can read the mails of the account is at home here; guesses from elsewhere begin anew.

@@ -281,10 +281,11 @@ pub static CONFIRM_DOMAIN: Action<DomainOf, Domain> = Action {
 /// Removes an identity provider.
 pub static REMOVE: Action<ProviderRef, Removed> = Action {
     name: "identityProvider.remove",
-    summary: "Removes an identity provider, and what connects accounts with it; the accounts stay.",
+    summary: "Removes an identity provider, what connects accounts with it, and the roles that it gave; the accounts stay.",
     effect: Effect::Delete,
     run: |tx, input| {
         let provider = load(tx, "identityProvider.remove", input.provider)?;
+        sign_in::take_roles(tx, &provider)?;
         store::remove(tx, provider.id)?;
         Ok(Removed { left: false })
     },

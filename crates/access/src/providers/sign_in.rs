@@ -19,7 +19,7 @@ use crate::secret::{self, Of, Secret};
 use crate::sessions::SessionId;
 use crate::sessions::actions::{FactorNeeded, Opened, SignedIn, active, begin_proven, oneself};
 use crate::sessions::sign_ins::{self, First};
-use crate::{Fact, Removed, factors, reach, roles, sign_in_rules, tenants, text};
+use crate::{Fact, Removed, factors, reach, roles, service_accounts, sign_in_rules, tenants, text};
 
 /// Where somebody wants to sign in.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -286,13 +286,31 @@ fn give_roles(tx: &mut Tx<'_>, provider: &Provider, account: &Account, claims: &
         tx.fact(Fact::RoleGranted { account: account.id.to_string(), role: role.clone() }, tenant)?;
     }
     for role in given.iter().filter(|role| !wanted.contains(*role)) {
-        // The last owner stays one, whatever a provider says: people settle who is next.
-        if roles::store::keep_one(tx, tenant, role, account.id).is_ok() {
-            roles::store::delete(tx, account.id, tenant, role)?;
-            tx.fact(Fact::RoleRevoked { account: account.id.to_string(), role: role.clone() }, tenant)?;
-        }
+        take_role(tx, provider, account.id, role)?;
     }
     // One who has none any more is let in, to nothing: refused, they would keep what they had for their tokens.
+    reach::changed(tx);
+    Ok(())
+}
+
+/// Takes a role back that a provider gave. The last owner stays one, whatever a provider says: people settle who is
+/// next.
+fn take_role(tx: &mut Tx<'_>, provider: &Provider, account: AccountId, role: &str) -> Result<()> {
+    match roles::store::keep_one(tx, provider.tenant, role, account) {
+        Ok(()) => {}
+        Err(e) if e.kind() == Kind::Conflict => return Ok(()),
+        Err(e) => return Err(e),
+    }
+    roles::store::delete(tx, account, provider.tenant, role)?;
+    tx.fact(Fact::RoleRevoked { account: account.to_string(), role: role.to_owned() }, provider.tenant)
+}
+
+/// Takes all roles back that a provider gave: it goes, and nobody would say any more who still has them.
+pub(super) fn take_roles(tx: &mut Tx<'_>, provider: &Provider) -> Result<()> {
+    for (account, role) in store::given_by(tx, provider)? {
+        take_role(tx, provider, account, &role)?;
+        service_accounts::tell_without_owner(tx, account)?;
+    }
     reach::changed(tx);
     Ok(())
 }
@@ -384,7 +402,7 @@ pub static CONNECTED: Action<Nothing, Vec<Connection>> = Action {
                 if connected.is_none() && !store::is_active(&provider) {
                     continue;
                 }
-                let (bound_at, used_at) = connected.map_or((None, None), |(bound, used)| (Some(bound), used));
+                let (bound_at, used_at) = connected.map_or((None, None), |one| (Some(one.bound_at), one.used_at));
                 found.push(Connection { provider: provider.id, name: provider.name, bound_at, used_at });
             }
         }
@@ -395,13 +413,18 @@ pub static CONNECTED: Action<Nothing, Vec<Connection>> = Action {
 /// Ends what connects one's account with a provider.
 pub static DISCONNECT: Action<super::actions::ProviderRef, Removed> = Action {
     name: "identityLink.remove",
-    summary: "Ends what connects one's own account with an identity provider.",
+    summary: "Ends what connects one's own account with an identity provider; not where that made the account, or wants no passwords beside it.",
     effect: Effect::Delete,
     run: |tx, input| {
         let own = oneself(tx)?;
         let provider = store::find(tx, input.provider)?.ok_or_else(|| absent(input.provider))?;
-        let has_password = accounts::store::password(tx, own)?.is_some();
-        if store::connected(tx, provider.id, own)?.is_some() && !has_password {
+        let Some(connected) = store::connected(tx, provider.id, own)? else { return Err(absent(provider.id)) };
+        // The organisation says by it who its people are, and in what way they come in: none of them ends that alone.
+        if connected.made || (store::is_active(&provider) && !provider.settings.passwords) {
+            let message = format!("your organisation wants you to sign in with {}; ask an administrator", provider.name);
+            return Err(Error::conflict("provider.kept", message));
+        }
+        if accounts::store::password(tx, own)?.is_none() {
             let message = "you sign in with nothing else; set a password first, by “Forgotten your password?”";
             return Err(Error::conflict("provider.only_way", message));
         }

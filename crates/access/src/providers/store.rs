@@ -194,16 +194,26 @@ pub(crate) fn unbind(conn: &mut Conn<'_>, provider: ProviderId, account: Account
     Ok(conn.execute(sql, args![provider, account])? == 1)
 }
 
-/// When an account was connected with a provider, and when that was last used.
+/// What connects an account with a provider.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Connected {
+    /// Since when.
+    pub bound_at: Timestamp,
+    /// When it was last used.
+    pub used_at: Option<Timestamp>,
+    /// Whether the account was made for it.
+    pub made: bool,
+}
+
 pub(crate) fn connected(
     conn: &mut Conn<'_>,
     provider: ProviderId,
     account: AccountId,
-) -> Result<Option<(Timestamp, Option<Timestamp>)>> {
+) -> Result<Option<Connected>> {
     conn.query_opt(
-        "SELECT bound_at, used_at FROM provider_accounts WHERE provider = $1 AND account = $2",
+        "SELECT bound_at, used_at, made FROM provider_accounts WHERE provider = $1 AND account = $2",
         args![provider, account],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok(Connected { bound_at: row.get(0)?, used_at: row.get(1)?, made: row.get(2)? }),
     )
 }
 
@@ -250,6 +260,15 @@ pub(crate) fn given(conn: &mut Conn<'_>, account: AccountId, tenant: TenantId, b
         "SELECT role FROM role_grants WHERE account = $1 AND tenant = $2 AND granted_by = $3 ORDER BY role",
         args![account, tenant, by],
         |row| row.get(0),
+    )
+}
+
+/// Who was given which roles by a provider, in its tenant.
+pub(crate) fn given_by(conn: &mut Conn<'_>, provider: &Provider) -> Result<Vec<(AccountId, String)>> {
+    conn.query(
+        "SELECT account, role FROM role_grants WHERE tenant = $1 AND granted_by = $2 ORDER BY account, role",
+        args![provider.tenant, provider.id.to_string()],
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )
 }
 

@@ -564,6 +564,7 @@ const CODES: &[(&str, &str)] = &[
     ("provider.domain_taken", "這個網域已屬於另一個身分提供者。"),
     ("provider.domain_unknown", "這個身分提供者沒有這個網域，請先由組織加入。"),
     ("provider.issuer", "簽發者的網址不正確或不允許。"),
+    ("provider.kept", "您的組織要求以這個身分提供者登入，請洽管理員。"),
     ("provider.known", "這個簽發者的這個用戶端已經設定過。"),
     ("provider.mixed_up", "這個回應來自另一個身分提供者。"),
     ("provider.no_account", "這個登入沒有連結到任何帳號；請用密碼登入後在「您的帳號」連結，或洽您組織的管理員。"),

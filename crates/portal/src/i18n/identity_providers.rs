@@ -48,7 +48,7 @@ super::messages! {
         turn_on: "開啟", "Switch on";
         turn_off: "停用", "Switch off";
         remove_title: "移除「{}」？", "Remove {}?";
-        remove_body: "所有連結都會解除。帳號會保留，但只用它登入的人需要重設密碼才能登入。", "What connects accounts with it is gone. The accounts stay; whoever signed in with nothing else asks for a new password.";
+        remove_body: "所有連結都會解除，它依群組給的角色也會收回。帳號會保留，但只用它登入的人需要重設密碼才能登入。", "What connects accounts with it is gone, and so are the roles that it gave. The accounts stay; whoever signed in with nothing else asks for a new password.";
         own: "公司登入", "Your firm's sign-in";
         own_short: "將帳號與公司的登入系統連結", "Connect your account with it";
         own_lead: "連結後，您可以用公司的登入系統登入這個帳號。", "Once it is connected you can sign in to this account with it.";

@@ -82,7 +82,7 @@ Examples:
         /// The domain.
         domain: String,
     },
-    /// Remove an identity provider, and what connects accounts with it.
+    /// Remove an identity provider, what connects accounts with it, and the roles that it gave.
     #[command(after_help = "\
 Examples:
   yunwei identity-provider rm idp_01m80h6wrtet7rkwawzsgh6gss")]
@@ -174,7 +174,7 @@ pub fn run(command: IdentityProviderCommand, json: bool) -> Result<()> {
         }
         IdentityProviderCommand::Rm { id } => {
             let done = client.post(&format!("{}/remove", at(&id)?), &json!({}))?;
-            said(&done, "It is removed. The accounts stay.", json);
+            said(&done, "It is removed, and the roles that it gave are taken back. The accounts stay.", json);
         }
     }
     Ok(())

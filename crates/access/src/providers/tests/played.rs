@@ -5,17 +5,23 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use base::id::AccountId;
 use base::limits;
 use gate::Cx;
 use serde_json::{Value as Json, json};
 
 use super::super::actions::{
-    CONFIRM_DOMAIN, CREATE, DomainOf, NewProvider, UPDATE, UpdateProvider,
+    CONFIRM_DOMAIN, CREATE, DomainOf, NewProvider, ProviderRef, REMOVE, UPDATE, UpdateProvider,
 };
-use super::super::sign_in::{AtProvider, BEGIN, BeginAtProvider, CameBack, OPEN};
-use super::super::{Provider, ProviderId, ProviderState, Settings, install};
+use super::super::sign_in::{
+    AtProvider, BEGIN, BeginAtProvider, COMPLETE, CONNECT, CameBack, Connection, DISCONNECT, OPEN,
+};
+use super::super::{GroupRole, Provider, ProviderId, ProviderState, Settings, install};
 use super::{Signer, with};
 use crate::factors::actions::{ENROL, EnrolFactor};
+use crate::mail::links;
+use crate::passwords::actions::{RESET, ResetPassword};
+use crate::roles::actions::{GRANT, GrantRole};
 use crate::sessions::actions::{Opened, SignedIn};
 use crate::testing::House;
 use crate::{Authenticator, Secret};
@@ -213,6 +219,25 @@ impl Scene {
         *held(&self.at.0.claims) = with(json!({ "iat": now, "exp": now + 300 }), claims);
     }
 
+    /// Connects an account with whom the provider means.
+    fn connect(&self, account: AccountId, claims: Json) -> base::Result<Connection> {
+        self.says(claims);
+        let cx = self.house.cx(account, None)?.in_session("ses_01arz3ndektsv4rrffq69g5fav");
+        let input = BeginAtProvider { provider: Some(self.provider.id), ..Default::default() };
+        let way = CONNECT.run(&self.house.gate, &cx, input)?;
+        COMPLETE.run(&self.house.gate, &cx, came(&way, self.provider.id))
+    }
+
+    fn disconnect(&self, account: AccountId) -> String {
+        let cx = self.house.cx(account, None).unwrap();
+        code(self.house.gate.run(&cx, &DISCONNECT, ProviderRef { provider: self.provider.id }))
+    }
+
+    fn roles(&self, account: AccountId) -> Vec<String> {
+        let tenant = self.house.first;
+        self.house.gate.db().read(move |c| crate::roles::store::held(c, account, tenant)).unwrap()
+    }
+
     /// Those who are in that session.
     fn cx(&self, signed_in: &SignedIn) -> Cx {
         Authenticator::new(self.house.gate.clone()).recognise(&signed_in.secret, None).unwrap().cx
@@ -363,4 +388,57 @@ fn sign_ins_that_come_to_nothing_are_counted_by_where_they_come_from() {
     assert!((0..limits::ATTEMPTS_AT_PROVIDERS).all(|_| begin("192.0.2.1") == "done"));
     assert_eq!(begin("192.0.2.1"), "attempts.too_many");
     assert_eq!(begin("192.0.2.2"), "done");
+}
+
+#[test]
+fn people_end_no_connection_that_their_firm_wants() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let scene = Scene::new(db, makes());
+    let house = &scene.house;
+    let reset = |account: AccountId| {
+        let input = ResetPassword {
+            token: house.link(links::RESET, account.to_string()),
+            password: Secret::new("nine kettles under the bridge"),
+        };
+        code(RESET.run(&house.gate, &scene.nobody(), input))
+    };
+    let mei = scene.sign_in(mei()).unwrap().account.id;
+    assert_eq!(reset(mei), "done");
+    assert_eq!(scene.disconnect(mei), "provider.kept", "the account was made for it");
+
+    let own = house.person("own@example.com", house.first, &["member"]);
+    house.set_password(own);
+    scene.connect(own, with(self::mei(), json!({ "sub": "own" }))).unwrap();
+    scene.change(|change| change.settings = Some(Settings { passwords: false, ..makes() }));
+    assert_eq!(scene.disconnect(own), "provider.kept");
+    assert_eq!((reset(own), reset(mei)), ("provider.only".to_owned(), "provider.only".to_owned()));
+    scene.change(|change| change.state = Some(ProviderState::Off));
+    assert_eq!((reset(own), scene.disconnect(own)), ("done".to_owned(), "done".to_owned()));
+    assert_eq!(scene.disconnect(mei), "provider.kept");
+}
+
+#[test]
+fn the_roles_that_a_provider_gave_go_with_it() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let group = |group: &str, role: &str| GroupRole { group: group.to_owned(), role: role.to_owned() };
+        let group_roles = vec![group("heads", "owner"), group("ops", "member")];
+        let scene = Scene::new(db, Settings { groups_claim: "groups".to_owned(), group_roles, ..makes() });
+        let house = &scene.house;
+        let groups = json!({ "groups": ["ops", "heads"] });
+        let mei = scene.sign_in(with(mei(), groups.clone())).unwrap().account.id;
+        let lin = json!({ "sub": "lin", "email": format!("lin@{DOMAIN}") });
+        let lin = scene.sign_in(with(self::mei(), with(groups, lin))).unwrap().account.id;
+        let grant = GrantRole { account: mei, tenant: None, role: "billing-viewer".to_owned() };
+        house.gate.run(&scene.owner, &GRANT, grant).unwrap();
+        // Who set it up has left: the two are the owners.
+        let first = scene.owner.account().unwrap();
+        let by_mei = house.cx(mei, None).unwrap();
+        let suspend = crate::accounts::actions::AccountRef { account: first };
+        house.gate.run(&by_mei, &crate::accounts::actions::SUSPEND, suspend).unwrap();
+        house.gate.run(&by_mei, &REMOVE, ProviderRef { provider: scene.provider.id }).unwrap();
+        let (mei, lin) = (scene.roles(mei), scene.roles(lin));
+        assert_eq!(mei.iter().filter(|role| *role == "billing-viewer").count(), 1, "{engine}: what people gave stays");
+        assert_eq!(mei.iter().chain(&lin).filter(|role| *role == "owner").count(), 1, "{engine}: one owner stays");
+        assert_eq!(mei.len() + lin.len(), 2, "{engine}: {mei:?} {lin:?}");
+    }
 }
