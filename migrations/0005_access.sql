@@ -220,6 +220,15 @@ CREATE TABLE provider_accounts (
 );
 CREATE UNIQUE INDEX provider_accounts_by_account ON provider_accounts (account, provider);
 
+-- Whom somebody removed from the organisation, by the provider's name for them: no
+-- account is made for them again when they come from there.
+CREATE TABLE provider_removals (
+    provider   TEXT NOT NULL REFERENCES identity_providers (id),
+    subject    TEXT NOT NULL,
+    removed_at BIGINT NOT NULL,
+    PRIMARY KEY (provider, subject)
+);
+
 -- Sign-ins that are at a provider at present, by the hash of what the browser
 -- keeps: once, for one purpose, in one session where it is to be connected.
 CREATE TABLE provider_sign_ins (

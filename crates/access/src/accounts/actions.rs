@@ -8,7 +8,7 @@ use gate::{Action, AnyAction, Effect, Granted, Relation, Tx};
 use serde::{Deserialize, Serialize};
 
 use super::{Account, AccountState, Member, store};
-use crate::{Fact, Page, Removed, reach, roles, service_accounts, sessions, tenants, text, tokens};
+use crate::{Fact, Page, Removed, providers, reach, roles, service_accounts, sessions, tenants, text, tokens};
 
 /// All of them.
 pub static ACTIONS: &[&dyn AnyAction] = &[&LIST, &GET, &UPDATE, &SUSPEND, &RESUME, &REMOVE];
@@ -178,7 +178,7 @@ pub struct RemoveAccount {
 /// left to them anywhere, they have left, and sessions and password go too.
 pub static REMOVE: Action<RemoveAccount, Removed> = Action {
     name: "account.remove",
-    summary: "Ends somebody's part in a tenant and all below it: roles, tokens and, where no role is left anywhere, sessions and password.",
+    summary: "Ends somebody's part in a tenant and all below it: roles, tokens, what connects them with its identity providers and, where no role is left anywhere, sessions and password.",
     effect: Effect::Delete,
     run: |tx, input| {
         let here = tx.cx().tenant();
@@ -204,6 +204,7 @@ pub static REMOVE: Action<RemoveAccount, Removed> = Action {
         let now = tx.now;
         tokens::store::revoke_in(tx, account.id, &subtree, now)?;
         sessions::store::stop_acting_in(tx, account.id, &subtree)?;
+        providers::store::shut_out(tx, account.id, &subtree, now)?;
         if staying.is_empty() {
             store::leave(tx, &mut account, now)?;
         }

@@ -20,6 +20,7 @@
 //! - what comes back is sent to the provider to whose own address it came, where the browser went to that one: no
 //!   provider is given another's code ([`client::RETURN_PATH`]);
 //! - an ID token counts only where its signature, issuer, audience, times and nonce are right ([`jwt`]);
+//! - who was removed is not back with their next sign-in: no account is made again for whom the provider means;
 //! - two factors at the provider count where its settings name them and the sign-in rules of all tenants that
 //!   the account has a role in say so;
 //! - nothing is fetched from loopback or private addresses unless the operator allows it ([`client`]).

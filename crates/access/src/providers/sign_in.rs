@@ -242,6 +242,12 @@ fn make(tx: &mut Tx<'_>, provider: &Provider, claims: &Claims) -> Result<Account
             "nobody here is connected with that sign-in: sign in with your password and connect it under “Your account”, or ask an administrator of your organisation",
         )
     };
+    if store::is_shut_out(tx, provider.id, claims.subject())? {
+        return Err(Error::forbidden(
+            "provider.removed",
+            "you were removed from this organisation; an administrator there can invite you again, and you connect your account with this sign-in then",
+        ));
+    }
     let address = rules::address_to_make(provider, claims).filter(|_| provider.settings.makes_accounts);
     let email = text::email(address.ok_or_else(unknown)?)?;
     if accounts::store::by_email(tx, &email.key)?.is_some() {
@@ -382,6 +388,7 @@ pub static COMPLETE: Prepared<CameBack, Said, Connection> = Prepared {
         let provider = still(tx, said)?;
         let now = tx.now;
         store::bind(tx, provider.id, said.claims.subject(), Binding { account, made: false }, now)?;
+        store::let_in_again(tx, provider.id, said.claims.subject())?;
         tx.touch("account", &account.to_string(), provider.tenant, 0);
         Ok(Connection { provider: provider.id, name: provider.name, bound_at: Some(now), used_at: None })
     },

@@ -117,7 +117,7 @@ pub(crate) fn secret(conn: &mut Conn<'_>, id: ProviderId) -> Result<String> {
 }
 
 pub(crate) fn remove(conn: &mut Conn<'_>, id: ProviderId) -> Result<()> {
-    for table in ["provider_sign_ins", "provider_accounts", "provider_domains"] {
+    for table in ["provider_sign_ins", "provider_removals", "provider_accounts", "provider_domains"] {
         conn.execute(&format!("DELETE FROM {table} WHERE provider = $1"), args![id])?;
     }
     conn.execute("DELETE FROM identity_providers WHERE id = $1", args![id]).map(drop)
@@ -192,6 +192,38 @@ pub(crate) fn used(conn: &mut Conn<'_>, provider: ProviderId, subject: &str, now
 pub(crate) fn unbind(conn: &mut Conn<'_>, provider: ProviderId, account: AccountId) -> Result<bool> {
     let sql = "DELETE FROM provider_accounts WHERE provider = $1 AND account = $2";
     Ok(conn.execute(sql, args![provider, account])? == 1)
+}
+
+/// Ends what connects an account with the providers of some tenants, for somebody who was removed there, and keeps that
+/// they were: otherwise they would be back with their next sign-in.
+pub(crate) fn shut_out(conn: &mut Conn<'_>, account: AccountId, tenants: &[TenantId], now: Timestamp) -> Result<()> {
+    let bound: Vec<(ProviderId, TenantId, String)> = conn.query(
+        "SELECT a.provider, p.tenant, a.subject FROM provider_accounts a JOIN identity_providers p ON p.id = a.provider
+         WHERE a.account = $1 ORDER BY a.provider",
+        args![account],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    for (provider, _, subject) in bound.into_iter().filter(|(_, tenant, _)| tenants.contains(tenant)) {
+        conn.execute(
+            "INSERT INTO provider_removals (provider, subject, removed_at) VALUES ($1, $2, $3)
+             ON CONFLICT (provider, subject) DO NOTHING",
+            args![provider, subject, now],
+        )?;
+        unbind(conn, provider, account)?;
+    }
+    Ok(())
+}
+
+/// Whether somebody removed whom a provider knows by that name.
+pub(crate) fn is_shut_out(conn: &mut Conn<'_>, provider: ProviderId, subject: &str) -> Result<bool> {
+    let sql = "SELECT 1 FROM provider_removals WHERE provider = $1 AND subject = $2";
+    Ok(conn.query_opt(sql, args![provider, subject], |row| row.get::<i64>(0))?.is_some())
+}
+
+/// Forgets that they were removed: they have an account here again, and connected it.
+pub(crate) fn let_in_again(conn: &mut Conn<'_>, provider: ProviderId, subject: &str) -> Result<()> {
+    let sql = "DELETE FROM provider_removals WHERE provider = $1 AND subject = $2";
+    conn.execute(sql, args![provider, subject]).map(drop)
 }
 
 /// What connects an account with a provider.

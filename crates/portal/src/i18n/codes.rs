@@ -575,6 +575,7 @@ const CODES: &[(&str, &str)] = &[
     ("provider.only_way", "您沒有其他登入方式；請先以「忘記密碼」設定密碼。"),
     ("provider.over", "這次登入已逾時、已完成，或不是從這個瀏覽器開始；請重新登入。"),
     ("provider.refused", "身分提供者拒絕了這次登入；請確認用戶端與密鑰。"),
+    ("provider.removed", "您已被移出這個組織；請洽管理員重新邀請您，再將帳號與這個登入連結。"),
     ("provider.secret", "這不是用戶端密鑰：太長，或有無法輸入的字元。"),
     ("provider.settings", "這項設定的內容不正確。"),
     ("provider.token", "身分提供者送來的登入資訊不正確，請再試一次。"),

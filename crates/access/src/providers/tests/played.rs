@@ -18,6 +18,7 @@ use super::super::sign_in::{
 };
 use super::super::{GroupRole, Provider, ProviderId, ProviderState, Settings, install};
 use super::{Signer, with};
+use crate::accounts::actions::{REMOVE as REMOVE_ACCOUNT, RemoveAccount};
 use crate::factors::actions::{ENROL, EnrolFactor};
 use crate::mail::links;
 use crate::passwords::actions::{RESET, ResetPassword};
@@ -440,5 +441,36 @@ fn the_roles_that_a_provider_gave_go_with_it() {
         assert_eq!(mei.iter().filter(|role| *role == "billing-viewer").count(), 1, "{engine}: what people gave stays");
         assert_eq!(mei.iter().chain(&lin).filter(|role| *role == "owner").count(), 1, "{engine}: one owner stays");
         assert_eq!(mei.len() + lin.len(), 2, "{engine}: {mei:?} {lin:?}");
+    }
+}
+
+#[test]
+fn who_was_removed_is_not_back_with_the_next_sign_in() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let scene = Scene::new(db, makes());
+        let house = &scene.house;
+        let remove = |account: AccountId| {
+            let input = RemoveAccount { account, tenant: None };
+            house.gate.run(&scene.owner, &REMOVE_ACCOUNT, input).unwrap().left
+        };
+        let gone = scene.sign_in(mei()).unwrap().account.id;
+        assert!(remove(gone), "{engine}");
+        assert_eq!(code(scene.sign_in(mei())), "provider.removed", "{engine}");
+        // Invited again, they have an account, and connect it themselves.
+        let back = house.person(&format!("mei@{DOMAIN}"), house.first, &["member"]);
+        scene.connect(back, mei()).unwrap();
+        assert_eq!(scene.sign_in(mei()).unwrap().account.id, back, "{engine}");
+        assert!(remove(back), "{engine}");
+        assert_eq!(code(scene.sign_in(mei())), "provider.removed", "{engine}: also one that was connected by hand");
+
+        // Somebody who stays elsewhere comes in there, and has nothing here any more.
+        let lin = with(mei(), json!({ "sub": "lin", "email": format!("lin@{DOMAIN}") }));
+        let lin_is = scene.sign_in(lin.clone()).unwrap().account.id;
+        let (second, now) = (house.second, house.gate.now());
+        let grant = move |c: &mut db::Conn<'_>| crate::roles::store::insert(c, lin_is, second, "member", "test", now);
+        house.gate.db().write(grant).unwrap();
+        assert!(!remove(lin_is), "{engine}");
+        assert_eq!(code(scene.sign_in(lin)), "provider.removed", "{engine}");
+        assert_eq!(scene.roles(lin_is), Vec::<String>::new(), "{engine}");
     }
 }
