@@ -310,7 +310,8 @@ CREATE TABLE same_persons (
 
 -- What somebody asked a second person to agree to: the exact value, what it was
 -- asked about as that was, and a hash over all of it. `input`, `seen` and
--- `result` are JSON; `roles` a JSON list of those that whoever asked had.
+-- `result` are JSON; `roles` a JSON list of those that whoever asked had, and
+-- `strength` how strongly they had shown then who they are: the session may end.
 CREATE TABLE approvals (
     id            TEXT PRIMARY KEY,
     tenant        TEXT NOT NULL REFERENCES tenants (id),
@@ -325,6 +326,7 @@ CREATE TABLE approvals (
     hash          BYTEA NOT NULL,
     requester     TEXT NOT NULL REFERENCES accounts (id),
     session       TEXT NOT NULL,
+    strength      TEXT,
     roles         TEXT NOT NULL,
     reason        TEXT NOT NULL,
     state         TEXT NOT NULL CHECK (state IN ('waiting', 'done', 'failed', 'declined', 'withdrawn')),

@@ -14,11 +14,12 @@ use base::time::Timestamp;
 use base::{Error, Kind, Result, limits};
 use gate::{Actor, Bounds, Cx, Tx};
 
+use super::store::CameWith;
 use super::{Approval, rules, store};
 use crate::reach::{self, Standing};
 use crate::sessions::SessionId;
 use crate::tokens::{self, TokenId};
-use crate::{accounts, service_accounts, sessions, sign_in_rules, tenants};
+use crate::{accounts, service_accounts, sign_in_rules, tenants};
 
 /// The instant by which a right must have been given to count for approving, or a link taken back to count no more.
 pub(super) fn settled_by(tx: &Tx<'_>) -> Timestamp {
@@ -114,18 +115,16 @@ pub(super) fn requester(tx: &mut Tx<'_>, approval: &Approval) -> Result<Cx> {
     let gone = || {
         Error::forbidden("approval.requester_gone", "whoever asked is not entitled to this any more; nothing was done")
     };
-    let (session, had) = store::came_with(tx, approval.id)?;
+    let CameWith { session, strength, roles: had } = store::came_with(tx, approval.id)?;
     let token = match session.parse::<TokenId>() {
         Ok(token) => Some(tokens::store::find(tx, token)?.ok_or_else(gone)?),
         Err(_) => None,
     };
     let may = match &token {
         Some(token) => token.is_in_force(tx.now),
-        // By now they could do nothing but enrol a second factor.
-        None => {
-            let strength = sessions::store::strength(tx, &session)?;
-            !sign_in_rules::must_enrol(tx, approval.requester, strength)?
-        }
+        // By now they could do nothing but enrol a second factor: by what they had shown when they asked, since sessions
+        // end sooner than requests.
+        None => !sign_in_rules::must_enrol(tx, approval.requester, strength)?,
     };
     if !may {
         return Err(gone());

@@ -4,7 +4,7 @@ use std::time::Duration;
 use base::id::{AccountId, Ids, TenantId};
 use base::time::Clock;
 use base::{Error, Kind, limits};
-use gate::{Action, Catalogue, Cx, Effect, Gate, Object};
+use gate::{Action, Catalogue, Cx, Effect, Gate, Object, Proof, Strength};
 use serde_json::{Value as Json, json};
 
 use super::actions::{ApprovalRef, Approve, AskApproval, Decline, ListApprovals, Which};
@@ -531,6 +531,30 @@ fn whoever_could_do_nothing_themselves_by_now_has_nothing_done_for_them() {
         let failed = two.approve(&two.sits(two.second), &late).unwrap();
         assert_eq!(failed.problem.unwrap().code, "approval.requester_gone", "{engine}");
         assert_eq!(two.roles(), ["member"], "{engine}");
+    }
+}
+
+#[test]
+fn whoever_asked_and_has_signed_out_since_has_it_done() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let two = Two::new(db);
+        let rules = UpdateRules {
+            factor_roles: Some(vec!["owner".to_owned()]),
+            provider_factors: Some(true),
+            ..UpdateRules::default()
+        };
+        two.house.gate.run(&two.sits(two.second), &UPDATE, rules).unwrap();
+        // With two factors, shown to a provider, in a session that is no more.
+        let sits = two.sits(two.first);
+        let proof = Proof { strength: Strength::ProviderFactor, ..*sits.proof().unwrap() };
+        let input = json!({ "account": two.member, "role": "billing-viewer" });
+        let asked = two.ask(&sits.clone().proven(proof), "role.grant", input.clone()).unwrap();
+        assert_eq!(two.approve(&two.sits(two.second), &asked).unwrap().state, State::Done, "{engine}");
+        // With a password alone they could do nothing themselves.
+        let input = json!({ "account": two.member, "role": "viewer" });
+        let asked = two.ask(&sits, "role.grant", input).unwrap();
+        let failed = two.approve(&two.sits(two.second), &asked).unwrap();
+        assert_eq!(failed.problem.unwrap().code, "approval.requester_gone", "{engine}");
     }
 }
 
