@@ -14,7 +14,9 @@ use super::actions::{
 };
 use crate::accounts::actions::{self as accounts, AccountRef, ListAccounts, RemoveAccount};
 use crate::approvals::settings::SetRule;
+use crate::invitations::actions::{INVITE, InviteAccount};
 use crate::passwords::actions::{CHANGE, ChangePassword};
+use crate::providers::actions::{CREATE as CREATE_PROVIDER, NewProvider};
 use crate::roles::actions::{self as roles, GrantRole};
 use crate::sessions::actions::{DESCRIBE, OPEN, OpenSession};
 use crate::sign_in_rules::actions::{UPDATE as SET_RULES, UpdateRules};
@@ -109,6 +111,30 @@ fn a_program_signs_in_nowhere_and_makes_no_way_in() {
     assert_eq!(code(house.gate.run(&cx, &ROTATE_KEY, rotate)), "token.out_of_scope");
     let input = ChangePassword { current: None, password: Secret::new("nine ferries in the evening rain") };
     assert!(CHANGE.run(&house.gate, &cx, input).is_err());
+    // Nor for others: whoever came in so would outlast the key.
+    let invited = InviteAccount {
+        tenant: None,
+        email: "accomplice@example.com".to_owned(),
+        name: "Accomplice".to_owned(),
+        locale: None,
+        roles: vec!["owner".to_owned()],
+    };
+    assert_eq!(code(house.gate.run(&cx, &INVITE, invited)), "token.out_of_scope");
+    let provider = NewProvider {
+        name: "Evil".to_owned(),
+        issuer: "https://id.example.com".to_owned(),
+        client_id: "x".to_owned(),
+        ..NewProvider::default()
+    };
+    assert_eq!(code(CREATE_PROVIDER.run(&house.gate, &cx, provider)), "token.out_of_scope");
+    for action in [
+        "identityProvider.confirm_domain",
+        "identityProvider.set_secret",
+        "identityProvider.update",
+        "tenant.create",
+    ] {
+        assert_eq!(code(cx.bounds().unwrap().check(action, None)), "token.out_of_scope", "{action}");
+    }
     // Sensitive all the same: what it was made for.
     let member = house.person("m@example.com", house.first, &["member"]);
     assert!(house.gate.run(&cx, &accounts::SUSPEND, AccountRef { account: member }).is_ok());
