@@ -188,7 +188,9 @@ pub static REMOVE: Action<RemoveAccount, Removed> = Action {
         let subtree = tenants::store::subtree(tx, &tenant.path)?;
         let grants = roles::store::of_account(tx, input.account)?;
         let (going, staying): (Vec<_>, Vec<_>) = grants.into_iter().partition(|(at, _)| subtree.contains(at));
-        if going.is_empty() {
+        // Somebody at home here who has no role left anywhere is removed like the others.
+        let left_over = staying.is_empty() && is_at_home(tx, input.account, &subtree)?;
+        if going.is_empty() && !left_over {
             return Err(store::absent(input.account));
         }
         for (at, name) in &going {
@@ -214,6 +216,12 @@ pub static REMOVE: Action<RemoveAccount, Removed> = Action {
         Ok(Removed { left: staying.is_empty() })
     },
 };
+
+/// Whether an account that has not left is at home in one of the tenants.
+fn is_at_home(tx: &mut Tx<'_>, account: AccountId, tenants: &[TenantId]) -> Result<bool> {
+    let account = store::find(tx, account)?;
+    Ok(account.is_some_and(|account| account.state != AccountState::Left && tenants.contains(&account.home)))
+}
 
 /// Reads an account for `action`: one's own, or one with a role in a tenant in
 /// sight. Other people's accounts are personal data.

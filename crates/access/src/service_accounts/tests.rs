@@ -430,3 +430,38 @@ fn a_program_is_one_person_with_those_who_hold_its_keys() {
     assert!(ids.contains(&maker.account().unwrap()) && ids.contains(&other.account().unwrap()));
     assert_eq!(json!(behind.len()), json!(2));
 }
+
+#[test]
+fn a_program_that_lost_its_last_role_can_be_removed() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let house = House::new(db);
+    let owner = house.with_role("owner", house.first);
+    let account = made(&house, &owner, &["viewer"]).account.id;
+    let revoke = GrantRole { account, tenant: None, role: "viewer".to_owned() };
+    house.gate.run(&owner, &roles::REVOKE, revoke).unwrap();
+    let remove = |by: &Cx| house.gate.run(by, &accounts::REMOVE, RemoveAccount { account, tenant: None });
+    let stranger = house.with_role("owner", house.second);
+    assert_eq!(code(remove(&stranger)), "account.not_found");
+    assert!(remove(&owner).unwrap().left);
+    assert_eq!(code(remove(&owner)), "account.not_found", "it has left");
+}
+
+#[test]
+fn rotating_does_not_narrow_a_key() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let house = House::new(db);
+    let owner = house.with_role("owner", house.first);
+    let (_, old) = with_key(&house, &owner, &["viewer"], &["*:read"]);
+    let input = CreateToken {
+        name: "from the office".to_owned(),
+        sensitive: true,
+        networks: vec!["10.0.0.0/8".to_owned()],
+        ..Default::default()
+    };
+    let narrow = house.gate.run(&owner, &CREATE_TOKEN, input).unwrap();
+    let cx = through(&house, &narrow).for_request("", "10.1.1.1".parse().ok());
+    let rotate = || RotateKey { token: old.token.id, days: None, overlap_hours: None };
+    let refused = house.gate.run(&cx, &ROTATE_KEY, rotate()).unwrap_err();
+    assert_eq!(refused.attribute(), Some("networks"), "{refused:?}");
+    assert!(house.gate.run(&owner, &ROTATE_KEY, rotate()).unwrap().token.networks.is_empty());
+}
