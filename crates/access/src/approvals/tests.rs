@@ -14,7 +14,7 @@ use super::{APPROVE, ASK, Approval, DECLINE, GET, GET_RULE, LINK, LIST, SET_RULE
 use crate::Authenticator;
 use crate::accounts::actions::{AccountRef, RemoveAccount, SUSPEND};
 use crate::roles::actions::{GRANT, GrantRole, Nothing, REVOKE};
-use crate::service_accounts::actions::{CREATE as CREATE_PROGRAM, CREATE_KEY, NewServiceAccount};
+use crate::service_accounts::actions::{CREATE as CREATE_PROGRAM, CREATE_KEY, NewServiceAccount, UPDATE as UPDATE_PROGRAM};
 use crate::sign_in_rules::actions::{UPDATE, UpdateRules};
 use crate::tenants::actions::{CREATE as CREATE_TENANT, CreateTenant};
 use crate::testing::House;
@@ -335,6 +335,14 @@ fn what_a_program_asks_for_is_approved_by_nobody_who_holds_its_keys() {
         }
         assert_eq!(two.approve(&two.sits(third), &asked).unwrap().state, State::Done, "{engine}");
         assert_eq!(two.roles(), ["billing-viewer", "member"], "{engine}");
+        // What the program is not for any more is not done for it, although it was when it asked.
+        let input = json!({ "account": two.member, "role": "viewer" });
+        let asked = two.ask(&key(&["approval.request", "account.get", "role.grant"]), "role.grant", input).unwrap();
+        let no_more = json!({ "account": account, "sensitive": false });
+        let no_more = serde_json::from_value(no_more).unwrap();
+        house.gate.run(&two.sits(two.first), &UPDATE_PROGRAM, no_more).unwrap();
+        let failed = two.approve(&two.sits(third), &asked).unwrap();
+        assert_eq!(failed.problem.unwrap().code, "token.not_sensitive", "{engine}");
     }
 }
 
