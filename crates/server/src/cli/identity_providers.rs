@@ -37,6 +37,8 @@ Examples:
   yunwei identity-provider on idp_01m80h6wrtet7rkwawzsgh6gss")]
     New(NewArgs),
     /// Change what is settled: whose accounts are made, which groups give which roles, what stands for two factors.
+    ///
+    /// A list is replaced by what you name, and emptied by '': --default-role ''.
     #[command(after_help = "\
 Examples:
   yunwei identity-provider change idp_01m80h6wrtet7rkwawzsgh6gss --makes-accounts true --default-role viewer
@@ -209,7 +211,7 @@ fn changes(args: &ChangeArgs, settings: &Json) -> Result<Json> {
         ("two_factor_acr", &args.two_factor_acr),
     ] {
         if !words.is_empty() {
-            settings[name] = json!(words);
+            settings[name] = json!(named(words));
         }
     }
     for (name, value) in [("makes_accounts", args.makes_accounts), ("passwords", args.passwords)] {
@@ -221,7 +223,7 @@ fn changes(args: &ChangeArgs, settings: &Json) -> Result<Json> {
         settings["groups_claim"] = json!(claim);
     }
     if !args.group_roles.is_empty() {
-        let pairs = args.group_roles.iter().map(|text| {
+        let pairs = named(&args.group_roles).into_iter().map(|text| {
             let (group, role) = text.rsplit_once('=').ok_or_else(|| {
                 Error::invalid("group_role.malformed", format!("`{text}` is not GROUP=ROLE")).at("group-role")
             })?;
@@ -234,9 +236,36 @@ fn changes(args: &ChangeArgs, settings: &Json) -> Result<Json> {
         body["name"] = json!(name);
     }
     if !args.domains.is_empty() {
-        body["domains"] = json!(args.domains);
+        body["domains"] = json!(named(&args.domains));
     }
     Ok(body)
+}
+
+/// What was named of a list; an empty name stands for nothing, so that a list can be emptied.
+fn named(words: &[String]) -> Vec<&String> {
+    words.iter().filter(|word| !word.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        change: ChangeArgs,
+    }
+
+    #[test]
+    fn a_list_is_emptied_by_an_empty_name_and_stays_where_none_is_given() {
+        let typed = Typed::parse_from(["x", "idp_1", "--default-role", "", "--group-role", "", "--domain", ""]);
+        let settings = json!({ "default_roles": ["viewer"], "scopes": ["email"], "group_roles": [{}] });
+        let body = changes(&typed.change, &settings).unwrap();
+        assert_eq!(body["settings"], json!({ "default_roles": [], "scopes": ["email"], "group_roles": [] }));
+        assert_eq!(body["domains"], json!([]));
+    }
 }
 
 fn domains(one: &Json) -> String {
