@@ -201,6 +201,11 @@ impl Errand {
     }
 }
 
+/// Whether an account is connected with a provider that is on.
+pub(crate) fn vouches(conn: &mut Conn<'_>, account: AccountId) -> Result<bool> {
+    Ok(store::of_account(conn, account)?.iter().any(store::is_active))
+}
+
 /// Refuses a password of an account whose provider does not leave it that.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 use base::id::AccountId;
 use base::time::Timestamp;
 use base::{Error, Kind, Result, limits};
+use db::Conn;
 use gate::keys::Keys;
 use gate::{Action, Cx, Effect, Gate, Strength, Tx};
 use serde::{Deserialize, Serialize};
@@ -70,8 +71,15 @@ fn nowhere() -> Error {
 /// # Errors
 /// Those of the database.
 pub async fn name_of(gate: &Gate, provider: ProviderId) -> Result<Option<String>> {
-    let found = gate.db().read_async(move |conn| store::find(conn, provider)).await?;
-    Ok(found.filter(store::is_active).map(|provider| provider.name))
+    let found = gate.db().read_async(move |conn| usable(conn, provider)).await?;
+    Ok(found.map(|provider| provider.name))
+}
+
+/// A provider at which people can sign in: it is on, and its organisation is not closed.
+fn usable(conn: &mut Conn<'_>, id: ProviderId) -> Result<Option<Provider>> {
+    let Some(provider) = store::find(conn, id)?.filter(store::is_active) else { return Ok(None) };
+    let path = tenants::store::load(conn, provider.tenant)?.path;
+    Ok(tenants::store::closed(conn, &path)?.is_none().then_some(provider))
 }
 
 fn find(gate: &Gate, input: &BeginAtProvider) -> Result<Provider> {
@@ -82,9 +90,9 @@ fn find(gate: &Gate, input: &BeginAtProvider) -> Result<Provider> {
             (None, Some(domain)) => store::of_domain(conn, &domain)?,
             (None, None) => None,
         };
-        id.map_or(Ok(None), |id| store::find(conn, id))
+        id.map_or(Ok(None), |id| usable(conn, id))
     })?;
-    found.filter(store::is_active).ok_or_else(nowhere)
+    found.ok_or_else(nowhere)
 }
 
 fn way(gate: &Gate, provider: Provider, of: Of) -> Result<Way> {
@@ -161,7 +169,7 @@ fn said(gate: &Gate, input: CameBack, of: Of, bound: String) -> Result<Said> {
         return Err(client::mixed_up());
     }
     let (provider, sealed) = gate.db().read(move |conn| {
-        let provider = store::find(conn, id)?.filter(store::is_active).ok_or_else(nowhere)?;
+        let provider = usable(conn, id)?.ok_or_else(nowhere)?;
         Ok((provider, store::secret(conn, id)?))
     })?;
     let secret = opened(gate, &provider, &sealed)?;
@@ -185,7 +193,7 @@ fn opened(gate: &Gate, provider: &Provider, sealed: &str) -> Result<String> {
 
 /// The provider, once more: nothing was settled otherwise meanwhile.
 fn still(tx: &mut Tx<'_>, said: &Said) -> Result<Provider> {
-    store::find(tx, said.provider)?.filter(store::is_active).ok_or_else(nowhere)
+    usable(tx, said.provider)?.ok_or_else(nowhere)
 }
 
 /// Signs in with what a provider said.
@@ -291,8 +299,11 @@ fn give_roles(tx: &mut Tx<'_>, provider: &Provider, account: &Account, claims: &
         roles::store::insert(tx, account.id, tenant, role, &by, now)?;
         tx.fact(Fact::RoleGranted { account: account.id.to_string(), role: role.clone() }, tenant)?;
     }
-    for role in given.iter().filter(|role| !wanted.contains(*role)) {
-        take_role(tx, provider, account.id, role)?;
+    let mut going = given.iter().filter(|role| !wanted.contains(*role)).peekable();
+    let any = going.peek().is_some();
+    going.try_for_each(|role| take_role(tx, provider, account.id, role))?;
+    if any {
+        service_accounts::tell_without_owner(tx, account.id)?;
     }
     // One who has none any more is let in, to nothing: refused, they would keep what they had for their tokens.
     reach::changed(tx);

@@ -19,7 +19,7 @@ use crate::passwords::attempts::{self, Once, Subjects};
 use crate::passwords::hashing;
 use crate::prepared::Prepared;
 use crate::secret::Secret;
-use crate::{accounts, factors, reach};
+use crate::{accounts, factors, providers, reach};
 
 /// The code after the password.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
@@ -61,6 +61,10 @@ pub static CONFIRM: Prepared<ConfirmSession, Confirming, SignedIn> = Prepared {
         let now = tx.now;
         let waiting = sign_ins::find(tx, &confirming.input.ticket, now)?;
         let account = active(accounts::store::load(tx, waiting.account)?)?;
+        // What a provider said counts no longer than what connects the account with one that is on.
+        if waiting.first == First::Provider && !providers::vouches(tx, account.id)? {
+            return Err(sign_ins::over());
+        }
         tx.touch("account", &account.id.to_string(), account.home, 0);
         let bound = Bound::ticket(&confirming.input.ticket);
         let taken = factors::take(tx, account.id, confirming.input.code.reveal(), &bound)

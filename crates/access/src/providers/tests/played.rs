@@ -19,11 +19,15 @@ use super::super::sign_in::{
 use super::super::{GroupRole, Provider, ProviderId, ProviderState, Settings, install};
 use super::{Signer, with};
 use crate::accounts::actions::{REMOVE as REMOVE_ACCOUNT, RemoveAccount};
-use crate::factors::actions::{ENROL, EnrolFactor};
+use crate::factors::actions::{ACTIVATE, ActivateFactor, ENROL, EnrolFactor};
+use crate::factors::totp;
 use crate::mail::links;
 use crate::passwords::actions::{RESET, ResetPassword};
 use crate::roles::actions::{GRANT, GrantRole};
+use crate::service_accounts::actions::{CREATE as CREATE_PROGRAM, NewServiceAccount};
 use crate::sessions::actions::{Opened, SignedIn};
+use crate::sessions::confirm::{CONFIRM, ConfirmSession};
+use crate::tenants::actions::{SUSPEND as SUSPEND_TENANT, TenantRef};
 use crate::testing::House;
 use crate::{Authenticator, Secret};
 
@@ -473,4 +477,71 @@ fn who_was_removed_is_not_back_with_the_next_sign_in() {
         assert_eq!(code(scene.sign_in(lin)), "provider.removed", "{engine}");
         assert_eq!(scene.roles(lin_is), Vec::<String>::new(), "{engine}");
     }
+}
+
+#[test]
+fn a_group_that_is_lost_leaves_programs_without_an_owner_and_their_managers_are_told() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let group_roles = vec![GroupRole { group: "ops".to_owned(), role: "member".to_owned() }];
+    let settings = Settings { default_roles: vec![], groups_claim: "groups".to_owned(), group_roles, ..makes() };
+    let scene = Scene::new(db, settings);
+    let person = scene.sign_in(with(mei(), json!({ "groups": ["ops"] }))).unwrap().account.id;
+    let program = NewServiceAccount {
+        name: "deploy".to_owned(),
+        responsible: Some(person),
+        roles: vec!["viewer".to_owned()],
+        ..Default::default()
+    };
+    scene.house.gate.run(&scene.owner, &CREATE_PROGRAM, program).unwrap();
+    let mails = || -> i64 {
+        let sql = "SELECT COUNT(*) FROM jobs WHERE kind = 'access.mail'";
+        scene.house.gate.db().read(move |c| c.query_one(sql, &[], |row| row.get(0))).unwrap()
+    };
+    let before = mails();
+    scene.sign_in(with(mei(), json!({ "groups": [] }))).unwrap();
+    assert_eq!((scene.roles(person).len(), mails()), (0, before + 1));
+}
+
+#[test]
+fn the_provider_of_an_organisation_that_is_closed_lets_nobody_in() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let scene = Scene::new(db, makes());
+    scene.says(mei());
+    let way = scene.begin(scene.provider.id).unwrap();
+    let admin = scene.house.person("head@example.com", scene.house.operator, &["administrator", "support"]);
+    let admin = scene.house.cx(admin, None).unwrap();
+    let tenant = TenantRef { tenant: scene.house.first };
+    scene.house.gate.run(&admin, &SUSPEND_TENANT, tenant).unwrap();
+    assert_eq!(code(scene.begin(scene.provider.id)), "provider.none");
+    assert_eq!(code(scene.open(came(&way, scene.provider.id))), "provider.none");
+    assert_eq!(scene.at.asked("/token"), 0);
+}
+
+#[test]
+fn a_second_step_counts_no_longer_than_the_provider_that_the_first_was_at() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let scene = Scene::new(db, makes());
+    let (gate, shown) = (&scene.house.gate, json!({ "auth_time": scene.house.gate.now().as_second() }));
+    let cx = scene.cx(&scene.sign_in(with(mei(), shown)).unwrap());
+    let made = gate.run(&cx, &ENROL, EnrolFactor::default()).unwrap();
+    let bytes = data_encoding::BASE32_NOPAD.decode(made.secret.as_bytes()).unwrap();
+    let app = |later: i64| Secret::new(totp::code(&bytes, totp::step_at(gate.now()) + later));
+    gate.run(&cx, &ACTIVATE, ActivateFactor { factor: made.factor.id, code: app(0) }).unwrap();
+    let first = || {
+        scene.says(mei());
+        let way = scene.begin(scene.provider.id).unwrap();
+        match scene.open(came(&way, scene.provider.id)).unwrap() {
+            Opened::FactorNeeded(needed) => Secret::new(needed.ticket),
+            Opened::SignedIn(_) => panic!("no second factor was asked for"),
+        }
+    };
+    let confirm = |ticket: Secret| {
+        let input = ConfirmSession { ticket, code: app(1) };
+        code(CONFIRM.run(gate, &scene.nobody(), input))
+    };
+    let ticket = first();
+    scene.change(|change| change.state = Some(ProviderState::Off));
+    assert_eq!(confirm(ticket), "session.sign_in_over");
+    scene.change(|change| change.state = Some(ProviderState::Active));
+    assert_eq!(confirm(first()), "done");
 }
