@@ -38,7 +38,6 @@ const made = (issuer) => {
         clients: [client("yunwei", "RS256"), client("yunwei-ec", "ES256")],
         claims: { openid: ["sub", "acr", "amr", "auth_time"], email: ["email", "email_verified"], profile: ["name"], groups: ["groups"] },
         scopes: ["openid", "email", "profile", "groups"],
-        conformIdTokenClaims: false,
         pkce: { required: () => true },
         cookies: { keys: ["only for tests"] },
         interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },

@@ -48,10 +48,20 @@ pub(super) struct Document {
     token_endpoint: String,
     jwks_uri: String,
     #[serde(default)]
+    userinfo_endpoint: Option<String>,
+    #[serde(default)]
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     /// Whether it says with the code from whom that is (RFC 9207).
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+}
+
+/// What is given for a code.
+#[derive(Deserialize)]
+struct Tokens {
+    id_token: String,
+    #[serde(default)]
+    access_token: Option<String>,
 }
 
 /// What a provider sent back with the browser.
@@ -100,6 +110,13 @@ fn unreachable(why: &str) -> Error {
     Error::unavailable("provider.unreachable", format!("the identity provider cannot be asked: {why}"))
 }
 
+/// One answer for every address that is not asked or does not answer: who names addresses is not told from it what is
+/// inside. What it was is in the log.
+fn silent(error: Error) -> Error {
+    tracing::info!(error = ?error, "an identity provider was not reached");
+    unreachable("its address does not answer, or is not a public one").because(error)
+}
+
 /// One answer for what came from another provider than the one that was gone to.
 pub(super) fn mixed_up() -> Error {
     Error::unauthenticated("provider.mixed_up", "this answer is another identity provider's")
@@ -140,9 +157,9 @@ impl Client {
         }
     }
 
-    fn fetched<T: DeserializeOwned>(&self, url: &str) -> Result<T> {
+    fn fetched<T: DeserializeOwned>(&self, url: &str, authorization: Option<&str>) -> Result<T> {
         self.endpoint(url).map_err(|e| unreachable(e.message()))?;
-        let answer = self.outgoing.get(url, DOCUMENT_BYTES_MAX).map_err(|e| unreachable(e.message()).because(e))?;
+        let answer = self.outgoing.get(url, authorization, DOCUMENT_BYTES_MAX).map_err(silent)?;
         if answer.status != 200 {
             return Err(unreachable(&format!("{url} answered {}", answer.status)));
         }
@@ -175,11 +192,12 @@ impl Client {
 
     fn discover(&self, issuer: &str) -> Result<Document> {
         let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        let document: Document = self.fetched(&url)?;
+        let document: Document = self.fetched(&url, None)?;
         if document.issuer != issuer {
             return Err(unreachable("its document is another issuer's; write the issuer exactly as it does"));
         }
-        for url in [&document.authorization_endpoint, &document.token_endpoint, &document.jwks_uri] {
+        let all = [&document.authorization_endpoint, &document.token_endpoint, &document.jwks_uri];
+        for url in all.into_iter().chain(&document.userinfo_endpoint) {
             self.endpoint(url).map_err(|e| unreachable(e.message()))?;
         }
         Ok(document)
@@ -204,7 +222,7 @@ impl Client {
                 return keys.clone();
             }
         }
-        let keys: Result<Keys> = self.fetched(&document.jwks_uri);
+        let keys: Result<Keys> = self.fetched(&document.jwks_uri, None);
         known.keys = Some((now, keys.clone()));
         keys
     }
@@ -263,26 +281,40 @@ impl Client {
         if came.issuer.is_some_and(|from| from != provider.issuer) || (asked && came.issuer.is_none()) {
             return Err(mixed_up());
         }
-        let token = self.token(provider, secret, came.code, errand, &document)?;
+        let tokens = self.tokens(provider, secret, came.code, errand, &document)?;
         let nonce = errand.nonce();
         let expected = Expected { issuer: &provider.issuer, client: &provider.client_id, nonce: &nonce, now };
         let keys = self.keys(&provider.issuer, &document, now, false)?;
-        match jwt::verify(&token, &keys, &expected) {
+        let claims = match jwt::verify(&tokens.id_token, &keys, &expected) {
             Err(e) if e.code() == jwt::KEY_UNKNOWN => {
-                jwt::verify(&token, &self.keys(&provider.issuer, &document, now, true)?, &expected)
+                jwt::verify(&tokens.id_token, &self.keys(&provider.issuer, &document, now, true)?, &expected)?
             }
-            other => other,
+            other => other?,
+        };
+        self.completed(provider, &document, &tokens, claims)
+    }
+
+    /// With what the provider says only where it is asked for it: what scopes ask for may be there alone (OpenID
+    /// Connect Core 1.0, section 5.4).
+    fn completed(&self, provider: &Provider, document: &Document, tokens: &Tokens, claims: Claims) -> Result<Claims> {
+        let groups = &provider.settings.groups_claim;
+        match (&document.userinfo_endpoint, &tokens.access_token) {
+            (Some(url), Some(token)) if claims.lacks(groups) => {
+                let more = self.fetched(url, Some(&format!("Bearer {token}")))?;
+                claims.completed(more, groups)
+            }
+            _ => Ok(claims),
         }
     }
 
-    fn token(
+    fn tokens(
         &self,
         provider: &Provider,
         secret: &str,
         code: &str,
         errand: &Errand,
         document: &Document,
-    ) -> Result<String> {
+    ) -> Result<Tokens> {
         let (verifier, redirect) = (errand.verifier(), self.redirect(provider.id));
         let mut fields = vec![
             ("grant_type", "authorization_code"),
@@ -307,19 +339,13 @@ impl Client {
         let answer = self
             .outgoing
             .post_form(&document.token_endpoint, authorization.as_deref(), &sent, DOCUMENT_BYTES_MAX)
-            .map_err(|e| unreachable(e.message()).because(e))?;
+            .map_err(silent)?;
         match answer.status {
             200 => {}
             400..=499 => return Err(said_no(&answer.body)),
             status => return Err(unreachable(&format!("it answered {status}"))),
         }
-        #[derive(Deserialize)]
-        struct Tokens {
-            id_token: String,
-        }
-        let tokens: Tokens =
-            serde_json::from_slice(&answer.body).map_err(|_| unreachable("its answer has no ID token"))?;
-        Ok(tokens.id_token)
+        serde_json::from_slice(&answer.body).map_err(|_| unreachable("its answer has no ID token"))
     }
 }
 

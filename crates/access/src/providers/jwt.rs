@@ -246,6 +246,32 @@ impl Claims {
         self.text("email").filter(|_| verified)
     }
 
+    /// Whether the token leaves out what may be said at the UserInfo endpoint alone.
+    pub(super) fn lacks(&self, groups: &str) -> bool {
+        let without = |claim: &str| !claim.is_empty() && !self.0.contains_key(claim);
+        ["email", "email_verified", groups].into_iter().any(without)
+    }
+
+    /// With what the UserInfo endpoint says, where the token says nothing: the token is signed. A mail address and
+    /// whether it is verified belong together.
+    ///
+    /// # Errors
+    /// `Unauthenticated` (`provider.token`) where that is about somebody else (OpenID Connect Core 1.0, section 5.3.2).
+    pub(super) fn completed(mut self, more: Map<String, Json>, groups: &str) -> Result<Claims> {
+        if more.get("sub").and_then(Json::as_str) != Some(self.subject()) {
+            return Err(refused("what it says of somebody is about somebody else"));
+        }
+        let same_address = self.0.get("email").is_none_or(|email| more.get("email") == Some(email));
+        let wanted = |claim: &str| match claim {
+            "email" | "email_verified" => same_address,
+            claim => claim == "name" || (claim == groups && !groups.is_empty()),
+        };
+        for (claim, value) in more.into_iter().filter(|(claim, _)| wanted(claim)) {
+            self.0.entry(claim).or_insert(value);
+        }
+        Ok(self)
+    }
+
     /// When they last showed there who they are.
     pub(crate) fn shown_at(&self) -> Option<Timestamp> {
         Timestamp::from_second(self.number("auth_time")?).ok()

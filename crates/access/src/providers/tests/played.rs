@@ -41,6 +41,8 @@ struct Part {
     document: Mutex<Json>,
     /// What the next ID token says beside what all say.
     claims: Mutex<Json>,
+    /// What the UserInfo endpoint says.
+    info: Mutex<Json>,
     /// Where it was asked, with what.
     asked: Mutex<Vec<(String, String)>>,
     /// Held while it is not to answer with tokens.
@@ -65,6 +67,7 @@ impl Played {
             signer: Signer::new(Some("one")),
             document: Mutex::new(json!({})),
             claims: Mutex::default(),
+            info: Mutex::default(),
             asked: Mutex::default(),
             tokens: Mutex::default(),
             broken: Mutex::default(),
@@ -84,12 +87,13 @@ impl Played {
         let mut line = String::new();
         reader.read_line(&mut line).unwrap();
         let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-        let mut length = 0;
+        let (mut length, mut allowed) = (0, String::new());
         loop {
             let mut header = String::new();
             reader.read_line(&mut header).unwrap();
             match header.trim().to_ascii_lowercase().split_once(": ") {
                 Some(("content-length", value)) => length = value.parse().unwrap(),
+                Some(("authorization", value)) => allowed = value.to_owned(),
                 Some(_) => {}
                 None => break,
             }
@@ -97,6 +101,7 @@ impl Played {
         let mut body = vec![0; length];
         reader.read_exact(&mut body).unwrap();
         let body = String::from_utf8(body).unwrap();
+        assert!(path != "/userinfo" || allowed == "bearer for the rest", "{allowed}");
         held(&self.0.asked).push((path.clone(), body.clone()));
         let said = self.said(&path, &body).to_string();
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", said.len());
@@ -123,6 +128,7 @@ impl Played {
                 let claims = with(all, held(&self.0.claims).clone());
                 json!({ "id_token": self.0.signer.sign(&super::header(), &claims), "access_token": "for the rest" })
             }
+            "/userinfo" => held(&self.0.info).clone(),
             other => panic!("nobody asks a provider for {other}"),
         }
     }
@@ -544,4 +550,32 @@ fn a_second_step_counts_no_longer_than_the_provider_that_the_first_was_at() {
     assert_eq!(confirm(ticket), "session.sign_in_over");
     scene.change(|change| change.state = Some(ProviderState::Active));
     assert_eq!(confirm(first()), "done");
+}
+
+#[test]
+fn what_is_said_only_at_the_user_info_endpoint_counts_like_what_the_token_says() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let group_roles = vec![GroupRole { group: "ops".to_owned(), role: "member".to_owned() }];
+    let scene = Scene::new(db, Settings { groups_claim: "groups".to_owned(), group_roles, ..makes() });
+    let info = format!("{}/userinfo", scene.at.0.issuer);
+    *held(&scene.at.0.document) = json!({ "userinfo_endpoint": info });
+    scene.house.gate.clock().advance(Duration::from_secs(600));
+    let says = |info: Json| *held(&scene.at.0.info) = info;
+    let bare = || json!({ "sub": "mei" });
+    says(with(mei(), json!({ "sub": "eve" })));
+    assert_eq!(code(scene.sign_in(bare())), "provider.token", "it speaks of somebody else");
+    // The token is signed, and an address is verified together with what says so.
+    says(with(mei(), json!({ "groups": ["ops"] })));
+    let other = json!({ "sub": "mei", "email": "mei@elsewhere.example" });
+    assert_eq!(code(scene.sign_in(other)), "provider.domain");
+    let first = scene.sign_in(bare()).unwrap();
+    assert_eq!((&*first.account.name, scene.roles(first.account.id).len()), ("Mei", 2));
+    // Whoever is not told of groups because nobody answers keeps what they have.
+    *held(&scene.at.0.broken) = "/userinfo";
+    assert_eq!(code(scene.sign_in(bare())), "provider.unreachable");
+    assert_eq!(scene.roles(first.account.id), ["member", "viewer"]);
+    // Where the token says it all nobody is asked.
+    let asked = scene.at.asked("/userinfo");
+    scene.sign_in(with(mei(), json!({ "groups": [] }))).unwrap();
+    assert_eq!((scene.at.asked("/userinfo"), scene.roles(first.account.id)), (asked, vec!["viewer".to_owned()]));
 }
