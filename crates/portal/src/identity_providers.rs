@@ -2,6 +2,7 @@
 
 use crate::account::{ConfirmPage, FormPage, correctable, role_word, said};
 use crate::going::going;
+use crate::http::several;
 use crate::page::{Page, ok, show};
 use crate::plan::form_page;
 use crate::ui::{Choice, Confirm, Field, Summary, told};
@@ -60,10 +61,6 @@ fn may_manage(s: &Signed) -> bool {
 pub(crate) async fn list(s: Signed) -> Answer {
     let found = s.call(&actions::LIST, ProvidersOf::default()).await?;
     Ok(ok(&List { p: s.p(), items: found.items, may_manage: may_manage(&s) }))
-}
-
-fn several(text: &str) -> Vec<String> {
-    text.split(['\n', ',']).map(str::trim).filter(|one| !one.is_empty()).map(ToOwned::to_owned).collect()
 }
 
 fn new_page(s: &Signed, wrong: &[(&str, String)], general: &str) -> Answer {

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::id::TenantId;
+use base::percent::encode;
 use base::time::Timestamp;
 use base::{Error, Kind, Result};
 use base64::Engine as _;
@@ -359,17 +360,6 @@ fn said_no(body: &[u8]) -> Error {
     let said: String = said.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
     let kind = if said == "invalid_client" { Kind::Conflict } else { Kind::Unauthenticated };
     Error::new(kind, "provider.refused", format!("the identity provider refused: {said}"))
-}
-
-/// A value as forms and addresses carry it: everything but what never has to be escaped.
-pub(super) fn encode(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-            other => out.push_str(&format!("%{other:02X}")),
-        }
-        out
-    })
 }
 
 fn form(fields: &[(&str, &str)]) -> String {
