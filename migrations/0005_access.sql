@@ -193,6 +193,7 @@ CREATE TABLE identity_providers (
     client_secret TEXT NOT NULL,
     settings      TEXT NOT NULL,
     state         TEXT NOT NULL CHECK (state IN ('active', 'off')),
+    revision      BIGINT NOT NULL,
     created_at    BIGINT NOT NULL,
     UNIQUE (tenant, issuer, client_id)
 );

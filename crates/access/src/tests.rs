@@ -162,6 +162,7 @@ fn provider(house: &House) -> ProviderId {
         settings: Settings::default(),
         domains: Vec::new(),
         state: ProviderState::Off,
+        revision: 1,
         created_at: house.gate.now(),
     };
     let id = provider.id;

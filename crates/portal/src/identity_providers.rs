@@ -42,6 +42,8 @@ pub(crate) struct ShowPage<'a> {
     pub may_manage: bool,
     pub may_confirm: bool,
     pub fields: Vec<Field>,
+    /// The revision that the form was filled in on.
+    pub revision: String,
 }
 
 /// One's own part at the providers of one's organisation.
@@ -170,6 +172,7 @@ async fn show_page(s: &Signed, id: &str, wrong: &[(&str, String)], general: &str
         may_manage: manages,
         may_confirm: s.cx.has_role("administrator"),
         fields,
+        revision: if s.visit.form.has("issuer-shown") { s.visit.form.get("revision").to_owned() } else { one.revision.to_string() },
         one,
     };
     Ok(show(status, &view))
@@ -199,6 +202,7 @@ pub(crate) async fn change(s: Signed, Path(id): Path<String>) -> Answer {
         domains: Some(several(form.raw("domains"))),
         settings: Some(settings),
         state: None,
+        revision: form.get("revision").parse().ok(),
     };
     match s.call(&actions::UPDATE, input).await {
         Ok(_) => Ok(done(&s.portal, &format!("{LIST}/{id}"), "saved")),
@@ -217,7 +221,7 @@ pub(crate) async fn change(s: Signed, Path(id): Path<String>) -> Answer {
 pub(crate) async fn switch(s: Signed, Path(id): Path<String>) -> Answer {
     let state = if s.visit.form.get("state") == "active" { ProviderState::Active } else { ProviderState::Off };
     let provider = id.parse()?;
-    let input = UpdateProvider { provider, name: None, domains: None, settings: None, state: Some(state) };
+    let input = UpdateProvider { provider, name: None, domains: None, settings: None, state: Some(state), revision: None };
     s.call(&actions::UPDATE, input).await?;
     Ok(done(&s.portal, &format!("{LIST}/{id}"), "saved"))
 }

@@ -98,6 +98,7 @@ pub static CREATE: Prepared<NewProvider, Looked, Provider> = Prepared {
             domains: Vec::new(),
             // Who comes in, and as what, is looked at before anybody does.
             state: ProviderState::Off,
+            revision: 1,
             created_at: tx.now,
         };
         store::insert(tx, &provider)?;
@@ -196,6 +197,9 @@ pub struct UpdateProvider {
     /// Whether people sign in with it.
     #[serde(default)]
     pub state: Option<ProviderState>,
+    /// The revision that the change was made on: of two who change it at once, the second is told.
+    #[serde(default)]
+    pub revision: Option<i64>,
 }
 
 /// Changes an identity provider.
@@ -205,6 +209,10 @@ pub static UPDATE: Action<UpdateProvider, Provider> = Action {
     effect: Effect::Change,
     run: |tx, input| {
         let mut provider = load(tx, "identityProvider.update", input.provider)?;
+        if input.revision.is_some_and(|revision| revision != provider.revision) {
+            let message = format!("the provider is at revision {} by now; look at it again", provider.revision);
+            return Err(Error::stale("identityProvider.stale", message));
+        }
         if let Some(name) = &input.name {
             provider.name = text::name(name, "name")?;
         }

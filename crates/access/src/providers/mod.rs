@@ -147,6 +147,8 @@ pub struct Provider {
     pub domains: Vec<Domain>,
     /// Whether people sign in with it.
     pub state: ProviderState,
+    /// Counts the changes of its settings.
+    pub revision: i64,
     /// When it was made.
     #[schemars(with = "String")]
     pub created_at: Timestamp,

@@ -10,7 +10,7 @@ use db::{Conn, Row, args};
 use super::{Domain, Provider, ProviderId, ProviderState, Settings};
 
 const COLUMNS: &str =
-    "p.id, p.tenant, p.name, p.issuer, p.client_id, p.client_secret, p.settings, p.state, p.created_at";
+    "p.id, p.tenant, p.name, p.issuer, p.client_id, p.client_secret, p.settings, p.state, p.revision, p.created_at";
 
 fn read(row: &Row) -> Result<Provider> {
     let settings: String = row.get(6)?;
@@ -28,7 +28,8 @@ fn read(row: &Row) -> Result<Provider> {
         settings,
         domains: Vec::new(),
         state: row.get(7)?,
-        created_at: row.get(8)?,
+        revision: row.get(8)?,
+        created_at: row.get(9)?,
     })
 }
 
@@ -82,8 +83,8 @@ pub(crate) fn insert(conn: &mut Conn<'_>, provider: &Provider) -> Result<()> {
         _ => e,
     };
     conn.execute(
-        "INSERT INTO identity_providers (id, tenant, name, issuer, client_id, client_secret, settings, state, created_at)
-         VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8)",
+        "INSERT INTO identity_providers (id, tenant, name, issuer, client_id, client_secret, settings, state, revision, created_at)
+         VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8, $9)",
         args![
             provider.id,
             provider.tenant,
@@ -92,6 +93,7 @@ pub(crate) fn insert(conn: &mut Conn<'_>, provider: &Provider) -> Result<()> {
             provider.client_id,
             settings(&provider.settings)?,
             provider.state,
+            provider.revision,
             provider.created_at
         ],
     )
@@ -101,7 +103,7 @@ pub(crate) fn insert(conn: &mut Conn<'_>, provider: &Provider) -> Result<()> {
 
 pub(crate) fn update(conn: &mut Conn<'_>, provider: &Provider) -> Result<()> {
     conn.execute(
-        "UPDATE identity_providers SET name = $2, settings = $3, state = $4 WHERE id = $1",
+        "UPDATE identity_providers SET name = $2, settings = $3, state = $4, revision = revision + 1 WHERE id = $1",
         args![provider.id, provider.name, settings(&provider.settings)?, provider.state],
     )
     .map(drop)

@@ -237,6 +237,7 @@ fn provider(domains: &[(&str, bool)], settings: Settings) -> Provider {
         settings,
         domains: domains.collect(),
         state: ProviderState::Active,
+        revision: 1,
         created_at: at,
     }
 }

@@ -14,7 +14,7 @@ fn provider(name: &str, state: &str) -> Provider {
         "id": "idp_01arz3ndektsv4rrffq69g5fav", "tenant": "ten_01arz3ndektsv4rrffq69g5fav", "name": name,
         "issuer": "https://id.brightwater.example/realms/staff", "client_id": "yunwei",
         "redirect": "https://cloud.example.com/sign-in/provider/idp_01arz3ndektsv4rrffq69g5fav", "has_secret": state == "active",
-        "settings": {}, "state": state, "created_at": now().to_string(),
+        "settings": {}, "state": state, "revision": 1, "created_at": now().to_string(),
         "domains": [
             { "domain": "brightwater.example", "confirmed_at": now().to_string() },
             { "domain": "brightwater.tw.example", "confirmed_at": null },
@@ -38,6 +38,7 @@ pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
         may_manage: true,
         may_confirm: true,
         fields: vec![Field::line("name", t.name, "清川實業").hint(t.name_hint)],
+        revision: "1".into(),
     };
     show(out, "identity-provider", &view);
     let connection = |at: Option<_>| Connection {

@@ -366,6 +366,7 @@ const CODES: &[(&str, &str)] = &[
     ("hypervisor.timed_out", "主機的虛擬化服務逾時未回應。"),
     ("id.malformed", "識別碼的格式不符。"),
     ("identityProvider.not_found", "沒有這個身分提供者。"),
+    ("identityProvider.stale", "這個身分提供者剛被別人更改，請重新檢視後再改。"),
     ("image.absent", "沒有這個名稱的映像檔，請先登記。"),
     ("image.cut_off", "映像檔在傳送途中中斷。"),
     ("image.damaged", "映像檔已損壞。"),

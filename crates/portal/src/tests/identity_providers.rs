@@ -77,6 +77,11 @@ async fn a_provider_is_set_up_and_people_are_led_there_and_back() {
     owner.post(&at, &settings("ops = member")).await;
     assert_eq!(owner.location, at, "{}", owner.page);
     owner.get(&at).await.expect(StatusCode::OK, "ops = member");
+    // What somebody else has changed meanwhile is not overwritten by a form from before.
+    let old = [&settings("ops = viewer")[..], &[("revision", "1")]].concat();
+    owner.post(&at, &old).await;
+    assert_eq!(owner.status, StatusCode::PRECONDITION_FAILED, "{}", owner.page);
+    owner.get(&at).await.expect(StatusCode::OK, "ops = member");
 
     // Off, and not confirmed: the address leads nowhere, whoever has an account.
     let mut stranger = Browser::new(&house);

@@ -161,7 +161,7 @@ pub fn run(command: IdentityProviderCommand, json: bool) -> Result<()> {
         }
         IdentityProviderCommand::Change(args) => {
             let path = at(&args.id)?;
-            let body = changes(&args, &client.get(&path)?["settings"])?;
+            let body = changes(&args, &client.get(&path)?)?;
             one(&client.patch(&path, &body)?, json);
         }
         IdentityProviderCommand::Secret { id, file } => {
@@ -202,8 +202,8 @@ fn secret(file: Option<PathBuf>) -> Result<String> {
 }
 
 /// What is settled as a whole, with what was said otherwise.
-fn changes(args: &ChangeArgs, settings: &Json) -> Result<Json> {
-    let mut settings = settings.clone();
+fn changes(args: &ChangeArgs, one: &Json) -> Result<Json> {
+    let mut settings = one["settings"].clone();
     for (name, words) in [
         ("scopes", &args.scopes),
         ("default_roles", &args.default_roles),
@@ -231,7 +231,8 @@ fn changes(args: &ChangeArgs, settings: &Json) -> Result<Json> {
         });
         settings["group_roles"] = Json::Array(pairs.collect::<Result<_>>()?);
     }
-    let mut body = json!({ "settings": settings });
+    // Of two who change it at once, the second is told.
+    let mut body = json!({ "settings": settings, "revision": one["revision"] });
     if let Some(name) = &args.name {
         body["name"] = json!(name);
     }
@@ -262,7 +263,8 @@ mod tests {
     fn a_list_is_emptied_by_an_empty_name_and_stays_where_none_is_given() {
         let typed = Typed::parse_from(["x", "idp_1", "--default-role", "", "--group-role", "", "--domain", ""]);
         let settings = json!({ "default_roles": ["viewer"], "scopes": ["email"], "group_roles": [{}] });
-        let body = changes(&typed.change, &settings).unwrap();
+        let body = changes(&typed.change, &json!({ "settings": settings, "revision": 7 })).unwrap();
+        assert_eq!(body["revision"], 7);
         assert_eq!(body["settings"], json!({ "default_roles": [], "scopes": ["email"], "group_roles": [] }));
         assert_eq!(body["domains"], json!([]));
     }

@@ -11,7 +11,7 @@ use gate::Cx;
 use serde_json::{Value as Json, json};
 
 use super::super::actions::{
-    CONFIRM_DOMAIN, CREATE, DomainOf, NewProvider, ProviderRef, REMOVE, UPDATE, UpdateProvider,
+    CONFIRM_DOMAIN, CREATE, DomainOf, GET, NewProvider, ProviderRef, REMOVE, UPDATE, UpdateProvider,
 };
 use super::super::sign_in::{
     AtProvider, BEGIN, BeginAtProvider, COMPLETE, CONNECT, CameBack, Connection, DISCONNECT, OPEN,
@@ -183,7 +183,7 @@ fn set_up(house: &House, owner: &Cx, at: &Played, settings: Settings) -> Provide
 }
 
 fn change(house: &House, owner: &Cx, provider: ProviderId, how: impl FnOnce(&mut UpdateProvider)) -> Provider {
-    let mut change = UpdateProvider { provider, name: None, domains: None, settings: None, state: None };
+    let mut change: UpdateProvider = serde_json::from_value(json!({ "provider": provider })).unwrap();
     how(&mut change);
     house.gate.run(owner, &UPDATE, change).unwrap()
 }
@@ -578,4 +578,17 @@ fn what_is_said_only_at_the_user_info_endpoint_counts_like_what_the_token_says()
     let asked = scene.at.asked("/userinfo");
     scene.sign_in(with(mei(), json!({ "groups": [] }))).unwrap();
     assert_eq!((scene.at.asked("/userinfo"), scene.roles(first.account.id)), (asked, vec!["viewer".to_owned()]));
+}
+
+#[test]
+fn of_two_who_change_a_provider_at_once_the_second_is_told() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let scene = Scene::new(db, makes());
+    let seen = scene.house.gate.run(&scene.owner, &GET, ProviderRef { provider: scene.provider.id }).unwrap().revision;
+    let settles = |settings: Settings| {
+        let change = json!({ "provider": scene.provider.id, "settings": settings, "revision": seen });
+        code(scene.house.gate.run(&scene.owner, &UPDATE, serde_json::from_value(change).unwrap()))
+    };
+    assert_eq!(settles(Settings { passwords: false, ..makes() }), "done");
+    assert_eq!(settles(makes()), "identityProvider.stale");
 }

@@ -192,8 +192,8 @@ impl Stage {
     }
 
     fn change(&self, how: impl FnOnce(&mut UpdateProvider)) {
-        let mut change =
-            UpdateProvider { provider: self.provider.id, name: None, domains: None, settings: None, state: None };
+        let mut change: UpdateProvider =
+            serde_json::from_value(json!({ "provider": self.provider.id })).unwrap();
         how(&mut change);
         self.house.gate.run(&self.owner, &UPDATE, change).unwrap();
     }
