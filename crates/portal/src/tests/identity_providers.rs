@@ -158,3 +158,36 @@ async fn the_operator_confirms_a_customers_domain_inside_it() {
         stranger.expect(StatusCode::OK, "On to Firm");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_asked_again_who_they_are_can_show_it_at_their_provider() {
+    let house = House::new();
+    access::providers::install(&house.gate, "http://localhost", web::Outgoing::new(true, &[]));
+    customer(&house, "Brightwater", "owner@example.com");
+    let issuer = discovery();
+    let mut owner = join(&house, "owner@example.com").await;
+    owner.get("/identity-providers/new").await;
+    let right = [("name", "Firm"), ("issuer", &*issuer), ("client_id", "yunwei"), ("domains", "")];
+    owner.post("/identity-providers/new", &right).await;
+    let at = owner.location.clone();
+    owner.get(&at).await.post(&format!("{at}/state"), &[("state", "active")]).await;
+    let provider = at.rsplit('/').next().unwrap().to_owned();
+    let connect = provider.clone();
+    let connected_and_stale = move |conn: &mut db::Conn<'_>| {
+        conn.execute(
+            "INSERT INTO provider_accounts (provider, subject, account, made, bound_at)
+             SELECT $1, 'owner', id, 0, 0 FROM accounts WHERE email = 'owner@example.com'",
+            db::args![connect],
+        )?;
+        conn.execute("UPDATE sessions SET proven_at = 0", &[]).map(drop)
+    };
+    house.gate.db().write(connected_and_stale).unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(3_100)).await;
+    owner.get("/account/providers").await.post(&format!("/account/providers/{provider}"), &[]).await;
+    owner.expect(StatusCode::FORBIDDEN, "Sign in again with Firm");
+    owner.expect(StatusCode::FORBIDDEN, "name=\"next\" value=\"/account\"");
+    let anew = [("provider", &*provider), ("next", "/account"), ("anew", "1")];
+    owner.post("/sign-in/with", &anew).await.expect(StatusCode::OK, "On to Firm");
+    let to = attribute(&owner.page, "http-equiv=\"refresh\" content=\"0; url=").replace("&#38;", "&");
+    assert!(to.ends_with("&prompt=login&max_age=0"), "{to}");
+}
