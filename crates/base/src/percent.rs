@@ -6,7 +6,9 @@ pub fn encode(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-            other => out.extend(['%', char::from(HEX[usize::from(other >> 4)]), char::from(HEX[usize::from(other & 15)])]),
+            other => {
+                out.extend(['%', char::from(HEX[usize::from(other >> 4)]), char::from(HEX[usize::from(other & 15)])])
+            }
         }
         out
     })

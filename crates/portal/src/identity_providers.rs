@@ -172,7 +172,11 @@ async fn show_page(s: &Signed, id: &str, wrong: &[(&str, String)], general: &str
         may_manage: manages,
         may_confirm: s.cx.has_role("administrator"),
         fields,
-        revision: if s.visit.form.has("issuer-shown") { s.visit.form.get("revision").to_owned() } else { one.revision.to_string() },
+        revision: if s.visit.form.has("issuer-shown") {
+            s.visit.form.get("revision").to_owned()
+        } else {
+            one.revision.to_string()
+        },
         one,
     };
     Ok(show(status, &view))
@@ -221,7 +225,8 @@ pub(crate) async fn change(s: Signed, Path(id): Path<String>) -> Answer {
 pub(crate) async fn switch(s: Signed, Path(id): Path<String>) -> Answer {
     let state = if s.visit.form.get("state") == "active" { ProviderState::Active } else { ProviderState::Off };
     let provider = id.parse()?;
-    let input = UpdateProvider { provider, name: None, domains: None, settings: None, state: Some(state), revision: None };
+    let input =
+        UpdateProvider { provider, name: None, domains: None, settings: None, state: Some(state), revision: None };
     s.call(&actions::UPDATE, input).await?;
     Ok(done(&s.portal, &format!("{LIST}/{id}"), "saved"))
 }

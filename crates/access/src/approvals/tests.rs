@@ -14,7 +14,9 @@ use super::{APPROVE, ASK, Approval, DECLINE, GET, GET_RULE, LINK, LIST, SET_RULE
 use crate::Authenticator;
 use crate::accounts::actions::{AccountRef, RemoveAccount, SUSPEND};
 use crate::roles::actions::{GRANT, GrantRole, Nothing, REVOKE};
-use crate::service_accounts::actions::{CREATE as CREATE_PROGRAM, CREATE_KEY, NewServiceAccount, UPDATE as UPDATE_PROGRAM};
+use crate::service_accounts::actions::{
+    CREATE as CREATE_PROGRAM, CREATE_KEY, NewServiceAccount, UPDATE as UPDATE_PROGRAM,
+};
 use crate::sign_in_rules::actions::{UPDATE, UpdateRules};
 use crate::tenants::actions::{CREATE as CREATE_TENANT, CreateTenant};
 use crate::testing::House;

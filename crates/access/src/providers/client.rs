@@ -126,7 +126,12 @@ pub(super) fn mixed_up() -> Error {
 impl Client {
     /// One for a site at that address.
     pub fn new(site: &str, outgoing: Outgoing) -> Self {
-        Client { outgoing, site: site.trim_end_matches('/').to_owned(), known: Mutex::default(), places: Places::default() }
+        Client {
+            outgoing,
+            site: site.trim_end_matches('/').to_owned(),
+            known: Mutex::default(),
+            places: Places::default(),
+        }
     }
 
     /// Where people come back to from a provider, and from no other: what it has to know.
@@ -247,12 +252,12 @@ impl Client {
         let redirect = self.redirect(provider.id);
         let mut parameters = vec![
             ("response_type", "code"),
-            ("client_id", &provider.client_id),
-            ("redirect_uri", &redirect),
-            ("scope", &scope),
-            ("state", &state),
-            ("nonce", &nonce),
-            ("code_challenge", &challenge),
+            ("client_id", &*provider.client_id),
+            ("redirect_uri", &*redirect),
+            ("scope", &*scope),
+            ("state", &*state),
+            ("nonce", &*nonce),
+            ("code_challenge", &*challenge),
             ("code_challenge_method", "S256"),
         ];
         if anew {

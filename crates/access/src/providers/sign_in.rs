@@ -439,7 +439,8 @@ pub static DISCONNECT: Action<super::actions::ProviderRef, Removed> = Action {
         let Some(connected) = store::connected(tx, provider.id, own)? else { return Err(absent(provider.id)) };
         // The organisation says by it who its people are, and in what way they come in: none of them ends that alone.
         if connected.made || (store::is_active(&provider) && !provider.settings.passwords) {
-            let message = format!("your organisation wants you to sign in with {}; ask an administrator", provider.name);
+            let message =
+                format!("your organisation wants you to sign in with {}; ask an administrator", provider.name);
             return Err(Error::conflict("provider.kept", message));
         }
         if accounts::store::password(tx, own)?.is_none() {

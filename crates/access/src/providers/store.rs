@@ -239,11 +239,7 @@ pub(crate) struct Connected {
     pub made: bool,
 }
 
-pub(crate) fn connected(
-    conn: &mut Conn<'_>,
-    provider: ProviderId,
-    account: AccountId,
-) -> Result<Option<Connected>> {
+pub(crate) fn connected(conn: &mut Conn<'_>, provider: ProviderId, account: AccountId) -> Result<Option<Connected>> {
     conn.query_opt(
         "SELECT bound_at, used_at, made FROM provider_accounts WHERE provider = $1 AND account = $2",
         args![provider, account],

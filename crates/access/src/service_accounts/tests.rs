@@ -127,12 +127,9 @@ fn a_program_signs_in_nowhere_and_makes_no_way_in() {
         ..NewProvider::default()
     };
     assert_eq!(code(CREATE_PROVIDER.run(&house.gate, &cx, provider)), "token.out_of_scope");
-    for action in [
-        "identityProvider.confirm_domain",
-        "identityProvider.set_secret",
-        "identityProvider.update",
-        "tenant.create",
-    ] {
+    for action in
+        ["identityProvider.confirm_domain", "identityProvider.set_secret", "identityProvider.update", "tenant.create"]
+    {
         assert_eq!(code(cx.bounds().unwrap().check(action, None)), "token.out_of_scope", "{action}");
     }
     // Sensitive all the same: what it was made for.

@@ -103,9 +103,7 @@ async fn a_provider_is_set_up_and_people_are_led_there_and_back() {
     stranger.expect(StatusCode::OK, "On to Firm");
     let to = attribute(&stranger.page, "http-equiv=\"refresh\" content=\"0; url=").replace("&#38;", "&");
     assert!(to.starts_with(&format!("{issuer}/auth?kept=1&response_type=code&client_id=yunwei")), "{to}");
-    for part in
-        ["code_challenge_method=S256", "scope=openid%20email%20profile", "nonce=", "state="]
-    {
+    for part in ["code_challenge_method=S256", "scope=openid%20email%20profile", "nonce=", "state="] {
         assert!(to.contains(part), "{part}: {to}");
     }
     assert!(to.contains(&format!("redirect_uri=http%3A%2F%2Flocalhost%2Fsign-in%2Fprovider%2F{provider}&")), "{to}");

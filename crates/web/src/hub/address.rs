@@ -71,10 +71,7 @@ pub fn resolve(uri: &Uri, private: bool) -> Result<Vec<SocketAddr>> {
     }
     match found.iter().find(|at| !private && !is_public(at.ip())) {
         // Whoever named it is not told which one: names that lead inside are the operator's business.
-        Some(_) => Err(Error::forbidden(
-            "hub.address",
-            format!("{host} leads to no public address"),
-        )),
+        Some(_) => Err(Error::forbidden("hub.address", format!("{host} leads to no public address"))),
         None => Ok(found),
     }
 }

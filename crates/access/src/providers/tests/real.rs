@@ -192,8 +192,7 @@ impl Stage {
     }
 
     fn change(&self, how: impl FnOnce(&mut UpdateProvider)) {
-        let mut change: UpdateProvider =
-            serde_json::from_value(json!({ "provider": self.provider.id })).unwrap();
+        let mut change: UpdateProvider = serde_json::from_value(json!({ "provider": self.provider.id })).unwrap();
         how(&mut change);
         self.house.gate.run(&self.owner, &UPDATE, change).unwrap();
     }
