@@ -29,9 +29,12 @@ type Names = Arc<BTreeSet<String>>;
 /// Lists of scopes whose names are remembered.
 const LISTS_MAX: usize = 1_000;
 
+/// A list of scopes, and whether a program has it.
+type List = (Option<Vec<String>>, bool);
+
 /// The names for each list of scopes, of people and of programs. Tokens are many, such lists few.
 #[derive(Default)]
-pub(crate) struct Scoped(Mutex<HashMap<(Option<Vec<String>>, bool), Names>>);
+pub(crate) struct Scoped(Mutex<HashMap<List, Names>>);
 
 impl Scoped {
     fn names(&self, catalogue: &Catalogue, scopes: Option<&[String]>, program: bool) -> Names {
