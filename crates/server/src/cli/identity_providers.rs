@@ -247,29 +247,6 @@ fn named(words: &[String]) -> Vec<&String> {
     words.iter().filter(|word| !word.is_empty()).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Typed {
-        #[command(flatten)]
-        change: ChangeArgs,
-    }
-
-    #[test]
-    fn a_list_is_emptied_by_an_empty_name_and_stays_where_none_is_given() {
-        let typed = Typed::parse_from(["x", "idp_1", "--default-role", "", "--group-role", "", "--domain", ""]);
-        let settings = json!({ "default_roles": ["viewer"], "scopes": ["email"], "group_roles": [{}] });
-        let body = changes(&typed.change, &json!({ "settings": settings, "revision": 7 })).unwrap();
-        assert_eq!(body["revision"], 7);
-        assert_eq!(body["settings"], json!({ "default_roles": [], "scopes": ["email"], "group_roles": [] }));
-        assert_eq!(body["domains"], json!([]));
-    }
-}
-
 fn domains(one: &Json) -> String {
     let word = |domain: &Json| {
         let waits = if domain["confirmed_at"].is_null() { " (not confirmed)" } else { "" };
@@ -310,4 +287,27 @@ fn one(found: &Json, json: bool) {
     println!("secret: {}", if found["has_secret"] == true { "set" } else { "not set" });
     println!("domains: {}", domains(found));
     println!("settings: {:#}", found["settings"]);
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        change: ChangeArgs,
+    }
+
+    #[test]
+    fn a_list_is_emptied_by_an_empty_name_and_stays_where_none_is_given() {
+        let typed = Typed::parse_from(["x", "idp_1", "--default-role", "", "--group-role", "", "--domain", ""]);
+        let settings = json!({ "default_roles": ["viewer"], "scopes": ["email"], "group_roles": [{}] });
+        let body = changes(&typed.change, &json!({ "settings": settings, "revision": 7 })).unwrap();
+        assert_eq!(body["revision"], 7);
+        assert_eq!(body["settings"], json!({ "default_roles": [], "scopes": ["email"], "group_roles": [] }));
+        assert_eq!(body["domains"], json!([]));
+    }
 }
