@@ -193,6 +193,7 @@ CREATE TABLE identity_providers (
     client_secret TEXT NOT NULL,
     settings      TEXT NOT NULL,
     state         TEXT NOT NULL CHECK (state IN ('active', 'off')),
+    revision      BIGINT NOT NULL,
     created_at    BIGINT NOT NULL,
     UNIQUE (tenant, issuer, client_id)
 );
@@ -219,6 +220,15 @@ CREATE TABLE provider_accounts (
     PRIMARY KEY (provider, subject)
 );
 CREATE UNIQUE INDEX provider_accounts_by_account ON provider_accounts (account, provider);
+
+-- Whom somebody removed from the organisation, by the provider's name for them: no
+-- account is made for them again when they come from there.
+CREATE TABLE provider_removals (
+    provider   TEXT NOT NULL REFERENCES identity_providers (id),
+    subject    TEXT NOT NULL,
+    removed_at BIGINT NOT NULL,
+    PRIMARY KEY (provider, subject)
+);
 
 -- Sign-ins that are at a provider at present, by the hash of what the browser
 -- keeps: once, for one purpose, in one session where it is to be connected.
@@ -301,7 +311,8 @@ CREATE TABLE same_persons (
 
 -- What somebody asked a second person to agree to: the exact value, what it was
 -- asked about as that was, and a hash over all of it. `input`, `seen` and
--- `result` are JSON; `roles` a JSON list of those that whoever asked had.
+-- `result` are JSON; `roles` a JSON list of those that whoever asked had, and
+-- `strength` how strongly they had shown then who they are: the session may end.
 CREATE TABLE approvals (
     id            TEXT PRIMARY KEY,
     tenant        TEXT NOT NULL REFERENCES tenants (id),
@@ -316,6 +327,7 @@ CREATE TABLE approvals (
     hash          BYTEA NOT NULL,
     requester     TEXT NOT NULL REFERENCES accounts (id),
     session       TEXT NOT NULL,
+    strength      TEXT,
     roles         TEXT NOT NULL,
     reason        TEXT NOT NULL,
     state         TEXT NOT NULL CHECK (state IN ('waiting', 'done', 'failed', 'declined', 'withdrawn')),

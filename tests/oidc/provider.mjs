@@ -2,6 +2,8 @@
 // without asking: POST /test {"sub": …, "claims": {…}, "amr": […], "acr": …} says who is next; POST /test/rotate
 // signs with a new key from then on. Prints one line of JSON when it answers: {"issuer": …}.
 //
+// Each provider that is set up has a redirect address of its own, behind the one that is given here.
+//
 //   node provider.mjs REDIRECT_URI
 import http from "node:http";
 import { generateKeyPairSync, randomUUID } from "node:crypto";
@@ -36,7 +38,6 @@ const made = (issuer) => {
         clients: [client("yunwei", "RS256"), client("yunwei-ec", "ES256")],
         claims: { openid: ["sub", "acr", "amr", "auth_time"], email: ["email", "email_verified"], profile: ["name"], groups: ["groups"] },
         scopes: ["openid", "email", "profile", "groups"],
-        conformIdTokenClaims: false,
         pkce: { required: () => true },
         cookies: { keys: ["only for tests"] },
         interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
@@ -49,6 +50,7 @@ const made = (issuer) => {
             return grant;
         },
     });
+    provider.Client.prototype.redirectUriAllowed = (uri) => uri.startsWith(`${redirect}/idp_`);
     return { provider, answer: provider.callback() };
 };
 

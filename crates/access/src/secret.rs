@@ -57,6 +57,8 @@ pub(crate) enum Of {
     Link,
     /// A sign-in that is at an identity provider.
     AtProvider,
+    /// The same for somebody who is to show anew there who they are.
+    Anew,
     /// An account that is being connected with an identity provider.
     Connecting,
 }
@@ -69,6 +71,7 @@ impl Of {
             Of::SignIn => "ywi_",
             Of::Link => "ywl_",
             Of::AtProvider => "ywo_",
+            Of::Anew => "ywa_",
             Of::Connecting => "ywc_",
         }
     }

@@ -34,7 +34,7 @@ pub(crate) static SENSITIVE: &[(&str, Fresh)] = &[
     ("identityProvider.remove", Fresh::Factor),
     ("identityProvider.set_secret", Fresh::Factor),
     ("identityProvider.update", Fresh::Factor),
-    // Wants the present password anyway.
+    // Wants the present password anyway; where there is none yet, a proof of the last ten minutes.
     ("password.change", Fresh::Factor),
     ("person.link", Fresh::Factor),
     ("person.unlink", Fresh::Factor),

@@ -11,6 +11,7 @@ pub mod id;
 pub mod limits;
 pub mod money;
 pub mod names;
+pub mod percent;
 mod secret;
 pub mod time;
 

@@ -303,6 +303,10 @@ pub const KEY_OVERLAP_HOURS_DEFAULT: u32 = 24;
 pub const PURPOSE_CHARS_MAX: usize = 1_000;
 /// Identity providers of one tenant.
 pub const PROVIDERS_PER_TENANT_MAX: usize = 10;
+/// Requests that are under way at the identity providers of one tenant; each holds a thread.
+pub const AT_PROVIDERS_PER_TENANT_MAX: usize = 8;
+/// Requests that are under way at all identity providers.
+pub const AT_PROVIDERS_MAX: usize = 64;
 /// Domains of an identity provider; groups, roles and words in its settings.
 pub const PROVIDER_ENTRIES_MAX: usize = 100;
 /// Longest secret of a client at an identity provider, in bytes.
@@ -336,6 +340,8 @@ pub const ATTEMPTS_PER_ACCOUNT: i64 = 50;
 pub const ATTEMPTS_PER_ORGANISATION: i64 = 300;
 /// Longest wait of a whole organisation's people at places that are new for them, in seconds.
 pub const ATTEMPTS_ORGANISATION_WAIT_SECONDS_MAX: i64 = 60;
+/// Sign-ins at identity providers that begin at one address and come to nothing, before waits begin; an office has one.
+pub const ATTEMPTS_AT_PROVIDERS: i64 = 300;
 /// A network is known for so long after an account has signed in from there, in seconds.
 pub const NETWORK_KNOWN_SECONDS: i64 = 90 * 24 * 60 * 60;
 /// Networks of one account that are known; the oldest is forgotten when there would be more.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
+use crate::bounds::Scoped;
 use crate::search::Findable;
 use crate::{Cx, Fresh, Gate, Guard, Kind, Tx, proof};
 
@@ -135,6 +136,8 @@ pub struct Catalogue {
     sensitive: BTreeMap<&'static str, Fresh>,
     open_to_unenrolled: &'static [&'static str],
     for_people: &'static [&'static str],
+    /// Filled once it is whole, as scopes are met.
+    pub(crate) scoped: Scoped,
 }
 
 impl Catalogue {

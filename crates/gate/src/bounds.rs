@@ -7,8 +7,9 @@
 //! that is done with one thing (`service:write`, which reads it too), or as either of everything (`*:read`,
 //! `*:write`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base::address::Network;
 use base::{Error, Result};
@@ -18,8 +19,40 @@ use crate::{Catalogue, Effect};
 /// What one token may be used for, and from where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bounds {
-    actions: Option<BTreeSet<String>>,
+    actions: Option<Names>,
     networks: Vec<Network>,
+}
+
+/// The names of actions, of which every standing that is remembered has some hundred: shared by all with the same scopes.
+type Names = Arc<BTreeSet<String>>;
+
+/// Lists of scopes whose names are remembered.
+const LISTS_MAX: usize = 1_000;
+
+/// A list of scopes, and whether a program has it.
+type List = (Option<Vec<String>>, bool);
+
+/// The names for each list of scopes, of people and of programs. Tokens are many, such lists few.
+#[derive(Default)]
+pub(crate) struct Scoped(Mutex<HashMap<List, Names>>);
+
+impl Scoped {
+    fn names(&self, catalogue: &Catalogue, scopes: Option<&[String]>, program: bool) -> Names {
+        let key = (scopes.map(<[String]>::to_vec), program);
+        let mut lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lists.get(&key) {
+            return known.clone();
+        }
+        let mut names: BTreeSet<String> = match scopes {
+            Some(scopes) => scopes.iter().flat_map(|scope| catalogue.within(scope)).collect(),
+            None => catalogue.names().into_iter().collect(),
+        };
+        names.retain(|action| !(program && catalogue.is_for_people(action)));
+        if lists.len() >= LISTS_MAX {
+            lists.clear();
+        }
+        lists.entry(key).or_insert(Arc::new(names)).clone()
+    }
 }
 
 /// What whoever holds a token may always ask: who they are, which shows nothing but themselves.
@@ -29,11 +62,8 @@ impl Bounds {
     /// Those of a token: by its scopes where it has some, and its networks where it has some.
     /// A token of a program (a service account) is never for what only people do.
     pub fn new(catalogue: &Catalogue, scopes: Option<&[String]>, networks: Vec<Network>, program: bool) -> Self {
-        let mut actions = scopes.map(|scopes| scopes.iter().flat_map(|scope| catalogue.within(scope)).collect());
-        if program {
-            let all = actions.get_or_insert_with(|| catalogue.names().into_iter().collect::<BTreeSet<_>>());
-            all.retain(|action| !catalogue.is_for_people(action));
-        }
+        let limited = scopes.is_some() || program;
+        let actions = limited.then(|| catalogue.scoped.names(catalogue, scopes, program));
         Bounds { actions, networks }
     }
 
@@ -94,5 +124,22 @@ impl Catalogue {
             (all || name.split_once('.').is_some_and(|(of, _)| of == noun)) && (!reads || effect == Effect::Read)
         };
         self.effects().filter(|(name, effect)| fits(name, *effect)).map(|(name, _)| name).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_with_the_same_scopes_share_their_names() {
+        let catalogue = Catalogue::default();
+        let of = |scopes: &[&str], program: bool| {
+            let scopes: Vec<String> = scopes.iter().map(|one| (*one).to_owned()).collect();
+            Bounds::new(&catalogue, Some(&scopes), vec![], program).actions.unwrap()
+        };
+        assert!(Arc::ptr_eq(&of(&["*:read"], true), &of(&["*:read"], true)));
+        assert!(!Arc::ptr_eq(&of(&["*:read"], true), &of(&["*:read"], false)), "people may more");
+        assert!(!Arc::ptr_eq(&of(&["*:read"], true), &of(&["*:write"], true)));
     }
 }

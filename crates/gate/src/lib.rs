@@ -41,6 +41,6 @@ pub use decide::Policies;
 pub use facts::{Fact, RecordFact};
 pub use guard::{Deed, Done, Guard, Object, OfRecord};
 pub use kind::{Kind, Page, StateMachine, Verb, free};
-pub use proof::{Fresh, Proof, Strength};
+pub use proof::{Fresh, Proof, Strength, step_up_wanted};
 pub use run::{Gate, Reactions};
 pub use tx::{Granted, Tx};

@@ -137,10 +137,15 @@ pub(crate) fn check(cx: &Cx, action: &str, wanted: Fresh, now: Timestamp) -> Res
             format!("this token was not made for sensitive actions such as {action}; make one that is, or sign in"),
         ));
     }
-    Err(Error::forbidden(
+    Err(step_up_wanted(action))
+}
+
+/// The refusal of what wants to be shown again who it is.
+pub fn step_up_wanted(action: &str) -> Error {
+    Error::forbidden(
         "session.step_up",
         format!("{action} wants to know again that it is you: confirm this session (session.step_up) and repeat it"),
-    ))
+    )
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use crate::identity_providers;
 use crate::page::{Page, show};
 use crate::visit::{Answer, Anybody, Signed, Visit, done};
 use access::Secret;
-use access::providers::sign_in::{AtProvider, BEGIN, BeginAtProvider, COMPLETE, CameBack, OPEN};
+use access::providers::ProviderId;
+use access::providers::sign_in::{self, AtProvider, BEGIN, BeginAtProvider, COMPLETE, CameBack, OPEN};
 use access::sessions::actions::Opened;
 use askama::Template;
 use axum::extract::Path;
@@ -35,6 +36,7 @@ pub(crate) struct Going<'a> {
 #[template(path = "door/with.html")]
 pub(crate) struct With<'a> {
     pub p: &'a Page,
+    pub title: String,
     pub id: String,
     pub next: String,
 }
@@ -51,9 +53,20 @@ pub(crate) fn going(portal: &Portal, visit: &Visit, way: &AtProvider, next: &str
 }
 
 /// `GET /sign-in/with/{id}`: the address that an organisation gives its people.
-pub(crate) async fn with(Anybody(visit): Anybody, Path(id): Path<String>) -> Response {
-    let next = crate::door::next(&visit);
-    show(StatusCode::OK, &With { p: &visit.page, id, next })
+pub(crate) async fn with(portal: Portal, Anybody(visit): Anybody, Path(id): Path<String>) -> Answer {
+    let (p, t) = (&visit.page, &visit.page.t.identity_providers);
+    let name = match id.parse() {
+        Ok(provider) => sign_in::name_of(&portal.gate, provider).await?,
+        Err(_) => None,
+    };
+    Ok(match name {
+        // Whose sign-in this is, people read before they go there.
+        Some(name) => {
+            let (title, next) = (p.with(t.with_one, &name), crate::door::next(&visit));
+            show(StatusCode::OK, &With { p, title, id, next })
+        }
+        None => sign_in_failed(&visit, t.none, StatusCode::NOT_FOUND),
+    })
 }
 
 /// `POST /sign-in/with`: by the provider, or by the domain of the address that was typed.
@@ -61,7 +74,8 @@ pub(crate) async fn begin(portal: Portal, Anybody(visit): Anybody) -> Answer {
     let form = &visit.form;
     let provider = form.get("provider").parse().ok();
     let email = Some(form.get("email").to_owned()).filter(|_| provider.is_none());
-    match BEGIN.call(&portal.gate, &portal.stranger(&visit)?, BeginAtProvider { provider, email }).await {
+    let input = BeginAtProvider { provider, email, anew: form.has("anew") };
+    match BEGIN.call(&portal.gate, &portal.stranger(&visit)?, input).await {
         Ok(way) => Ok(going(&portal, &visit, &way, &crate::door::next(&visit))),
         Err(error) => failed(&visit, error),
     }
@@ -74,7 +88,7 @@ fn failed(visit: &Visit, error: Error) -> Answer {
         "provider.none" => (t.none.to_owned(), StatusCode::NOT_FOUND),
         "provider.over" => (t.over.to_owned(), StatusCode::UNAUTHORIZED),
         "account.suspended" => (visit.page.t.door.account_suspended.to_owned(), StatusCode::FORBIDDEN),
-        code if code.starts_with("provider.") => {
+        code if code.starts_with("provider.") || error.kind() == Kind::Throttled => {
             let status = StatusCode::from_u16(error.kind().status()).unwrap_or(StatusCode::UNAUTHORIZED);
             (visit.page.error(&error), status)
         }
@@ -83,26 +97,27 @@ fn failed(visit: &Visit, error: Error) -> Answer {
     Ok(sign_in_failed(visit, &words, status))
 }
 
-/// `GET /sign-in/provider`: whoever comes back takes one more step, which is ours.
-pub(crate) async fn back(Anybody(visit): Anybody) -> Response {
+/// `GET /sign-in/provider/{id}`: whoever comes back takes one more step, which is ours.
+pub(crate) async fn back(Anybody(visit): Anybody, Path(id): Path<String>) -> Response {
     let (p, t, query) = (&visit.page, &visit.page.t.identity_providers, &visit.query);
     let kept = ["code", "state", "iss", "error"].into_iter().filter(|name| query.has(name));
     let pairs: Vec<String> = kept.map(|name| format!("{name}={}", encode(query.raw(name)))).collect();
-    let to = format!("/sign-in/provider/finish?{}", pairs.join("&"));
+    let to = format!("/sign-in/provider/{}/finish?{}", encode(&id), pairs.join("&"));
     show(StatusCode::OK, &Going { p, title: t.coming.to_owned(), body: t.coming_body, to, label: t.coming_link })
 }
 
-/// `GET /sign-in/provider/finish`
-pub(crate) async fn finish(portal: Portal, Anybody(visit): Anybody) -> Answer {
+/// `GET /sign-in/provider/{id}/finish`
+pub(crate) async fn finish(portal: Portal, Anybody(visit): Anybody, Path(id): Path<String>) -> Answer {
     let forget = portal.cookie(portal.provider_cookie(), "", Some(0));
-    let mut answer = finished(&portal, &visit).await?;
+    let mut answer = finished(&portal, &visit, id.parse().ok()).await?;
     add_cookie(&mut answer, &forget);
     Ok(answer)
 }
 
-async fn finished(portal: &Portal, visit: &Visit) -> Answer {
+async fn finished(portal: &Portal, visit: &Visit, provider: Option<ProviderId>) -> Answer {
     let t = &visit.page.t.identity_providers;
-    let Some((ticket, next)) = visit.at_provider.as_deref().and_then(|kept| kept.split_once('.')) else {
+    let kept = visit.at_provider.as_deref().and_then(|kept| kept.split_once('.'));
+    let (Some(provider), Some((ticket, next))) = (provider, kept) else {
         return Ok(sign_in_failed(visit, t.over, StatusCode::UNAUTHORIZED));
     };
     let query = &visit.query;
@@ -110,6 +125,7 @@ async fn finished(portal: &Portal, visit: &Visit) -> Answer {
         return Ok(sign_in_failed(visit, t.refused, StatusCode::UNAUTHORIZED));
     }
     let input = CameBack {
+        provider,
         ticket: Secret::new(ticket),
         state: Secret::new(query.raw("state")),
         code: Secret::new(query.raw("code")),

@@ -1,24 +1,14 @@
 //! Small things of HTTP that no crate at hand gives: cookies, forms, encoding.
 
-/// Percent-encodes everything but unreserved characters.
-pub(crate) fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            out.push(char::from(HEX[usize::from(byte >> 4)]));
-            out.push(char::from(HEX[usize::from(byte & 15)]));
-        }
-    }
-    out
+pub(crate) use base::percent::encode;
+
+/// What was typed into a field, one a line or with commas between.
+pub(crate) fn several(text: &str) -> Vec<String> {
+    text.split(['\n', ',']).map(str::trim).filter(|one| !one.is_empty()).map(ToOwned::to_owned).collect()
 }
 
 /// Most pairs of a form: a runbook of 100 steps has five a step.
 const PAIRS_MAX: usize = 600;
-
-const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Decodes percent-encoding; `+` is a space. Broken sequences stay as they are.
 pub(crate) fn decode(text: &str) -> String {

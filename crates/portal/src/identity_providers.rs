@@ -2,6 +2,7 @@
 
 use crate::account::{ConfirmPage, FormPage, correctable, role_word, said};
 use crate::going::going;
+use crate::http::several;
 use crate::page::{Page, ok, show};
 use crate::plan::form_page;
 use crate::ui::{Choice, Confirm, Field, Summary, told};
@@ -25,8 +26,6 @@ const LIST: &str = "/identity-providers";
 pub(crate) struct List<'a> {
     pub p: &'a Page,
     pub items: Vec<Provider>,
-    /// The address that each must know people to be sent back to.
-    pub redirect: String,
     pub may_manage: bool,
 }
 
@@ -43,6 +42,8 @@ pub(crate) struct ShowPage<'a> {
     pub may_manage: bool,
     pub may_confirm: bool,
     pub fields: Vec<Field>,
+    /// The revision that the form was filled in on.
+    pub revision: String,
 }
 
 /// One's own part at the providers of one's organisation.
@@ -61,11 +62,7 @@ fn may_manage(s: &Signed) -> bool {
 /// `GET /identity-providers`
 pub(crate) async fn list(s: Signed) -> Answer {
     let found = s.call(&actions::LIST, ProvidersOf::default()).await?;
-    Ok(ok(&List { p: s.p(), items: found.items, redirect: found.redirect, may_manage: may_manage(&s) }))
-}
-
-fn several(text: &str) -> Vec<String> {
-    text.split(['\n', ',']).map(str::trim).filter(|one| !one.is_empty()).map(ToOwned::to_owned).collect()
+    Ok(ok(&List { p: s.p(), items: found.items, may_manage: may_manage(&s) }))
 }
 
 fn new_page(s: &Signed, wrong: &[(&str, String)], general: &str) -> Answer {
@@ -175,6 +172,11 @@ async fn show_page(s: &Signed, id: &str, wrong: &[(&str, String)], general: &str
         may_manage: manages,
         may_confirm: s.cx.has_role("administrator"),
         fields,
+        revision: if s.visit.form.has("issuer-shown") {
+            s.visit.form.get("revision").to_owned()
+        } else {
+            one.revision.to_string()
+        },
         one,
     };
     Ok(show(status, &view))
@@ -204,6 +206,7 @@ pub(crate) async fn change(s: Signed, Path(id): Path<String>) -> Answer {
         domains: Some(several(form.raw("domains"))),
         settings: Some(settings),
         state: None,
+        revision: form.get("revision").parse().ok(),
     };
     match s.call(&actions::UPDATE, input).await {
         Ok(_) => Ok(done(&s.portal, &format!("{LIST}/{id}"), "saved")),
@@ -222,7 +225,8 @@ pub(crate) async fn change(s: Signed, Path(id): Path<String>) -> Answer {
 pub(crate) async fn switch(s: Signed, Path(id): Path<String>) -> Answer {
     let state = if s.visit.form.get("state") == "active" { ProviderState::Active } else { ProviderState::Off };
     let provider = id.parse()?;
-    let input = UpdateProvider { provider, name: None, domains: None, settings: None, state: Some(state) };
+    let input =
+        UpdateProvider { provider, name: None, domains: None, settings: None, state: Some(state), revision: None };
     s.call(&actions::UPDATE, input).await?;
     Ok(done(&s.portal, &format!("{LIST}/{id}"), "saved"))
 }
@@ -320,7 +324,7 @@ pub(crate) async fn own(s: Signed) -> Answer {
 
 /// `POST /account/providers/{id}`: begins to connect one's account.
 pub(crate) async fn connect(s: Signed, Path(id): Path<String>) -> Answer {
-    let input = BeginAtProvider { provider: Some(id.parse()?), email: None };
+    let input = BeginAtProvider { provider: Some(id.parse()?), email: None, anew: false };
     match sign_in::CONNECT.call(&s.portal.gate, &s.cx, input).await {
         Ok(way) => Ok(going(&s.portal, &s.visit, &way, "/account/providers")),
         Err(error) if correctable(&error) || error.code().starts_with("provider.") => {

@@ -1,6 +1,7 @@
 //! Programs, who answers for them, and their keys.
 
 use crate::account::{ConfirmPage, correctable, role_word, role_words, said};
+use crate::http::several;
 use crate::page::{Page, ok, show};
 use crate::plan::form_page;
 use crate::ui::{Choice, Confirm, Field, Summary, told};
@@ -238,11 +239,6 @@ async fn show_page(s: &Signed, id: &str, secret: Option<String>, wrong: &[(&str,
 /// `GET /service-accounts/{id}`
 pub(crate) async fn show_one(s: Signed, Path(id): Path<String>) -> Answer {
     show_page(&s, &id, None, &[], "").await
-}
-
-/// What was typed into an area, one a line or with commas between.
-fn several(text: &str) -> Vec<String> {
-    text.split(['\n', ',']).map(str::trim).filter(|one| !one.is_empty()).map(ToOwned::to_owned).collect()
 }
 
 /// `POST /service-accounts/{id}/keys`: the answer shows the key, this once.

@@ -12,6 +12,8 @@ use crate::page::{Page, show};
 use crate::ui::{Field, Summary};
 use crate::visit::{Answer, Signed, Visit, done};
 use access::Secret;
+use access::providers::sign_in;
+use access::roles::actions::Nothing;
 use access::sessions::confirm::{STEP_UP, StepUp};
 use askama::Template;
 use axum::http::{Method, StatusCode};
@@ -42,6 +44,10 @@ pub(crate) struct Question<'a> {
     pub action: String,
     pub hidden: Vec<(String, String)>,
     pub field: Field,
+    /// The identity providers at which they can sign in anew instead: identifier and name.
+    pub providers: Vec<(String, String)>,
+    /// Where they go on from there.
+    pub next: String,
     pub back: String,
 }
 
@@ -81,12 +87,26 @@ pub(crate) fn is_wrong(error: &Error) -> bool {
         || error.kind() == Kind::Throttled
 }
 
+/// The providers at which the visitor can show who they are: who has a second factor shows that.
+async fn providers(portal: &Portal, visit: &Visit) -> Result<Vec<(String, String)>> {
+    let Some(cx) = visit.cx.clone().filter(|_| !has_factor(visit)) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for one in portal.gate.call(&cx, &sign_in::CONNECTED, Nothing {}).await? {
+        let name = if one.bound_at.is_some() { sign_in::name_of(&portal.gate, one.provider).await? } else { None };
+        found.extend(name.map(|name| (one.provider.to_string(), name)));
+    }
+    Ok(found)
+}
+
 /// The page that asks, with what was wrong with the last answer.
-pub(crate) fn page(visit: &Visit, method: &Method, wrong: Option<&Error>) -> Response {
+pub(crate) async fn page(portal: &Portal, visit: &Visit, method: &Method, wrong: Option<&Error>) -> Response {
     let (p, f) = (&visit.page, &visit.page.t.factors);
     let path = p.path.clone();
     let sent = || visit.form.pairs().filter(|(name, _)| !matches!(*name, "csrf" | FIELD));
     let secret = sent().any(|(name, value)| is_secret(name) && !value.is_empty());
+    let next = if method == Method::POST { "/account".to_owned() } else { path.clone() };
+    // Without them the question can still be answered.
+    let providers = providers(portal, visit).await.unwrap_or_default();
     let asked = |next: String| ("/account/step-up".to_owned(), vec![("next".to_owned(), next)], true);
     let (action, hidden, again) = match method == Method::POST {
         true if secret => asked("/account".to_owned()),
@@ -107,7 +127,8 @@ pub(crate) fn page(visit: &Visit, method: &Method, wrong: Option<&Error>) -> Res
     let summary = Summary::gather(p.t.frame.form_wrong, &[&field], "");
     let status = wrong.map_or(403, |error| error.kind().status());
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
-    show(status, &Question { p, body, again: again && secret, summary, action, hidden, field, back: "/".to_owned() })
+    let (again, back) = (again && secret, "/".to_owned());
+    show(status, &Question { p, body, again, summary, action, hidden, field, providers, next, back })
 }
 
 /// `POST /account/step-up`: the layer around all pages has taken what was shown; on from here.

@@ -203,9 +203,9 @@ pub(crate) async fn layer(portal: Portal, request: Request, next: Next) -> Respo
             (REQUIRED, Some((action, input))) => {
                 approvals::ask_page(&visit.page, action, &input, approvals::reason(&visit.page, ""), "")
             }
-            (step_up::WANTED, _) => step_up::page(&visit, &method, None),
+            (step_up::WANTED, _) => step_up::page(&portal, &visit, &method, None).await,
             _ if visit.form.has(step_up::FIELD) && step_up::is_wrong(&error) => {
-                step_up::page(&visit, &method, Some(&error))
+                step_up::page(&portal, &visit, &method, Some(&error)).await
             }
             _ => errors::page(&visit.page, &error),
         };

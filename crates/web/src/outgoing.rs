@@ -54,15 +54,19 @@ impl Outgoing {
         address::read(url, self.private)
     }
 
-    /// GET of at most `most` bytes. Blocks.
+    /// GET of at most `most` bytes, with an `Authorization` where there is one. Blocks.
     ///
     /// # Errors
     /// As [`Outgoing::read`]; `Forbidden` (`hub.address`) for an address that is not allowed; `Unavailable` where
     /// there is no answer or a longer one.
-    pub fn get(&self, url: &str, most: u64) -> Result<Answer> {
+    pub fn get(&self, url: &str, authorization: Option<&str>, most: u64) -> Result<Answer> {
         let uri = self.read(url)?;
         let agent = self.agent(address::resolve(&uri, self.private)?)?;
-        answer(agent.get(uri).header("accept", "application/json").call(), most)
+        let mut request = agent.get(uri).header("accept", "application/json");
+        if let Some(value) = authorization {
+            request = request.header("authorization", value);
+        }
+        answer(request.call(), most)
     }
 
     /// POST of a form, with an `Authorization` where there is one; as [`Outgoing::get`]. Blocks.

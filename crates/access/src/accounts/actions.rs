@@ -8,7 +8,7 @@ use gate::{Action, AnyAction, Effect, Granted, Relation, Tx};
 use serde::{Deserialize, Serialize};
 
 use super::{Account, AccountState, Member, store};
-use crate::{Fact, Page, Removed, reach, roles, service_accounts, sessions, tenants, text, tokens};
+use crate::{Fact, Page, Removed, providers, reach, roles, service_accounts, sessions, tenants, text, tokens};
 
 /// All of them.
 pub static ACTIONS: &[&dyn AnyAction] = &[&LIST, &GET, &UPDATE, &SUSPEND, &RESUME, &REMOVE];
@@ -178,7 +178,7 @@ pub struct RemoveAccount {
 /// left to them anywhere, they have left, and sessions and password go too.
 pub static REMOVE: Action<RemoveAccount, Removed> = Action {
     name: "account.remove",
-    summary: "Ends somebody's part in a tenant and all below it: roles, tokens and, where no role is left anywhere, sessions and password.",
+    summary: "Ends somebody's part in a tenant and all below it: roles, tokens, what connects them with its identity providers and, where no role is left anywhere, sessions and password.",
     effect: Effect::Delete,
     run: |tx, input| {
         let here = tx.cx().tenant();
@@ -188,7 +188,9 @@ pub static REMOVE: Action<RemoveAccount, Removed> = Action {
         let subtree = tenants::store::subtree(tx, &tenant.path)?;
         let grants = roles::store::of_account(tx, input.account)?;
         let (going, staying): (Vec<_>, Vec<_>) = grants.into_iter().partition(|(at, _)| subtree.contains(at));
-        if going.is_empty() {
+        // Somebody at home here who has no role left anywhere is removed like the others.
+        let left_over = staying.is_empty() && is_at_home(tx, input.account, &subtree)?;
+        if going.is_empty() && !left_over {
             return Err(store::absent(input.account));
         }
         for (at, name) in &going {
@@ -204,6 +206,7 @@ pub static REMOVE: Action<RemoveAccount, Removed> = Action {
         let now = tx.now;
         tokens::store::revoke_in(tx, account.id, &subtree, now)?;
         sessions::store::stop_acting_in(tx, account.id, &subtree)?;
+        providers::store::shut_out(tx, account.id, &subtree, now)?;
         if staying.is_empty() {
             store::leave(tx, &mut account, now)?;
         }
@@ -213,6 +216,12 @@ pub static REMOVE: Action<RemoveAccount, Removed> = Action {
         Ok(Removed { left: staying.is_empty() })
     },
 };
+
+/// Whether an account that has not left is at home in one of the tenants.
+fn is_at_home(tx: &mut Tx<'_>, account: AccountId, tenants: &[TenantId]) -> Result<bool> {
+    let account = store::find(tx, account)?;
+    Ok(account.is_some_and(|account| account.state != AccountState::Left && tenants.contains(&account.home)))
+}
 
 /// Reads an account for `action`: one's own, or one with a role in a tenant in
 /// sight. Other people's accounts are personal data.

@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 
 use super::approvable::{self, Approvable};
 use super::people::{self, People};
+use super::store::CameWith;
 use super::{About, Approval, ApprovalId, Problem, State, rules, store};
 use crate::notices::{self, Notice, Spoken};
 use crate::{accounts, tenants};
@@ -93,9 +94,7 @@ fn ask(tx: &mut Tx<'_>, input: &AskApproval) -> Result<Approval> {
     };
     let hash = rules::digest(&made);
     made.digest = base::hex::encode(&hash);
-    let roles = serde_json::to_string(cx.roles())
-        .map_err(|e| Error::bug("approval.roles", "roles cannot be written as JSON").because(e))?;
-    store::insert(tx, &made, &hash, cx.session().unwrap_or_default(), &roles)?;
+    store::insert(tx, &made, &hash, &CameWith::of(&cx))?;
     tx.touch(KIND, &made.id.to_string(), made.tenant, 0);
     tell_approvers(tx, &made)?;
     store::load(tx, made.id, now)

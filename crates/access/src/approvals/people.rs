@@ -1,8 +1,8 @@
 //! Who may agree to what, and who is the same person.
 //!
 //! First cut of what a person is: an account; two accounts whose addresses lead into one mailbox, which
-//! each of them has shown to be theirs by accepting an invitation there; accounts of which a tenant
-//! (or one above it) says that they are one person's; and a service account, which is one person with whoever
+//! each of them has shown to be theirs by accepting an invitation there, or of which an identity provider said so that
+//! made the account; accounts of which a tenant (or one above it) says that they are one person's; and a service account, which is one person with whoever
 //! answers for it or has seen a key of it. These add up: whoever shares a mailbox with an account
 //! that is linked with a third is one person with the third. A token acts as its account, so it is its person.
 
@@ -12,13 +12,14 @@ use std::time::Duration;
 use base::id::{AccountId, TenantId};
 use base::time::Timestamp;
 use base::{Error, Kind, Result, limits};
-use gate::{Actor, Bounds, Cx, Tx};
+use gate::{Actor, Bounds, Cx, Proof, Strength, Tx};
 
+use super::store::CameWith;
 use super::{Approval, rules, store};
 use crate::reach::{self, Standing};
 use crate::sessions::SessionId;
 use crate::tokens::{self, TokenId};
-use crate::{accounts, service_accounts, sessions, sign_in_rules, tenants};
+use crate::{accounts, service_accounts, sign_in_rules, tenants};
 
 /// The instant by which a right must have been given to count for approving, or a link taken back to count no more.
 pub(super) fn settled_by(tx: &Tx<'_>) -> Timestamp {
@@ -114,18 +115,16 @@ pub(super) fn requester(tx: &mut Tx<'_>, approval: &Approval) -> Result<Cx> {
     let gone = || {
         Error::forbidden("approval.requester_gone", "whoever asked is not entitled to this any more; nothing was done")
     };
-    let (session, had) = store::came_with(tx, approval.id)?;
+    let CameWith { session, strength, roles: had } = store::came_with(tx, approval.id)?;
     let token = match session.parse::<TokenId>() {
         Ok(token) => Some(tokens::store::find(tx, token)?.ok_or_else(gone)?),
         Err(_) => None,
     };
     let may = match &token {
         Some(token) => token.is_in_force(tx.now),
-        // By now they could do nothing but enrol a second factor.
-        None => {
-            let strength = sessions::store::strength(tx, &session)?;
-            !sign_in_rules::must_enrol(tx, approval.requester, strength)?
-        }
+        // By now they could do nothing but enrol a second factor: by what they had shown when they asked, since sessions
+        // end sooner than requests.
+        None => !sign_in_rules::must_enrol(tx, approval.requester, strength)?,
     };
     if !may {
         return Err(gone());
@@ -136,9 +135,17 @@ pub(super) fn requester(tx: &mut Tx<'_>, approval: &Approval) -> Result<Cx> {
     let why = format!("{}: {}", approval.id, approval.reason);
     let mut cx = context(approval.requester, standing).in_session(session);
     if let Some(token) = token {
-        let program = service_accounts::store::find(tx, approval.requester)?.is_some();
+        let program = service_accounts::store::find(tx, approval.requester)?;
         // It came from where the token is used when it was asked for.
-        let bounds = token.bounds(tx.catalogue(), program)?.map(Bounds::anywhere);
+        let bounds = token.bounds(tx.catalogue(), program.is_some())?.map(Bounds::anywhere);
+        // What the token, and its program, are for by now.
+        cx = cx.proven(Proof {
+            strength: Strength::Token,
+            at: token.created_at,
+            has_factor: false,
+            must_enrol: false,
+            for_sensitive: token.sensitive && program.is_none_or(|program| program.sensitive),
+        });
         cx = bounds.map_or(cx.clone(), |bounds| cx.bounded(bounds));
     }
     let request = tx.cx().request().to_owned();

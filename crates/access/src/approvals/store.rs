@@ -4,6 +4,7 @@ use base::id::{AccountId, TenantId};
 use base::time::Timestamp;
 use base::{Error, Result, limits};
 use db::{Conn, Row, args};
+use gate::{Cx, Strength};
 use serde_json::Value as Json;
 
 use super::{About, Approval, ApprovalId, Problem, State, approvable};
@@ -68,23 +69,45 @@ pub(super) fn load(conn: &mut Conn<'_>, id: ApprovalId, now: Timestamp) -> Resul
     found.map(|found| at(found, now)).ok_or_else(absent)
 }
 
-/// With what whoever asked came: their session or token, and the roles that they had.
-pub(super) fn came_with(conn: &mut Conn<'_>, id: ApprovalId) -> Result<(String, Vec<String>)> {
-    let (session, roles): (String, String) =
-        conn.query_one("SELECT session, roles FROM approvals WHERE id = $1", args![id], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-    let roles = serde_json::from_str(&roles)
-        .map_err(|e| Error::bug("approval.damaged", "stored roles are not JSON").because(e))?;
-    Ok((session, roles))
+/// With what whoever asked came, as it was then: the session may have ended since.
+#[derive(Debug)]
+pub(super) struct CameWith {
+    /// Their session or token.
+    pub session: String,
+    /// How strongly they had shown who they are.
+    pub strength: Option<Strength>,
+    /// The roles that they had.
+    pub roles: Vec<String>,
 }
 
-pub(super) fn insert(conn: &mut Conn<'_>, made: &Approval, hash: &[u8; 32], session: &str, roles: &str) -> Result<()> {
+impl CameWith {
+    /// What a context came with.
+    pub(super) fn of(cx: &Cx) -> CameWith {
+        CameWith {
+            session: cx.session().unwrap_or_default().to_owned(),
+            strength: cx.proof().map(|proof| proof.strength),
+            roles: cx.roles().iter().cloned().collect(),
+        }
+    }
+}
+
+pub(super) fn came_with(conn: &mut Conn<'_>, id: ApprovalId) -> Result<CameWith> {
+    let sql = "SELECT session, strength, roles FROM approvals WHERE id = $1";
+    let (session, strength, roles): (String, Option<Strength>, String) =
+        conn.query_one(sql, args![id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let roles = serde_json::from_str(&roles)
+        .map_err(|e| Error::bug("approval.damaged", "stored roles are not JSON").because(e))?;
+    Ok(CameWith { session, strength, roles })
+}
+
+pub(super) fn insert(conn: &mut Conn<'_>, made: &Approval, hash: &[u8; 32], with: &CameWith) -> Result<()> {
     let object = &made.object;
+    let roles = serde_json::to_string(&with.roles)
+        .map_err(|e| Error::bug("approval.roles", "roles cannot be written as JSON").because(e))?;
     conn.execute(
         "INSERT INTO approvals (id, tenant, action, amounts_to, input, object_kind, object_id, object_tenant, revision, seen, hash,
-         requester, session, roles, reason, state, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'waiting', $16, $17)",
+         requester, session, strength, roles, reason, state, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'waiting', $17, $18)",
         args![
             made.id,
             made.tenant,
@@ -98,7 +121,8 @@ pub(super) fn insert(conn: &mut Conn<'_>, made: &Approval, hash: &[u8; 32], sess
             made.seen.to_string(),
             hash,
             made.requester,
-            session,
+            with.session,
+            with.strength,
             roles,
             made.reason,
             made.created_at,

@@ -4,7 +4,7 @@ use std::time::Duration;
 use base::id::{AccountId, Ids, TenantId};
 use base::time::Clock;
 use base::{Error, Kind, limits};
-use gate::{Action, Catalogue, Cx, Effect, Gate, Object};
+use gate::{Action, Catalogue, Cx, Effect, Gate, Object, Proof, Strength};
 use serde_json::{Value as Json, json};
 
 use super::actions::{ApprovalRef, Approve, AskApproval, Decline, ListApprovals, Which};
@@ -14,7 +14,9 @@ use super::{APPROVE, ASK, Approval, DECLINE, GET, GET_RULE, LINK, LIST, SET_RULE
 use crate::Authenticator;
 use crate::accounts::actions::{AccountRef, RemoveAccount, SUSPEND};
 use crate::roles::actions::{GRANT, GrantRole, Nothing, REVOKE};
-use crate::service_accounts::actions::{CREATE as CREATE_PROGRAM, CREATE_KEY, NewServiceAccount};
+use crate::service_accounts::actions::{
+    CREATE as CREATE_PROGRAM, CREATE_KEY, NewServiceAccount, UPDATE as UPDATE_PROGRAM,
+};
 use crate::sign_in_rules::actions::{UPDATE, UpdateRules};
 use crate::tenants::actions::{CREATE as CREATE_TENANT, CreateTenant};
 use crate::testing::House;
@@ -335,6 +337,14 @@ fn what_a_program_asks_for_is_approved_by_nobody_who_holds_its_keys() {
         }
         assert_eq!(two.approve(&two.sits(third), &asked).unwrap().state, State::Done, "{engine}");
         assert_eq!(two.roles(), ["billing-viewer", "member"], "{engine}");
+        // What the program is not for any more is not done for it, although it was when it asked.
+        let input = json!({ "account": two.member, "role": "viewer" });
+        let asked = two.ask(&key(&["approval.request", "account.get", "role.grant"]), "role.grant", input).unwrap();
+        let no_more = json!({ "account": account, "sensitive": false });
+        let no_more = serde_json::from_value(no_more).unwrap();
+        house.gate.run(&two.sits(two.first), &UPDATE_PROGRAM, no_more).unwrap();
+        let failed = two.approve(&two.sits(third), &asked).unwrap();
+        assert_eq!(failed.problem.unwrap().code, "token.not_sensitive", "{engine}");
     }
 }
 
@@ -531,6 +541,30 @@ fn whoever_could_do_nothing_themselves_by_now_has_nothing_done_for_them() {
         let failed = two.approve(&two.sits(two.second), &late).unwrap();
         assert_eq!(failed.problem.unwrap().code, "approval.requester_gone", "{engine}");
         assert_eq!(two.roles(), ["member"], "{engine}");
+    }
+}
+
+#[test]
+fn whoever_asked_and_has_signed_out_since_has_it_done() {
+    for (engine, db, _keep) in db::testing::databases() {
+        let two = Two::new(db);
+        let rules = UpdateRules {
+            factor_roles: Some(vec!["owner".to_owned()]),
+            provider_factors: Some(true),
+            ..UpdateRules::default()
+        };
+        two.house.gate.run(&two.sits(two.second), &UPDATE, rules).unwrap();
+        // With two factors, shown to a provider, in a session that is no more.
+        let sits = two.sits(two.first);
+        let proof = Proof { strength: Strength::ProviderFactor, ..*sits.proof().unwrap() };
+        let input = json!({ "account": two.member, "role": "billing-viewer" });
+        let asked = two.ask(&sits.clone().proven(proof), "role.grant", input.clone()).unwrap();
+        assert_eq!(two.approve(&two.sits(two.second), &asked).unwrap().state, State::Done, "{engine}");
+        // With a password alone they could do nothing themselves.
+        let input = json!({ "account": two.member, "role": "viewer" });
+        let asked = two.ask(&sits, "role.grant", input).unwrap();
+        let failed = two.approve(&two.sits(two.second), &asked).unwrap();
+        assert_eq!(failed.problem.unwrap().code, "approval.requester_gone", "{engine}");
     }
 }
 

@@ -4,7 +4,7 @@ use base::id::AccountId;
 use base::time::Timestamp;
 use base::{Error, Result};
 use db::Conn;
-use gate::{AnyAction, Effect, Gate, Tx};
+use gate::{AnyAction, Effect, Fresh, Gate, Tx};
 use serde::{Deserialize, Serialize};
 
 use super::attempts::{self, Subjects};
@@ -14,7 +14,7 @@ use crate::invitations::actions::LinkToken;
 use crate::mail::{self, Errand, links};
 use crate::prepared::Prepared;
 use crate::secret::Secret;
-use crate::{Fact, reach, sessions, sign_in_rules, text, tokens};
+use crate::{Fact, providers, reach, sessions, sign_in_rules, text, tokens};
 
 /// All of them.
 pub static ACTIONS: &[&dyn AnyAction] = &[&CHANGE, &REQUEST_RESET, &RESET];
@@ -82,7 +82,7 @@ fn replace(tx: &mut Tx<'_>, account: AccountId, phc: &str) -> Result<()> {
 /// Changes one's own password; ends all other sessions.
 pub static CHANGE: Prepared<ChangePassword, Hashed, PasswordSet> = Prepared {
     name: "password.change",
-    summary: "Changes one's own password and ends one's other sessions.",
+    summary: "Changes one's own password and ends one's other sessions. A first one is set by who has shown lately who they are.",
     effect: Effect::Change,
     prepare: |gate, cx, input| {
         let id = cx.account().ok_or_else(|| Error::unauthenticated("session.required", "sign in to do this"))?;
@@ -99,6 +99,10 @@ pub static CHANGE: Prepared<ChangePassword, Hashed, PasswordSet> = Prepared {
                 "password.limited_token",
                 "this token is limited to some of your roles or to one organisation; a first password is set with one that is not",
             ));
+        }
+        // Somebody at a session that was left open must not make it an account of theirs.
+        if before.is_none() && !cx.proof().is_some_and(|proof| proof.is_fresh(Fresh::Always, gate.now())) {
+            return Err(gate::step_up_wanted(CHANGE.name));
         }
         if let Some(kept) = &before {
             attempts::admit(gate, &subjects)?;
@@ -194,7 +198,12 @@ pub static RESET: Prepared<ResetPassword, Reset, PasswordSet> = Prepared {
     effect: Effect::Change,
     prepare: |gate, _, input| {
         let (token, now) = (input.token.clone(), gate.now());
-        let account = gate.db().read(move |conn| behind(conn, &token, now))?;
+        let account = gate.db().read(move |conn| {
+            let account = behind(conn, &token, now)?;
+            // It would be a way in beside the one that the organisation wants.
+            providers::keep_to_provider(conn, account.id)?;
+            Ok(account)
+        })?;
         strength::check(input.password.reveal(), &[&account.email, &account.name])?;
         not_used_before(gate, account.id, &input.password)?;
         Ok(Reset { link: LinkToken { token: input.token }, phc: hashing::hash(input.password.reveal())? })
@@ -202,6 +211,7 @@ pub static RESET: Prepared<ResetPassword, Reset, PasswordSet> = Prepared {
     run: |tx, reset| {
         let now = tx.now;
         let account = behind(tx, &reset.link.token, now)?;
+        providers::keep_to_provider(tx, account.id)?;
         links::delete_all(tx, links::RESET, &account.id.to_string())?;
         replace(tx, account.id, &reset.phc)?;
         // Who can read the mails of the account is at home here; guesses from elsewhere begin anew.

@@ -7,6 +7,7 @@
 //! | address | 30 | 15 minutes | always |
 //! | account, from wherever | 50 | 15 minutes | not from a [network](super::networks) from which that account has signed in lately |
 //! | organisation, from wherever | 300 | a minute | the same |
+//! | address, on the way to an identity provider | 300 | a minute | always |
 //!
 //! What is free is free each day: the counts sink by it, evenly, and rise little further than to where the wait is the
 //! longest. So a busy organisation's slips of the hand never add up, and after an attack the door opens within hours.
@@ -91,6 +92,13 @@ impl Subjects {
             subjects.0.extend([account, Subject { wait_seconds_max, ..many }]);
         }
         Ok(subjects)
+    }
+
+    /// For signing in at an identity provider: where from. Whoever it will be is not known yet, and what is guessed
+    /// there is the provider's to count.
+    pub(crate) fn at_providers(cx: &Cx) -> Self {
+        let address = Subject::new(&format!("at a provider\n{}", network(cx)), limits::ATTEMPTS_AT_PROVIDERS);
+        Subjects(vec![Subject { wait_seconds_max: limits::ATTEMPTS_ORGANISATION_WAIT_SECONDS_MAX, ..address }])
     }
 
     /// For codes of an account, from wherever: who tries them has shown the password before.

@@ -114,6 +114,24 @@ fn changing_the_password_wants_the_present_one_and_ends_other_sessions() {
 }
 
 #[test]
+fn a_first_password_is_set_in_a_session_that_has_shown_lately_whose_it_is() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let house = House::new(db);
+    let mei = house.person("mei@example.com", house.first, &["viewer"]);
+    let cx = house.cx(mei, None).unwrap();
+    let first = || {
+        let input = ChangePassword { current: None, password: Secret::new(NEW) };
+        CHANGE.run(&house.gate, &cx, input)
+    };
+    house.gate.clock().advance(Duration::from_secs(601));
+    assert_eq!(first().unwrap_err().code(), "session.step_up", "it may be anybody who sits there");
+    house.gate.clock().advance(Duration::from_secs(1));
+    let shown = house.cx(mei, None).unwrap();
+    let input = ChangePassword { current: None, password: Secret::new(NEW) };
+    assert!(CHANGE.run(&house.gate, &shown, input).is_ok());
+}
+
+#[test]
 fn asking_for_a_link_leaves_the_same_traces_for_known_and_unknown() {
     for (_, db, _keep) in db::testing::databases() {
         let house = House::new(db);

@@ -73,7 +73,7 @@ pub static CREATE: Prepared<NewProvider, Looked, Provider> = Prepared {
         }
         let client = client::installed(gate)?;
         let issuer = client.issuer(&input.issuer)?;
-        client.document(&issuer, gate.now()).map_err(|e| e.at("issuer"))?;
+        client.look(tenant, &issuer, gate.now()).map_err(|e| e.at("issuer"))?;
         Ok(Looked { input, issuer })
     },
     run: |tx, Looked { input, issuer }| {
@@ -92,17 +92,19 @@ pub static CREATE: Prepared<NewProvider, Looked, Provider> = Prepared {
             name: text::name(&input.name, "name")?,
             issuer: issuer.clone(),
             client_id,
+            redirect: String::new(),
             has_secret: false,
             settings: input.settings.clone(),
             domains: Vec::new(),
             // Who comes in, and as what, is looked at before anybody does.
             state: ProviderState::Off,
+            revision: 1,
             created_at: tx.now,
         };
         store::insert(tx, &provider)?;
         store::set_domains(tx, provider.id, &domains)?;
         tx.about(KIND, &provider.id.to_string(), 0);
-        store::find(tx, provider.id)?.ok_or_else(|| absent(provider.id))
+        stored(tx, provider.id)
     },
 };
 
@@ -120,6 +122,19 @@ fn load(tx: &mut Tx<'_>, action: &str, id: ProviderId) -> Result<Provider> {
     Ok(tx.grant(action, KIND, &id.to_string(), owner, Class::Internal, provider)?.into_inner())
 }
 
+/// A provider as it is shown: with the address that it must send people back to.
+fn shown(tx: &Tx<'_>, mut provider: Provider) -> Provider {
+    let client = tx.installed::<client::Client>();
+    provider.redirect = client.map(|client| client.redirect(provider.id)).unwrap_or_default();
+    provider
+}
+
+/// A provider as it was just written.
+fn stored(tx: &mut Tx<'_>, id: ProviderId) -> Result<Provider> {
+    let provider = store::find(tx, id)?.ok_or_else(|| absent(id))?;
+    Ok(shown(tx, provider))
+}
+
 /// Whose providers.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ProvidersOf {
@@ -133,19 +148,17 @@ pub struct ProvidersOf {
 pub struct Providers {
     /// All of them.
     pub items: Vec<Provider>,
-    /// The address that each must know people to be sent back to.
-    pub redirect: String,
 }
 
 /// Lists the identity providers of a tenant.
 pub static LIST: Action<ProvidersOf, Providers> = Action {
     name: "identityProvider.list",
-    summary: "Lists the identity providers of a tenant, with the address that people come back to.",
+    summary: "Lists the identity providers of a tenant, each with the address that it must send people back to.",
     effect: Effect::Read,
     run: |tx, input| {
         let tenant = place(tx, "identityProvider.list", input.tenant)?;
-        let redirect = tx.installed::<client::Client>().map(|client| client.redirect().to_owned()).unwrap_or_default();
-        Ok(Providers { items: store::list(tx, tenant.id)?, redirect })
+        let items = store::list(tx, tenant.id)?;
+        Ok(Providers { items: items.into_iter().map(|one| shown(tx, one)).collect() })
     },
 };
 
@@ -161,7 +174,10 @@ pub static GET: Action<ProviderRef, Provider> = Action {
     name: "identityProvider.get",
     summary: "Reads an identity provider, without its client's secret.",
     effect: Effect::Read,
-    run: |tx, input| load(tx, "identityProvider.get", input.provider),
+    run: |tx, input| {
+        let provider = load(tx, "identityProvider.get", input.provider)?;
+        Ok(shown(tx, provider))
+    },
 };
 
 /// What is to be changed; what is left out stays, but for the settings, which are given as a whole.
@@ -181,6 +197,9 @@ pub struct UpdateProvider {
     /// Whether people sign in with it.
     #[serde(default)]
     pub state: Option<ProviderState>,
+    /// The revision that the change was made on: of two who change it at once, the second is told.
+    #[serde(default)]
+    pub revision: Option<i64>,
 }
 
 /// Changes an identity provider.
@@ -190,6 +209,10 @@ pub static UPDATE: Action<UpdateProvider, Provider> = Action {
     effect: Effect::Change,
     run: |tx, input| {
         let mut provider = load(tx, "identityProvider.update", input.provider)?;
+        if input.revision.is_some_and(|revision| revision != provider.revision) {
+            let message = format!("the provider is at revision {} by now; look at it again", provider.revision);
+            return Err(Error::stale("identityProvider.stale", message));
+        }
         if let Some(name) = &input.name {
             provider.name = text::name(name, "name")?;
         }
@@ -203,7 +226,7 @@ pub static UPDATE: Action<UpdateProvider, Provider> = Action {
         if let Some(domains) = &input.domains {
             store::set_domains(tx, provider.id, &rules::domains(domains)?)?;
         }
-        store::find(tx, provider.id)?.ok_or_else(|| absent(provider.id))
+        stored(tx, provider.id)
     },
 };
 
@@ -233,7 +256,7 @@ pub static SET_SECRET: Action<SetSecret, Provider> = Action {
             false => keys::installed(tx)?.seal(sealed_for(&provider.id.to_string()), secret)?,
         };
         store::set_secret(tx, provider.id, &sealed)?;
-        store::find(tx, provider.id)?.ok_or_else(|| absent(provider.id))
+        stored(tx, provider.id)
     },
 };
 
@@ -266,10 +289,11 @@ pub static CONFIRM_DOMAIN: Action<DomainOf, Domain> = Action {
 /// Removes an identity provider.
 pub static REMOVE: Action<ProviderRef, Removed> = Action {
     name: "identityProvider.remove",
-    summary: "Removes an identity provider, and what connects accounts with it; the accounts stay.",
+    summary: "Removes an identity provider, what connects accounts with it, and the roles that it gave; the accounts stay.",
     effect: Effect::Delete,
     run: |tx, input| {
         let provider = load(tx, "identityProvider.remove", input.provider)?;
+        sign_in::take_roles(tx, &provider)?;
         store::remove(tx, provider.id)?;
         Ok(Removed { left: false })
     },

@@ -2,11 +2,17 @@
 //!
 //! What is fetched is remembered for a while in this process; a restart only fetches again. Documents are kept
 //! ten minutes, keys an hour, or until a token names one that is not among them: then they are fetched again, at
-//! most every half minute, so that a provider may change its keys and nobody can make us ask it without end.
+//! most every half minute, so that a provider may change its keys and nobody can make us ask it without end. So are
+//! failures. An issuer is asked for them by one at a time, and few are at a tenant's providers at once ([`places`]):
+//! one that is slow holds up its own people and nobody else.
+//!
+//! [`places`]: super::places
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use base::id::TenantId;
+use base::percent::encode;
 use base::time::Timestamp;
 use base::{Error, Kind, Result};
 use base64::Engine as _;
@@ -17,7 +23,8 @@ use serde::de::DeserializeOwned;
 use web::Outgoing;
 
 use super::jwt::{self, Claims, Expected, Keys};
-use super::{Errand, Provider};
+use super::places::Places;
+use super::{Errand, Provider, ProviderId};
 
 /// Longest document that is read, in bytes.
 const DOCUMENT_BYTES_MAX: u64 = 256 << 10;
@@ -29,7 +36,9 @@ const KEYS_SECONDS: i64 = 3_600;
 const AGAIN_SECONDS: i64 = 30;
 /// Providers that are remembered.
 const KNOWN_MAX: usize = 1_000;
-/// Where people come back to, behind the address of the site.
+/// Where people come back to, behind the address of the site and before the provider's identifier. An address for
+/// each: were it one for all, a tenant's provider could lead people on to another tenant's, and be sent the code that
+/// came of it.
 pub const RETURN_PATH: &str = "/sign-in/provider";
 
 /// What a discovery document says, as far as it is used (OpenID Connect Discovery 1.0, section 3).
@@ -40,10 +49,20 @@ pub(super) struct Document {
     token_endpoint: String,
     jwks_uri: String,
     #[serde(default)]
+    userinfo_endpoint: Option<String>,
+    #[serde(default)]
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     /// Whether it says with the code from whom that is (RFC 9207).
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+}
+
+/// What is given for a code.
+#[derive(Deserialize)]
+struct Tokens {
+    id_token: String,
+    #[serde(default)]
+    access_token: Option<String>,
 }
 
 /// What a provider sent back with the browser.
@@ -53,23 +72,28 @@ pub(super) struct Came<'a> {
     pub issuer: Option<&'a str>,
 }
 
-#[derive(Debug, Clone)]
+/// What came of asking an issuer, and when.
+#[derive(Debug, Default)]
 struct Known {
-    at: i64,
-    document: Result<Document>,
-    keys: Option<(i64, Keys)>,
+    document: Option<(i64, Result<Document>)>,
+    keys: Option<(i64, Result<Keys>)>,
+}
+
+fn held<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Who asks providers.
 pub struct Client {
     outgoing: Outgoing,
-    redirect: String,
-    known: Mutex<HashMap<String, Known>>,
+    site: String,
+    known: Mutex<HashMap<String, Arc<Mutex<Known>>>>,
+    places: Places,
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("redirect", &self.redirect).finish_non_exhaustive()
+        f.debug_struct("Client").field("site", &self.site).finish_non_exhaustive()
     }
 }
 
@@ -87,16 +111,32 @@ fn unreachable(why: &str) -> Error {
     Error::unavailable("provider.unreachable", format!("the identity provider cannot be asked: {why}"))
 }
 
+/// One answer for every address that is not asked or does not answer: who names addresses is not told from it what is
+/// inside. What it was is in the log.
+fn silent(error: Error) -> Error {
+    tracing::info!(error = ?error, "an identity provider was not reached");
+    unreachable("its address does not answer, or is not a public one").because(error)
+}
+
+/// One answer for what came from another provider than the one that was gone to.
+pub(super) fn mixed_up() -> Error {
+    Error::unauthenticated("provider.mixed_up", "this answer is another identity provider's")
+}
+
 impl Client {
     /// One for a site at that address.
     pub fn new(site: &str, outgoing: Outgoing) -> Self {
-        let redirect = format!("{}{RETURN_PATH}", site.trim_end_matches('/'));
-        Client { outgoing, redirect, known: Mutex::default() }
+        Client {
+            outgoing,
+            site: site.trim_end_matches('/').to_owned(),
+            known: Mutex::default(),
+            places: Places::default(),
+        }
     }
 
-    /// Where people come back to: what the provider has to know.
-    pub fn redirect(&self) -> &str {
-        &self.redirect
+    /// Where people come back to from a provider, and from no other: what it has to know.
+    pub fn redirect(&self, provider: ProviderId) -> String {
+        format!("{}{RETURN_PATH}/{provider}", self.site)
     }
 
     /// Reads an issuer: https, and no query. Where private addresses are allowed, http will do.
@@ -123,89 +163,110 @@ impl Client {
         }
     }
 
-    fn fetched<T: DeserializeOwned>(&self, url: &str) -> Result<T> {
+    fn fetched<T: DeserializeOwned>(&self, url: &str, authorization: Option<&str>) -> Result<T> {
         self.endpoint(url).map_err(|e| unreachable(e.message()))?;
-        let answer = self.outgoing.get(url, DOCUMENT_BYTES_MAX).map_err(|e| unreachable(e.message()).because(e))?;
+        let answer = self.outgoing.get(url, authorization, DOCUMENT_BYTES_MAX).map_err(silent)?;
         if answer.status != 200 {
             return Err(unreachable(&format!("{url} answered {}", answer.status)));
         }
         serde_json::from_slice(&answer.body).map_err(|_| unreachable(&format!("what {url} answered does not read")))
     }
 
-    /// The discovery document of an issuer. Blocks.
-    pub(super) fn document(&self, issuer: &str, now: Timestamp) -> Result<Document> {
-        let now = now.as_second();
-        if let Some(known) = self.remembered(issuer) {
-            let age = if known.document.is_ok() { DOCUMENT_SECONDS } else { AGAIN_SECONDS };
-            if (0..age).contains(&(now - known.at)) {
-                return known.document;
+    /// Looks whether an issuer that a tenant names has a discovery document. Blocks.
+    ///
+    /// # Errors
+    /// `Unavailable` (`provider.unreachable`, `provider.busy`).
+    pub(super) fn look(&self, tenant: TenantId, issuer: &str, now: Timestamp) -> Result<()> {
+        let _place = self.places.take(tenant)?;
+        self.document(issuer, now).map(drop)
+    }
+
+    /// The discovery document of an issuer. Blocks; whoever calls holds a place.
+    fn document(&self, issuer: &str, now: Timestamp) -> Result<Document> {
+        let (known, now) = (self.known(issuer), now.as_second());
+        let mut known = held(&known);
+        if let Some((at, document)) = &known.document {
+            let age = if document.is_ok() { DOCUMENT_SECONDS } else { AGAIN_SECONDS };
+            if (0..age).contains(&(now - at)) {
+                return document.clone();
             }
         }
         let document = self.discover(issuer);
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= KNOWN_MAX {
-            all.clear();
-        }
-        let keys = all.remove(issuer).and_then(|known| known.keys);
-        all.insert(issuer.to_owned(), Known { at: now, document: document.clone(), keys });
+        known.document = Some((now, document.clone()));
         document
     }
 
     fn discover(&self, issuer: &str) -> Result<Document> {
         let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        let document: Document = self.fetched(&url)?;
+        let document: Document = self.fetched(&url, None)?;
         if document.issuer != issuer {
             return Err(unreachable("its document is another issuer's; write the issuer exactly as it does"));
         }
-        for url in [&document.authorization_endpoint, &document.token_endpoint, &document.jwks_uri] {
+        let all = [&document.authorization_endpoint, &document.token_endpoint, &document.jwks_uri];
+        for url in all.into_iter().chain(&document.userinfo_endpoint) {
             self.endpoint(url).map_err(|e| unreachable(e.message()))?;
         }
         Ok(document)
     }
 
-    fn remembered(&self, issuer: &str) -> Option<Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(issuer).cloned()
+    /// What is remembered of an issuer. Held while it is asked, so that one asks and the others find what came of it.
+    fn known(&self, issuer: &str) -> Arc<Mutex<Known>> {
+        let mut all = held(&self.known);
+        if all.len() >= KNOWN_MAX && !all.contains_key(issuer) {
+            all.clear();
+        }
+        all.entry(issuer.to_owned()).or_default().clone()
     }
 
     /// The keys of an issuer; `anew` where a token named one that was not among them.
     fn keys(&self, issuer: &str, document: &Document, now: Timestamp, anew: bool) -> Result<Keys> {
-        let now = now.as_second();
-        if let Some((at, keys)) = self.remembered(issuer).and_then(|known| known.keys) {
-            let age = if anew { AGAIN_SECONDS } else { KEYS_SECONDS };
+        let (known, now) = (self.known(issuer), now.as_second());
+        let mut known = held(&known);
+        if let Some((at, keys)) = &known.keys {
+            let age = if anew || keys.is_err() { AGAIN_SECONDS } else { KEYS_SECONDS };
             if (0..age).contains(&(now - at)) {
-                return Ok(keys);
+                return keys.clone();
             }
         }
-        let keys: Keys = self.fetched(&document.jwks_uri)?;
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = all.get_mut(issuer) {
-            known.keys = Some((now, keys.clone()));
-        }
-        Ok(keys)
+        let keys: Result<Keys> = self.fetched(&document.jwks_uri, None);
+        known.keys = Some((now, keys.clone()));
+        keys
     }
 
-    /// Where to send the browser. Blocks.
+    /// Where to send the browser; `anew` where the provider is to ask whoever is there again who they are. Blocks.
     ///
     /// # Errors
-    /// `Unavailable` (`provider.unreachable`).
-    pub(super) fn sign_in_url(&self, provider: &Provider, errand: &Errand, now: Timestamp) -> Result<String> {
+    /// `Unavailable` (`provider.unreachable`, `provider.busy`).
+    pub(super) fn sign_in_url(
+        &self,
+        provider: &Provider,
+        errand: &Errand,
+        anew: bool,
+        now: Timestamp,
+    ) -> Result<String> {
+        let _place = self.places.take(provider.tenant)?;
         let document = self.document(&provider.issuer, now)?;
         let scopes = provider.settings.scopes.iter().map(String::as_str);
         let scope = std::iter::once("openid").chain(scopes).collect::<Vec<_>>().join(" ");
         let (state, nonce, challenge) = (errand.state(), errand.nonce(), errand.challenge());
-        let parameters = form(&[
+        let redirect = self.redirect(provider.id);
+        let mut parameters = vec![
             ("response_type", "code"),
-            ("client_id", &provider.client_id),
-            ("redirect_uri", &self.redirect),
-            ("scope", &scope),
-            ("state", &state),
-            ("nonce", &nonce),
-            ("code_challenge", &challenge),
+            ("client_id", &*provider.client_id),
+            ("redirect_uri", &*redirect),
+            ("scope", &*scope),
+            ("state", &*state),
+            ("nonce", &*nonce),
+            ("code_challenge", &*challenge),
             ("code_challenge_method", "S256"),
-        ]);
+        ];
+        if anew {
+            // The second has it say when that was (OpenID Connect Core 1.0, section 3.1.2.1).
+            parameters.extend([("prompt", "login"), ("max_age", "0")]);
+        }
         let to = document.authorization_endpoint;
         let join = if to.contains('?') { '&' } else { '?' };
-        Ok(format!("{to}{join}{parameters}"))
+        Ok(format!("{to}{join}{}", form(&parameters)))
     }
 
     /// What the provider says of whoever brought the code. Blocks.
@@ -220,36 +281,51 @@ impl Client {
         errand: &Errand,
         now: Timestamp,
     ) -> Result<Claims> {
+        let _place = self.places.take(provider.tenant)?;
         let document = self.document(&provider.issuer, now)?;
         let asked = document.authorization_response_iss_parameter_supported;
         if came.issuer.is_some_and(|from| from != provider.issuer) || (asked && came.issuer.is_none()) {
-            return Err(Error::unauthenticated("provider.mixed_up", "this answer is another identity provider's"));
+            return Err(mixed_up());
         }
-        let token = self.token(provider, secret, came.code, errand, &document)?;
+        let tokens = self.tokens(provider, secret, came.code, errand, &document)?;
         let nonce = errand.nonce();
         let expected = Expected { issuer: &provider.issuer, client: &provider.client_id, nonce: &nonce, now };
         let keys = self.keys(&provider.issuer, &document, now, false)?;
-        match jwt::verify(&token, &keys, &expected) {
+        let claims = match jwt::verify(&tokens.id_token, &keys, &expected) {
             Err(e) if e.code() == jwt::KEY_UNKNOWN => {
-                jwt::verify(&token, &self.keys(&provider.issuer, &document, now, true)?, &expected)
+                jwt::verify(&tokens.id_token, &self.keys(&provider.issuer, &document, now, true)?, &expected)?
             }
-            other => other,
+            other => other?,
+        };
+        self.completed(provider, &document, &tokens, claims)
+    }
+
+    /// With what the provider says only where it is asked for it: what scopes ask for may be there alone (OpenID
+    /// Connect Core 1.0, section 5.4).
+    fn completed(&self, provider: &Provider, document: &Document, tokens: &Tokens, claims: Claims) -> Result<Claims> {
+        let groups = &provider.settings.groups_claim;
+        match (&document.userinfo_endpoint, &tokens.access_token) {
+            (Some(url), Some(token)) if claims.lacks(groups) => {
+                let more = self.fetched(url, Some(&format!("Bearer {token}")))?;
+                claims.completed(more, groups)
+            }
+            _ => Ok(claims),
         }
     }
 
-    fn token(
+    fn tokens(
         &self,
         provider: &Provider,
         secret: &str,
         code: &str,
         errand: &Errand,
         document: &Document,
-    ) -> Result<String> {
-        let verifier = errand.verifier();
+    ) -> Result<Tokens> {
+        let (verifier, redirect) = (errand.verifier(), self.redirect(provider.id));
         let mut fields = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
-            ("redirect_uri", &*self.redirect),
+            ("redirect_uri", &*redirect),
             ("code_verifier", &*verifier),
         ];
         let methods = document.token_endpoint_auth_methods_supported.as_deref().unwrap_or_default();
@@ -269,19 +345,13 @@ impl Client {
         let answer = self
             .outgoing
             .post_form(&document.token_endpoint, authorization.as_deref(), &sent, DOCUMENT_BYTES_MAX)
-            .map_err(|e| unreachable(e.message()).because(e))?;
+            .map_err(silent)?;
         match answer.status {
             200 => {}
             400..=499 => return Err(said_no(&answer.body)),
             status => return Err(unreachable(&format!("it answered {status}"))),
         }
-        #[derive(Deserialize)]
-        struct Tokens {
-            id_token: String,
-        }
-        let tokens: Tokens =
-            serde_json::from_slice(&answer.body).map_err(|_| unreachable("its answer has no ID token"))?;
-        Ok(tokens.id_token)
+        serde_json::from_slice(&answer.body).map_err(|_| unreachable("its answer has no ID token"))
     }
 }
 
@@ -295,17 +365,6 @@ fn said_no(body: &[u8]) -> Error {
     let said: String = said.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
     let kind = if said == "invalid_client" { Kind::Conflict } else { Kind::Unauthenticated };
     Error::new(kind, "provider.refused", format!("the identity provider refused: {said}"))
-}
-
-/// A value as forms and addresses carry it: everything but what never has to be escaped.
-pub(super) fn encode(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-            other => out.push_str(&format!("%{other:02X}")),
-        }
-        out
-    })
 }
 
 fn form(fields: &[(&str, &str)]) -> String {

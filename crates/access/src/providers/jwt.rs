@@ -15,7 +15,7 @@ use serde_json::{Map, Value as Json};
 /// Longest token, in bytes.
 const TOKEN_BYTES_MAX: usize = 32 << 10;
 /// How far two clocks may be apart, in seconds.
-const SKEW_SECONDS: i64 = 60;
+pub(super) const SKEW_SECONDS: i64 = 60;
 /// How long ago a token may have been made, in seconds: it comes right after the sign-in.
 const AGE_SECONDS_MAX: i64 = 600;
 /// Longest name that a provider has for somebody, in bytes; the standard's.
@@ -244,6 +244,32 @@ impl Claims {
         let verified = matches!(self.0.get("email_verified"), Some(Json::Bool(true)))
             || self.text("email_verified") == Some("true");
         self.text("email").filter(|_| verified)
+    }
+
+    /// Whether the token leaves out what may be said at the UserInfo endpoint alone.
+    pub(super) fn lacks(&self, groups: &str) -> bool {
+        let without = |claim: &str| !claim.is_empty() && !self.0.contains_key(claim);
+        ["email", "email_verified", groups].into_iter().any(without)
+    }
+
+    /// With what the UserInfo endpoint says, where the token says nothing: the token is signed. A mail address and
+    /// whether it is verified belong together.
+    ///
+    /// # Errors
+    /// `Unauthenticated` (`provider.token`) where that is about somebody else (OpenID Connect Core 1.0, section 5.3.2).
+    pub(super) fn completed(mut self, more: Map<String, Json>, groups: &str) -> Result<Claims> {
+        if more.get("sub").and_then(Json::as_str) != Some(self.subject()) {
+            return Err(refused("what it says of somebody is about somebody else"));
+        }
+        let same_address = self.0.get("email").is_none_or(|email| more.get("email") == Some(email));
+        let wanted = |claim: &str| match claim {
+            "email" | "email_verified" => same_address,
+            claim => claim == "name" || (claim == groups && !groups.is_empty()),
+        };
+        for (claim, value) in more.into_iter().filter(|(claim, _)| wanted(claim)) {
+            self.0.entry(claim).or_insert(value);
+        }
+        Ok(self)
     }
 
     /// When they last showed there who they are.

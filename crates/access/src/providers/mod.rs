@@ -15,8 +15,12 @@
 //! - no account is taken over by a mail address: one that is there already is connected by its own person, by a
 //!   provider of its home or above, or not at all ([`sign_in`]);
 //! - what comes back is for the browser that went, once, for ten minutes: `state`, `nonce` and the verifier of
-//!   PKCE are made from a secret that only that browser keeps ([`Errand`]);
+//!   PKCE are made from a secret that only that browser keeps ([`Errand`]), which is used up before the provider
+//!   is asked;
+//! - what comes back is sent to the provider to whose own address it came, where the browser went to that one: no
+//!   provider is given another's code ([`client::RETURN_PATH`]);
 //! - an ID token counts only where its signature, issuer, audience, times and nonce are right ([`jwt`]);
+//! - who was removed is not back with their next sign-in: no account is made again for whom the provider means;
 //! - two factors at the provider count where its settings name them and the sign-in rules of all tenants that
 //!   the account has a role in say so;
 //! - nothing is fetched from loopback or private addresses unless the operator allows it ([`client`]).
@@ -26,6 +30,7 @@
 pub mod actions;
 pub mod client;
 mod jwt;
+mod places;
 pub(crate) mod rules;
 pub mod sign_in;
 pub(crate) mod store;
@@ -132,6 +137,8 @@ pub struct Provider {
     pub issuer: String,
     /// As whom the platform is known there.
     pub client_id: String,
+    /// The address that the provider must know people to be sent back to.
+    pub redirect: String,
     /// Whether the client's secret was set.
     pub has_secret: bool,
     /// What is settled about it.
@@ -140,6 +147,8 @@ pub struct Provider {
     pub domains: Vec<Domain>,
     /// Whether people sign in with it.
     pub state: ProviderState,
+    /// Counts the changes of its settings.
+    pub revision: i64,
     /// When it was made.
     #[schemars(with = "String")]
     pub created_at: Timestamp,
@@ -192,6 +201,11 @@ impl Errand {
     pub(crate) fn hash(&self) -> [u8; 32] {
         secret::hash(&self.0)
     }
+}
+
+/// Whether an account is connected with a provider that is on.
+pub(crate) fn vouches(conn: &mut Conn<'_>, account: AccountId) -> Result<bool> {
+    Ok(store::of_account(conn, account)?.iter().any(store::is_active))
 }
 
 /// Refuses a password of an account whose provider does not leave it that.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use base::time::Timestamp;
 use base::{Error, Result, limits};
 
-use super::jwt::Claims;
+use super::jwt::{Claims, SKEW_SECONDS};
 use super::{Domain, Provider, Settings};
 use crate::roles::rules::{may_grant, role_for};
 use crate::tenants::TenantKind;
@@ -99,6 +100,21 @@ pub(crate) fn within_domains(provider: &Provider, claims: &Claims) -> Result<()>
         return Ok(());
     }
     Err(Error::forbidden("provider.domain", "your mail address at the provider is not one of your organisation's"))
+}
+
+/// Refuses somebody who did not show there who they are since they were sent there for that.
+///
+/// # Errors
+/// `Unauthenticated` (`provider.not_shown`).
+pub(crate) fn shown_since(claims: &Claims, began_at: Timestamp) -> Result<()> {
+    let shown = claims.shown_at().is_some_and(|at| at.as_second() >= began_at.as_second() - SKEW_SECONDS);
+    if shown {
+        return Ok(());
+    }
+    Err(Error::unauthenticated(
+        "provider.not_shown",
+        "the identity provider did not ask you again who you are, or does not say when it did (auth_time)",
+    ))
 }
 
 /// The verified address for which an account may be made: in a domain that is known to be the tenant's.

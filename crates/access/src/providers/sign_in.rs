@@ -3,6 +3,7 @@
 use base::id::AccountId;
 use base::time::Timestamp;
 use base::{Error, Kind, Result, limits};
+use db::Conn;
 use gate::keys::Keys;
 use gate::{Action, Cx, Effect, Gate, Strength, Tx};
 use serde::{Deserialize, Serialize};
@@ -12,13 +13,14 @@ use super::jwt::Claims;
 use super::store::{self, Binding};
 use super::{Errand, Provider, ProviderId, absent, over, rules, sealed_for};
 use crate::accounts::{self, Account, AccountKind, AccountState};
+use crate::passwords::attempts::{self, Subjects};
 use crate::prepared::Prepared;
 use crate::roles::actions::Nothing;
 use crate::secret::{self, Of, Secret};
 use crate::sessions::SessionId;
 use crate::sessions::actions::{FactorNeeded, Opened, SignedIn, active, begin_proven, oneself};
 use crate::sessions::sign_ins::{self, First};
-use crate::{Fact, Removed, factors, reach, roles, sign_in_rules, tenants, text};
+use crate::{Fact, Removed, factors, reach, roles, service_accounts, sign_in_rules, tenants, text};
 
 /// Where somebody wants to sign in.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -29,6 +31,10 @@ pub struct BeginAtProvider {
     /// Instead: at the one to which the domain of this mail address leads.
     #[serde(default)]
     pub email: Option<String>,
+    /// Whether they are to show anew there who they are, whatever the provider remembers of them: for what wants to
+    /// know that it is they. Not looked at where an account is connected.
+    #[serde(default)]
+    pub anew: bool,
 }
 
 /// A way to a provider, for one browser.
@@ -59,6 +65,23 @@ fn nowhere() -> Error {
     Error::not_found("provider.none", "no identity provider is set up for that; sign in with your password")
 }
 
+/// What people read of a provider with which they sign in; nothing where there is none, or it is off. Whoever has its
+/// identifier is told as much by [`BEGIN`].
+///
+/// # Errors
+/// Those of the database.
+pub async fn name_of(gate: &Gate, provider: ProviderId) -> Result<Option<String>> {
+    let found = gate.db().read_async(move |conn| usable(conn, provider)).await?;
+    Ok(found.map(|provider| provider.name))
+}
+
+/// A provider at which people can sign in: it is on, and its organisation is not closed.
+fn usable(conn: &mut Conn<'_>, id: ProviderId) -> Result<Option<Provider>> {
+    let Some(provider) = store::find(conn, id)?.filter(store::is_active) else { return Ok(None) };
+    let path = tenants::store::load(conn, provider.tenant)?.path;
+    Ok(tenants::store::closed(conn, &path)?.is_none().then_some(provider))
+}
+
 fn find(gate: &Gate, input: &BeginAtProvider) -> Result<Provider> {
     let (id, email) = (input.provider, input.email.clone());
     let found = gate.db().read(move |conn| {
@@ -67,15 +90,15 @@ fn find(gate: &Gate, input: &BeginAtProvider) -> Result<Provider> {
             (None, Some(domain)) => store::of_domain(conn, &domain)?,
             (None, None) => None,
         };
-        id.map_or(Ok(None), |id| store::find(conn, id))
+        id.map_or(Ok(None), |id| usable(conn, id))
     })?;
-    found.filter(store::is_active).ok_or_else(nowhere)
+    found.ok_or_else(nowhere)
 }
 
 fn way(gate: &Gate, provider: Provider, of: Of) -> Result<Way> {
     let (ticket, _) = secret::mint(of)?;
     let errand = Errand(ticket.clone());
-    let url = client::installed(gate)?.sign_in_url(&provider, &errand, gate.now())?;
+    let url = client::installed(gate)?.sign_in_url(&provider, &errand, of == Of::Anew, gate.now())?;
     Ok(Way { provider, url, ticket, hash: errand.hash() })
 }
 
@@ -95,9 +118,10 @@ pub static BEGIN: Prepared<BeginAtProvider, Way, AtProvider> = Prepared {
     summary: "Begins to sign in at an identity provider: by its identifier, or by the domain of a mail address. Says nothing of whether there is an account.",
     // A row that is gone in ten minutes and that nobody asks after: no entry of the audit log.
     effect: Effect::Report,
-    prepare: |gate, _, input| {
+    prepare: |gate, cx, input| {
+        attempts::admit(gate, &Subjects::at_providers(cx))?;
         let provider = find(gate, &input)?;
-        way(gate, provider, Of::AtProvider)
+        way(gate, provider, if input.anew { Of::Anew } else { Of::AtProvider })
     },
     run: |tx, way| begin_way(tx, way, NOBODY),
 };
@@ -105,6 +129,8 @@ pub static BEGIN: Prepared<BeginAtProvider, Way, AtProvider> = Prepared {
 /// What came back from a provider.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CameBack {
+    /// From which provider: the one that the address names to which the browser came back.
+    pub provider: ProviderId,
     /// What the browser kept.
     pub ticket: Secret,
     /// `state`, as it came.
@@ -119,32 +145,41 @@ pub struct CameBack {
     pub user_agent: String,
 }
 
-/// What a provider said of somebody, in the place of a sign-in that is still to be used up.
+/// What a provider said of somebody.
 #[derive(Debug)]
 pub struct Said {
     provider: ProviderId,
     claims: Claims,
-    hash: [u8; 32],
     user_agent: String,
 }
 
-/// Asks the provider about whoever came back, for what was begun for `bound`.
+/// Asks the provider about whoever came back, for what was begun for `bound`. That is used up first: who sends it again
+/// and again asks the provider once.
 fn said(gate: &Gate, input: CameBack, of: Of, bound: String) -> Result<Said> {
     let errand = Errand::of(&input.ticket, of)?;
     if !secret::equal(input.state.reveal(), &errand.state()) {
         return Err(over());
     }
-    let (hash, now) = (errand.hash(), gate.now());
+    let (hash, now, from) = (errand.hash(), gate.now(), input.provider);
+    let begun = gate.db().write(move |conn| store::end(conn, &hash, &bound, now))?;
+    let (id, began_at) = begun.ok_or_else(over)?;
+    // Each has an address of its own to send people back to, and knows no other: what came to another one is another
+    // provider's, and is sent to none.
+    if id != from {
+        return Err(client::mixed_up());
+    }
     let (provider, sealed) = gate.db().read(move |conn| {
-        let id = store::at(conn, &hash, &bound, now)?.ok_or_else(over)?;
-        let provider = store::find(conn, id)?.filter(store::is_active).ok_or_else(nowhere)?;
+        let provider = usable(conn, id)?.ok_or_else(nowhere)?;
         Ok((provider, store::secret(conn, id)?))
     })?;
     let secret = opened(gate, &provider, &sealed)?;
     let came = Came { code: input.code.reveal(), issuer: input.iss.as_deref() };
     let claims = client::installed(gate)?.claims(&provider, &secret, &came, &errand, now)?;
     rules::within_domains(&provider, &claims)?;
-    Ok(Said { provider: provider.id, claims, hash, user_agent: input.user_agent })
+    if of == Of::Anew {
+        rules::shown_since(&claims, began_at)?;
+    }
+    Ok(Said { provider: provider.id, claims, user_agent: input.user_agent })
 }
 
 fn opened(gate: &Gate, provider: &Provider, sealed: &str) -> Result<String> {
@@ -156,12 +191,9 @@ fn opened(gate: &Gate, provider: &Provider, sealed: &str) -> Result<String> {
     keys.unseal(sealed_for(&provider.id.to_string()), sealed)
 }
 
-/// The provider, once more and for good: the sign-in is used up, and nothing was settled otherwise meanwhile.
-fn take(tx: &mut Tx<'_>, said: &Said) -> Result<Provider> {
-    if !store::end(tx, &said.hash)? {
-        return Err(over());
-    }
-    store::find(tx, said.provider)?.filter(store::is_active).ok_or_else(nowhere)
+/// The provider, once more: nothing was settled otherwise meanwhile.
+fn still(tx: &mut Tx<'_>, said: &Said) -> Result<Provider> {
+    usable(tx, said.provider)?.ok_or_else(nowhere)
 }
 
 /// Signs in with what a provider said.
@@ -169,11 +201,15 @@ pub static OPEN: Prepared<CameBack, Said, Opened> = Prepared {
     name: "session.open_provider",
     summary: "Signs in with what came back from an identity provider; where the account has a second factor here that the provider's does not stand for, gives a ticket for session.confirm.",
     effect: Effect::Create,
-    prepare: |gate, _, input| said(gate, input, Of::AtProvider, NOBODY.to_owned()),
+    prepare: |gate, _, input| {
+        let anew = secret::looks_like(Of::Anew, input.ticket.reveal());
+        said(gate, input, if anew { Of::Anew } else { Of::AtProvider }, NOBODY.to_owned())
+    },
     run: |tx, said| {
-        let provider = take(tx, said)?;
+        let provider = still(tx, said)?;
         let account = active(known_or_made(tx, &provider, &said.claims)?)?;
-        let now = tx.now;
+        let (now, subjects) = (tx.now, Subjects::at_providers(tx.cx()));
+        attempts::forgive(tx, &subjects)?;
         store::used(tx, provider.id, said.claims.subject(), now)?;
         let two = rules::says_two_factors(&provider.settings, &said.claims)
             && sign_in_rules::of_account(tx, account.id)?.provider_factors;
@@ -184,8 +220,9 @@ pub static OPEN: Prepared<CameBack, Said, Opened> = Prepared {
             return Ok(Opened::FactorNeeded(FactorNeeded { ticket, expires_at }));
         }
         let strength = if two { Strength::ProviderFactor } else { Strength::Provider };
-        // Somebody whom the provider remembers has shown nothing lately.
-        let shown_at = said.claims.shown_at().map_or(now, |at| at.min(now));
+        // Somebody whom the provider remembers has shown nothing lately; and where it does not say when they did,
+        // they never have.
+        let shown_at = said.claims.shown_at().map_or(Timestamp::UNIX_EPOCH, |at| at.min(now));
         let signed_in: SignedIn = begin_proven(tx, account, &said.user_agent, strength, shown_at)?;
         Ok(Opened::SignedIn(Box::new(signed_in)))
     },
@@ -213,6 +250,12 @@ fn make(tx: &mut Tx<'_>, provider: &Provider, claims: &Claims) -> Result<Account
             "nobody here is connected with that sign-in: sign in with your password and connect it under “Your account”, or ask an administrator of your organisation",
         )
     };
+    if store::is_shut_out(tx, provider.id, claims.subject())? {
+        return Err(Error::forbidden(
+            "provider.removed",
+            "you were removed from this organisation; an administrator there can invite you again, and you connect your account with this sign-in then",
+        ));
+    }
     let address = rules::address_to_make(provider, claims).filter(|_| provider.settings.makes_accounts);
     let email = text::email(address.ok_or_else(unknown)?)?;
     if accounts::store::by_email(tx, &email.key)?.is_some() {
@@ -256,14 +299,35 @@ fn give_roles(tx: &mut Tx<'_>, provider: &Provider, account: &Account, claims: &
         roles::store::insert(tx, account.id, tenant, role, &by, now)?;
         tx.fact(Fact::RoleGranted { account: account.id.to_string(), role: role.clone() }, tenant)?;
     }
-    for role in given.iter().filter(|role| !wanted.contains(*role)) {
-        // The last owner stays one, whatever a provider says: people settle who is next.
-        if roles::store::keep_one(tx, tenant, role, account.id).is_ok() {
-            roles::store::delete(tx, account.id, tenant, role)?;
-            tx.fact(Fact::RoleRevoked { account: account.id.to_string(), role: role.clone() }, tenant)?;
-        }
+    let mut going = given.iter().filter(|role| !wanted.contains(*role)).peekable();
+    let any = going.peek().is_some();
+    going.try_for_each(|role| take_role(tx, provider, account.id, role))?;
+    if any {
+        service_accounts::tell_without_owner(tx, account.id)?;
     }
     // One who has none any more is let in, to nothing: refused, they would keep what they had for their tokens.
+    reach::changed(tx);
+    Ok(())
+}
+
+/// Takes a role back that a provider gave. The last owner stays one, whatever a provider says: people settle who is
+/// next.
+fn take_role(tx: &mut Tx<'_>, provider: &Provider, account: AccountId, role: &str) -> Result<()> {
+    match roles::store::keep_one(tx, provider.tenant, role, account) {
+        Ok(()) => {}
+        Err(e) if e.kind() == Kind::Conflict => return Ok(()),
+        Err(e) => return Err(e),
+    }
+    roles::store::delete(tx, account, provider.tenant, role)?;
+    tx.fact(Fact::RoleRevoked { account: account.to_string(), role: role.to_owned() }, provider.tenant)
+}
+
+/// Takes all roles back that a provider gave: it goes, and nobody would say any more who still has them.
+pub(super) fn take_roles(tx: &mut Tx<'_>, provider: &Provider) -> Result<()> {
+    for (account, role) in store::given_by(tx, provider)? {
+        take_role(tx, provider, account, &role)?;
+        service_accounts::tell_without_owner(tx, account)?;
+    }
     reach::changed(tx);
     Ok(())
 }
@@ -332,9 +396,10 @@ pub static COMPLETE: Prepared<CameBack, Said, Connection> = Prepared {
     },
     run: |tx, said| {
         let account = oneself(tx)?;
-        let provider = take(tx, said)?;
+        let provider = still(tx, said)?;
         let now = tx.now;
         store::bind(tx, provider.id, said.claims.subject(), Binding { account, made: false }, now)?;
+        store::let_in_again(tx, provider.id, said.claims.subject())?;
         tx.touch("account", &account.to_string(), provider.tenant, 0);
         Ok(Connection { provider: provider.id, name: provider.name, bound_at: Some(now), used_at: None })
     },
@@ -355,7 +420,7 @@ pub static CONNECTED: Action<Nothing, Vec<Connection>> = Action {
                 if connected.is_none() && !store::is_active(&provider) {
                     continue;
                 }
-                let (bound_at, used_at) = connected.map_or((None, None), |(bound, used)| (Some(bound), used));
+                let (bound_at, used_at) = connected.map_or((None, None), |one| (Some(one.bound_at), one.used_at));
                 found.push(Connection { provider: provider.id, name: provider.name, bound_at, used_at });
             }
         }
@@ -366,13 +431,19 @@ pub static CONNECTED: Action<Nothing, Vec<Connection>> = Action {
 /// Ends what connects one's account with a provider.
 pub static DISCONNECT: Action<super::actions::ProviderRef, Removed> = Action {
     name: "identityLink.remove",
-    summary: "Ends what connects one's own account with an identity provider.",
+    summary: "Ends what connects one's own account with an identity provider; not where that made the account, or wants no passwords beside it.",
     effect: Effect::Delete,
     run: |tx, input| {
         let own = oneself(tx)?;
         let provider = store::find(tx, input.provider)?.ok_or_else(|| absent(input.provider))?;
-        let has_password = accounts::store::password(tx, own)?.is_some();
-        if store::connected(tx, provider.id, own)?.is_some() && !has_password {
+        let Some(connected) = store::connected(tx, provider.id, own)? else { return Err(absent(provider.id)) };
+        // The organisation says by it who its people are, and in what way they come in: none of them ends that alone.
+        if connected.made || (store::is_active(&provider) && !provider.settings.passwords) {
+            let message =
+                format!("your organisation wants you to sign in with {}; ask an administrator", provider.name);
+            return Err(Error::conflict("provider.kept", message));
+        }
+        if accounts::store::password(tx, own)?.is_none() {
             let message = "you sign in with nothing else; set a password first, by “Forgotten your password?”";
             return Err(Error::conflict("provider.only_way", message));
         }

@@ -10,7 +10,7 @@ use db::{Conn, Row, args};
 use super::{Domain, Provider, ProviderId, ProviderState, Settings};
 
 const COLUMNS: &str =
-    "p.id, p.tenant, p.name, p.issuer, p.client_id, p.client_secret, p.settings, p.state, p.created_at";
+    "p.id, p.tenant, p.name, p.issuer, p.client_id, p.client_secret, p.settings, p.state, p.revision, p.created_at";
 
 fn read(row: &Row) -> Result<Provider> {
     let settings: String = row.get(6)?;
@@ -22,11 +22,14 @@ fn read(row: &Row) -> Result<Provider> {
         name: row.get(2)?,
         issuer: row.get(3)?,
         client_id: row.get(4)?,
+        // Filled in where somebody is shown it: it depends on where the site is.
+        redirect: String::new(),
         has_secret: !row.get::<String>(5)?.is_empty(),
         settings,
         domains: Vec::new(),
         state: row.get(7)?,
-        created_at: row.get(8)?,
+        revision: row.get(8)?,
+        created_at: row.get(9)?,
     })
 }
 
@@ -80,8 +83,8 @@ pub(crate) fn insert(conn: &mut Conn<'_>, provider: &Provider) -> Result<()> {
         _ => e,
     };
     conn.execute(
-        "INSERT INTO identity_providers (id, tenant, name, issuer, client_id, client_secret, settings, state, created_at)
-         VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8)",
+        "INSERT INTO identity_providers (id, tenant, name, issuer, client_id, client_secret, settings, state, revision, created_at)
+         VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8, $9)",
         args![
             provider.id,
             provider.tenant,
@@ -90,6 +93,7 @@ pub(crate) fn insert(conn: &mut Conn<'_>, provider: &Provider) -> Result<()> {
             provider.client_id,
             settings(&provider.settings)?,
             provider.state,
+            provider.revision,
             provider.created_at
         ],
     )
@@ -99,7 +103,7 @@ pub(crate) fn insert(conn: &mut Conn<'_>, provider: &Provider) -> Result<()> {
 
 pub(crate) fn update(conn: &mut Conn<'_>, provider: &Provider) -> Result<()> {
     conn.execute(
-        "UPDATE identity_providers SET name = $2, settings = $3, state = $4 WHERE id = $1",
+        "UPDATE identity_providers SET name = $2, settings = $3, state = $4, revision = revision + 1 WHERE id = $1",
         args![provider.id, provider.name, settings(&provider.settings)?, provider.state],
     )
     .map(drop)
@@ -115,7 +119,7 @@ pub(crate) fn secret(conn: &mut Conn<'_>, id: ProviderId) -> Result<String> {
 }
 
 pub(crate) fn remove(conn: &mut Conn<'_>, id: ProviderId) -> Result<()> {
-    for table in ["provider_sign_ins", "provider_accounts", "provider_domains"] {
+    for table in ["provider_sign_ins", "provider_removals", "provider_accounts", "provider_domains"] {
         conn.execute(&format!("DELETE FROM {table} WHERE provider = $1"), args![id])?;
     }
     conn.execute("DELETE FROM identity_providers WHERE id = $1", args![id]).map(drop)
@@ -192,18 +196,59 @@ pub(crate) fn unbind(conn: &mut Conn<'_>, provider: ProviderId, account: Account
     Ok(conn.execute(sql, args![provider, account])? == 1)
 }
 
-/// When an account was connected with a provider, and when that was last used.
-pub(crate) fn connected(
-    conn: &mut Conn<'_>,
-    provider: ProviderId,
-    account: AccountId,
-) -> Result<Option<(Timestamp, Option<Timestamp>)>> {
+/// Ends what connects an account with the providers of some tenants, for somebody who was removed there, and keeps that
+/// they were: otherwise they would be back with their next sign-in.
+pub(crate) fn shut_out(conn: &mut Conn<'_>, account: AccountId, tenants: &[TenantId], now: Timestamp) -> Result<()> {
+    let bound: Vec<(ProviderId, TenantId, String)> = conn.query(
+        "SELECT a.provider, p.tenant, a.subject FROM provider_accounts a JOIN identity_providers p ON p.id = a.provider
+         WHERE a.account = $1 ORDER BY a.provider",
+        args![account],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    for (provider, _, subject) in bound.into_iter().filter(|(_, tenant, _)| tenants.contains(tenant)) {
+        conn.execute(
+            "INSERT INTO provider_removals (provider, subject, removed_at) VALUES ($1, $2, $3)
+             ON CONFLICT (provider, subject) DO NOTHING",
+            args![provider, subject, now],
+        )?;
+        unbind(conn, provider, account)?;
+    }
+    Ok(())
+}
+
+/// Whether somebody removed whom a provider knows by that name.
+pub(crate) fn is_shut_out(conn: &mut Conn<'_>, provider: ProviderId, subject: &str) -> Result<bool> {
+    let sql = "SELECT 1 FROM provider_removals WHERE provider = $1 AND subject = $2";
+    Ok(conn.query_opt(sql, args![provider, subject], |row| row.get::<i64>(0))?.is_some())
+}
+
+/// Forgets that they were removed: they have an account here again, and connected it.
+pub(crate) fn let_in_again(conn: &mut Conn<'_>, provider: ProviderId, subject: &str) -> Result<()> {
+    let sql = "DELETE FROM provider_removals WHERE provider = $1 AND subject = $2";
+    conn.execute(sql, args![provider, subject]).map(drop)
+}
+
+/// What connects an account with a provider.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Connected {
+    /// Since when.
+    pub bound_at: Timestamp,
+    /// When it was last used.
+    pub used_at: Option<Timestamp>,
+    /// Whether the account was made for it.
+    pub made: bool,
+}
+
+pub(crate) fn connected(conn: &mut Conn<'_>, provider: ProviderId, account: AccountId) -> Result<Option<Connected>> {
     conn.query_opt(
-        "SELECT bound_at, used_at FROM provider_accounts WHERE provider = $1 AND account = $2",
+        "SELECT bound_at, used_at, made FROM provider_accounts WHERE provider = $1 AND account = $2",
         args![provider, account],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok(Connected { bound_at: row.get(0)?, used_at: row.get(1)?, made: row.get(2)? }),
     )
 }
+
+/// How long a sign-in at a provider may take.
+const LASTS: Duration = Duration::from_secs(limits::SIGN_IN_SECONDS.unsigned_abs());
 
 /// Begins a sign-in at a provider, for `bound`.
 pub(crate) fn begin(
@@ -214,7 +259,7 @@ pub(crate) fn begin(
     now: Timestamp,
 ) -> Result<Timestamp> {
     conn.execute("DELETE FROM provider_sign_ins WHERE expires_at <= $1", args![now])?;
-    let until = now + Duration::from_secs(limits::SIGN_IN_SECONDS.unsigned_abs());
+    let until = now + LASTS;
     conn.execute(
         "INSERT INTO provider_sign_ins (hash, provider, bound, expires_at) VALUES ($1, $2, $3, $4)",
         args![hash, provider, bound, until],
@@ -222,18 +267,21 @@ pub(crate) fn begin(
     Ok(until)
 }
 
-/// At which provider a sign-in is that began for `bound`.
-pub(crate) fn at(conn: &mut Conn<'_>, hash: &[u8; 32], bound: &str, now: Timestamp) -> Result<Option<ProviderId>> {
-    conn.query_opt(
-        "SELECT provider FROM provider_sign_ins WHERE hash = $1 AND bound = $2 AND expires_at > $3",
+/// Uses up a sign-in that began for `bound`: at which provider it is, and when it began. Nothing where there is none, or
+/// another used it up at the same moment.
+pub(crate) fn end(
+    conn: &mut Conn<'_>,
+    hash: &[u8; 32],
+    bound: &str,
+    now: Timestamp,
+) -> Result<Option<(ProviderId, Timestamp)>> {
+    let found = conn.query_opt(
+        "SELECT provider, expires_at FROM provider_sign_ins WHERE hash = $1 AND bound = $2 AND expires_at > $3",
         args![hash, bound, now],
-        |row| row.get(0),
-    )
-}
-
-/// Uses a sign-in up; false where another did so at the same moment.
-pub(crate) fn end(conn: &mut Conn<'_>, hash: &[u8; 32]) -> Result<bool> {
-    Ok(conn.execute("DELETE FROM provider_sign_ins WHERE hash = $1", args![hash])? == 1)
+        |row| Ok((row.get(0)?, row.get::<Timestamp>(1)? - LASTS)),
+    )?;
+    let ended = conn.execute("DELETE FROM provider_sign_ins WHERE hash = $1 AND bound = $2", args![hash, bound])? == 1;
+    Ok(found.filter(|_| ended))
 }
 
 /// Roles of an account in a tenant that a provider gave.
@@ -242,6 +290,15 @@ pub(crate) fn given(conn: &mut Conn<'_>, account: AccountId, tenant: TenantId, b
         "SELECT role FROM role_grants WHERE account = $1 AND tenant = $2 AND granted_by = $3 ORDER BY role",
         args![account, tenant, by],
         |row| row.get(0),
+    )
+}
+
+/// Who was given which roles by a provider, in its tenant.
+pub(crate) fn given_by(conn: &mut Conn<'_>, provider: &Provider) -> Result<Vec<(AccountId, String)>> {
+    conn.query(
+        "SELECT account, role FROM role_grants WHERE tenant = $1 AND granted_by = $2 ORDER BY account, role",
+        args![provider.tenant, provider.id.to_string()],
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )
 }
 

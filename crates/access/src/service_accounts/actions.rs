@@ -374,6 +374,12 @@ pub static ROTATE_KEY: Action<RotateKey, NewToken> = Action {
                 ..CreateToken::default()
             },
         )?;
+        // Made with a token that is for fewer networks, the successor would be for those: a program elsewhere would stop.
+        if made.token.networks != old.networks {
+            let message =
+                "the token that you came with is used from fewer networks than this key; rotate it with another";
+            return Err(Error::invalid("token.networks", message).at("networks"));
+        }
         let until = tx.now + Duration::from_secs(u64::from(hours) * 3_600);
         if !tokens::store::replace(tx, old.id, made.token.id, until)? {
             return Err(Error::contended("token.changed", "that key has been changed meanwhile; look again"));

@@ -12,7 +12,7 @@
 //!
 //! Invariants (`tests`):
 //! - a key does what the roles of its account, its scopes and its networks all allow (`gate::Bounds`);
-//! - no key makes keys, passwords or other ways in ([`FOR_PEOPLE`]);
+//! - no key makes keys, passwords or other ways in, nor lets people in who would outlast it ([`FOR_PEOPLE`]);
 //! - a key does nothing sensitive unless it was made for that and its account is for that too, which is
 //!   looked at each time;
 //! - a program is one person with who answers for it and with everybody who was ever shown a key of it
@@ -39,20 +39,29 @@ use crate::roles::{self, ADMINISTRATOR, OWNER};
 use crate::tenants::{self, Tenant};
 use crate::tokens;
 
-/// What no program does with a key of its own: what makes further keys, or other ways in.
+/// What no program does with a key of its own: what makes further keys, or other ways in, for itself or for anybody. A key
+/// that is revoked is to leave nobody behind who came in by it. (A subscription to events lets nobody in: it is the
+/// organisation's, and stays.)
 pub static FOR_PEOPLE: &[&str] = &[
+    "account.invite",
     "factor.activate",
     "factor.enrol",
     "factor.enrol_passkey",
     "factor.register_passkey",
     "identityLink.begin",
     "identityLink.complete",
+    "identityProvider.confirm_domain",
+    "identityProvider.create",
+    "identityProvider.set_secret",
+    "identityProvider.update",
     "password.change",
     "recoveryCode.renew",
     "serviceAccount.create",
     "serviceAccount.create_key",
     "serviceAccount.rotate_key",
     "serviceAccount.update",
+    // With its owner's invitation.
+    "tenant.create",
     "token.create",
 ];
 

@@ -14,7 +14,9 @@ use super::actions::{
 };
 use crate::accounts::actions::{self as accounts, AccountRef, ListAccounts, RemoveAccount};
 use crate::approvals::settings::SetRule;
+use crate::invitations::actions::{INVITE, InviteAccount};
 use crate::passwords::actions::{CHANGE, ChangePassword};
+use crate::providers::actions::{CREATE as CREATE_PROVIDER, NewProvider};
 use crate::roles::actions::{self as roles, GrantRole};
 use crate::sessions::actions::{DESCRIBE, OPEN, OpenSession};
 use crate::sign_in_rules::actions::{UPDATE as SET_RULES, UpdateRules};
@@ -109,6 +111,27 @@ fn a_program_signs_in_nowhere_and_makes_no_way_in() {
     assert_eq!(code(house.gate.run(&cx, &ROTATE_KEY, rotate)), "token.out_of_scope");
     let input = ChangePassword { current: None, password: Secret::new("nine ferries in the evening rain") };
     assert!(CHANGE.run(&house.gate, &cx, input).is_err());
+    // Nor for others: whoever came in so would outlast the key.
+    let invited = InviteAccount {
+        tenant: None,
+        email: "accomplice@example.com".to_owned(),
+        name: "Accomplice".to_owned(),
+        locale: None,
+        roles: vec!["owner".to_owned()],
+    };
+    assert_eq!(code(house.gate.run(&cx, &INVITE, invited)), "token.out_of_scope");
+    let provider = NewProvider {
+        name: "Evil".to_owned(),
+        issuer: "https://id.example.com".to_owned(),
+        client_id: "x".to_owned(),
+        ..NewProvider::default()
+    };
+    assert_eq!(code(CREATE_PROVIDER.run(&house.gate, &cx, provider)), "token.out_of_scope");
+    for action in
+        ["identityProvider.confirm_domain", "identityProvider.set_secret", "identityProvider.update", "tenant.create"]
+    {
+        assert_eq!(code(cx.bounds().unwrap().check(action, None)), "token.out_of_scope", "{action}");
+    }
     // Sensitive all the same: what it was made for.
     let member = house.person("m@example.com", house.first, &["member"]);
     assert!(house.gate.run(&cx, &accounts::SUSPEND, AccountRef { account: member }).is_ok());
@@ -403,4 +426,39 @@ fn a_program_is_one_person_with_those_who_hold_its_keys() {
     let ids: Vec<AccountId> = behind.iter().map(|one| one.id).collect();
     assert!(ids.contains(&maker.account().unwrap()) && ids.contains(&other.account().unwrap()));
     assert_eq!(json!(behind.len()), json!(2));
+}
+
+#[test]
+fn a_program_that_lost_its_last_role_can_be_removed() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let house = House::new(db);
+    let owner = house.with_role("owner", house.first);
+    let account = made(&house, &owner, &["viewer"]).account.id;
+    let revoke = GrantRole { account, tenant: None, role: "viewer".to_owned() };
+    house.gate.run(&owner, &roles::REVOKE, revoke).unwrap();
+    let remove = |by: &Cx| house.gate.run(by, &accounts::REMOVE, RemoveAccount { account, tenant: None });
+    let stranger = house.with_role("owner", house.second);
+    assert_eq!(code(remove(&stranger)), "account.not_found");
+    assert!(remove(&owner).unwrap().left);
+    assert_eq!(code(remove(&owner)), "account.not_found", "it has left");
+}
+
+#[test]
+fn rotating_does_not_narrow_a_key() {
+    let (_, db, _keep) = db::testing::sqlite();
+    let house = House::new(db);
+    let owner = house.with_role("owner", house.first);
+    let (_, old) = with_key(&house, &owner, &["viewer"], &["*:read"]);
+    let input = CreateToken {
+        name: "from the office".to_owned(),
+        sensitive: true,
+        networks: vec!["10.0.0.0/8".to_owned()],
+        ..Default::default()
+    };
+    let narrow = house.gate.run(&owner, &CREATE_TOKEN, input).unwrap();
+    let cx = through(&house, &narrow).for_request("", "10.1.1.1".parse().ok());
+    let rotate = || RotateKey { token: old.token.id, days: None, overlap_hours: None };
+    let refused = house.gate.run(&cx, &ROTATE_KEY, rotate()).unwrap_err();
+    assert_eq!(refused.attribute(), Some("networks"), "{refused:?}");
+    assert!(house.gate.run(&owner, &ROTATE_KEY, rotate()).unwrap().token.networks.is_empty());
 }

@@ -19,7 +19,7 @@ use crate::passwords::attempts::{self, Once, Subjects};
 use crate::passwords::hashing;
 use crate::prepared::Prepared;
 use crate::secret::Secret;
-use crate::{accounts, factors, reach};
+use crate::{accounts, factors, providers, reach};
 
 /// The code after the password.
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
@@ -61,6 +61,10 @@ pub static CONFIRM: Prepared<ConfirmSession, Confirming, SignedIn> = Prepared {
         let now = tx.now;
         let waiting = sign_ins::find(tx, &confirming.input.ticket, now)?;
         let account = active(accounts::store::load(tx, waiting.account)?)?;
+        // What a provider said counts no longer than what connects the account with one that is on.
+        if waiting.first == First::Provider && !providers::vouches(tx, account.id)? {
+            return Err(sign_ins::over());
+        }
         tx.touch("account", &account.id.to_string(), account.home, 0);
         let bound = Bound::ticket(&confirming.input.ticket);
         let taken = factors::take(tx, account.id, confirming.input.code.reveal(), &bound)
@@ -128,7 +132,7 @@ fn no_session() -> Error {
 /// Shows anew who one is, so that sensitive actions are open for ten minutes.
 pub static STEP_UP: Prepared<StepUp, Stepping, SteppedUp> = Prepared {
     name: "session.step_up",
-    summary: "Shows anew who one is, with a code or, where the account has no second factor, the password; opens sensitive actions for ten minutes.",
+    summary: "Shows anew who one is, with a code or, where the account has no second factor, the password; opens sensitive actions for ten minutes. Who has neither signs in anew at an identity provider (session.begin_provider with anew).",
     effect: Effect::Change,
     prepare: |gate, cx, input| {
         let account = cx.account().ok_or_else(|| Error::unauthenticated("session.required", "sign in to do this"))?;

@@ -56,11 +56,6 @@ pub(crate) fn by_hash(conn: &mut Conn<'_>, hash: &[u8; 32]) -> Result<Option<(Se
     })
 }
 
-/// How strongly a session had shown who it is, while it is there.
-pub(crate) fn strength(conn: &mut Conn<'_>, id: &str) -> Result<Option<Strength>> {
-    conn.query_opt("SELECT strength FROM sessions WHERE id = $1", args![id], |row| row.get(0))
-}
-
 pub(crate) fn of_account(conn: &mut Conn<'_>, account: AccountId) -> Result<Vec<Session>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM sessions WHERE account = $1 ORDER BY id DESC LIMIT {}",

@@ -55,9 +55,15 @@ pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
         action: "/account/tokens".into(),
         hidden: vec![("name".into(), "CI".into())],
         field: code_field(p, FIELD),
+        providers: vec![],
+        next: "/account".into(),
         back: "/".into(),
     };
     show(out, "step-up", &view);
+    let password = Field::line(FIELD, p.t.door.password, "").kind("password", "current-password");
+    let providers = vec![("idp_01arz3ndektsv4rrffq69g5fav".into(), "清川實業".into())];
+    let view = Question { body: f.step_body_password, hidden: vec![], field: password, providers, ..view };
+    show(out, "step-up-provider", &view);
     let p = &page(lang, "", "/sign-in/code");
     let form = DoorForm {
         p,

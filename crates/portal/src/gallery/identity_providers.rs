@@ -12,8 +12,9 @@ use serde_json::json;
 fn provider(name: &str, state: &str) -> Provider {
     let json = json!({
         "id": "idp_01arz3ndektsv4rrffq69g5fav", "tenant": "ten_01arz3ndektsv4rrffq69g5fav", "name": name,
-        "issuer": "https://id.brightwater.example/realms/staff", "client_id": "yunwei", "has_secret": state == "active",
-        "settings": {}, "state": state, "created_at": now().to_string(),
+        "issuer": "https://id.brightwater.example/realms/staff", "client_id": "yunwei",
+        "redirect": "https://cloud.example.com/sign-in/provider/idp_01arz3ndektsv4rrffq69g5fav", "has_secret": state == "active",
+        "settings": {}, "state": state, "revision": 1, "created_at": now().to_string(),
         "domains": [
             { "domain": "brightwater.example", "confirmed_at": now().to_string() },
             { "domain": "brightwater.tw.example", "confirmed_at": null },
@@ -25,10 +26,9 @@ fn provider(name: &str, state: &str) -> Provider {
 pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
     let p = &page(lang, "tenant", "/members");
     let t = &lang.messages().identity_providers;
-    let redirect = || "https://cloud.example.com/sign-in/provider".to_owned();
     let items = vec![provider("清川實業", "active"), provider("<b>Bold</b>", "off")];
-    show(out, "identity-providers", &List { p, items, redirect: redirect(), may_manage: true });
-    show(out, "identity-providers-none", &List { p, items: vec![], redirect: redirect(), may_manage: false });
+    show(out, "identity-providers", &List { p, items, may_manage: true });
+    show(out, "identity-providers-none", &List { p, items: vec![], may_manage: false });
     let view = ShowPage {
         p,
         summary: Summary::default(),
@@ -38,6 +38,7 @@ pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
         may_manage: true,
         may_confirm: true,
         fields: vec![Field::line("name", t.name, "清川實業").hint(t.name_hint)],
+        revision: "1".into(),
     };
     show(out, "identity-provider", &view);
     let connection = |at: Option<_>| Connection {
@@ -50,5 +51,6 @@ pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
     show(out, "own-providers", &Own { p, summary: Summary::default(), items });
     let to = "https://id.brightwater.example/auth?client_id=yunwei&state=x".to_owned();
     show(out, "going", &Going { p, title: p.with(t.going, "清川實業"), body: t.going_body, to, label: t.going_link });
-    show(out, "sign-in-with", &With { p, id: "idp_01arz3ndektsv4rrffq69g5fav".into(), next: "/".into() });
+    let id = "idp_01arz3ndektsv4rrffq69g5fav".into();
+    show(out, "sign-in-with", &With { p, title: p.with(t.with_one, "清川實業"), id, next: "/".into() });
 }

@@ -44,6 +44,8 @@ super::messages! {
         step_title: "請確認是您本人", "Confirm that it is you";
         step_body_code: "這個操作會影響存取權限或金鑰。請輸入驗證器的驗證碼或一組復原碼，然後會繼續您剛才的操作；十分鐘內不會再問。", "This touches access or keys. Enter a code of your authenticator, or a recovery code, and what you asked for goes on. You will not be asked again for ten minutes.";
         step_body_password: "這個操作會影響存取權限或金鑰。請輸入您的密碼，然後會繼續您剛才的操作；十分鐘內不會再問。", "This touches access or keys. Enter your password, and what you asked for goes on. You will not be asked again for ten minutes.";
+        step_provider: "用「{}」再登入一次", "Sign in again with {}";
+        step_provider_body: "您也可以在公司的登入系統再登入一次，然後重新進行剛才的操作；沒有密碼的人請用這個方式。", "Or sign in again at your organisation, and then ask once more for what you wanted. If you have no password, do that.";
         step_again: "確認後，請再做一次剛才的操作。", "Confirm, then repeat what you were doing.";
         confirmed: "已確認是您本人。", "Confirmed.";
         strength: "登入方式", "Signed in with";

@@ -21,7 +21,7 @@ super::messages! {
         unconfirmed: "等待營運者確認", "to be confirmed by the operator";
         confirm: "確認屬於這個組織", "Confirm that it is theirs";
         redirect: "重新導向網址", "Redirect address";
-        redirect_body: "請在身分提供者登記這個網址。", "Register this address at the provider.";
+        redirect_body: "請在身分提供者登記這個網址；每個身分提供者有自己的網址。", "Register this address at the provider. Each has one of its own.";
         secret: "用戶端密鑰", "Client secret";
         secret_lead: "密鑰會加密保存，不會再顯示。", "It is kept sealed, and never shown.";
         no_secret: "還沒有設定用戶端密鑰。", "The client secret has not been set.";
@@ -48,7 +48,7 @@ super::messages! {
         turn_on: "開啟", "Switch on";
         turn_off: "停用", "Switch off";
         remove_title: "移除「{}」？", "Remove {}?";
-        remove_body: "所有連結都會解除。帳號會保留，但只用它登入的人需要重設密碼才能登入。", "What connects accounts with it is gone. The accounts stay; whoever signed in with nothing else asks for a new password.";
+        remove_body: "所有連結都會解除，它依群組給的角色也會收回。帳號會保留，但只用它登入的人需要重設密碼才能登入。", "What connects accounts with it is gone, and so are the roles that it gave. The accounts stay; whoever signed in with nothing else asks for a new password.";
         own: "公司登入", "Your firm's sign-in";
         own_short: "將帳號與公司的登入系統連結", "Connect your account with it";
         own_lead: "連結後，您可以用公司的登入系統登入這個帳號。", "Once it is connected you can sign in to this account with it.";
@@ -59,6 +59,7 @@ super::messages! {
         connect: "連結", "Connect";
         disconnect: "解除連結", "Disconnect";
         with: "用公司的登入系統登入", "Sign in with your organisation";
+        with_one: "用「{}」登入", "Sign in with {}";
         otherwise: "以其他方式登入", "Sign in in another way";
         going: "前往「{}」登入", "On to {}";
         going_body: "您將前往公司的登入頁面，完成後會回到這裡。", "You sign in there, and come back here afterwards.";

@@ -160,7 +160,8 @@ fn providers_off(args: &RuleArgs, json: bool) -> Result<()> {
     let mut off = Vec::new();
     for one in gate.run(&cx, &LIST, ProvidersOf::default())?.items {
         let state = Some(ProviderState::Off);
-        let change = UpdateProvider { provider: one.id, name: None, domains: None, settings: None, state };
+        let change =
+            UpdateProvider { provider: one.id, name: None, domains: None, settings: None, state, revision: None };
         off.push(gate.run(&cx, &UPDATE, change)?.name);
     }
     match json {

@@ -12,7 +12,7 @@ use super::show;
 
 #[derive(Debug, Subcommand)]
 pub enum IdentityProviderCommand {
-    /// List the identity providers, and the address that each must know people to be sent back to.
+    /// List the identity providers.
     #[command(after_help = "\
 Examples:
   yunwei identity-provider ls")]
@@ -27,8 +27,8 @@ Examples:
     },
     /// Set an identity provider up: reads its discovery document. It is off until you switch it on.
     ///
-    /// Register the platform there first, as a client of the authorization code flow with the address that `ls`
-    /// says people come back to.
+    /// Register the platform there first, as a client of the authorization code flow. What this prints says to which
+    /// address the provider must send people back: add it there.
     #[command(after_help = "\
 Examples:
   yunwei identity-provider new Brightwater --issuer https://id.brightwater.example --client-id yunwei \\
@@ -37,6 +37,8 @@ Examples:
   yunwei identity-provider on idp_01m80h6wrtet7rkwawzsgh6gss")]
     New(NewArgs),
     /// Change what is settled: whose accounts are made, which groups give which roles, what stands for two factors.
+    ///
+    /// A list is replaced by what you name, and emptied by '': --default-role ''.
     #[command(after_help = "\
 Examples:
   yunwei identity-provider change idp_01m80h6wrtet7rkwawzsgh6gss --makes-accounts true --default-role viewer
@@ -82,7 +84,7 @@ Examples:
         /// The domain.
         domain: String,
     },
-    /// Remove an identity provider, and what connects accounts with it.
+    /// Remove an identity provider, what connects accounts with it, and the roles that it gave.
     #[command(after_help = "\
 Examples:
   yunwei identity-provider rm idp_01m80h6wrtet7rkwawzsgh6gss")]
@@ -159,7 +161,7 @@ pub fn run(command: IdentityProviderCommand, json: bool) -> Result<()> {
         }
         IdentityProviderCommand::Change(args) => {
             let path = at(&args.id)?;
-            let body = changes(&args, &client.get(&path)?["settings"])?;
+            let body = changes(&args, &client.get(&path)?)?;
             one(&client.patch(&path, &body)?, json);
         }
         IdentityProviderCommand::Secret { id, file } => {
@@ -174,7 +176,7 @@ pub fn run(command: IdentityProviderCommand, json: bool) -> Result<()> {
         }
         IdentityProviderCommand::Rm { id } => {
             let done = client.post(&format!("{}/remove", at(&id)?), &json!({}))?;
-            said(&done, "It is removed. The accounts stay.", json);
+            said(&done, "It is removed, and the roles that it gave are taken back. The accounts stay.", json);
         }
     }
     Ok(())
@@ -200,8 +202,8 @@ fn secret(file: Option<PathBuf>) -> Result<String> {
 }
 
 /// What is settled as a whole, with what was said otherwise.
-fn changes(args: &ChangeArgs, settings: &Json) -> Result<Json> {
-    let mut settings = settings.clone();
+fn changes(args: &ChangeArgs, one: &Json) -> Result<Json> {
+    let mut settings = one["settings"].clone();
     for (name, words) in [
         ("scopes", &args.scopes),
         ("default_roles", &args.default_roles),
@@ -209,7 +211,7 @@ fn changes(args: &ChangeArgs, settings: &Json) -> Result<Json> {
         ("two_factor_acr", &args.two_factor_acr),
     ] {
         if !words.is_empty() {
-            settings[name] = json!(words);
+            settings[name] = json!(named(words));
         }
     }
     for (name, value) in [("makes_accounts", args.makes_accounts), ("passwords", args.passwords)] {
@@ -221,7 +223,7 @@ fn changes(args: &ChangeArgs, settings: &Json) -> Result<Json> {
         settings["groups_claim"] = json!(claim);
     }
     if !args.group_roles.is_empty() {
-        let pairs = args.group_roles.iter().map(|text| {
+        let pairs = named(&args.group_roles).into_iter().map(|text| {
             let (group, role) = text.rsplit_once('=').ok_or_else(|| {
                 Error::invalid("group_role.malformed", format!("`{text}` is not GROUP=ROLE")).at("group-role")
             })?;
@@ -229,14 +231,20 @@ fn changes(args: &ChangeArgs, settings: &Json) -> Result<Json> {
         });
         settings["group_roles"] = Json::Array(pairs.collect::<Result<_>>()?);
     }
-    let mut body = json!({ "settings": settings });
+    // Of two who change it at once, the second is told.
+    let mut body = json!({ "settings": settings, "revision": one["revision"] });
     if let Some(name) = &args.name {
         body["name"] = json!(name);
     }
     if !args.domains.is_empty() {
-        body["domains"] = json!(args.domains);
+        body["domains"] = json!(named(&args.domains));
     }
     Ok(body)
+}
+
+/// What was named of a list; an empty name stands for nothing, so that a list can be emptied.
+fn named(words: &[String]) -> Vec<&String> {
+    words.iter().filter(|word| !word.is_empty()).collect()
 }
 
 fn domains(one: &Json) -> String {
@@ -267,7 +275,6 @@ fn list(found: &Json, json: bool) {
         rows,
         "People sign in with passwords and passkeys alone.",
     );
-    println!("People come back to: {}", show::text(found, "redirect"));
 }
 
 fn one(found: &Json, json: bool) {
@@ -276,7 +283,31 @@ fn one(found: &Json, json: bool) {
     }
     println!("{}  {}  {}", show::text(found, "id"), show::text(found, "name"), show::text(found, "state"));
     println!("issuer: {}   client: {}", show::text(found, "issuer"), show::text(found, "client_id"));
+    println!("redirect address: {}", show::text(found, "redirect"));
     println!("secret: {}", if found["has_secret"] == true { "set" } else { "not set" });
     println!("domains: {}", domains(found));
     println!("settings: {:#}", found["settings"]);
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        change: ChangeArgs,
+    }
+
+    #[test]
+    fn a_list_is_emptied_by_an_empty_name_and_stays_where_none_is_given() {
+        let typed = Typed::parse_from(["x", "idp_1", "--default-role", "", "--group-role", "", "--domain", ""]);
+        let settings = json!({ "default_roles": ["viewer"], "scopes": ["email"], "group_roles": [{}] });
+        let body = changes(&typed.change, &json!({ "settings": settings, "revision": 7 })).unwrap();
+        assert_eq!(body["revision"], 7);
+        assert_eq!(body["settings"], json!({ "default_roles": [], "scopes": ["email"], "group_roles": [] }));
+        assert_eq!(body["domains"], json!([]));
+    }
 }

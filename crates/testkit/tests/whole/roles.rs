@@ -59,7 +59,9 @@ impl Operation {
             "hub.subscribe" => "{\"callback\":\"https://example.com/\"}",
             // What is asked of a provider comes before the transaction that decides, and reading before that.
             "identityProvider.create" => "{\"name\":\"x\",\"issuer\":\"https://192.0.2.1\",\"client_id\":\"x\"}",
-            "identityLink.complete" => "{\"ticket\":\"x\",\"state\":\"x\",\"code\":\"x\"}",
+            "identityLink.complete" => {
+                "{\"provider\":\"idp_00000000000000000000000000\",\"ticket\":\"x\",\"state\":\"x\",\"code\":\"x\"}"
+            }
             _ => "{}",
         };
         let body = matches!(self.method.as_str(), "POST" | "PATCH" | "PUT").then_some(body.as_bytes());
