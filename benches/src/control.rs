@@ -17,7 +17,7 @@ use crate::figures::report;
 use crate::process::resident_mib;
 
 const ENTRIES: u64 = 10_000_000;
-/// Firms of these seeds were not looked at when limits were chosen.
+/// Firms that no limit was chosen by looking at.
 const SEEDS: std::ops::Range<u64> = 301..307;
 const WEEK_MICROS: i64 = 7 * 86_400 * 1_000_000;
 

@@ -82,13 +82,13 @@ impl Measure {
         }
     }
 
-    /// How many spreads above what is usual are too many. Iglewicz and Hoaglin take 3.5 for one look; here every
-    /// account is looked at every week.
+    /// How many spreads above what is usual are too many. Iglewicz and Hoaglin take 3.5; every account being looked at
+    /// every week, what spreads most by itself needs more, and what hardly ever comes twice needs less.
     fn limit(self) -> f64 {
         match self {
             Measure::Again => 3.2,
-            Measure::Burst | Measure::Harvest => 4.5,
-            Measure::Outside | Measure::Hours | Measure::Hands => 4.0,
+            Measure::Harvest => 3.5,
+            Measure::Burst | Measure::Outside | Measure::Hours | Measure::Hands => 4.0,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Whole firms with planted abuse: how much is found, and how much is reported that nobody did.
 //!
-//! Limits were chosen by looking at the firms of seeds 1 to 3. The firms here are others.
+//! No limit was chosen by looking at these firms: they were set before any of them was made.
 
 use testkit::activity::{Abuse, Deed, Entry, Firm, Found, OFFICES, Plan, Score};
 
