@@ -8,6 +8,7 @@
 
 mod answer;
 mod backup;
+mod control;
 mod figures;
 mod flows;
 mod get;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     match name {
         "answer" => answer::run(),
         "backup" => backup::run(),
+        "control" => control::run(),
         "flows" => flows::run(),
         "get" => get::run(words),
         "impact" => impact::run(),
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
         "start" => start::run(words),
         "store" => store::run(),
         _ => {
-            eprintln!("usage: benches store|get|list|orders|flows|rating|impact|start|backup|answer");
+            eprintln!("usage: benches store|get|list|orders|flows|rating|impact|control|start|backup|answer");
             return ExitCode::from(2);
         }
     }

@@ -8,6 +8,17 @@ use crate::{Error, Result};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const DIGITS: usize = 26;
+/// The place of each letter in the alphabet, and for the others [`NO_LETTER`]: logs are read by the million.
+const PLACES: [u8; 256] = {
+    let mut places = [NO_LETTER; 256];
+    let mut place = 0;
+    while place < ALPHABET.len() {
+        places[ALPHABET[place] as usize] = place as u8;
+        place += 1;
+    }
+    places
+};
+const NO_LETTER: u8 = u8::MAX;
 
 /// Writes `prefix_` and the 26 digits of `value`.
 pub fn format(prefix: &str, value: u128) -> String {
@@ -26,9 +37,9 @@ pub fn parse(prefix: &str, text: &str) -> Option<u128> {
     if digits.len() != DIGITS || digits[0] > b'7' {
         return None;
     }
-    digits.iter().try_fold(0u128, |value, digit| {
-        let place = ALPHABET.iter().position(|c| c == digit)?;
-        Some((value << 5) | place as u128)
+    digits.iter().try_fold(0u128, |value, digit| match PLACES[usize::from(*digit)] {
+        NO_LETTER => None,
+        place => Some((value << 5) | u128::from(place)),
     })
 }
 

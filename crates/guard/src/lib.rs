@@ -2,10 +2,12 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`control`] | what in the audit log stands out, for whoever answers for the account |
 //! | [`shipping`] | the audit log's signed heads and entries, brought to places that this server's own root cannot reach |
 //!
 //! Not here: the log itself, its proofs and its verification (`gate::audit`); alarms (`continuity`).
 
+pub mod control;
 pub mod shipping;
 
 base::ids! {

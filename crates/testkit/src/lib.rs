@@ -3,6 +3,7 @@
 //! The demo and the whole-system tests drive it from outside, through the
 //! public API and the command line, as a customer and an operator would.
 
+pub mod activity;
 mod api;
 mod machines;
 mod places;
