@@ -61,6 +61,12 @@ pub(crate) fn strength(conn: &mut Conn<'_>, id: &str) -> Result<Option<Strength>
     conn.query_opt("SELECT strength FROM sessions WHERE id = $1", args![id], |row| row.get(0))
 }
 
+/// The same, and when; for explanations.
+pub(crate) fn shown(conn: &mut Conn<'_>, id: &str) -> Result<Option<(Strength, Timestamp)>> {
+    let sql = "SELECT strength, proven_at FROM sessions WHERE id = $1";
+    conn.query_opt(sql, args![id], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
 pub(crate) fn of_account(conn: &mut Conn<'_>, account: AccountId) -> Result<Vec<Session>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM sessions WHERE account = $1 ORDER BY id DESC LIMIT {}",

@@ -36,6 +36,8 @@ pub static OPEN_TO_UNENROLLED: &[&str] = &[
     "factor.enrol_passkey",
     "factor.list",
     "factor.register_passkey",
+    // Why everything else is refused.
+    "refusal.explain",
     "session.close",
     // Signing in anew is open to everybody, whoever they were before.
     "session.confirm",
