@@ -5,7 +5,7 @@
 use crate::account::role_word;
 use crate::i18n::{self, Lang, Permissions as Words};
 use crate::page::{Page, show};
-use crate::ui::{Badge, Choice, Field, Pager, Tone};
+use crate::ui::{Badge, Choice, Field, Notice, Pager, Tone};
 use crate::visit::{Answer, Signed};
 use access::accounts::AccountKind;
 use access::permissions::holders::{AskHolders, Given, Holder, SecondPerson, SignIn};
@@ -33,7 +33,7 @@ pub(crate) struct Told {
     pub roles: Vec<(String, String)>,
     pub grantors: Vec<String>,
     pub policies: Vec<ForbiddingPolicy>,
-    pub today: Option<(Tone, String)>,
+    pub today: Option<Notice>,
     /// Where one sees who can, for those who may.
     pub holders: Option<String>,
 }
@@ -82,13 +82,14 @@ fn next(w: &'static Words, one: &Explanation) -> &'static str {
     }
 }
 
-fn today(p: &Page, today: &Today) -> (Tone, String) {
+fn today(p: &Page, today: &Today) -> Notice {
     let w = &p.t.permissions;
-    match today.gate {
+    let (tone, said) = match today.gate {
         _ if today.allowed => (Tone::Well, w.today_allowed.to_owned()),
         Some(gate) if today.differs => (Tone::Info, p.with(w.today_other, gate_word(w, gate))),
         _ => (Tone::Neutral, w.today_same.to_owned()),
-    }
+    };
+    Notice::new(tone, w.today, said)
 }
 
 /// What an action is called: as where a second person is asked for it, else by its noun and verb.

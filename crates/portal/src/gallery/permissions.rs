@@ -3,7 +3,7 @@
 use super::{now, page, show};
 use crate::i18n::Lang;
 use crate::permissions::{HolderRow, Told, WhoPage, WhyPage};
-use crate::ui::{Badge, Choice, Field, Tone};
+use crate::ui::{Badge, Choice, Field, Notice, Tone};
 use access::permissions::refusals::ForbiddingPolicy;
 
 pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
@@ -30,7 +30,7 @@ pub(super) fn pages(lang: Lang, out: &mut Vec<(&'static str, String)>) {
         roles: if policies.is_empty() { vec![("擁有者".into(), "管理組織".into())] } else { vec![] },
         grantors: vec!["王大明".into()],
         policies,
-        today: Some((Tone::Well, w.today_allowed.to_owned())),
+        today: Some(Notice::new(Tone::Well, w.today, w.today_allowed)),
         holders: Some("/who?action=account.list".into()),
     };
     let policy =

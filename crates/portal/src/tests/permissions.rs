@@ -40,14 +40,15 @@ async fn a_refusal_leads_to_its_explanation_in_both_languages() {
     let why = format!("/why{why}");
     explained(&mut viewer, &why).await;
     viewer.expect(StatusCode::OK, "Refused at: Roles and policies");
-    viewer.expect(StatusCode::OK, "Manages the organisation");
+    viewer.expect(StatusCode::OK, "Manages members, orders and bills");
     viewer.expect(StatusCode::OK, "<code>serviceAccount.list</code>");
     viewer.get(&format!("{why}&lang=zh")).await.expect(StatusCode::OK, "允許這個動作的角色");
     viewer.get(&format!("{why}&lang=en")).await.expect(StatusCode::OK, "refused by the same gate");
 
     // The owner finds it in what was done; a neighbour does not.
     let mut owner = join(&house, "owner@example.com").await;
-    owner.get(&why).await.expect(StatusCode::OK, "Vera");
+    owner.get(&why).await.expect(StatusCode::OK, "Refused at: Roles and policies");
+    assert!(!owner.page.contains("· you"), "it is another's");
     owner.expect(StatusCode::OK, "href=\"/who?action=serviceAccount.list\"");
     customer(&house, "Neighbour", "other@example.com");
     let mut other = join(&house, "other@example.com").await;
