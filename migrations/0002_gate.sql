@@ -38,6 +38,8 @@ CREATE UNIQUE INDEX audit_by_index ON audit_entries (leaf_index) WHERE leaf_inde
 CREATE INDEX audit_by_tenant ON audit_entries (object_tenant, leaf_index) WHERE leaf_index IS NOT NULL;
 CREATE INDEX audit_by_actor ON audit_entries (actor, leaf_index) WHERE leaf_index IS NOT NULL;
 CREATE INDEX audit_by_object ON audit_entries (object_id, leaf_index) WHERE leaf_index IS NOT NULL;
+-- Refusals are looked for by whoever met them, by the request that was answered so.
+CREATE INDEX audit_refused ON audit_entries (request, seq) WHERE outcome <> 'done';
 
 -- Personal data of entries: the leaf holds a salted commitment to it, so that
 -- it can be erased and the tree stays whole.

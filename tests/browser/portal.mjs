@@ -16,6 +16,7 @@ import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 import { passkeys } from "./passkeys.mjs";
 import { programs } from "./programs.mjs";
+import { refusals } from "./refusals.mjs";
 import { shipping } from "./shipping.mjs";
 
 const require = createRequire(import.meta.url);
@@ -706,6 +707,7 @@ try {
     await plan(page);
     await rest(page);
     await programs({ page, portal, visit, look, inChinese, hold, say });
+    await refusals({ page, portal, visit, look, inChinese, hold, say });
     await factors(page, credentials);
     const { context: named, page: there } = await open();
     await passkeys({ page: there, portal, person: credentials, hold, look, say });

@@ -23,6 +23,7 @@ pub mod mail;
 pub mod notices;
 pub mod operator;
 pub mod passwords;
+pub mod permissions;
 pub mod policies;
 mod prepared;
 pub mod providers;
@@ -84,6 +85,7 @@ pub fn actions() -> Vec<&'static dyn AnyAction> {
         tokens::actions::ACTIONS,
         service_accounts::actions::ACTIONS,
         providers::actions::ACTIONS,
+        permissions::ACTIONS,
     ]
     .concat()
 }

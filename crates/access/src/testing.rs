@@ -20,7 +20,12 @@ use crate::{POLICIES, text};
 /// The product's policies, as far as they speak of this room's own actions: the
 /// actions of the other rooms are not in this catalogue.
 pub fn policies() -> String {
-    let ours: Vec<String> = crate::actions().iter().map(|action| format!("Action::{:?}", action.name())).collect();
+    policies_of(&crate::actions())
+}
+
+/// The product's policies, as far as they speak of these actions.
+pub fn policies_of(actions: &[&'static dyn gate::AnyAction]) -> String {
+    let ours: Vec<String> = actions.iter().map(|action| format!("Action::{:?}", action.name())).collect();
     let mut out = String::new();
     for policy in POLICIES.split_inclusive(";\n") {
         let (head, tail) = policy.split_once("action in [").unwrap_or((policy, "]"));
@@ -57,6 +62,14 @@ impl House {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let catalogue = crate::guarded(Catalogue::default().actions(&crate::actions()));
         House::over(Gate::new(db, Clock::fixed(start), Ids::seeded(5), &policies(), catalogue).unwrap())
+    }
+
+    /// Furnishes an empty database, with this room's actions and those that read the audit log.
+    pub fn with_log(db: Db) -> House {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let actions = [&crate::actions()[..], gate::audit::actions::ACTIONS].concat();
+        let catalogue = crate::guarded(Catalogue::default().actions(&actions));
+        House::over(Gate::new(db, Clock::fixed(start), Ids::seeded(5), &policies_of(&actions), catalogue).unwrap())
     }
 
     /// Furnishes an empty database behind a gate that was made elsewhere.

@@ -143,6 +143,9 @@ fn samples(house: &House) -> BTreeMap<&'static str, (For, Json)> {
         ("approval.set_rule", (Ourselves, json!({"actions": []}))),
         ("person.link", (Managers, json!({"account": member, "other": one}))),
         ("person.unlink", (Managers, json!({"account": member, "other": one}))),
+        ("permission.holders", (Managers, json!({"action": "tenant.update", "tenant": first}))),
+        // Which refusals one may see: `permissions::tests`.
+        ("refusal.explain", (Oneself, json!({"id": "req_none"}))),
         ("token.create", (Oneself, json!({"name": "x"}))),
         ("token.list", (Oneself, json!({}))),
         ("token.revoke", (Managers, json!({"token": token}))),
@@ -360,6 +363,7 @@ fn an_owner_manages_what_is_theirs() {
             "token.revoke",
             "account.remove",
             "reach.list",
+            "permission.holders",
         ] {
             let action = crate::actions().into_iter().find(|a| a.name() == name).unwrap();
             // A mail has its time to arrive before it is sent again.

@@ -454,3 +454,9 @@ pub const APPROVERS_LOOKED_AT_MAX: u32 = 200;
 pub const APPROVERS_TOLD_MAX: usize = 10;
 /// Accounts that one tenant declares to be the same person as another.
 pub const SAME_PERSONS_MAX: u32 = 500;
+/// Refusals of one request that are looked at when somebody asks why.
+pub const REFUSALS_EXPLAINED_MAX: usize = 50;
+/// Accounts that one answer to "who can do this" looks at; behind them it says where to go on.
+pub const HOLDERS_LOOKED_AT_MAX: usize = 200;
+/// People who are named as those who can give a role that would help.
+pub const GRANTORS_NAMED_MAX: usize = 5;

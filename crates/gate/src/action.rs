@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use crate::bounds::Scoped;
 use crate::search::Findable;
-use crate::{Cx, Fresh, Gate, Guard, Kind, Tx, proof};
+use crate::{Cx, Fresh, Gate, Guard, Kind, Tx, Verb, proof};
 
 /// Whether an action changes anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,13 +217,23 @@ impl Catalogue {
 
     /// Whether the actor has shown enough for the action.
     pub(crate) fn check_proof(&self, cx: &Cx, action: &str, now: Timestamp) -> Result<()> {
-        if cx.proof().is_some_and(|proof| proof.must_enrol) && !self.open_to_unenrolled.contains(&action) {
+        if cx.proof().is_some_and(|proof| proof.must_enrol) && !self.is_open_to_unenrolled(action) {
             return Err(Error::forbidden(
                 "factor.required",
                 "your organisation asks for a second factor: enrol one before anything else",
             ));
         }
         self.sensitive.get(action).map_or(Ok(()), |wanted| proof::check(cx, action, *wanted, now))
+    }
+
+    /// When an action wants a fresh proof of who one is, where it does.
+    pub fn wants_fresh(&self, action: &str) -> Option<Fresh> {
+        self.sensitive.get(action).copied()
+    }
+
+    /// Whether an action is open to somebody who must have a second factor and has none yet.
+    pub fn is_open_to_unenrolled(&self, action: &str) -> bool {
+        self.open_to_unenrolled.contains(&action)
     }
 
     /// The names of the sensitive actions.
@@ -249,6 +259,22 @@ impl Catalogue {
     /// The action of that name.
     pub fn find(&self, name: &str) -> Option<&'static dyn AnyAction> {
         self.actions.get(name).copied()
+    }
+
+    /// What an action of that name does, in a sentence; nothing where there is no such action.
+    pub fn title(&self, name: &str) -> Option<String> {
+        if let Some(action) = self.find(name) {
+            return Some(action.summary().to_owned());
+        }
+        let mut of_kinds = self.kinds.iter().flat_map(|kind| kind.verbs.iter().map(move |verb| (kind, *verb)));
+        let (kind, verb) = of_kinds.find(|(kind, verb)| kind.action(*verb) == name)?;
+        Some(match verb {
+            Verb::Create => format!("Makes a {}.", kind.name),
+            Verb::Get => format!("Reads a {}.", kind.name),
+            Verb::List => format!("Lists what there is of {}.", kind.name),
+            Verb::Update => format!("Changes a {}.", kind.name),
+            Verb::Delete => format!("Removes a {}.", kind.name),
+        })
     }
 
     /// Every name that a policy may speak of.

@@ -55,8 +55,9 @@ impl Scoped {
     }
 }
 
-/// What whoever holds a token may always ask: who they are, which shows nothing but themselves.
-const ALWAYS: &str = "session.describe";
+/// What whoever holds a token may always ask: who they are, and why the token was refused, which shows nothing
+/// but themselves.
+const ALWAYS: [&str; 2] = ["refusal.explain", "session.describe"];
 
 impl Bounds {
     /// Those of a token: by its scopes where it has some, and its networks where it has some.
@@ -101,7 +102,7 @@ impl Bounds {
             ));
         }
         match &self.actions {
-            Some(actions) if action != ALWAYS && !actions.contains(action) => Err(Error::forbidden(
+            Some(actions) if !ALWAYS.contains(&action) && !actions.contains(action) => Err(Error::forbidden(
                 "token.out_of_scope",
                 format!("this token was not made for {action}; make one whose scopes name it"),
             )),

@@ -11,7 +11,7 @@ use std::sync::{Arc, RwLock};
 
 use base::{Error, Result, limits};
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
+    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request, Response,
     RestrictedExpression, Schema, ValidationMode, Validator,
 };
 use db::Class;
@@ -22,6 +22,17 @@ use crate::{Cx, Relation};
 pub struct Policies {
     by_action: Arc<HashMap<String, PolicySet>>,
     cache: RwLock<HashMap<u64, bool>>,
+}
+
+/// A policy that forbids something, for those who ask why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forbidding {
+    /// Its `@id`, or its place among all policies (`policy12`).
+    pub id: String,
+    /// What it says in words: its `@doc`; empty where it has none.
+    pub words: String,
+    /// The policy itself, in Cedar.
+    pub text: String,
 }
 
 const SCHEMA: &str = r#"
@@ -92,33 +103,71 @@ impl Policies {
 
     fn evaluate(&self, cx: &Cx, action: &str, kind: &str, class: Class, relation: Relation) -> Result<bool> {
         let Some(policies) = self.by_action.get(action) else { return Ok(false) };
-        let fault =
-            |e: &dyn std::fmt::Display| Error::bug("policy.request", format!("a decision could not be asked for: {e}"));
-        let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
-        let principal = uid(cx.actor().kind(), "principal")?;
-        let resource = uid("Object", "object")?;
-        let roles = RestrictedExpression::new_set(cx.roles().iter().map(|role| text(role)));
-        let entities = [
-            Entity::new(principal.clone(), HashMap::from([("roles".to_owned(), roles)]), HashSet::new())
-                .map_err(|e| fault(&e))?,
-            Entity::new(
-                resource.clone(),
-                HashMap::from([
-                    ("kind".to_owned(), text(kind)),
-                    ("class".to_owned(), text(class.word())),
-                    ("relation".to_owned(), text(relation.word())),
-                ]),
-                HashSet::new(),
-            )
-            .map_err(|e| fault(&e))?,
-        ];
-        let entities = Entities::from_entities(entities, None).map_err(|e| fault(&e))?;
-        let request =
-            Request::new(principal, uid("Action", action)?, resource, Context::empty(), None).map_err(|e| fault(&e))?;
-        let answer = Authorizer::new().is_authorized(&request, policies, &entities);
+        let answer = ask(policies, cx, action, (kind, class, relation))?;
         // A policy that fails to evaluate is skipped by Cedar; a skipped forbid must not let anybody in.
         Ok(answer.decision() == Decision::Allow && answer.diagnostics().errors().next().is_none())
     }
+
+    /// The policies that forbid this to the actor. None where it is refused because none permits it.
+    ///
+    /// # Errors
+    /// `Bug` where the decision cannot be asked for.
+    pub fn forbidding(
+        &self,
+        cx: &Cx,
+        action: &str,
+        kind: &str,
+        class: Class,
+        relation: Relation,
+    ) -> Result<Vec<Forbidding>> {
+        let Some(policies) = self.by_action.get(action) else { return Ok(Vec::new()) };
+        let answer = ask(policies, cx, action, (kind, class, relation))?;
+        if answer.decision() == Decision::Allow {
+            return Ok(Vec::new());
+        }
+        // What Cedar names as the reason of a refusal are the policies that forbid.
+        let found = answer.diagnostics().reason().filter_map(|id| policies.policy(id));
+        Ok(found
+            .map(|policy| Forbidding {
+                id: policy.annotation("id").map_or_else(|| policy.id().to_string(), ToOwned::to_owned),
+                words: policy.annotation("doc").unwrap_or_default().to_owned(),
+                text: policy.to_string(),
+            })
+            .collect())
+    }
+}
+
+/// Asks these policies.
+fn ask(
+    policies: &PolicySet,
+    cx: &Cx,
+    action: &str,
+    (kind, class, relation): (&str, Class, Relation),
+) -> Result<Response> {
+    let fault =
+        |e: &dyn std::fmt::Display| Error::bug("policy.request", format!("a decision could not be asked for: {e}"));
+    let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
+    let principal = uid(cx.actor().kind(), "principal")?;
+    let resource = uid("Object", "object")?;
+    let roles = RestrictedExpression::new_set(cx.roles().iter().map(|role| text(role)));
+    let entities = [
+        Entity::new(principal.clone(), HashMap::from([("roles".to_owned(), roles)]), HashSet::new())
+            .map_err(|e| fault(&e))?,
+        Entity::new(
+            resource.clone(),
+            HashMap::from([
+                ("kind".to_owned(), text(kind)),
+                ("class".to_owned(), text(class.word())),
+                ("relation".to_owned(), text(relation.word())),
+            ]),
+            HashSet::new(),
+        )
+        .map_err(|e| fault(&e))?,
+    ];
+    let entities = Entities::from_entities(entities, None).map_err(|e| fault(&e))?;
+    let request =
+        Request::new(principal, uid("Action", action)?, resource, Context::empty(), None).map_err(|e| fault(&e))?;
+    Ok(Authorizer::new().is_authorized(&request, policies, &entities))
 }
 
 /// The policies by the actions that they name, all of them checked.

@@ -379,7 +379,7 @@ impl Inner {
 
     /// Asks whether a second person is needed for what an account has just done here. The platform's
     /// workers and agents do what was decided before.
-    fn guarded(&self, tx: &mut Tx<'_>, name: &str, effect: Effect) -> Result<()> {
+    pub(crate) fn guarded(&self, tx: &mut Tx<'_>, name: &str, effect: Effect) -> Result<()> {
         let Some(guard) = self.catalogue.guard() else { return Ok(()) };
         let told = (guard.knows)(name) || !tx.deeds().is_empty();
         if !told || tx.repeated || effect == Effect::Report || tx.cx().account().is_none() {

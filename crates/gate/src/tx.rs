@@ -157,7 +157,7 @@ impl<'t> Tx<'t> {
     ) -> Result<Granted<T>> {
         let relation = self.cx.relation(owner);
         self.touch(kind, id, owner, 0);
-        if relation == Relation::Elsewhere || (relation == Relation::Above && class != Class::Public) {
+        if hides(relation, class) {
             self.touched.hidden = true;
             return Err(Error::not_found(format!("{kind}.not_found"), format!("there is no {kind} {id}")));
         }
@@ -383,6 +383,11 @@ impl<'t> Tx<'t> {
     pub fn require(&self, action: &str) -> Result<()> {
         self.gate.policies.decide(self.cx, action, "tenant", Class::Internal, Relation::Own)
     }
+}
+
+/// Whether something of that class is out of sight where it stands: it is answered as if it were not there.
+pub(crate) fn hides(relation: Relation, class: Class) -> bool {
+    relation == Relation::Elsewhere || (relation == Relation::Above && class != Class::Public)
 }
 
 fn not_there(kind: &Kind, id: &str) -> Error {

@@ -88,6 +88,8 @@ pub(crate) struct Entry {
     pub object_href: Option<String>,
     pub result: String,
     pub code: String,
+    /// Where a refusal is explained.
+    pub why: String,
     pub reason: String,
 }
 

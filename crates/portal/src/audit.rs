@@ -43,6 +43,7 @@ async fn rows(s: &Signed, found: &[AuditEntry]) -> Vec<Entry> {
             object: entry.object_id.clone(),
             result: if refused.is_some() { "refused" } else { "allowed" }.to_owned(),
             code: refused.unwrap_or_default().to_owned(),
+            why: format!("/why?id={}", entry.index),
             reason: entry.reason.clone().unwrap_or_default(),
         }
     };

@@ -25,6 +25,8 @@ pub(crate) struct ErrorPage<'a> {
     /// The action's own words; empty where they must not or need not be said.
     pub said: String,
     pub retry: bool,
+    /// Whether the refusal is on the record, for the visitor to ask why.
+    pub explained: bool,
 }
 
 /// The page of an error.
@@ -55,7 +57,9 @@ fn compose<'a>(p: &'a Page, error: &Error) -> ErrorPage<'a> {
         _ => p.error(error),
     };
     let retry = kind.is_transient() || kind == Kind::Bug;
-    ErrorPage { p, status: kind.status(), title, body, said, retry }
+    // Not what is not there: that is no refusal, whatever is there.
+    let explained = kind == Kind::Forbidden && p.who.is_some() && ![CROSS_SITE, STALE_FORM].contains(&error.code());
+    ErrorPage { p, status: kind.status(), title, body, said, retry, explained }
 }
 
 /// Answers with the page of an error.

@@ -45,6 +45,7 @@ mod offerings;
 mod operator;
 mod orders;
 mod page;
+mod permissions;
 mod places;
 mod plan;
 mod platform;
@@ -348,6 +349,8 @@ fn account_routes() -> Router<Portal> {
         .route("/members/{id}/role", get(account::role_form).post(account::role))
         .route("/members/{id}/remove", get(account::ask_remove).post(account::remove))
         .route("/members/{id}/factors", get(factors::ask_reset).post(factors::reset))
+        .route("/who", get(permissions::who))
+        .route("/why", get(permissions::why))
         .route("/service-accounts", get(service_accounts::list))
         .route("/service-accounts/new", get(service_accounts::new).post(service_accounts::create))
         .route("/service-accounts/{id}", get(service_accounts::show_one))

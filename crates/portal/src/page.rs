@@ -240,7 +240,7 @@ impl Page {
                 &["owner", "member", "viewer", "support", "administrator", "auditor", "operations"]
             }
             "/bills" => &["owner", "billing-viewer", "support", "administrator", "auditor", "billing-clerk"],
-            "/members" => &["owner", "support", "administrator", "auditor"],
+            "/members" | "/who" => &["owner", "support", "administrator", "auditor"],
             "/service-accounts" => &["owner", "administrator", "auditor"],
             "/approvals" => &[
                 "owner",

@@ -149,7 +149,7 @@ impl FromRequestParts<Portal> for Signed {
 
 /// Whether the visitor has to enrol a second factor first. The gate holds them to it; this leads them there.
 fn must_enrol(cx: &Cx, path: &str) -> bool {
-    let leads = path.starts_with("/account/factors") || path == "/account/step-up";
+    let leads = path.starts_with("/account/factors") || ["/account/step-up", "/why"].contains(&path);
     !leads && cx.proof().is_some_and(|proof| proof.must_enrol)
 }
 

@@ -4,8 +4,8 @@
 //! its own. A path's `{parameter}` is the field of that name in the action's input.
 
 use access::{
-    accounts, announcements, approvals, factors, invitations, passwords, providers, roles, service_accounts, sessions,
-    sign_in_rules, tenants, tokens,
+    accounts, announcements, approvals, factors, invitations, passwords, permissions, providers, roles,
+    service_accounts, sessions, sign_in_rules, tenants, tokens,
 };
 use axum::Router;
 use axum::extract::Request;
@@ -104,6 +104,9 @@ pub static ROUTES: &[Route] = &[
     Route::act("/accounts/{account}/grant", &roles::actions::GRANT),
     Route::act("/accounts/{account}/revoke", &roles::actions::REVOKE),
     Route::get("/reach", &roles::actions::REACH),
+    // Why somebody was refused, and who can do something.
+    Route::get("/refusals/{id}", &permissions::EXPLAIN),
+    Route::get("/permissions/{action}/holders", &permissions::HOLDERS),
     Route::post("/invitations", &invitations::actions::INVITE),
     Route::get("/invitations", &invitations::actions::LIST),
     Route::act("/invitations/{invitation}/resend", &invitations::actions::RESEND),

@@ -74,6 +74,10 @@ impl IntoResponse for Refusal {
         if let Some(attribute) = error.attribute() {
             body["attribute"] = attribute.into();
         }
+        // Where one is told why, and what to do. Not of what is not there: that is no refusal.
+        if error.kind() == Kind::Forbidden && !request.is_empty() {
+            body["referenceError"] = format!("/api/v1/refusals/{request}").into();
+        }
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

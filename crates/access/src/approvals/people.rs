@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use base::id::{AccountId, TenantId};
 use base::time::Timestamp;
-use base::{Error, Kind, Result, limits};
+use base::{Error, Result, limits};
 use gate::{Actor, Bounds, Cx, Proof, Strength, Tx};
 
 use super::store::CameWith;
 use super::{Approval, rules, store};
-use crate::reach::{self, Standing};
+use crate::reach::{self, Standing, known};
 use crate::sessions::SessionId;
 use crate::tokens::{self, TokenId};
 use crate::{accounts, service_accounts, sign_in_rules, tenants};
@@ -89,15 +89,6 @@ pub(super) fn approver(tx: &mut Tx<'_>, account: AccountId, tenant: TenantId) ->
     let held_by = settled_by(tx);
     let standing = known(reach::standing_since(tx, account, tenant, held_by))?;
     Ok(context(account, standing.ok_or_else(not_entitled)?))
-}
-
-/// Nothing where somebody stands nowhere; a failure of the database is none of that.
-fn known(standing: Result<Standing>) -> Result<Option<Standing>> {
-    match standing {
-        Ok(standing) => Ok(Some(standing)),
-        Err(e) if matches!(e.kind(), Kind::Forbidden | Kind::Unauthenticated | Kind::NotFound) => Ok(None),
-        Err(e) => Err(e),
-    }
 }
 
 pub(super) fn not_entitled() -> Error {

@@ -79,4 +79,7 @@ change of policies: `YUNWEI_WRITE_DOCS=1 cargo test -p access permissions_page`.
 A role in a customer holds in its departments, too. The operator's staff see and act inside
 customers' tenants only with `support`, and the customer sees who they are (`reach.list`).
 
+Which people, service accounts and tokens can do one of these now, and why somebody was refused:
+[find out why, and who](../how-to/find-out-why-and-who.md).
+
 ";

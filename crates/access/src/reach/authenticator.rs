@@ -18,13 +18,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use db::Conn;
 use futures_util::future::BoxFuture;
-use gate::{Actor, Catalogue, Cx, Gate, Proof, Strength};
+use gate::{Catalogue, Cx, Gate};
 
-use super::{generation, idle_end, is_alive, standing};
+use super::{generation, idle_end, in_person, is_alive, standing, through_token};
 use crate::passwords::attempts;
 use crate::secret::{self, Of};
 use crate::sessions::{self, SessionId, cookie};
-use crate::{factors, service_accounts, sign_in_rules, tokens};
+use crate::{sign_in_rules, tokens};
 
 /// In which tenant a request is to act.
 pub const TENANT_HEADER: &str = "x-yunwei-tenant";
@@ -277,26 +277,8 @@ fn look_up_token(
 ) -> Result<(Known, Noted)> {
     let token = tokens::store::by_hash(conn, hash)?.ok_or_else(unknown_token)?;
     // Whoever holds the secret may know what has become of it.
-    if token.revoked_at.is_some() {
-        return Err(Error::unauthenticated("token.revoked", "that API token has been revoked"));
-    }
-    if token.expires_at.is_some_and(|end| end <= now) {
-        return Err(Error::unauthenticated("token.expired", "that API token has expired; make a new one"));
-    }
-    let standing = standing(conn, token.account, wanted, Some(&token))?;
-    let program = service_accounts::store::find(conn, token.account)?;
-    let mut cx = Cx::new(Actor::Account(token.account), standing.tenant, standing.scope, standing.roles)
-        .in_session(token.id.to_string())
-        .proven(Proof {
-            strength: Strength::Token,
-            at: token.created_at,
-            has_factor: factors::store::has_active(conn, token.account)?,
-            must_enrol: false,
-            for_sensitive: token.sensitive && program.as_ref().is_none_or(|program| program.sensitive),
-        });
-    if let Some(bounds) = token.bounds(catalogue, program.is_some())? {
-        cx = cx.bounded(bounds);
-    }
+    token.check_in_force(now)?;
+    let cx = through_token(conn, catalogue, &token, wanted)?;
     let visitor = Visitor { cx, session: None, csrf: "".into() };
     let ends = token.expires_at.map_or(i64::MAX, micros);
     let noted = if token.used_at.is_some_and(|at| micros(now) - micros(at) < NOTED_EVERY) {
@@ -319,7 +301,6 @@ fn look_up_session(
     if !is_alive(&session, &asked.limits, now) {
         return Err(no_session());
     }
-    let has_factor = factors::store::has_active(conn, session.account)?;
     let standing = match standing(conn, session.account, wanted.or(session.acting), None) {
         // The tenant chosen earlier is out of reach by now: back to where the account belongs.
         Err(e) if wanted.is_none() && session.acting.is_some() && e.kind() == base::Kind::Forbidden => {
@@ -327,15 +308,8 @@ fn look_up_session(
         }
         other => other?,
     };
-    let cx = Cx::new(Actor::Account(session.account), standing.tenant, standing.scope, standing.roles)
-        .in_session(session.id.to_string())
-        .proven(Proof {
-            strength: session.strength,
-            at: session.proven_at,
-            has_factor,
-            must_enrol: asked.wants_factor(Some(session.strength)) && !has_factor,
-            for_sensitive: false,
-        });
+    let cx = in_person(conn, session.account, standing, &asked, (session.strength, session.proven_at))?
+        .in_session(session.id.to_string());
     let visitor = Visitor { cx, session: Some(session.id), csrf: URL_SAFE_NO_PAD.encode(csrf).into() };
     let noted =
         if micros(now) - micros(session.seen_at) < NOTED_EVERY { Noted::Lately } else { Noted::Session(session.id) };

@@ -26,18 +26,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::id::{AccountId, TenantId};
 use base::time::{Timestamp, micros};
-use base::{Error, Result};
+use base::{Error, Kind, Result};
 use db::Conn;
 use db::records::Scope;
-use gate::Tx;
+use gate::{Actor, Catalogue, Cx, Proof, Strength, Tx};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{self, AccountState};
 use crate::roles::{self, SUPPORT};
 use crate::sessions::Session;
-use crate::sign_in_rules::InForce;
+use crate::sign_in_rules::{Asked, InForce};
 use crate::tenants::{self, Tenant, TenantKind, TenantState};
 use crate::tokens::Token;
+use crate::{factors, service_accounts};
 
 /// Counts changes of who may do what. One for the process: two houses in one
 /// process (tests) only empty each other's caches.
@@ -154,6 +155,57 @@ fn standing_by(
     Ok(Standing { tenant: target.id, roles, scope })
 }
 
+/// Nothing where somebody stands nowhere; a failure of the database is none of that.
+pub(crate) fn known<T>(standing: Result<T>) -> Result<Option<T>> {
+    match standing {
+        Ok(standing) => Ok(Some(standing)),
+        Err(e) if matches!(e.kind(), Kind::Forbidden | Kind::Unauthenticated | Kind::NotFound) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// The context of a person who is signed in, had shown so strongly who they are, and when.
+pub(crate) fn in_person(
+    conn: &mut Conn<'_>,
+    account: AccountId,
+    standing: Standing,
+    asked: &Asked,
+    (strength, at): (Strength, Timestamp),
+) -> Result<Cx> {
+    let has_factor = factors::store::has_active(conn, account)?;
+    let must_enrol = asked.wants_factor(Some(strength)) && !has_factor;
+    let proof = Proof { strength, at, has_factor, must_enrol, for_sensitive: false };
+    Ok(Cx::new(Actor::Account(account), standing.tenant, standing.scope, standing.roles).proven(proof))
+}
+
+/// The context of whoever comes with a token, in the token's tenant or in `wanted`. Whether it works still is
+/// asked before ([`Token::check_in_force`]).
+///
+/// # Errors
+/// As [`standing`].
+pub(crate) fn through_token(
+    conn: &mut Conn<'_>,
+    catalogue: &Catalogue,
+    token: &Token,
+    wanted: Option<TenantId>,
+) -> Result<Cx> {
+    let standing = standing(conn, token.account, wanted, Some(token))?;
+    let program = service_accounts::store::find(conn, token.account)?;
+    let cx = Cx::new(Actor::Account(token.account), standing.tenant, standing.scope, standing.roles)
+        .in_session(token.id.to_string())
+        .proven(Proof {
+            strength: Strength::Token,
+            at: token.created_at,
+            has_factor: factors::store::has_active(conn, token.account)?,
+            must_enrol: false,
+            for_sensitive: token.sensitive && program.as_ref().is_none_or(|program| program.sensitive),
+        });
+    Ok(match token.bounds(catalogue, program.is_some())? {
+        Some(bounds) => cx.bounded(bounds),
+        None => cx,
+    })
+}
+
 /// Where an account acts when it does not say: at home if it can, else in the
 /// first tenant that it has a role in.
 fn belongs(grants: &[(TenantId, String)], home: TenantId) -> Option<TenantId> {
@@ -172,7 +224,7 @@ fn roles_in(target: &Tenant, grants: &[(TenantId, String)]) -> (BTreeSet<String>
     (roles, supports)
 }
 
-fn scope(conn: &mut Conn<'_>, target: &Tenant, roles: &BTreeSet<String>) -> Result<Scope> {
+pub(crate) fn scope(conn: &mut Conn<'_>, target: &Tenant, roles: &BTreeSet<String>) -> Result<Scope> {
     if target.kind == TenantKind::Operator {
         return Ok(if roles.contains(SUPPORT) {
             Scope::All

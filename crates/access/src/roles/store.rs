@@ -15,6 +15,31 @@ pub(crate) fn of_account(conn: &mut Conn<'_>, account: AccountId) -> Result<Vec<
     })
 }
 
+/// All roles of an account with who granted each.
+pub(crate) fn granted(conn: &mut Conn<'_>, account: AccountId) -> Result<Vec<(TenantId, String, String)>> {
+    let sql = "SELECT tenant, role, granted_by FROM role_grants WHERE account = $1 ORDER BY tenant, role";
+    conn.query(sql, args![account], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+}
+
+/// The next accounts, by identifier, that hold one of `roles` in a tenant. Each role is a walk along the index
+/// by tenant, role and account that ends after `most`.
+pub(crate) fn next_holders(
+    conn: &mut Conn<'_>,
+    tenant: TenantId,
+    roles: impl Iterator<Item = &'static str>,
+    after: Option<AccountId>,
+    most: usize,
+) -> Result<Vec<AccountId>> {
+    let after = after.map(|id| id.to_string()).unwrap_or_default();
+    let sql =
+        "SELECT account FROM role_grants WHERE tenant = $1 AND role = $2 AND account > $3 ORDER BY account LIMIT $4";
+    let mut found = Vec::new();
+    for role in roles {
+        found.extend(conn.query(sql, args![tenant, role, after, most], |row| row.get::<AccountId>(0))?);
+    }
+    Ok(found)
+}
+
 /// The roles of an account that it held by an instant and has held since: one that is taken away and
 /// granted again begins anew.
 pub(crate) fn of_account_since(

@@ -56,6 +56,12 @@ pub(crate) fn by_hash(conn: &mut Conn<'_>, hash: &[u8; 32]) -> Result<Option<(Se
     })
 }
 
+/// How strongly a session had shown who it is, and when, while it is there; for explanations.
+pub(crate) fn shown(conn: &mut Conn<'_>, id: &str) -> Result<Option<(Strength, Timestamp)>> {
+    let sql = "SELECT strength, proven_at FROM sessions WHERE id = $1";
+    conn.query_opt(sql, args![id], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
 pub(crate) fn of_account(conn: &mut Conn<'_>, account: AccountId) -> Result<Vec<Session>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM sessions WHERE account = $1 ORDER BY id DESC LIMIT {}",

@@ -38,6 +38,8 @@ pub static OPEN_TO_UNENROLLED: &[&str] = &[
     "factor.register_passkey",
     // By which providers they can show who they are, before they enrol one.
     "identityLink.list",
+    // Why everything else is refused.
+    "refusal.explain",
     "session.close",
     // Signing in anew is open to everybody, whoever they were before.
     "session.confirm",

@@ -22,10 +22,10 @@ pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 
-use base::Result;
 use base::address::Network;
 use base::id::{AccountId, TenantId};
 use base::time::Timestamp;
+use base::{Error, Result};
 use db::Conn;
 use gate::{Bounds, Catalogue, Cx};
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,20 @@ impl Token {
     /// Whether it works at an instant.
     pub(crate) fn is_in_force(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| end > now)
+    }
+
+    /// Refuses a token that works no more.
+    ///
+    /// # Errors
+    /// `Unauthenticated` (`token.revoked`, `token.expired`).
+    pub(crate) fn check_in_force(&self, now: Timestamp) -> Result<()> {
+        if self.revoked_at.is_some() {
+            return Err(Error::unauthenticated("token.revoked", "that API token has been revoked"));
+        }
+        if !self.is_in_force(now) {
+            return Err(Error::unauthenticated("token.expired", "that API token has expired; make a new one"));
+        }
+        Ok(())
     }
 
     fn is_limited(&self) -> bool {

@@ -8,6 +8,7 @@ mod drills;
 mod factors;
 mod identity_providers;
 mod inventory;
+mod permissions;
 mod plan;
 mod recovery;
 mod service_accounts;
@@ -196,6 +197,7 @@ fn entries() -> Vec<Entry> {
         object_href: Some("/orders/x".into()),
         result: result.into(),
         code: if result == "refused" { "policy.denied".into() } else { String::new() },
+        why: "/why?id=4711".into(),
         reason: reason.into(),
     };
     vec![
@@ -657,6 +659,7 @@ fn all(lang: Lang) -> Vec<(&'static str, String)> {
     account_pages(lang, &mut out);
     factors::pages(lang, &mut out);
     service_accounts::pages(lang, &mut out);
+    permissions::pages(lang, &mut out);
     identity_providers::pages(lang, &mut out);
     operator_pages(lang, &mut out);
     recovery::pages(lang, &mut out);

@@ -12,6 +12,8 @@ const NOUNS: &[(&str, &str, &str)] = &[
     ("session", "登入", "Session"),
     ("account", "成員", "Account"),
     ("role", "角色", "Role"),
+    ("permission", "權限", "Permissions"),
+    ("refusal", "拒絕的原因", "Refusal"),
     ("token", "API 權杖", "API token"),
     ("invitation", "邀請", "Invitation"),
     ("password", "密碼", "Password"),
@@ -189,6 +191,8 @@ const VERBS: &[(&str, &str, &str)] = &[
     ("create_key", "建立金鑰於", "given a key"),
     ("rotate_key", "輪替金鑰於", "given a new key for an old one"),
     ("step_up", "再次確認", "confirmed again"),
+    ("explain", "查看", "explained"),
+    ("holders", "查看誰有", "holders listed"),
     ("renew", "重新產生", "made anew"),
 ];
 

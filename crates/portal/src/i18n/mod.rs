@@ -22,6 +22,7 @@ mod identity_providers;
 mod inventory;
 mod operator;
 mod ordering;
+mod permissions;
 mod plan;
 mod platform;
 mod rules;
@@ -48,6 +49,7 @@ pub(crate) use identity_providers::IdentityProviders;
 pub(crate) use inventory::Inventory;
 pub(crate) use operator::Operator;
 pub(crate) use ordering::Ordering;
+pub(crate) use permissions::Permissions;
 pub(crate) use plan::Plan;
 pub(crate) use platform::Platform;
 pub(crate) use rules::Rules;
@@ -102,6 +104,7 @@ pub(crate) struct Messages {
     pub drills: Drills,
     pub identity_providers: IdentityProviders,
     pub inventory: Inventory,
+    pub permissions: Permissions,
     pub plan: Plan,
     pub alarms: Alarms,
     pub announcements: Announcements,
@@ -130,6 +133,7 @@ static ZH: Messages = Messages {
     drills: Drills::ZH,
     identity_providers: IdentityProviders::ZH,
     inventory: Inventory::ZH,
+    permissions: Permissions::ZH,
     plan: Plan::ZH,
     alarms: Alarms::ZH,
     announcements: Announcements::ZH,
@@ -157,6 +161,7 @@ static EN: Messages = Messages {
     drills: Drills::EN,
     identity_providers: IdentityProviders::EN,
     inventory: Inventory::EN,
+    permissions: Permissions::EN,
     plan: Plan::EN,
     alarms: Alarms::EN,
     announcements: Announcements::EN,
@@ -266,6 +271,7 @@ mod tests {
             Drills::ALL,
             IdentityProviders::ALL,
             Inventory::ALL,
+            Permissions::ALL,
             Plan::ALL,
             Alarms::ALL,
             Announcements::ALL,

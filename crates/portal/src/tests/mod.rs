@@ -6,6 +6,7 @@ mod closed;
 mod factors;
 mod identity_providers;
 mod inventory;
+mod permissions;
 mod platform;
 mod restoring;
 mod rules;
@@ -283,6 +284,9 @@ async fn every_page_of_the_operator_opens() {
         "/members",
         "/service-accounts",
         "/service-accounts/new",
+        "/who",
+        "/who?action=role.grant",
+        "/why",
         "/identity-providers",
         "/identity-providers/new",
         "/account/providers",

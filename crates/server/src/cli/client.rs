@@ -285,6 +285,10 @@ fn answer(result: std::result::Result<ureq::http::Response<ureq::Body>, ureq::Er
     let Some(json) = json.filter(|json| json.is_object() && status >= 400) else { return Err(strange(status)) };
     let word = |name: &str| json.get(name).and_then(Json::as_str).map(str::to_owned);
     let message = word("message").or_else(|| word("reason")).unwrap_or_else(|| format!("the server answered {status}"));
+    let message = match word("referenceError").as_deref().and_then(|at| at.rsplit('/').next()) {
+        Some(id) => format!("{message} (`yunwei why {id}` says more)"),
+        None => message,
+    };
     let error = Error::new(kind(status), word("code").unwrap_or_else(|| "server.refused".into()), message);
     Err(match word("attribute") {
         Some(attribute) => error.at(attribute),

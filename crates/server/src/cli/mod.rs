@@ -26,6 +26,7 @@ mod identity_providers;
 mod inventory;
 mod login;
 mod orders;
+mod permissions;
 mod plan;
 mod plan_checks;
 mod readiness;
@@ -95,6 +96,26 @@ Examples:
   yunwei search svc_01m80h6wrtet7rkwawzsgh6gss         the service, its runs, copies, alarms and audit entries
   yunwei search --kind host node --json | jq -r '.[].hits[].id'")]
     Search(search::SearchArgs),
+    /// Why was I refused? Which gate said no, which roles would permit it, who can grant them, and what would be said today.
+    ///
+    /// A refusal names its request. You see your own refusals, and, where you may read the audit log, those
+    /// of others. What is answered as not found is no refusal.
+    #[command(after_help = "\
+Examples:
+  yunwei why req_01m80h6wrtet7rkwawzsgh6gss    by the request, which the refusal names
+  yunwei why 4711                              by the number of an entry of the audit log
+  yunwei --json why 4711 | jq '.refusals[0].today'")]
+    Why(permissions::WhyArgs),
+    /// Who can do this? People, service accounts and tokens, through which role, and what more is asked of them.
+    ///
+    /// For those who may read the roles of the organisation. The page of permissions lists actions by name.
+    #[command(after_help = "\
+Examples:
+  yunwei who service.terminate
+  yunwei who role.grant --tenant ten_01m80h6wrtet7rkwawzsgh6gss
+  yunwei who service.reboot --on svc_01m80h6wrtet7rkwawzsgh6gss
+  yunwei --json who audit.erase | jq -r '.[].name'")]
+    Who(permissions::WhoArgs),
     /// The audit log.
     #[command(
         subcommand,
@@ -392,6 +413,8 @@ pub fn main() -> ExitCode {
         Command::Admin(command) => admin::run(command, json),
         Command::Audit(command) => return audit::run(command, json),
         Command::Search(args) => search::run(&args, json),
+        Command::Why(args) => permissions::why(&args, json),
+        Command::Who(args) => permissions::who(&args, json),
         Command::Login(args) => login::run(args, json),
         Command::Catalog(command) => catalog::run(command, json),
         Command::Order(command) => orders::run(command, json),

@@ -116,6 +116,11 @@ fn error_schema() -> Json {
             "message": { "type": "string", "description": "For people." },
             "status": { "type": "string", "examples": ["400"] },
             "attribute": { "type": "string", "description": "A dotted path to what the error is about." },
+            "referenceError": {
+                "type": "string",
+                "description": "Of a 403: where whoever was refused is told why, and what to do.",
+                "examples": ["/api/v1/refusals/req_01m80h6wrtet7rkwawzsgh6gss"],
+            },
         },
     })
 }

@@ -1,0 +1,86 @@
+//! Why somebody was refused, and who can do something.
+
+super::messages! {
+    /// Both pages.
+    Permissions {
+        why: "為什麼被拒絕？", "Why was I refused?";
+        why_lead: "輸入錯誤頁上的請求編號，或稽核紀錄的編號。您看得到自己被拒絕的原因；能查看稽核紀錄的人，也看得到組織內其他人的。", "Enter the request number of the error page, or the number of an audit entry. You see your own refusals; whoever may read the audit log sees those of others in the organisation too.";
+        id: "請求編號", "Request number";
+        explain: "查看原因", "Explain";
+        refused_by: "在「{}」被拒絕", "Refused at: {}";
+        asked: "誰", "Who asked";
+        you: "您", "you";
+        action: "動作", "Action";
+        object: "對象", "On what";
+        tenant: "組織", "In which organisation";
+        when: "時間", "When";
+        code: "代碼", "Code";
+        gates: "依序檢查的關卡", "The gates, in order";
+        gate: "關卡", "Gate";
+        result: "結果", "Result";
+        sign_in: "登入", "Signed in";
+        reach: "可進入的組織", "Within reach of the organisation";
+        token: "權杖的範圍與來源", "What the token is for, and from where";
+        policy: "角色與政策", "Roles and policies";
+        proof: "登入強度", "Strength of the sign-in";
+        thing: "這個對象", "This object";
+        rule: "動作本身的規定", "The action's own rules";
+        second: "第二個人", "A second person";
+        passed: "通過", "passed";
+        refused: "拒絕", "refused";
+        not_reached: "未到達", "not reached";
+        next: "接下來可以怎麼做", "What to do next";
+        roles: "允許這個動作的角色", "Roles that permit it";
+        grantors: "可以授予角色的人", "Who can grant one";
+        grantors_none: "請洽您的服務提供者。", "Ask your provider.";
+        policies: "禁止這個動作的政策", "Policies that forbid it";
+        today: "以現在的規則來看", "By today's rules";
+        today_allowed: "現在再做一次，這些關卡會讓它通過。", "Today this would be allowed by these gates.";
+        today_other: "現在仍會被拒絕，但是在另一個關卡：{}。", "Today it would still be refused, but by another gate: {}.";
+        today_same: "現在再做一次，仍會在同一個關卡被拒絕。", "Today it would be refused by the same gate.";
+        says_hidden: "提出請求的人無法到達這個對象，所以得到的回覆是「找不到」。", "It is out of reach for whoever asked, and was answered as if it were not there.";
+        next_account: "請洽組織的管理員。", "Ask an administrator of the organisation.";
+        next_csrf: "重新載入頁面，再做一次。", "Load the page again and repeat it.";
+        next_suspended: "請洽您的服務提供者。", "Ask your provider.";
+        next_network: "從權杖允許的網段使用它，或建立一個允許該位址的權杖。", "Use the token from a network that it is for, or make one that is for that address.";
+        next_not_sensitive: "登入後在頁面上操作，或建立可用於敏感操作的權杖。", "Sign in and do it on the page, or make a token that is for sensitive actions.";
+        next_enrol: "先加入第二種驗證方式。", "Enrol a second factor first.";
+        next_sign_in: "請先登入，或使用有效的 API 權杖。", "Sign in, or send an API token that is in force.";
+        next_tenant: "切換到您有角色的組織，或請對方給您角色。", "Act in an organisation in which you have a role, or ask for one there.";
+        next_scope: "建立範圍包含這個動作的權杖。", "Make a token whose scopes name the action.";
+        next_role: "請能授予角色的人給您其中一個角色。", "Ask somebody who can grant one of the roles that permit it.";
+        next_policy: "這是組織的政策，角色無法改變它；請洽管理員。", "A policy forbids it, whatever the role. Ask an administrator.";
+        next_step_up: "用驗證方式或密碼再次確認身分，然後再做一次。", "Confirm again with your second factor or password, and repeat it.";
+        next_rule: "請依照訊息的說明處理。", "Do as the message says.";
+        next_second: "送出核准請求，請另一個人同意。", "Ask for it, so that another person can agree.";
+        next_hidden: "不需處理；若對方應該能使用它，請在擁有它的組織給對方角色。", "Nothing, unless they should reach it: then they need a role in the organisation that it belongs to.";
+        who: "誰可以做這件事？", "Who can do this?";
+        who_lead: "選一個動作，看現在有哪些人、服務帳號與權杖可以做，透過哪個角色，以及還需要什麼。", "Choose an action to see which people, service accounts and tokens can do it now, through which role, and what more is asked of them.";
+        on: "對象的識別碼", "Identifier of the object";
+        on_hint: "例如 svc_…、pord_…；留空則是整個組織。", "Such as svc_…, pord_…; left empty, the organisation as a whole.";
+        show: "顯示", "Show";
+        person: "人員或程式", "Person or program";
+        through: "透過的角色", "Through which role";
+        asks: "還需要", "What more is asked";
+        tokens: "權杖", "Tokens";
+        everybody: "在這個組織有任何角色的人都可以做。", "Everybody may who has any role in this organisation.";
+        nobody: "沒有人可以做", "Nobody can";
+        nobody_body: "這個組織裡沒有人的角色允許這個動作。", "Nobody's role in this organisation permits it.";
+        nobody_here: "這一頁沒有；請看下一頁。", "Nobody on this page; look at the next.";
+        direct: "在此授予", "given here";
+        above: "在上層組織授予", "given in an organisation above";
+        support: "服務提供者的人員", "the provider's staff";
+        by_provider: "由身分提供者的群組給予", "by the groups of an identity provider";
+        any_role: "任何角色", "any role";
+        program: "程式", "program";
+        no_key: "沒有可用的金鑰", "no key that could";
+        nothing_more: "不需要", "nothing";
+        again: "再次輸入密碼", "the password again";
+        factor: "第二種驗證方式", "the second factor, shown lately";
+        enrol: "先加入第二種驗證方式", "a second factor, to be enrolled first";
+        second_yes: "第二個人同意", "a second person";
+        second_depends: "可能需要第二個人", "perhaps a second person";
+        a_token: "一個權杖", "a token";
+        from: "來自 {}", "from {}";
+    }
+}
