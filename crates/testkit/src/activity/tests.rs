@@ -55,7 +55,10 @@ fn what_was_found_is_held_against_what_was_planted() {
         week,
         to: Some(AccountId(1)),
     };
-    let score = Score::of(std::slice::from_ref(&planted), &[found("hours", 7, 5), found("outside", 7, 5), found("hours", 8, 6)]);
+    let score = Score::of(
+        std::slice::from_ref(&planted),
+        &[found("hours", 7, 5), found("outside", 7, 5), found("hours", 8, 6)],
+    );
     assert_eq!((score.recall_of(None), score.missed.len()), (1.0, 0));
     assert_eq!(score.precision["hours"], (2, 1));
     assert_eq!((score.reports, score.false_reports, score.wrong.len()), (2, 1, 1));
