@@ -142,12 +142,13 @@ fn told(option: &Arg) -> String {
     text
 }
 
-/// What identifiers begin with: those of the API's inputs and outputs, and those of records.
+/// What identifiers begin with: those of the API's inputs and outputs, those of records, and a request's.
 fn prefixes() -> BTreeSet<String> {
     let document = server::routes::document().to_string();
     let of_inputs = document.split("\"^").skip(1).filter_map(|rest| rest.split_once("_[0-7]"));
     let mut known: BTreeSet<String> = of_inputs.map(|(prefix, _)| prefix.to_owned()).collect();
     known.extend(server::app::catalogue().all_kinds().iter().map(|kind| kind.prefix.to_owned()));
+    known.insert("req".to_owned());
     assert!(known.contains("svc") && known.contains("hst") && known.len() > 40, "{known:?}");
     known
 }
