@@ -73,7 +73,7 @@ async fn pass(State(web): State<Web>, mut request: Request, next: Next) -> Respo
         .map_or_else(|| "none".to_owned(), |matched| matched.as_str().to_owned());
 
     web.metrics().at_once.inc();
-    let answered = REQUEST.scope(id.clone(), bounded(&web, address, request, next)).await;
+    let answered = REQUEST.scope((id.clone(), web.clone()), bounded(&web, address, request, next)).await;
     web.metrics().at_once.dec();
     let mut response = answered;
     headers(response.headers_mut(), &id, secure);

@@ -9,14 +9,21 @@ use axum::response::{IntoResponse, Response};
 use base::{Error, Kind};
 use serde_json::json;
 
+use crate::Web;
+
 tokio::task_local! {
-    /// The identifier of the request that this task answers.
-    pub(crate) static REQUEST: Arc<str>;
+    /// The identifier of the request that this task answers, and the house that answers.
+    pub(crate) static REQUEST: (Arc<str>, Web);
 }
 
 /// The identifier of the request that is being answered; empty outside of one.
 pub(crate) fn request_id() -> Arc<str> {
-    REQUEST.try_with(Arc::clone).unwrap_or_else(|_| "".into())
+    REQUEST.try_with(|(id, _)| id.clone()).unwrap_or_else(|_| "".into())
+}
+
+/// Where whoever is refused is told why, and what to do.
+fn explanation() -> Option<String> {
+    REQUEST.try_with(|(id, web)| format!("{}/api/v1/refusals/{id}", web.site())).ok()
 }
 
 /// An error on its way to the caller.
@@ -74,9 +81,9 @@ impl IntoResponse for Refusal {
         if let Some(attribute) = error.attribute() {
             body["attribute"] = attribute.into();
         }
-        // Where one is told why, and what to do. Not of what is not there: that is no refusal.
-        if error.kind() == Kind::Forbidden && !request.is_empty() {
-            body["referenceError"] = format!("/api/v1/refusals/{request}").into();
+        // Not of what is not there: that is no refusal.
+        if let Some(at) = explanation().filter(|_| error.kind() == Kind::Forbidden) {
+            body["referenceError"] = at.into();
         }
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {

@@ -118,8 +118,9 @@ fn error_schema() -> Json {
             "attribute": { "type": "string", "description": "A dotted path to what the error is about." },
             "referenceError": {
                 "type": "string",
+                "format": "uri",
                 "description": "Of a 403: where whoever was refused is told why, and what to do.",
-                "examples": ["/api/v1/refusals/req_01m80h6wrtet7rkwawzsgh6gss"],
+                "examples": ["https://cloud.example/api/v1/refusals/req_01m80h6wrtet7rkwawzsgh6gss"],
             },
         },
     })
