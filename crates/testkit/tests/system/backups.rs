@@ -170,7 +170,11 @@ fn a_service_is_protected_as_the_book_says_and_its_owner_can_leave_with_plain_re
             std::fs::remove_file(&disk).unwrap();
             let taken: Timestamp = one["takenAt"].as_str().unwrap().parse().unwrap();
             let age = taken.as_second() - newest;
-            assert!((-2..=10).contains(&age), "{place}: the newest record inside is {age} s older than the point says");
+            // An emulated machine's clock may run ahead of its host's.
+            assert!(
+                (-60..=10).contains(&age),
+                "{place}: the newest record inside is {age} s older than the point says"
+            );
         }
     }
 
@@ -241,9 +245,15 @@ fn a_service_whose_host_is_lost_answers_again_on_another_host_and_its_record_goe
     let second = Machines::start(&house, "h2").unwrap();
     assert_ne!(first.id, second.id);
     let shelf = Shelf::start(&scratch.0.join("shelf"), &[&customer.tenant]).unwrap();
+    // By the machine's own clock, which an emulated one may have off: what it recorded before the point and after it.
+    let recorded = || {
+        let page = order.visit(&customer.api).unwrap().url;
+        let status = Api::new(page.trim_end_matches('/'), "").get("/status.json").unwrap();
+        status["lastSecond"].as_i64().unwrap()
+    };
+    let earlier = recorded();
     let service = shelter(&scratch, &house, &first, &shelf, &customer);
-    let taken = yunwei(&customer.api, &["backup", "show", &service])["newest"]["takenAt"].clone();
-    let taken: Timestamp = taken.as_str().unwrap().parse().unwrap();
+    let later = recorded();
     let (before, api) = (address(&customer.api, &service), &customer.api);
     let restore = ["backup", "restore", service.as_str()];
 
@@ -285,8 +295,7 @@ fn a_service_whose_host_is_lost_answers_again_on_another_host_and_its_record_goe
     assert!(order.visit(api).unwrap().ok);
     let status = Api::new(&now, "").get("/status.json").unwrap();
     let newest = status["lastSecondBeforeBoot"].as_i64().unwrap();
-    let age = taken.as_second() - newest;
-    assert!((-2..=10).contains(&age), "the newest record inside is {age} s older than the point: {status:#}");
+    assert!((earlier - 2..=later).contains(&newest), "not in {earlier}..={later} as the point is: {status:#}");
     let seen = api.get(&format!("/api/v1/services/{service}/status")).unwrap();
     assert_eq!((&seen["condition"], seen["machines"].as_array().unwrap().len()), (&json!("running"), 1), "{seen:#}");
 
