@@ -30,7 +30,9 @@ export async function refusals({ page, portal, visit, look, inChinese, hold, say
   await page.getByRole("button", { name: "Show", exact: true }).press("Enter");
   await page.locator("table.list tbody tr").first().waitFor();
   await look(page, "who");
-  await visit(page, "/who?action=service.reboot&on=nothing", "who-wrong-object");
+  const wrong = await page.goto(`${portal}/who?action=service.reboot&on=nothing&lang=en`);
+  hold(wrong.status() === 400, `what is no object is refused: ${wrong.status()}`);
+  await look(page, "who-wrong-object");
   hold(await page.locator("#f-on-error").count() === 1, "what is no object is said at its field");
   await page.goto(`${portal}/?lang=en`);
   say("a refusal was explained, and who can was shown");
