@@ -157,6 +157,30 @@ fn contents(root: &Path, file: &Path, faults: &mut Vec<String>) {
             faults.push(format!("{}:{}: {word}", shown(root, file), number + 1));
         }
     }
+    for line in examples(&text) {
+        faults.push(format!(
+            "{}:{line}: an example that nobody compiles; write it as a test, or say what it is",
+            shown(root, file)
+        ));
+    }
+}
+
+/// The lines at which an example in the documentation would be taken for Rust, which no test compiles.
+fn examples(text: &str) -> Vec<usize> {
+    let documented = |line: &'_ str| {
+        line.trim_start().strip_prefix("//").map(|rest| rest.trim_start_matches(['/', '!']).trim().to_owned())
+    };
+    let (mut found, mut inside) = (Vec::new(), false);
+    for (number, line) in text.lines().enumerate() {
+        let Some(fence) = documented(line).and_then(|said| said.strip_prefix("```").map(str::to_owned)) else {
+            continue;
+        };
+        if !inside && (fence.is_empty() || fence.starts_with("rust")) {
+            found.push(number + 1);
+        }
+        inside = !inside;
+    }
+    found
 }
 
 /// `CREATE TABLE name` of every migration.
@@ -232,6 +256,14 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let faults = check(&root.canonicalize().unwrap());
         assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+    }
+
+    #[test]
+    fn an_example_says_what_it_is() {
+        let fence = "`".repeat(3);
+        let text = |kind: &str| format!("//! {fence}{kind}\n//! a\n//! {fence}\nfn f() {{}}\n");
+        assert_eq!(examples(&text("text")), Vec::<usize>::new());
+        assert_eq!((examples(&text("")), examples(&text("rust"))), (vec![1], vec![1]));
     }
 
     #[test]
