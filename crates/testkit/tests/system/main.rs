@@ -14,6 +14,7 @@ mod demo;
 mod drills;
 mod listening;
 mod mail;
+mod platform_bucket;
 mod postgres;
 
 use std::time::{Duration, Instant};
