@@ -143,3 +143,61 @@ fn a_killed_restore_is_not_there() {
         }
     }
 }
+
+/// What a task leaves that is killed when its packs are there, and nothing that names them.
+fn without_names(repository: &Path) {
+    for kind in ["index", "snapshots"] {
+        for file in fs::read_dir(repository.join(kind)).unwrap() {
+            fs::remove_file(file.unwrap().path()).unwrap();
+        }
+    }
+}
+
+/// Bytes of all packs.
+fn stored(repository: &Path) -> usize {
+    listing(&repository.join("data")).iter().map(|(_, bytes)| bytes.len()).sum()
+}
+
+#[test]
+fn what_was_stored_before_a_kill_is_counted_on_only_once_it_has_a_name() {
+    let folder = Folder::new("kill-nameless");
+    let data = folder.join("data");
+    tree(&data);
+    let (from, to) = (made(&folder.join("from")), made(&folder.join("to")));
+    back_up(&from, &data).unwrap();
+    let once = stored(&folder.join("from"));
+    without_names(&folder.join("from"));
+    // Beside what is whole, something that never was a pack, and the head of one.
+    let packs = listing(&folder.join("from/data"));
+    let (_, pack) = packs.iter().max_by_key(|(_, bytes)| bytes.len()).unwrap();
+    for (name, rubbish) in [("ab", &pack[..pack.len() / 2]), ("cd", b"no pack")] {
+        fs::write(folder.join(&format!("from/data/{name}")).join(name.repeat(32)), rubbish).unwrap();
+    }
+    let taken = back_up(&from, &data).unwrap();
+    assert_whole(&from);
+    // Nothing is stored twice but what the second snapshot alone holds.
+    let rubbish = pack.len() / 2 + 7;
+    assert!(stored(&folder.join("from")) < once + rubbish + (1 << 20), "what was there was found again");
+
+    let copying = Task::Copy { to: Box::new(to.clone()), snapshots: vec![taken.id.clone()] };
+    run(&from, &copying).unwrap();
+    let once = stored(&folder.join("to"));
+    without_names(&folder.join("to"));
+    run(&from, &copying).unwrap();
+    assert_whole(&to);
+    assert_eq!(stored(&folder.join("to")), once);
+
+    // Some of what has a name is gone: that is stored again.
+    for name in ["ab", "cd"] {
+        fs::remove_file(folder.join(&format!("from/data/{name}")).join(name.repeat(32))).unwrap();
+    }
+    let (gone, _) = packs.iter().find(|(_, bytes)| !bytes.is_empty()).unwrap();
+    fs::remove_file(folder.join("from/data").join(gone)).unwrap();
+    let again = back_up(&from, &data).unwrap();
+    let back = folder.join("back");
+    restore(&from, &again.id, "/data", &back).unwrap();
+    assert_eq!(listing(&back), listing(&data));
+    if there() {
+        Restic::at(&folder.join("to"), ESCROW).check();
+    }
+}
