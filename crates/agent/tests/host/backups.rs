@@ -291,7 +291,8 @@ fn copies_that_have_no_room_are_refused_before_they_are_begun() {
     host.server.ask("t1", backup(&machine, "t1"), json!([first]));
     let told = end(&host, "t1").problem.unwrap();
     assert_eq!(told.code, "backup.scratch_full", "{told:?}");
-    assert!(http(port, "/").is_some(), "the guest goes on");
+    // An emulated guest on a busy machine may take longer than one question waits.
+    assert!((0..20).any(|_| http(port, "/").is_some()), "the guest goes on");
     std::fs::remove_file(&filler).unwrap();
     assert!(scratch_is_empty(&host));
     saved(done(&host, "t2", backup(&machine, "t2"), json!([first])));
