@@ -10,7 +10,6 @@
 //! - Its restore panics over a damaged pack and leaves files: [`restore`] works beside the target,
 //!   hashes, and renames.
 
-mod adopt;
 mod backup;
 mod bridge;
 mod check;
@@ -196,42 +195,19 @@ impl Opened {
         self.checked(Engine::to_indexed_checked, Engine::to_indexed)
     }
 
-    /// With an index that names every pack there is, and counts on none that is gone, so that a piece that was lost
-    /// is stored again. Rubbish among the packs stops nobody.
-    fn checked<S: rustic_core::Open>(
+    /// With an index that is checked against the packs, so that a piece that was lost is stored
+    /// again; but rubbish among the packs, which the index does not name, stops no backup.
+    fn checked<S>(
         self,
         checked: fn(Engine<OpenStatus>) -> RusticResult<Engine<S>>,
         plain: fn(Engine<OpenStatus>) -> RusticResult<Engine<S>>,
     ) -> Done<Opened<S>> {
-        let (open, is_whole) = self.adopted()?;
-        if is_whole {
-            return open.with(plain);
-        }
-        let (repository, report) = (open.repository.clone(), open.report.clone());
-        match open.with(checked) {
-            // It knows what came since and has no name yet, too.
-            Ok(opened) => adopt::run(&opened).map(|_| opened),
-            // The engine stops at rubbish.
-            Err(Failure::Ours(error))
-                if is_damage(&error) || [fault::ENGINE, fault::CRASHED].contains(&error.code()) =>
-            {
+        let (repository, report) = (self.repository.clone(), self.report.clone());
+        match self.with(checked) {
+            Err(Failure::Ours(error)) if is_damage(&error) || error.code() == fault::CRASHED => {
                 Opened::new(&repository, &report)?.with(plain)
             }
-            failed => failed,
-        }
-    }
-
-    /// With a name for every pack; and whether every pack with a name is there.
-    fn adopted(self) -> Done<(Opened, bool)> {
-        match adopt::run(&self).map_err(|failed| ours(&self.watch, failed)) {
-            Ok(is_whole) => Ok((self, is_whole)),
-            // A prune took an index file away meanwhile.
-            Err(error) if error.code() == fault::REPOSITORY_INCOMPLETE => {
-                let again = Opened::new(&self.repository, &self.report)?;
-                let is_whole = adopt::run(&again)?;
-                Ok((again, is_whole))
-            }
-            Err(error) => Err(error.into()),
+            opened => opened,
         }
     }
 }

@@ -28,11 +28,9 @@ const PACK: usize = 32 << 20;
 /// Pieces at which it is, however small they are: restic reads no header of a pack beyond 16 MiB.
 const PIECES: usize = 10_000;
 /// Pieces after which an index file is written.
-pub(super) const INDEX: usize = 50_000;
+const INDEX: usize = 50_000;
 /// Bytes before and after what is sealed: nonce and tag.
 const SEAL: usize = 16;
-/// Bytes at the end of a pack that say how long what it says of itself is.
-pub(super) const LENGTH: usize = 4;
 
 /// What a piece or file is called: the SHA-256 of what is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -102,7 +100,7 @@ impl Pack {
 
 /// A pack that is there, as the index tells it.
 #[derive(Debug, Serialize)]
-pub(super) struct Written {
+struct Written {
     id: String,
     blobs: Vec<Piece>,
 }
@@ -110,31 +108,6 @@ pub(super) struct Written {
 #[derive(Debug, Serialize)]
 struct Index<'a> {
     packs: &'a [Written],
-}
-
-/// Writes an index file that names packs, which are there.
-pub(super) fn name(seal: &Seal, bridge: &Bridge, packs: &[Written]) -> Done<()> {
-    if !packs.is_empty() {
-        seal.write(bridge, place::Kind::Index, &Index { packs })?;
-    }
-    Ok(())
-}
-
-impl Written {
-    /// A pack as it says of itself; none where this is not a pack's end.
-    pub(super) fn read(id: &str, size: u64, seal: &Seal, end: &[u8]) -> Option<Self> {
-        let (header, length) = end.split_at_checked(end.len().checked_sub(LENGTH)?)?;
-        let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
-        let header = header.get(header.len().checked_sub(length)?..)?;
-        let blobs = pieces(&seal.unseal(header)?)?;
-        let last = blobs.last()?;
-        let all = u64::from(last.offset) + u64::from(last.length) + (length + LENGTH) as u64;
-        (all == size).then(|| Written { id: id.to_owned(), blobs })
-    }
-
-    pub(super) fn pieces(&self) -> usize {
-        self.blobs.len()
-    }
 }
 
 /// What was added.
@@ -262,7 +235,15 @@ impl<'a, S: IndexedFull> Packer<'a, S> {
             let pieces: usize = open.written.iter().map(|pack| pack.blobs.len()).sum();
             if pieces >= INDEX { std::mem::take(&mut open.written) } else { Vec::new() }
         };
-        name(&self.seal, &self.bridge, &told)
+        self.tell(&told)
+    }
+
+    /// Writes an index file.
+    fn tell(&self, packs: &[Written]) -> Done<()> {
+        if !packs.is_empty() {
+            self.file(place::Kind::Index, &Index { packs })?;
+        }
+        Ok(())
     }
 
     /// Writes a file of the repository that is JSON: its name.
@@ -282,7 +263,7 @@ impl<'a, S: IndexedFull> Packer<'a, S> {
             let mut open = self.open();
             (std::mem::take(&mut open.written), open.added)
         };
-        name(&self.seal, &self.bridge, &told)?;
+        self.tell(&told)?;
         Ok(added)
     }
 }
@@ -305,34 +286,6 @@ fn header(pieces: &[Piece]) -> Vec<u8> {
         header.extend_from_slice(&piece.name.0);
     }
     header
-}
-
-/// The pieces of a [`header`]; none where it is not one.
-fn pieces(header: &[u8]) -> Option<Vec<Piece>> {
-    fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
-        bytes.split_first_chunk().map(|(number, rest)| (u32::from_le_bytes(*number), rest))
-    }
-    let (mut pieces, mut offset, mut rest) = (Vec::new(), 0_u32, header);
-    while let Some((sort, after)) = rest.split_first() {
-        let kind = if sort & 1 == 0 { Kind::Data } else { Kind::Tree };
-        let (length, after) = number(after)?;
-        let (uncompressed_length, after) = match sort {
-            0 | 1 => (None, after),
-            2 | 3 => number(after).map(|(length, after)| (Some(length), after))?,
-            _ => return None,
-        };
-        let (name, after) = after.split_first_chunk()?;
-        pieces.push(Piece {
-            id: base::hex::encode(name),
-            kind,
-            offset,
-            length,
-            uncompressed_length,
-            name: Name(*name),
-        });
-        (offset, rest) = (offset.checked_add(length)?, after);
-    }
-    Some(pieces)
 }
 
 /// What one thread compresses with, and opens again to look.
