@@ -3,7 +3,8 @@
 //! The engine carries on over faults that matter to us: it leaves out what it cannot store, and skips snapshots that it cannot parse. So the bridge keeps watch: it remembers
 //! the first thing that went wrong, and lets nothing be recorded as good after it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub(super) struct Watch {
     place: Mutex<Option<Error>>,
     /// Why no snapshot may be written any more.
     refusal: Mutex<Option<Error>>,
+    /// The packs that the engine may see, with their sizes; all where none are said.
+    shown: OnceLock<HashSet<(Id, u32)>>,
 }
 
 impl Watch {
@@ -34,6 +37,11 @@ impl Watch {
 
     fn kept(slot: &Mutex<Option<Error>>) -> Option<Error> {
         slot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on the engine finds only these packs, with their sizes.
+    pub(super) fn show_only(&self, packs: HashSet<(Id, u32)>) {
+        let _ = self.shown.set(packs);
     }
 
     /// From now on no snapshot is written.
@@ -123,7 +131,9 @@ impl ReadBackend for Bridge {
         if of == FileType::Config {
             return Ok(found.iter().map(|(_, size)| (Id::default(), size_of(*size))).collect());
         }
-        Ok(found.iter().filter_map(|(name, size)| Some((name.parse().ok()?, size_of(*size)))).collect())
+        let shown = self.watch.shown.get().filter(|_| of == FileType::Pack);
+        let files = found.iter().filter_map(|(name, size)| Some((name.parse().ok()?, size_of(*size))));
+        Ok(files.filter(|file| shown.is_none_or(|shown| shown.contains(file))).collect())
     }
 
     fn read_full(&self, of: FileType, id: &Id) -> RusticResult<Bytes> {

@@ -7,6 +7,7 @@
 //!   [`Opened::snapshots`] counts.
 //! - It marks for removal what a backup that runs beside a prune counts on: [`revive`] takes that back.
 //! - It copies a snapshot without the blobs that its index misses: [`copy`] looks before and after.
+//! - It counts on packs that no index names: [`bridge`] hides these from whoever writes.
 //! - Its restore panics over a damaged pack and leaves files: [`restore`] works beside the target,
 //!   hashes, and renames.
 
@@ -32,13 +33,13 @@ mod snapshot;
 mod stored;
 mod tree;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use base::{Error, Result};
-use rustic_core::repofile::{MasterKey, SnapshotFile};
+use rustic_core::repofile::{IndexFile, MasterKey, SnapshotFile};
 use rustic_core::{
     ConfigOptions, Credentials, ErrorKind, Id, IndexedFullStatus, IndexedIdsStatus, KeyOptions, LsOptions, OpenStatus,
     Repository as Engine, RepositoryBackends, RepositoryOptions, RusticError, RusticResult,
@@ -180,35 +181,50 @@ impl Opened {
         self.with(Engine::to_indexed)
     }
 
-    /// The same as the packs themselves tell it: for when the index is wrong about them.
+    /// The same as the packs themselves tell it: for when the index is wrong about them. Where something among
+    /// them is none, over which the engine stops, what the index names of them must do.
     fn for_salvage(self) -> Done<Opened<IndexedFullStatus>> {
-        self.with(Engine::to_indexed_checked)
+        let (repository, report) = (self.repository.clone(), self.report.clone());
+        self.with(Engine::to_indexed_checked).or_else(|_| Opened::new(&repository, &report)?.for_writing())
     }
 
     /// With what the engine needs to write.
     fn for_copies(self) -> Done<Opened<IndexedIdsStatus>> {
-        self.checked(Engine::to_indexed_ids_checked, Engine::to_indexed_ids)
+        self.named(Engine::to_indexed_ids_checked)
     }
 
     /// With what we need to write by our own hand: the engine tells only then what it knows.
     fn for_writing(self) -> Done<Opened<IndexedFullStatus>> {
-        self.checked(Engine::to_indexed_checked, Engine::to_indexed)
+        self.named(Engine::to_indexed_checked)
     }
 
-    /// With an index that is checked against the packs, so that a piece that was lost is stored
-    /// again; but rubbish among the packs, which the index does not name, stops no backup.
-    fn checked<S>(
-        self,
-        checked: fn(Engine<OpenStatus>) -> RusticResult<Engine<S>>,
-        plain: fn(Engine<OpenStatus>) -> RusticResult<Engine<S>>,
-    ) -> Done<Opened<S>> {
+    /// With an index that is checked against the packs, so that a piece that was lost is stored again. It counts
+    /// on no pack without a name, as somebody leaves who is killed, or who is still at it: the engine would, and
+    /// a snapshot whose pieces no index names can never be restored.
+    fn named<S>(self, load: fn(Engine<OpenStatus>) -> RusticResult<Engine<S>>) -> Done<Opened<S>> {
         let (repository, report) = (self.repository.clone(), self.report.clone());
-        match self.with(checked) {
-            Err(Failure::Ours(error)) if is_damage(&error) || error.code() == fault::CRASHED => {
-                Opened::new(&repository, &report)?.with(plain)
+        match self.show_named().and_then(|open| open.loaded(load)) {
+            // A prune took an index file away meanwhile.
+            Err(Failure::Ours(error)) if error.code() == fault::REPOSITORY_INCOMPLETE => {
+                Opened::new(&repository, &report)?.show_named()?.loaded(load)
             }
-            opened => opened,
+            done => done,
         }
+    }
+
+    /// Lets the engine see only packs that the index names and nobody has marked, in their sizes.
+    fn show_named(self) -> Done<Opened> {
+        let mut named = HashSet::new();
+        let mut read = || {
+            for file in self.engine.stream_files::<IndexFile>()? {
+                let (_, file) = file?;
+                named.extend(file.packs.iter().map(|pack| (pack.id.into_inner(), pack.pack_size())));
+            }
+            Ok(())
+        };
+        read().map_err(|failed| ours(&self.watch, Failure::Engine(failed)))?;
+        self.watch.show_only(named);
+        Ok(self)
     }
 }
 

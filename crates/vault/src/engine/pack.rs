@@ -2,11 +2,12 @@
 //! cut itself, and what is backed up is cut here ([`super::image`], [`super::files`]).
 //!
 //! In order: a pack is there before the index that names it, an index before the snapshot that
-//! counts on it. What a run that died had stored is found again by the next one.
+//! counts on it. What a run that died had stored and named is found again by the next one.
 
 use std::collections::HashSet;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use aes256ctr_poly1305aes::aead::AeadInPlace;
 use aes256ctr_poly1305aes::{Aes256CtrPoly1305Aes, Key, Nonce, Tag};
@@ -29,6 +30,8 @@ const PACK: usize = 32 << 20;
 const PIECES: usize = 10_000;
 /// Pieces after which an index file is written.
 const INDEX: usize = 50_000;
+/// How long a pack is without a name at most: that much is stored again after a kill.
+const NAMELESS: Duration = Duration::from_secs(120);
 /// Bytes before and after what is sealed: nonce and tag.
 const SEAL: usize = 16;
 
@@ -126,6 +129,8 @@ struct Open {
     tree: Pack,
     /// Named in an index file only after the pack is there.
     written: Vec<Written>,
+    /// When the first of them was.
+    since: Option<Instant>,
     /// By kind: what a file holds may be what a directory says, byte for byte.
     seen: HashSet<(Kind, Name)>,
     added: [Added; 2],
@@ -233,7 +238,12 @@ impl<'a, S: IndexedFull> Packer<'a, S> {
             let mut open = self.open();
             open.written.push(Written { id, blobs: pack.pieces });
             let pieces: usize = open.written.iter().map(|pack| pack.blobs.len()).sum();
-            if pieces >= INDEX { std::mem::take(&mut open.written) } else { Vec::new() }
+            if pieces >= INDEX || open.since.get_or_insert_with(Instant::now).elapsed() >= NAMELESS {
+                open.since = None;
+                std::mem::take(&mut open.written)
+            } else {
+                Vec::new()
+            }
         };
         self.tell(&told)
     }

@@ -6,6 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
 
 use base::Result;
 use bytes::Bytes;
@@ -121,7 +122,9 @@ pub fn put(path: &Path, parts: &[Bytes]) -> io::Result<()> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let folder = path.parent().unwrap_or(Path::new("/"));
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let unfinished = folder.join(format!("{UNFINISHED}{}-{number}", std::process::id()));
+    // Process numbers begin anew in each container, where what a killed one left may still lie: hence the time.
+    let since = UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+    let unfinished = folder.join(format!("{UNFINISHED}{}-{since}-{number}", std::process::id()));
     let written = (|| {
         let mut file = OpenOptions::new().write(true).create_new(true).open(&unfinished)?;
         for part in parts {

@@ -143,3 +143,49 @@ fn a_killed_restore_is_not_there() {
         }
     }
 }
+
+/// What a task leaves that is killed when its packs are there, and nothing that names them.
+fn without_names(repository: &Path) {
+    for kind in ["index", "snapshots"] {
+        for file in fs::read_dir(repository.join(kind)).unwrap() {
+            fs::remove_file(file.unwrap().path()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_was_stored_before_a_kill_is_not_counted_on_without_a_name() {
+    let folder = Folder::new("kill-nameless");
+    let data = folder.join("data");
+    tree(&data);
+    let (from, to) = (made(&folder.join("from")), made(&folder.join("to")));
+    back_up(&from, &data).unwrap();
+    without_names(&folder.join("from"));
+    // Beside what is whole, something that never was a pack, and the head of one.
+    let packs = listing(&folder.join("from/data"));
+    let (_, pack) = packs.iter().max_by_key(|(_, bytes)| bytes.len()).unwrap();
+    for (name, rubbish) in [("ab", &pack[..pack.len() / 2]), ("cd", b"no pack")] {
+        fs::write(folder.join(&format!("from/data/{name}")).join(name.repeat(32)), rubbish).unwrap();
+    }
+    let taken = back_up(&from, &data).unwrap();
+    assert_whole(&from);
+
+    let copying = Task::Copy { to: Box::new(to.clone()), snapshots: vec![taken.id.clone()] };
+    run(&from, &copying).unwrap();
+    without_names(&folder.join("to"));
+    run(&from, &copying).unwrap();
+    assert_whole(&to);
+
+    // What has a name and is gone, or is cut, is stored again.
+    let named: Vec<_> = listing(&folder.join("from/data")).into_iter().filter(|one| !packs.contains(one)).collect();
+    let mut named =
+        named.iter().filter(|(_, bytes)| bytes.len() > 1000).map(|(name, _)| folder.join("from/data").join(name));
+    fs::remove_file(named.next().unwrap()).unwrap();
+    let again = back_up(&from, &data).unwrap();
+    let back = folder.join("back");
+    restore(&from, &again.id, "/data", &back).unwrap();
+    assert_eq!(listing(&back), listing(&data));
+    if there() {
+        Restic::at(&folder.join("to"), ESCROW).check();
+    }
+}
