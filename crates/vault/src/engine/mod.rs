@@ -54,6 +54,8 @@ pub(crate) use restore::unfinished;
 
 /// Most entries that are told of a directory.
 const ENTRIES_MAX: usize = 10_000;
+/// How often an index is loaded at most, of which a prune beside takes away what was just listed.
+const LOADS: usize = 4;
 
 /// Does what a task says; `input` is the stream of a backup that reads one.
 pub(crate) fn perform(
@@ -156,15 +158,24 @@ impl Opened {
         Ok(Opened { repository: repository.clone(), report: report.clone(), engine, store, watch })
     }
 
-    /// With an index, which `load` gets: from what a prune took away meanwhile, it gets it once more.
+    /// With an index, which `load` gets.
     fn with<S>(self, load: fn(Engine<OpenStatus>) -> RusticResult<Engine<S>>) -> Done<Opened<S>> {
+        self.again(|open| open.loaded(load))
+    }
+
+    /// Does it, and again where a prune beside took an index file away meanwhile.
+    fn again<S>(self, load: impl Fn(Opened) -> Done<Opened<S>>) -> Done<Opened<S>> {
         let (repository, report) = (self.repository.clone(), self.report.clone());
-        match self.loaded(load) {
-            Err(Failure::Ours(error)) if error.code() == fault::REPOSITORY_INCOMPLETE => {
-                Opened::new(&repository, &report)?.loaded(load)
+        let mut done = load(self);
+        for _ in 1..LOADS {
+            match &done {
+                Err(Failure::Ours(error)) if error.code() == fault::REPOSITORY_INCOMPLETE => {
+                    done = load(Opened::new(&repository, &report)?);
+                }
+                _ => break,
             }
-            done => done,
         }
+        done
     }
 
     fn loaded<S>(self, load: fn(Engine<OpenStatus>) -> RusticResult<Engine<S>>) -> Done<Opened<S>> {
@@ -202,14 +213,7 @@ impl Opened {
     /// on no pack without a name, as somebody leaves who is killed, or who is still at it: the engine would, and
     /// a snapshot whose pieces no index names can never be restored.
     fn named<S>(self, load: fn(Engine<OpenStatus>) -> RusticResult<Engine<S>>) -> Done<Opened<S>> {
-        let (repository, report) = (self.repository.clone(), self.report.clone());
-        match self.show_named().and_then(|open| open.loaded(load)) {
-            // A prune took an index file away meanwhile.
-            Err(Failure::Ours(error)) if error.code() == fault::REPOSITORY_INCOMPLETE => {
-                Opened::new(&repository, &report)?.show_named()?.loaded(load)
-            }
-            done => done,
-        }
+        self.again(|open| open.show_named()?.loaded(load))
     }
 
     /// Lets the engine see only packs that the index names and nobody has marked, in their sizes.

@@ -293,11 +293,8 @@ fn answer(line: TcpStream, root: &Path, mood: &Mood) {
             if kind == "snapshots" {
                 mood.listed.store(true, Ordering::SeqCst);
             }
-            let rows = listing(&root.join(kind)).into_iter().filter(|(name, _)| root.join(kind).join(name).is_file());
-            let rows = rows.map(|(name, data)| {
-                let name = name.file_name().unwrap().to_str().unwrap();
-                format!("{{\"name\":\"{name}\",\"size\":{}}}", data.len())
-            });
+            let rows = sizes(&root.join(kind)).into_iter();
+            let rows = rows.map(|(name, size)| format!("{{\"name\":\"{name}\",\"size\":{size}}}"));
             format!("[{}]", rows.collect::<Vec<_>>().join(",")).into_bytes()
         }
         None if path.starts_with("data/") && mood.away.load(Ordering::SeqCst) => return,
@@ -451,4 +448,18 @@ fn a_look_over_which_the_engine_gives_up_is_made_again_so_often_and_says_so() {
         let (done, _) = ask(&giving_up(&folder, 1, how), &Task::Snapshots);
         assert_eq!(code(done), fault::CRASHED);
     }
+}
+
+/// The files in a directory and below, while others remove some: their names and sizes.
+fn sizes(at: &Path) -> Vec<(String, u64)> {
+    let Ok(entries) = fs::read_dir(at) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries.filter_map(std::result::Result::ok) {
+        match entry.metadata() {
+            Ok(meta) if meta.is_dir() => found.extend(sizes(&entry.path())),
+            Ok(meta) => found.push((entry.file_name().to_string_lossy().into_owned(), meta.len())),
+            Err(_) => {}
+        }
+    }
+    found
 }
