@@ -41,12 +41,10 @@ pub struct DoneStep {
     pub seconds: f64,
 }
 
-/// A machine that answered.
+/// A machine that answered, with what was ordered.
 pub struct Guest {
     /// Where.
     pub url: String,
-    /// Whether its page was what was ordered.
-    pub ok: bool,
     /// From its start to its first answer.
     pub boot_seconds: f64,
 }
@@ -304,7 +302,7 @@ impl Order {
     /// Visits the machine's own page.
     ///
     /// # Errors
-    /// Where there is no address or no answer.
+    /// Where there is no address or no answer, or another machine's.
     pub fn visit(&self, api: &Api) -> Outcome<Guest> {
         let services = api.get(&format!("{SERVICES}?state=active&category=CustomerFacingService&limit=100"))?;
         let service = services.get(0).ok_or("there is no active service")?;
@@ -320,7 +318,9 @@ impl Order {
         let boot_seconds = boot.and_then(Json::as_f64).unwrap_or_default() / 1000.0;
         let guest = Api::new(&url, "");
         let (page, status) = (guest.send("GET", "/", &[], None)?, guest.get("/status.json")?);
-        let greeted = status.to_string().contains("web-01 of ");
-        Ok(Guest { ok: page.status == 200 && greeted, url, boot_seconds })
+        if page.status != 200 || !status.to_string().contains("web-01 of ") {
+            return Err(format!("{url} answers {} and tells {status} of itself", page.status).into());
+        }
+        Ok(Guest { url, boot_seconds })
     }
 }
