@@ -13,7 +13,7 @@ mod story;
 pub use api::{Answer, Api};
 pub use machines::Machines;
 pub use places::{Bucket, Shelf, credential, settled};
-pub use process::{Binaries, Daemon, Installation, Options, free_port};
+pub use process::{Binaries, Daemon, Installation, Options, Ports, free_port};
 pub use story::{Customer, DoneStep, Guest, Order, mailed_token, sign_in};
 
 /// A fault of the installation under test, in words.

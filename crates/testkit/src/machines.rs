@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
-use crate::{Daemon, Installation, Outcome};
+use crate::{Daemon, Installation, Outcome, Ports};
 
 /// A host of an installation. Ends with its handle, machines included.
 pub struct Machines {
@@ -224,9 +224,9 @@ fn invite(house: &Installation) -> Outcome<(String, String)> {
         None => house.api.post("/api/v1/sites", &json!({ "name": "taipei", "place": "Taipei" }))?["id"].clone(),
     };
     // Several installations may share this machine, and its ports; so do the hosts of each.
-    const PORTS: u32 = 25;
-    let number = u32::try_from(pools.len())?;
-    let first = 20_000 + std::process::id() % 100 * 100 + number * PORTS;
+    const PORTS: u16 = Ports::USABLE / 4;
+    let number = u16::try_from(pools.len())?;
+    let first = house.ports.first + number * PORTS;
     let name = if number == 0 { "general".to_owned() } else { format!("general-{}", number + 1) };
     let pool = json!({ "site": site, "name": name, "portFirst": first, "portLast": first + PORTS - 1 });
     let pool = house.api.post("/api/v1/pools", &pool)?;

@@ -19,6 +19,35 @@ pub fn free_port() -> Outcome<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
+/// A hundred ports below the ephemeral ones, which machines are reached at; nobody else's while this lives.
+///
+/// The last of them is listened on for as long: so a block is claimed across processes, and the kernel
+/// gives it back however its holder ends. Two installations with one block would reach each other's machines.
+#[derive(Debug)]
+pub struct Ports {
+    /// The first of the block.
+    pub first: u16,
+    _held: TcpListener,
+}
+
+impl Ports {
+    /// How many may be used.
+    pub const USABLE: u16 = 99;
+
+    /// Claims a block.
+    ///
+    /// # Errors
+    /// Where every block is taken.
+    pub fn claim() -> Outcome<Ports> {
+        let mut blocks = (20_000..30_000).step_by(100);
+        let claimed = blocks.find_map(|first: u16| {
+            let held = TcpListener::bind(("127.0.0.1", first + Self::USABLE)).ok()?;
+            Some(Ports { first, _held: held })
+        });
+        claimed.ok_or_else(|| "every block of ports from 20000 to 29999 is taken".into())
+    }
+}
+
 /// Where the programs are.
 #[derive(Debug, Clone)]
 pub struct Binaries {
@@ -187,6 +216,8 @@ pub struct Installation {
     pub binaries: Binaries,
     /// The API as the first administrator.
     pub api: Api,
+    /// What its machines are reached at.
+    pub ports: Ports,
     listen: String,
     agent_listen: String,
     options: Options,
@@ -204,8 +235,16 @@ impl Installation {
         let listen = options.listen.clone().map_or_else(|| free_port().map(|port| format!("127.0.0.1:{port}")), Ok)?;
         let agent_listen = format!("127.0.0.1:{}", free_port()?);
         let api = Api::new(&format!("http://{listen}"), "");
-        let mut made =
-            Installation { folder: folder.to_owned(), binaries, api, listen, agent_listen, options, server: None };
+        let mut made = Installation {
+            folder: folder.to_owned(),
+            binaries,
+            api,
+            ports: Ports::claim()?,
+            listen,
+            agent_listen,
+            options,
+            server: None,
+        };
         let password = folder.join("password");
         std::fs::write(&password, Installation::PASSWORD)?;
         let password = password.display().to_string();
